@@ -1,0 +1,96 @@
+"""The doorbell: tells the Celery workers that there is work, without saying what.
+
+A ring is a Celery task that carries a stage and a name. It may be lost, or be heard twice: beat comes by
+anyway, and every stage looks in the ledger. A short key in Redis keeps a million enqueues from ringing a
+million times.
+"""
+
+import logging
+from datetime import timedelta
+
+from celery import Celery
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+
+from worker.intake import Intake, IntakeError
+from worker.sms.message import Lane
+
+log = logging.getLogger(__name__)
+
+QUIET = timedelta(seconds=1)  # a bell that nobody answers is heard again after this
+STALE = 15  # seconds; a ring older than this has been made up for by beat
+
+DOOR = "celery"  # Celery's own default queue: where apps that do not import us send worker.enqueue
+QUEUES = ("urgent", "bulk", "poll", DOOR)
+
+VISIBILITY = 3600  # seconds after which Redis hands an unfinished task to another worker
+
+
+def queue_of(stage: str, name: str) -> str:
+    """The queue of a stage: urgent work has its own, so that it never waits behind a campaign."""
+    if stage in ("poll", "rescue"):
+        return "poll"
+    return Lane.URGENT.value if name.endswith(Lane.URGENT.value) else Lane.BULK.value
+
+
+def celery_app(broker_url: str) -> Celery:
+    """A Celery application with the settings that this design needs; the reason stands beside each."""
+    app = Celery("worker", broker=broker_url, set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True,  # the ledger is the memory
+        task_acks_late=True,  # belt and braces: a lost ring only costs the wait for beat
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,  # a prefetched ring is heard late
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # would cut a request in flight: doubt
+        worker_send_task_events=True,  # for Flower; nothing depends on it
+        worker_hijack_root_logger=False,
+        task_send_sent_event=False,
+        task_track_started=False,
+        task_default_queue=DOOR,
+        task_queues=[Queue(name) for name in QUEUES],
+        task_create_missing_queues=False,
+        task_serializer="json",
+        accept_content=["json"],
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "retry_on_timeout": True,
+        },
+        broker_pool_limit=4,
+        worker_soft_shutdown_timeout=0,
+        timezone="UTC",
+    )
+    return app
+
+
+class Bell:
+    """Rings stages over the broker; says nothing if the broker cannot be reached."""
+
+    def __init__(self, app: Celery, intake: Intake) -> None:
+        self._app = app
+        self._intake = intake
+
+    def ring(self, stage: str, name: str) -> None:
+        """Ask for one run of a stage, unless it was asked for a moment ago and nobody came yet.
+
+        Never raises for a broker or Redis that is away: the work is safe, and beat will come by.
+        """
+        try:
+            if self._intake.first_ring(f"{stage}:{name}", QUIET):
+                self._app.send_task(
+                    f"worker.{stage}",
+                    args=name.split(":"),
+                    queue=queue_of(stage, name),
+                    expires=STALE,
+                    retry=False,
+                    ignore_result=True,
+                )
+        except (IntakeError, OperationalError) as problem:
+            log.warning("bell_not_heard stage=%s name=%s problem=%s", stage, name, type(problem).__name__)
+
+    def answered(self, stage: str, name: str) -> None:
+        """Called by who comes to the door, before looking: what arrives from now on must ring again."""
+        self._intake.answered(f"{stage}:{name}")

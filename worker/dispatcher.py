@@ -1,0 +1,165 @@
+"""Dispatcher: what applications hold. It puts messages into the intake, or straight into the ledger."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from worker.settings import Settings, SettingsError, names_only, read_routes
+from worker.sms.message import ClientIdConflict, Lane, Message
+
+if TYPE_CHECKING:  # each of these is loaded when first needed
+    from sqlalchemy import Connection
+
+    from worker.bell import Bell
+    from worker.intake import Intake
+    from worker.ledger import Ledger
+    from worker.ledger.queries import History
+    from worker.lines import Line
+
+CHUNK = 500  # messages an entry
+HIGH_WATER = 200_000  # messages in a lane's stream; a producer waits while there are more
+
+
+class EnqueueError(RuntimeError):
+    """The message could not be handed over, and is not. One sentence; try again later."""
+
+
+class Dispatcher:
+    """Hands messages over. Safe to share between threads; open one per process and keep it.
+
+    What `enqueue` promises when it returns: the messages are in Redis, and will be sent once per client id.
+    Redis writes its log to disk every second, so a power cut (not a crash) may lose about the last second;
+    with `connection=` the promise is your own commit.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @classmethod
+    def from_env(cls) -> "Dispatcher":
+        """A dispatcher for the WORKER_… environment variables. Raises SettingsError, naming the variable."""
+        settings = Settings.from_env()
+        if settings.embedded:
+            raise SettingsError(
+                "WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; `worker up` prints the ones it serves"
+            )
+        return cls(settings)
+
+    def enqueue(self, message: Message, *, connection: "Connection | None" = None) -> None:
+        """Hand over one message; it leaves within milliseconds if nothing is ahead of it.
+
+        With `connection`, the message is written into the ledger inside your own SQLAlchemy transaction:
+        it exists if and only if you commit. Call `ring()` after the commit, or it waits for the next tick
+        (a second). Raises MessageError naming the field, ClientIdConflict (only with `connection`: through
+        Redis a conflict is found later, and recorded), EnqueueError if Redis is away.
+        """
+        routed = self.accept(message)
+        if connection is None:
+            self._add(routed.lane, [routed])
+        else:
+            self._write(connection, [routed])
+
+    def enqueue_many(
+        self, messages: Iterable[Message], progress: Callable[[int], None] = lambda _: None
+    ) -> int:
+        """Hand over any number of messages, in constant memory; returns how many.
+
+        Waits while more than HIGH_WATER messages of a lane are ahead. `progress` is told the count so far.
+        Raises like `enqueue`; messages before the one at fault are handed over (hand the rest over again:
+        client ids make that safe).
+        """
+        count = 0
+        for lane, chunk in _chunks(map(self.accept, messages)):
+            self._wait_for_room(lane)
+            self._add(lane, chunk)
+            count += len(chunk)
+            progress(count)
+        return count
+
+    def accept(self, message: Message) -> Message:
+        """The message as it would be handed over, its route filled in. Raises MessageError."""
+        from worker.lines import accept
+
+        return accept(message, self._lines)
+
+    def status(self, client_id: str) -> "History | None":
+        """What the ledger knows of a message; None if it has not seen it (it may still be in Redis)."""
+        from worker.ledger.queries import history
+
+        with self._ledger.begin() as connection:
+            return history(connection, client_id)
+
+    def ring(self, message: Message | None = None) -> None:
+        """Say that messages were committed with `connection=`; all routes are told, or the message's own."""
+        names = [self.accept(message).route] if message else list(self._lines)
+        lanes = [message.lane] if message else list(Lane)
+        for name in names:
+            for lane in lanes:
+                self._bell.ring("dispatch", f"{name}:{lane.value}")
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for part in ("_intake", "_ledger"):
+            if part in self.__dict__:
+                self.__dict__.pop(part).close()
+
+    # -- the way in
+
+    def _add(self, lane: Lane, messages: list[Message]) -> None:
+        from worker.intake import IntakeError
+
+        try:
+            self._intake.add(lane, messages)
+        except IntakeError as problem:
+            raise EnqueueError(f"{len(messages)} messages not handed over: {problem}") from problem
+        self._bell.ring("ingest", lane.value)
+
+    def _wait_for_room(self, lane: Lane) -> None:
+        """Back-pressure: Redis is a door, not a store."""
+        while self._intake.waiting()[lane] >= HIGH_WATER:
+            self._bell.ring("ingest", lane.value)
+            time.sleep(0.05)
+
+    def _write(self, connection: "Connection", messages: list[Message]) -> None:
+        from worker.ledger.transitions import enqueue
+
+        entered = enqueue(connection, messages)
+        for conflict in entered.conflicts:
+            raise ClientIdConflict(conflict.client_id, conflict.fields)
+
+    # -- opened when first needed
+
+    @cached_property
+    def _lines(self) -> "Mapping[str, Line]":
+        from worker.lines import make_ready
+
+        return make_ready(read_routes(self._settings.routes, secret=names_only))
+
+    @cached_property
+    def _intake(self) -> "Intake":
+        from worker.intake import Intake
+
+        return Intake.connect(self._settings.redis_url)
+
+    @cached_property
+    def _bell(self) -> "Bell":
+        from worker.bell import Bell, celery_app
+
+        return Bell(celery_app(self._settings.broker_url), self._intake)
+
+    @cached_property
+    def _ledger(self) -> "Ledger":
+        from worker.ledger import Ledger
+
+        return Ledger.connect(self._settings.database_url, connections=2)
+
+
+def _chunks(messages: Iterable[Message]) -> Iterator[tuple[Lane, list[Message]]]:
+    """Messages in entries of one lane each, in order."""
+    stream = iter(messages)
+    while head := list(islice(stream, CHUNK)):
+        for lane in Lane:
+            if chunk := [message for message in head if message.lane is lane]:
+                yield lane, chunk

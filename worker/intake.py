@@ -1,0 +1,218 @@
+"""Intake: the Redis streams applications enqueue into, one a lane, many messages an entry.
+
+Keys: `worker:intake:LANE` (stream; fields `n`, how many messages, and `m`, a JSON array of them),
+`worker:intake:LANE:waiting` (messages in that stream, kept in the same step as the stream),
+`worker:intake:dead` (stream of what could not be entered, with the reason), `worker:bell:NAME` (a doorbell
+rung a moment ago). Reading is at least once: an entry is deleted only when the ledger has it, and one read
+by a process that died is read again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, cast
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from worker.sms.message import Lane, Message
+
+GROUP = "ingest"
+CONSUMER = "ingest"  # one name for all: what a dead process had read is then told by its idle time alone
+DEAD = "worker:intake:dead"
+
+
+class IntakeError(RuntimeError):
+    """Redis cannot be used. One sentence, no credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one XADD brought: raw messages, or the reason why it cannot be read."""
+
+    id: str
+    lane: Lane
+    counted: int  # what it added to the count of waiting messages
+    messages: Sequence[object] = field(default=(), repr=False)
+    raw: str = field(default="", repr=False)
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message, or a whole entry, that could not be entered into the ledger."""
+
+    lane: Lane
+    reason: str
+    content: str = field(repr=False)
+
+    @classmethod
+    def about(cls, lane: Lane, reason: str, content: object) -> "DeadLetter":
+        """A letter about any value, kept as JSON."""
+        return cls(lane, reason, json.dumps(content, ensure_ascii=True, default=repr))
+
+
+# Acknowledge and delete entries, and lower the count by what was really deleted: an entry that two
+# processes worked on is counted once.
+_DONE = """
+local gone = 0
+for i = 2, #ARGV, 2 do
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
+  if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then gone = gone + tonumber(ARGV[i + 1]) end
+end
+if gone > 0 then redis.call('DECRBY', KEYS[2], gone) end
+return gone
+"""
+
+
+class Intake:
+    """The streams of one Redis database."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self.client = client
+        self._done = client.register_script(_DONE)
+
+    @classmethod
+    def connect(cls, url: str) -> "Intake":
+        """An intake at a Redis URL. Connects when first used; rides over a restart of a few seconds.
+
+        A command repeated after a lost connection may add an entry twice: the ledger absorbs that.
+        """
+        client = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=10,
+            socket_connect_timeout=5,
+            retry=Retry(ExponentialBackoff(cap=1, base=0.05), 6),
+            retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+        )
+        return cls(client)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    # -- producers
+
+    def add(self, lane: Lane, messages: Sequence[Message]) -> str:
+        """Append one entry holding these messages. Its id is the receipt."""
+        payload = json.dumps([m.as_dict() for m in messages], ensure_ascii=False, separators=(",", ":"))
+        with explained(), self.client.pipeline(transaction=True) as both:
+            both.xadd(_stream(lane), {"n": len(messages), "m": payload})
+            both.incrby(_waiting(lane), len(messages))
+            entry_id, _ = both.execute()
+        return str(entry_id)
+
+    def waiting(self) -> dict[Lane, int]:
+        """Messages given to us that are not in the ledger yet, by lane."""
+        with explained():
+            counts = self.client.mget([_waiting(lane) for lane in Lane])
+        return {lane: int(count or 0) for lane, count in zip(Lane, counts, strict=True)}
+
+    # -- the ingest stage
+
+    def read(self, lane: Lane, entries: int, idle: timedelta) -> list[Entry]:
+        """Up to `entries` entries: first those read `idle` ago and never finished, then new ones."""
+        with explained():
+            self._ensure_group(lane)
+            claimed = self.client.xautoclaim(
+                _stream(lane), GROUP, CONSUMER, int(idle.total_seconds() * 1000), count=entries
+            )
+            found = [(i, fields) for i, fields in claimed[1] if fields]
+            if len(found) < entries:
+                fresh = self.client.xreadgroup(
+                    GROUP, CONSUMER, {_stream(lane): ">"}, count=entries - len(found)
+                )
+                for _, batch in cast("list[Any]", fresh or []):
+                    found.extend(batch)
+        return [_entry(lane, str(entry_id), fields) for entry_id, fields in found]
+
+    def done(self, lane: Lane, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
+        """Delete entries that the ledger has, and bury what it could not take, in one step."""
+        sizes = [part for entry in entries for part in (entry.id, entry.counted)]
+        with explained(), self.client.pipeline(transaction=True) as both:
+            for letter in dead:
+                both.xadd(DEAD, _fields(letter))
+            self._done(keys=[_stream(lane), _waiting(lane)], args=[GROUP, *sizes], client=both)
+            both.execute()
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Keep what could not be taken in, with the reason."""
+        with explained():
+            self.client.xadd(DEAD, _fields(letter))
+
+    def dead_letters(self) -> int:
+        """How many letters lie in the dead-letter stream."""
+        with explained():
+            return int(self.client.xlen(DEAD))
+
+    def read_dead(self, most: int = 100) -> list[tuple[str, Mapping[str, str]]]:
+        """The oldest dead letters: id and fields `lane`, `reason`, `content`."""
+        with explained():
+            letters = cast("list[Any]", self.client.xrange(DEAD, count=most))
+        return [(str(letter_id), dict(fields)) for letter_id, fields in letters]
+
+    def _ensure_group(self, lane: Lane) -> None:
+        """From 0, not from now: what was added before the group existed counts too."""
+        try:
+            self.client.xgroup_create(_stream(lane), GROUP, id="0", mkstream=True)
+        except redis.ResponseError as problem:
+            if "BUSYGROUP" not in str(problem):
+                raise
+
+    # -- doorbells
+
+    def first_ring(self, bell: str, quiet: timedelta) -> bool:
+        """Whether this doorbell was silent; it counts as ringing until answered, or `quiet` is over."""
+        with explained():
+            key = f"worker:bell:{bell}"
+            return bool(self.client.set(key, 1, nx=True, px=int(quiet.total_seconds() * 1000)))
+
+    def answered(self, bell: str) -> None:
+        """Somebody came to the door: the next ring is heard again."""
+        with explained():
+            self.client.delete(f"worker:bell:{bell}")
+
+    # -- doctor
+
+    def configuration(self) -> dict[str, str]:
+        """What the doctor looks at: `maxmemory-policy`, `appendonly`, `save`."""
+        with explained():
+            names = ("maxmemory-policy", "appendonly", "save")
+            return {name: str(self.client.config_get(name).get(name, "")) for name in names}
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn 'no server' into one sentence."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as problem:
+        raise IntakeError(f"Redis cannot be reached: {problem}") from problem
+
+
+def _stream(lane: Lane) -> str:
+    return f"worker:intake:{lane.value}"
+
+
+def _waiting(lane: Lane) -> str:
+    return f"worker:intake:{lane.value}:waiting"
+
+
+def _fields(letter: DeadLetter) -> dict[Any, Any]:
+    return {"lane": letter.lane.value, "reason": letter.reason, "content": letter.content}
+
+
+def _entry(lane: Lane, entry_id: str, fields: Mapping[str, str]) -> Entry:
+    raw, counted = fields.get("m", ""), fields.get("n", "")
+    entry = Entry(entry_id, lane, int(counted) if counted.isdecimal() else 0, raw=json.dumps(dict(fields)))
+    try:
+        messages = json.loads(raw)
+    except ValueError:
+        return replace(entry, unreadable="the entry is not JSON")
+    if not isinstance(messages, list):
+        return replace(entry, unreadable="the entry is not a JSON array of messages")
+    return Entry(entry_id, lane, entry.counted, messages)

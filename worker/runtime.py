@@ -1,0 +1,59 @@
+"""Runtime: everything a stage needs, in one frozen value. The one place where things meet."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from worker.intake import Intake
+from worker.ledger import Ledger
+from worker.ledger.transitions import register_routes
+from worker.lines import Line, make_ready
+from worker.providers.contract import Failure, Reply, Request
+from worker.settings import Route, Settings, read_routes
+from worker.transport import Transport
+
+Ring = Callable[[str, str], None]
+"""Says that there is work: (stage, its name). May be heard twice, or not at all."""
+
+
+def silence(stage: str, name: str) -> None:
+    """A doorbell that rings nowhere; beat comes by anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The context of every stage, opened once per process."""
+
+    settings: Settings
+    ledger: Ledger
+    intake: Intake
+    transport: Transport
+    lines: Mapping[str, Line]
+    ring: Ring = silence
+    chance: Callable[[], float] = random.random
+    stopping: Callable[[], bool] = field(default=lambda: False)
+
+    @classmethod
+    def open(
+        cls, settings: Settings, *, ring: Ring = silence, stopping: Callable[[], bool] = lambda: False
+    ) -> "Runtime":
+        """Connect everything and register the routes in the ledger.
+
+        Raises SettingsError, LedgerError or IntakeError, each one sentence.
+        """
+        lines = make_ready(read_routes(settings.routes))
+        ledger = Ledger.connect(settings.database_url)
+        with ledger.begin() as connection:
+            register_routes(connection, lines)
+        intake = Intake.connect(settings.redis_url)
+        return cls(settings, ledger, intake, Transport(), lines, ring=ring, stopping=stopping)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.transport.close()
+        self.intake.close()
+        self.ledger.close()
+
+    def exchange(self, route: Route, request: Request) -> Reply | Failure:
+        """One HTTP exchange with a route's provider, within the route's time-outs."""
+        return self.transport.exchange(request, connect=route.connect_timeout, whole=route.timeout)

@@ -1,0 +1,249 @@
+"""Settings and routes: read once, checked whole, frozen. The only module that looks at the environment."""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used. The sentence names it, its value (unless secret) and where it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A provider account with its limits. One `[routes.NAME]` table of the routes file.
+
+    Durations are written "2s", "15m", "6d". A value "env:NAME" is read from the environment.
+    """
+
+    name: str
+    provider: str  # the dialect, a name of worker.providers.PROVIDERS
+    url: str  # base address of the provider
+    key: str = field(default="", repr=False)  # credential, as the provider needs it
+    login: str = field(default="", repr=False)  # credential, older form
+    password: str = field(default="", repr=False)  # credential, older form
+    token: str = field(default="", repr=False)  # credential of providers with tokens
+    mode: str = "sync"  # sync: verdicts in the answer; async: the package becomes a job
+    package_items: int = 0  # messages a package; 0: the dialect's own default
+    package_bytes: int = 1_048_576  # bytes a package, about
+    parallel: int = 2  # packages on the wire at once, over the whole fleet
+    status_items: int = 200  # messages a status request
+    in_doubt: str = ""  # ask | hold | resend | fail; empty: what the provider makes possible
+    attempts: int = 5  # times a message may be tried before it is failed
+    retry_first: timedelta = timedelta(seconds=5)  # wait after the first failed try of a message, doubling
+    retry_max: timedelta = timedelta(minutes=15)  # longest wait between tries of a message
+    connect_timeout: timedelta = timedelta(seconds=5)  # to connect, TLS included
+    timeout: timedelta = timedelta(seconds=30)  # from connection to the last byte of the answer
+    lease: timedelta = timedelta(seconds=60)  # a package this long open has lost its dispatcher
+    pause_first: timedelta = timedelta(seconds=1)  # wait after the route's first failure in a row, doubling
+    pause_max: timedelta = timedelta(seconds=10)  # longest wait; short, so that recovery is prompt
+    poll_first: timedelta = timedelta(seconds=30)  # first look after sending
+    poll_max: timedelta = timedelta(minutes=15)  # longest wait between looks
+    horizon: timedelta = timedelta(days=6)  # with no verdict for so long, a message is unconfirmed
+    job_first: timedelta = timedelta(seconds=2)  # first look at a job
+    job_max: timedelta = timedelta(seconds=60)  # longest wait between looks at a job
+    doubt_first: timedelta = timedelta(seconds=5)  # first question about messages in doubt
+    doubt_wait: timedelta = timedelta(seconds=60)  # they deny it for so long: surely not taken
+    doubt_wait_job: timedelta = timedelta(minutes=10)  # the same when a job may still be queued there
+    reference_offset: int = 0  # added to our ids at the provider, for accounts used before
+    zone: str = "Europe/Kyiv"  # of the provider's times that carry none
+
+    def __post_init__(self) -> None:
+        for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
+            _check_value(f"routes.{self.name}.{name}", name, value)
+        _check_choice(f"routes.{self.name}.mode", self.mode, ("sync", "async"))
+        _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", "ask", "hold", "resend", "fail"))
+        if not re.fullmatch(r"https?://[^\s/]+\S*", self.url):
+            raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {self.url!r}")
+        if self.lease < self.connect_timeout + self.timeout + timedelta(seconds=5):
+            raise SettingsError(
+                f"routes.{self.name}.lease must outlast connect_timeout and timeout by 5s, got {self.lease}"
+            )
+
+
+_ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route)}
+_SECRETS = ("key", "login", "password", "token")
+_MAY_BE_ZERO = ("package_items", "reference_offset")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are. Every field is an environment variable `WORKER_<FIELD>`."""
+
+    database_url: str = field(default="", repr=False)  # the ledger; empty: the embedded PostgreSQL
+    redis_url: str = field(default="", repr=False)  # the intake; empty: the embedded Redis
+    broker_url: str = field(default="", repr=False)  # Celery's; default: the Redis one, next database
+    routes: Path = Path("routes.toml")  # the routes file
+    data_dir: Path = Path(".worker")  # embedded data
+    log_level: str = "INFO"  # of workers and beat
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """The settings the environment gives. Raises SettingsError, naming the variable."""
+        given = os.environ if environ is None else environ
+        values = {f.name: given.get(f"WORKER_{f.name.upper()}", "") for f in fields(cls)}
+        if bool(values["database_url"]) != bool(values["redis_url"]):
+            raise SettingsError(
+                "WORKER_DATABASE_URL and WORKER_REDIS_URL must be given together, or neither "
+                "(then an embedded pair is used)"
+            )
+        level = (values["log_level"] or "INFO").upper()
+        _check_choice("WORKER_LOG_LEVEL", level, ("DEBUG", "INFO", "WARNING", "ERROR"))
+        return cls(
+            database_url=_sqlalchemy_url(values["database_url"]),
+            redis_url=values["redis_url"],
+            broker_url=values["broker_url"] or next_database(values["redis_url"]),
+            routes=Path(values["routes"] or "routes.toml"),
+            data_dir=Path(values["data_dir"] or ".worker"),
+            log_level=level,
+        )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded servers are meant."""
+        return not self.database_url
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a child process."""
+        return {f"WORKER_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+
+
+def data_dir() -> Path:
+    """Where embedded data goes, even if the other settings are not fit to be read."""
+    return Path(os.environ.get("WORKER_DATA_DIR") or ".worker")
+
+
+def inherited_environment() -> dict[str, str]:
+    """The whole environment, to hand on to a child process."""
+    return dict(os.environ)
+
+
+def _sqlalchemy_url(url: str) -> str:
+    """People write postgresql:// or postgres://; our driver is psycopg 3."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
+
+
+def next_database(redis_url: str) -> str:
+    """The broker that goes with an intake: same server, next database.
+
+    >>> next_database("redis://cache:6379/0")
+    'redis://cache:6379/1'
+    >>> next_database("unix:///run/redis.sock?db=2")
+    'redis+socket:///run/redis.sock?virtual_host=3'
+    """
+    if not redis_url:
+        return ""
+    if found := re.fullmatch(r"unix://(?P<path>[^?]+)(?:\?db=(?P<db>\d+))?", redis_url):
+        return f"redis+socket://{found['path']}?virtual_host={int(found['db'] or 0) + 1}"
+    if found := re.fullmatch(r"(?P<server>rediss?://[^/?]+)(?:/(?P<db>\d*))?(?P<rest>\?.*)?", redis_url):
+        return f"{found['server']}/{int(found['db'] or 0) + 1}{found['rest'] or ''}"
+    raise SettingsError("WORKER_REDIS_URL must look like redis://host:6379/0 or unix:///path?db=0")
+
+
+def read_routes(path: Path, secret: Callable[[str], str] | None = None) -> dict[str, Route]:
+    """The routes of a routes file, by name, in the file's order.
+
+    `secret` turns the NAME of an `env:NAME` value into its value; by default it is read from the
+    environment. Raises SettingsError for a file that is not there, an unknown or missing key, a wrong value,
+    a missing secret, or two routes alike.
+    """
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"no routes file at {path}; WORKER_ROUTES names it") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{path} cannot be read: {problem}") from None
+    except tomllib.TOMLDecodeError as problem:
+        # tomllib refuses a table that stands there twice: two routes of one name end here.
+        raise SettingsError(f"{path} is not valid TOML: {problem}") from None
+    for key in tables.keys() - {"routes"}:
+        raise SettingsError(f"{path}: unknown key {key!r}; routes stand in [routes.NAME] tables")
+    named = tables.get("routes", {})
+    if not isinstance(named, dict) or not named:
+        raise SettingsError(f"{path} names no route; add a [routes.NAME] table")
+    routes = {name: _route(name, table, secret or _from_environment) for name, table in named.items()}
+    _check_distinct(path, routes)
+    return routes
+
+
+def names_only(name: str) -> str:
+    """A `secret` for programs that need no secrets, such as those that enqueue: the name stands for it."""
+    return name
+
+
+def _from_environment(name: str) -> str:
+    return os.environ.get(name, "")
+
+
+def _route(name: str, table: object, secret: Callable[[str], str]) -> Route:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise SettingsError(f"routes.{name}: a name has up to 64 letters, digits, dashes and underscores")
+    if not isinstance(table, dict):
+        raise SettingsError(f"routes.{name} must be a table")
+    known = _ROUTE_FIELDS.keys() - {"name"}
+    for key in table:
+        if key not in known:
+            raise SettingsError(f"routes.{name}: unknown key {key!r}; known are {', '.join(sorted(known))}")
+    for key, spec in _ROUTE_FIELDS.items():
+        if spec.default is MISSING and key != "name" and key not in table:
+            raise SettingsError(f"routes.{name}: {key} is missing")
+    values: dict[str, Any] = {
+        key: _value(f"routes.{name}.{key}", key, raw, secret) for key, raw in table.items()
+    }
+    return Route(name=name, **values)
+
+
+def _value(where: str, key: str, raw: object, secret: Callable[[str], str]) -> object:
+    if isinstance(raw, str) and raw.startswith("env:"):
+        found = secret(raw[4:])
+        if not found:
+            raise SettingsError(f"{where} needs the environment variable {raw[4:]}, which is not set")
+        raw = found
+    expected = _ROUTE_FIELDS[key].type
+    if expected is timedelta:
+        return duration(where, raw)
+    if expected is int and isinstance(raw, str) and raw.isdecimal():
+        return int(raw)
+    return raw
+
+
+def duration(where: str, raw: object) -> timedelta:
+    """A length of time from "250ms", "2s", "15m", "12h" or "6d"."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", raw) if isinstance(raw, str) else None
+    if not found:
+        raise SettingsError(f'{where} must be a length of time such as "2s", "15m" or "6d", got {raw!r}')
+    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+
+
+def _check_value(where: str, name: str, value: object) -> None:
+    expected = _ROUTE_FIELDS[name].type
+    if not isinstance(value, expected) or isinstance(value, bool):  # type: ignore[arg-type]
+        shown = "…" if name in _SECRETS else repr(value)
+        raise SettingsError(f"{where} must be {getattr(expected, '__name__', expected)}, got {shown}")
+    if isinstance(value, int) and value < (0 if name in _MAY_BE_ZERO else 1):
+        raise SettingsError(f"{where} must be positive, got {value}")
+    if isinstance(value, timedelta) and not value:
+        raise SettingsError(f"{where} must be longer than nothing")
+
+
+def _check_choice(where: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{where} must be one of {', '.join(filter(None, allowed))}, got {value!r}")
+
+
+def _check_distinct(path: Path, routes: Mapping[str, Route]) -> None:
+    """Two names for one account would undo its limits: each would keep to them alone."""
+    seen: dict[tuple[str, ...], str] = {}
+    for route in routes.values():
+        account = (route.provider, route.url.rstrip("/"), route.key, route.login, route.token, route.mode)
+        if account in seen:
+            raise SettingsError(
+                f"{path}: routes {seen[account]} and {route.name} are alike: the same account and mode twice"
+            )
+        seen[account] = route.name

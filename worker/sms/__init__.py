@@ -1,0 +1,1 @@
+"""The vocabulary: values and rules of text messages. Standard library only."""

@@ -1,0 +1,89 @@
+"""The road of a message: every status, who moves it on, and the one table of allowed moves.
+
+The SQL guards, the database CHECKs and the drawing in the README derive from ROADS; nothing else
+decides whether a message may change.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a message stands. Each message is in exactly one."""
+
+    QUEUED = "queued"  # in the ledger, waiting for its turn; leaves by claim or cancel
+    SUPPRESSED = "suppressed"  # final: the recipient is on the stop list
+    SENDING = (
+        "sending"  # in a package; a request may be on the wire; leaves by settle, or by rescue if we die
+    )
+    IN_DOUBT = "in_doubt"  # they may have it; leaves by settle, once asked or decided by a person
+    SENT = "sent"  # the provider has it; leaves by report
+    DELIVERED = "delivered"  # final: on the phone
+    UNDELIVERABLE = "undeliverable"  # final: cannot reach the phone
+    EXPIRED = "expired"  # final: validity passed, here while queued or in the network
+    REJECTED = "rejected"  # final: the provider refused this message
+    CANCELLED = "cancelled"  # final: withdrawn before it left
+    FAILED = "failed"  # final: attempts used up, surely never taken
+    UNCONFIRMED = "unconfirmed"  # the polling horizon passed without a verdict; only a late receipt moves it
+
+
+class Verb(StrEnum):
+    """What changes a status. Each is one function of ledger.transitions."""
+
+    ENQUEUE = "enqueue"  # ingest, or the app's own transaction
+    CLAIM = "claim"  # dispatch
+    CANCEL = "cancel"  # a person or the app
+    SETTLE = "settle"  # dispatch, poll (jobs), rescue, or a person
+    REPORT = "report"  # poll, receipts
+
+
+ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
+    Verb.ENQUEUE: {None: frozenset({Status.QUEUED, Status.SUPPRESSED})},
+    Verb.CLAIM: {Status.QUEUED: frozenset({Status.SENDING, Status.EXPIRED})},
+    Verb.CANCEL: {Status.QUEUED: frozenset({Status.CANCELLED})},
+    Verb.SETTLE: {
+        Status.SENDING: frozenset(
+            {Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED, Status.IN_DOUBT}
+        ),
+        Status.IN_DOUBT: frozenset({Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED}),
+    },
+    Verb.REPORT: {
+        Status.SENT: frozenset(
+            {
+                Status.DELIVERED,
+                Status.UNDELIVERABLE,
+                Status.EXPIRED,
+                Status.REJECTED,
+                Status.CANCELLED,
+                Status.UNCONFIRMED,
+            }
+        ),
+        Status.UNCONFIRMED: frozenset(
+            {Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED}
+        ),
+    },
+}
+"""verb → status it leaves (None: a new message) → statuses it may enter."""
+
+
+def roads(verb: Verb) -> list[tuple[Status | None, Status]]:
+    """Every (source, target) this verb may walk, in the order the statuses are declared."""
+    order = list(Status)
+    return [
+        (source, target)
+        for source, targets in ROADS[verb].items()
+        for target in sorted(targets, key=order.index)
+    ]
+
+
+def sources(verb: Verb, target: Status) -> frozenset[Status | None]:
+    """The statuses that `verb` may leave to enter `target`."""
+    return frozenset(source for source, to in roads(verb) if to is target)
+
+
+def _all_sources() -> Iterable[Status | None]:
+    return (source for verb in Verb for source in ROADS[verb])
+
+
+FINAL: frozenset[Status] = frozenset(Status) - frozenset(_all_sources())
+"""Statuses with no way out."""
