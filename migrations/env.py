@@ -1,0 +1,31 @@
+"""Alembic's door: runs the migrations on the connection or the URL it is given."""
+
+from alembic import context
+from sqlalchemy import Connection, create_engine
+
+from worker.ledger.schema import metadata
+from worker.settings import Settings
+
+
+def run(connection: Connection) -> None:
+    """One transaction for all migrations: a failed upgrade leaves the database as it was."""
+    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def main() -> None:
+    """With a connection from worker.ledger.migrate; else, called as `alembic`, by the environment."""
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        run(given)
+        return
+    url = Settings.from_env().database_url
+    if not url:
+        raise SystemExit("WORKER_DATABASE_URL is not set; `worker db upgrade` serves the embedded database")
+    with create_engine(url).connect() as connection:
+        run(connection)
+        connection.commit()
+
+
+main()

@@ -1,0 +1,57 @@
+"""Bring a database to the schema this code expects, and tell whether it stands there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from worker.ledger import Ledger
+from worker.ledger.queries import revision
+
+_HERE = Path(__file__).resolve().parent.parent
+_UPGRADE_LOCK = 7_702_026_001  # any number, but always this one
+
+
+def migrations() -> Path:
+    """Where the migrations are: inside an installed package, beside it in a checkout."""
+    installed = _HERE / "_migrations"
+    return installed if installed.is_dir() else _HERE.parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
+    return config
+
+
+def head() -> str:
+    """The newest migration."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def upgrade(ledger: Ledger, target: str = "head") -> str:
+    """Apply what is missing; returns the migration the database stands at then. Two at once is safe."""
+    _run(ledger, lambda config: command.upgrade(config, target))
+    return behind(ledger)[0]
+
+
+def downgrade(ledger: Ledger, target: str) -> None:
+    """Undo migrations down to `target` ("base" for all)."""
+    _run(ledger, lambda config: command.downgrade(config, target))
+
+
+def behind(ledger: Ledger) -> tuple[str, str]:
+    """(where the database stands, where this code expects it); equal when all is well."""
+    with ledger.begin() as connection:
+        return revision(connection), head()
+
+
+def _run(ledger: Ledger, work: Callable[[Config], None]) -> None:
+    config = _config()
+    with ledger.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        config.attributes["connection"] = connection
+        work(config)

@@ -1,0 +1,201 @@
+"""The reads: what is open, what happened, and whether the books balance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from worker.sms.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMessage:
+    """A message of a package that still has to be asked about."""
+
+    id: int
+    package_id: int
+    reference: int
+    provider_id: str
+    status: Status
+    attempts: int
+
+
+_OPEN = (Status.SENDING, Status.SENT, Status.IN_DOUBT)
+
+
+def open_messages(
+    connection: Connection, package_ids: Sequence[int], statuses: Sequence[Status] = _OPEN
+) -> list[OpenMessage]:
+    """The messages of these packages that stand in one of `statuses`."""
+    rows = connection.execute(
+        text("""
+            SELECT id, package_id, reference, coalesce(provider_id, '') AS provider_id, status, attempts
+            FROM messages
+            WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = ANY(CAST(:statuses AS text[]))
+            ORDER BY id
+        """),
+        {"ids": list(package_ids), "statuses": [status.value for status in statuses]},
+    )
+    return [
+        OpenMessage(row.id, row.package_id, row.reference, row.provider_id, Status(row.status), row.attempts)
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a message's history."""
+
+    at: datetime
+    verb: str
+    source: str | None
+    target: str
+    package_id: int | None
+    code: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A message as the ledger knows it, with what happened to it, oldest first. Holds no text."""
+
+    client_id: str
+    status: Status
+    route: str
+    lane: str
+    recipient: str
+    provider_id: str | None
+    segments: int | None
+    attempts: int
+    enqueued_at: datetime
+    finalized_at: datetime | None
+    events: tuple[Event, ...]
+
+
+def history(connection: Connection, client_id: str) -> History | None:
+    """What is known of one message; None if the ledger has never seen its client id."""
+    found = connection.execute(
+        text("""
+            SELECT id, client_id, status, route, lane, recipient, provider_id, segments, attempts,
+                   enqueued_at, finalized_at
+            FROM messages WHERE client_id = :client_id
+        """),
+        {"client_id": client_id},
+    ).one_or_none()
+    if found is None:
+        return None
+    lines = connection.execute(
+        text("""
+            SELECT at, verb, source, target, package_id, code, note FROM events
+            WHERE message_id = :id ORDER BY at, id
+        """),
+        {"id": found.id},
+    )
+    return History(
+        client_id=found.client_id,
+        status=Status(found.status),
+        route=found.route,
+        lane=found.lane,
+        recipient=found.recipient,
+        provider_id=found.provider_id,
+        segments=found.segments,
+        attempts=found.attempts,
+        enqueued_at=found.enqueued_at,
+        finalized_at=found.finalized_at,
+        events=tuple(Event(*line) for line in lines),
+    )
+
+
+def by_status(connection: Connection) -> dict[Status, int]:
+    """How many messages stand in each status; statuses with none are left out."""
+    rows = connection.execute(text("SELECT status, count(*) FROM messages GROUP BY status"))
+    found = {Status(status): count for status, count in rows}
+    return {status: found[status] for status in Status if status in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Every message given to us, by state. `unbalanced` names each status whose count the events deny."""
+
+    total: int
+    by_status: Mapping[Status, int]
+    duplicates: int
+    conflicts: int
+    unbalanced: tuple[str, ...]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the count of messages and the record of events agree."""
+        return not self.unbalanced
+
+
+def books(connection: Connection) -> Books:
+    """Count the messages, and prove the count: for every status, what entered it by the events, less what
+    left it, is what stands there. Best read in one snapshot."""
+    counted = by_status(connection)
+    recorded = dict.fromkeys(Status, 0)
+    for source, target, count in connection.execute(
+        text("SELECT source, target, count(*) FROM events GROUP BY source, target")
+    ):
+        recorded[Status(target)] += count
+        if source is not None:
+            recorded[Status(source)] -= count
+    return Books(
+        total=sum(counted.values()),
+        by_status=counted,
+        duplicates=_one(connection, "SELECT coalesce(sum(count), 0) FROM duplicates"),
+        conflicts=_one(connection, "SELECT count(*) FROM conflicts"),
+        unbalanced=tuple(
+            f"{status}: {counted.get(status, 0)} messages, {recorded[status]} by the events"
+            for status in Status
+            if counted.get(status, 0) != recorded[status]
+        ),
+    )
+
+
+def _one(connection: Connection, statement: str) -> int:
+    value: int = connection.execute(text(statement)).scalar_one()
+    return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRow:
+    """A route as the ledger knows it, with what waits for it and what it has in hand."""
+
+    name: str
+    state: str
+    paused_until: datetime | None
+    why: str | None
+    failures: int
+    queued: int
+    on_the_wire: int
+    in_doubt: int
+
+
+def route_rows(connection: Connection) -> list[RouteRow]:
+    """Every registered route."""
+    rows = connection.execute(
+        text("""
+            SELECT r.name,
+                   CASE WHEN r.state = 'paused' AND r.paused_until <= now() THEN 'open' ELSE r.state END,
+                   r.paused_until, r.why, r.failures,
+                   (SELECT count(*) FROM messages m WHERE m.route = r.name AND m.due_at IS NOT NULL),
+                   (SELECT count(*) FROM packages p
+                    WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'open'),
+                   (SELECT count(*) FROM packages p
+                    JOIN messages m ON m.package_id = p.id AND m.status = 'in_doubt'
+                    WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'in_doubt')
+            FROM routes r ORDER BY r.name
+        """)
+    )
+    return [RouteRow(*row) for row in rows]
+
+
+def revision(connection: Connection) -> str:
+    """The migration the database stands at; empty if it was never migrated."""
+    there = connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one()
+    if there is None:
+        return ""
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found or ""

@@ -1,0 +1,198 @@
+"""The book: its tables, keys and CHECKs. The migrations build exactly this, and a test compares the two.
+
+`messages.status` stands in no index, nor in the condition of one: then Postgres can settle and report in
+place (a HOT update) instead of touching every index. So the queue is "due_at is set", not "status is queued";
+a CHECK keeps the two the same. Foreign keys between the big tables are left out for the same reason;
+`worker books` proves what they would have promised.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from worker.sms.message import Kind, Lane
+from worker.sms.package import PackageState
+from worker.sms.status import FINAL, Status, Verb, roads
+
+
+def sql_list(values: Iterable[str]) -> str:
+    """Our own constants as an SQL list, in a stable order: 'a', 'b'."""
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+def sql_roads(verb: Verb) -> str:
+    """The moves `verb` may make, as an SQL list of (source, target) pairs."""
+    return ", ".join(f"('{source}', '{target}')" for source, target in roads(verb))
+
+
+_INSTANT = DateTime(timezone=True)
+_NOW = text("now()")
+_WITH_PACKAGE = (Status.SENDING, Status.IN_DOUBT, Status.SENT)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+message_reference = Sequence("message_reference", metadata=metadata, data_type=BigInteger)
+"""Our ids at the providers: one sequence for all, never reused."""
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("reference", BigInteger, nullable=False, server_default=message_reference.next_value()),
+    Column("package_id", BigInteger),  # the fence: only this package's writers may settle it
+    Column("enqueued_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("due_at", _INSTANT),  # when it may be claimed; set exactly while queued
+    Column("valid_until", _INSTANT),  # too late to send after this
+    Column("finalized_at", _INSTANT),  # set exactly when final
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),  # tries used up
+    Column("segments", SmallInteger),  # as the provider counts them
+    Column("status", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("campaign", Text),
+    Column("recipient", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("provider_id", Text),  # theirs
+    UniqueConstraint("client_id"),
+    CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
+    CheckConstraint(f"lane IN ({sql_list(Lane)})", name="lane"),
+    CheckConstraint(f"kind IN ({sql_list(Kind)})", name="kind"),
+    CheckConstraint(f"(status = '{Status.QUEUED}') = (due_at IS NOT NULL)", name="due_while_queued"),
+    CheckConstraint(f"(status IN ({sql_list(FINAL)})) = (finalized_at IS NOT NULL)", name="finalized"),
+    CheckConstraint(f"status NOT IN ({sql_list(_WITH_PACKAGE)}) OR package_id IS NOT NULL", name="packed"),
+    CheckConstraint(f"status <> '{Status.QUEUED}' OR package_id IS NULL", name="unpacked_while_queued"),
+)
+
+# Claim reads this from the front: urgent before bulk, oldest first.
+Index(
+    "ix_messages_queue",
+    messages.c.route,
+    messages.c.lane.desc(),
+    messages.c.due_at,
+    messages.c.id,
+    postgresql_where=text("due_at IS NOT NULL"),
+)
+# Poll and rescue work by package.
+Index("ix_messages_package_id", messages.c.package_id, postgresql_where=text("package_id IS NOT NULL"))
+
+packages = Table(
+    "packages",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("items", Integer, nullable=False),  # messages it left with
+    Column("job", Text),  # the provider's job id
+    Column("opened_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("doubted_at", _INSTANT),  # when it was first in doubt
+    Column("poll_at", _INSTANT),  # the next look at what was sent; also the lease of whoever looks now
+    Column("rescue_at", _INSTANT),  # open: when its lease runs out; in doubt: the next question
+    Column("polls", Integer, nullable=False, server_default=text("0")),  # looks so far
+    Column("asks", Integer, nullable=False, server_default=text("0")),  # questions so far while in doubt
+    Column("why", Text),  # what went wrong, if anything did
+    CheckConstraint(f"state IN ({sql_list(PackageState)})", name="state"),
+    CheckConstraint(f"state <> '{PackageState.OPEN}' OR rescue_at IS NOT NULL", name="leased_while_open"),
+    CheckConstraint(f"state <> '{PackageState.JOB}' OR job IS NOT NULL", name="job_named"),
+)
+Index("ix_packages_poll", packages.c.route, packages.c.poll_at, postgresql_where=text("poll_at IS NOT NULL"))
+Index(
+    "ix_packages_rescue",
+    packages.c.route,
+    packages.c.rescue_at,
+    postgresql_where=text("rescue_at IS NOT NULL"),
+)
+
+_ALL_ROADS = " OR ".join(
+    f"(verb = '{verb}' AND (source, target) IN ({sql_roads(verb)}))"
+    for verb in Verb
+    if verb is not Verb.ENQUEUE
+)
+_ENTRIES = sql_list(target for _, target in roads(Verb.ENQUEUE))
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),  # orders what one instant holds
+    Column("message_id", BigInteger, nullable=False),
+    Column("package_id", BigInteger),
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("happened_at", _INSTANT),  # by the provider's clock
+    Column("verb", Text, nullable=False),
+    Column("source", Text),
+    Column("target", Text, nullable=False),
+    Column("code", Text),  # the provider's word, verbatim
+    Column("note", Text),  # why, or by whom
+    CheckConstraint(
+        f"(verb = '{Verb.ENQUEUE}' AND source IS NULL AND target IN ({_ENTRIES})) OR {_ALL_ROADS}",
+        name="road",
+    ),
+)
+Index("ix_events_message_id", events.c.message_id)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("paused_until", _INSTANT),
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("why", Text),
+    Column("changed_at", _INSTANT, nullable=False, server_default=_NOW),
+    CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
+    CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
+)
+
+stop_list = Table(
+    "stop_list",
+    metadata,
+    Column("recipient", Text, primary_key=True),
+    Column("added_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("why", Text),
+)
+
+duplicates = Table(
+    "duplicates",
+    metadata,
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("count", Integer, nullable=False),
+)
+"""One row an ingest that met repeats: a counter in one row would make every ingest wait for the last."""
+
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("client_id", Text, nullable=False),
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("fields", Text, nullable=False),  # what differs, for people
+    Column("offered", JSONB, nullable=False),  # the message that was not sent
+    Column("digest", Text, nullable=False),  # of `offered`: the same conflict is recorded once
+    UniqueConstraint("client_id", "digest"),
+)

@@ -1,0 +1,648 @@
+"""The only writes. Each verb of the road is one function; every write names the statuses it leaves, writes
+its event rows in the same statement, and returns what it really changed.
+
+Locks are taken in one order everywhere: package, then its messages. Claim locks the route first and skips
+messages that others hold, so nobody ever waits for it in a circle. Instants are the database's own.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Row, TextClause, text
+
+from worker.ledger.schema import sql_list, sql_roads
+from worker.sms.message import CONTENT, Kind, Lane, Message, differences
+from worker.sms.package import Item, Limits, PackageState, fitting
+from worker.sms.status import FINAL, Status, Verb, sources
+
+# -- enqueue ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A client id that came back with other content: the fields that differ."""
+
+    client_id: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of the messages offered: new + duplicates + conflicts = offered."""
+
+    new: int
+    duplicates: int
+    conflicts: tuple[Conflict, ...]
+
+
+# Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
+_ENQUEUE = text(f"""
+    WITH offered AS (
+        SELECT * FROM unnest(
+            CAST(:client_id AS text[]), CAST(:route AS text[]), CAST(:lane AS text[]), CAST(:kind AS text[]),
+            CAST(:campaign AS text[]), CAST(:recipient AS text[]), CAST(:sender AS text[]),
+            CAST(:text AS text[]), CAST(:valid_until AS timestamptz[])
+        ) AS o (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until)
+    ), entered AS (
+        INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until,
+                              status, due_at, finalized_at)
+        SELECT o.client_id, o.route, o.lane, o.kind, o.campaign, o.recipient, o.sender, o.text, o.valid_until,
+               CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END,
+               CASE WHEN s.recipient IS NULL THEN now() END,
+               CASE WHEN s.recipient IS NOT NULL THEN now() END
+        FROM offered o LEFT JOIN stop_list s ON s.recipient = o.recipient
+        ORDER BY o.client_id COLLATE "C"
+        ON CONFLICT (client_id) DO NOTHING
+        RETURNING id, status
+    ), written AS (
+        INSERT INTO events (message_id, verb, target) SELECT id, '{Verb.ENQUEUE}', status FROM entered
+    )
+    SELECT count(*) FROM entered
+""")  # noqa: S608 - our own constants
+
+_STORED = text("""
+    SELECT client_id, kind, recipient, sender, text FROM messages
+    WHERE client_id = ANY(CAST(:client_ids AS text[]))
+""")
+
+
+def enqueue(connection: Connection, offered: Sequence[Message]) -> Enqueued:
+    """Enter messages, once per client id for ever. Every message must carry its route.
+
+    The same id with the same content is a duplicate, counted; with other content it is a conflict, recorded
+    and never sent.
+    """
+    first: dict[str, Message] = {}
+    for message in offered:
+        first.setdefault(message.client_id, message)
+    unique = list(first.values())
+    new: int = connection.execute(_ENQUEUE, _columns(unique)).scalar_one()
+    if new == len(offered):
+        return Enqueued(new, 0, ())
+    conflicts = _conflicts(connection, offered)
+    _record_conflicts(connection, conflicts)
+    repeats = len(offered) - new - len(conflicts)
+    if repeats:
+        connection.execute(text("INSERT INTO duplicates (count) VALUES (:count)"), {"count": repeats})
+    return Enqueued(new, repeats, tuple(conflict for conflict, _ in conflicts))
+
+
+def _columns(messages: Sequence[Message]) -> dict[str, list[object]]:
+    return {
+        "client_id": [m.client_id for m in messages],
+        "route": [m.route for m in messages],
+        "lane": [m.lane.value for m in messages],
+        "kind": [m.kind.value for m in messages],
+        "campaign": [m.campaign or None for m in messages],
+        "recipient": [m.recipient for m in messages],
+        "sender": [m.sender for m in messages],
+        "text": [m.text for m in messages],
+        "valid_until": [m.valid_until for m in messages],
+    }
+
+
+def _conflicts(connection: Connection, offered: Iterable[Message]) -> list[tuple[Conflict, Message]]:
+    """The offered messages whose id is in the ledger with other content (our own rows included)."""
+    by_id = connection.execute(_STORED, {"client_ids": list({m.client_id for m in offered})})
+    stored = {row.client_id: _stored_message(row) for row in by_id}
+    compared = ((message, differences(message, stored[message.client_id])) for message in offered)
+    return [(Conflict(message.client_id, fields), message) for message, fields in compared if fields]
+
+
+def _stored_message(row: Row[tuple[str, ...]]) -> Message:
+    return Message(client_id=row.client_id, **{name: getattr(row, name) for name in CONTENT})
+
+
+def _record_conflicts(connection: Connection, conflicts: Iterable[tuple[Conflict, Message]]) -> None:
+    """Once per difference: an entry that is read again after a crash brings the same conflict again."""
+    rows = [
+        {
+            "client_id": message.client_id,
+            "fields": ", ".join(conflict.fields),
+            "offered": json.dumps(message.as_dict(), ensure_ascii=False),
+        }
+        for conflict, message in conflicts
+    ]
+    if rows:
+        connection.execute(
+            text("""
+                INSERT INTO conflicts (client_id, fields, offered, digest)
+                VALUES (:client_id, :fields, CAST(:offered AS jsonb), md5(:offered))
+                ON CONFLICT DO NOTHING
+            """),
+            rows,
+        )
+
+
+# -- moves: the shared mechanism of settle, report, cancel and expiry --------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One message to one status. `package_id` is the fence: a row that has left that package stays as it is.
+
+    `delay` is how long a message queued again must wait; `tried` whether this used up an attempt.
+    """
+
+    message_id: int
+    package_id: int | None
+    target: Status
+    code: str = ""
+    provider_id: str = ""
+    segments: int | None = None
+    happened_at: datetime | None = None
+    delay: timedelta = timedelta(0)
+    tried: bool = False
+
+
+def _move_statement(verb: Verb) -> TextClause:
+    return text(f"""
+        WITH news AS (
+            SELECT * FROM unnest(
+                CAST(:message_id AS bigint[]), CAST(:package_id AS bigint[]), CAST(:target AS text[]),
+                CAST(:code AS text[]), CAST(:provider_id AS text[]), CAST(:segments AS smallint[]),
+                CAST(:happened_at AS timestamptz[]), CAST(:delay AS interval[]), CAST(:tried AS smallint[])
+            ) AS n (message_id, package_id, target, code, provider_id, segments, happened_at, delay, tried)
+        ), moved AS (
+            UPDATE messages m SET
+                status = n.target,
+                package_id = CASE WHEN n.target <> '{Status.QUEUED}' THEN m.package_id END,
+                due_at = CASE WHEN n.target = '{Status.QUEUED}' THEN now() + n.delay END,
+                finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) THEN now() END,
+                attempts = m.attempts + n.tried,
+                provider_id = coalesce(n.provider_id, m.provider_id),
+                segments = coalesce(n.segments, m.segments)
+            FROM news n
+            WHERE m.id = n.message_id
+              AND m.package_id IS NOT DISTINCT FROM n.package_id
+              AND (m.status, n.target) IN ({sql_roads(verb)})
+            RETURNING m.id, n.package_id, old.status AS source, n.target, n.code, n.happened_at
+        ), written AS (
+            INSERT INTO events (message_id, package_id, verb, source, target, code, note, happened_at)
+            SELECT id, package_id, '{verb}', source, target, code, :note, happened_at FROM moved
+        )
+        SELECT target, count(*) FROM moved GROUP BY target
+    """)  # noqa: S608 - our own constants
+
+
+_MOVE = {verb: _move_statement(verb) for verb in (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT)}
+
+Moved = Mapping[Status, int]
+"""How many messages really entered each status."""
+
+
+def _move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str = "") -> Moved:
+    if not moves:
+        return {}
+    rows = connection.execute(
+        _MOVE[verb],
+        {
+            "message_id": [m.message_id for m in moves],
+            "package_id": [m.package_id for m in moves],
+            "target": [m.target.value for m in moves],
+            "code": [m.code or None for m in moves],
+            "provider_id": [m.provider_id or None for m in moves],
+            "segments": [m.segments for m in moves],
+            "happened_at": [m.happened_at for m in moves],
+            "delay": [m.delay for m in moves],
+            "tried": [int(m.tried) for m in moves],
+            "note": note or None,
+        },
+    )
+    return {Status(target): count for target, count in rows}
+
+
+# -- claim -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Messages claimed to leave in one request."""
+
+    id: int
+    lane: Lane
+    items: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: a package, or none and the reason; `more` if the queue holds more than this."""
+
+    package: Package | None
+    expired: int = 0
+    more: bool = False
+    why: str = ""
+
+
+_PICK = """
+    SELECT id, reference, kind, recipient, sender, text, attempts, lane,
+           coalesce(valid_until <= now(), false) AS late
+    FROM messages
+    WHERE route = :route AND due_at <= now() {lane}
+    ORDER BY lane DESC, due_at, id
+    LIMIT :items FOR UPDATE SKIP LOCKED
+"""
+_PICKS = {
+    Lane.BULK: text(_PICK.format(lane="")),  # urgent sorts first
+    Lane.URGENT: text(_PICK.format(lane=f"AND lane = '{Lane.URGENT}'")),
+}
+
+_OPEN_PACKAGE = text(f"""
+    INSERT INTO packages (route, lane, state, items, rescue_at)
+    VALUES (:route, :lane, '{PackageState.OPEN}', :items, now() + :lease) RETURNING id
+""")  # noqa: S608 - our own constants
+
+_CLAIM = text(f"""
+    WITH moved AS (
+        UPDATE messages SET status = '{Status.SENDING}', package_id = :package_id, due_at = NULL
+        WHERE id = ANY(CAST(:ids AS bigint[]))
+          AND status IN ({sql_list(s for s in sources(Verb.CLAIM, Status.SENDING) if s)})
+        RETURNING id, old.status AS source
+    ), written AS (
+        INSERT INTO events (message_id, package_id, verb, source, target)
+        SELECT id, :package_id, '{Verb.CLAIM}', source, '{Status.SENDING}' FROM moved
+    )
+    SELECT count(*) FROM moved
+""")  # noqa: S608 - our own constants
+
+
+def claim(
+    connection: Connection, route: str, lane: Lane, *, limits: Limits, parallel: int, lease: timedelta
+) -> Claim:
+    """Take the next messages of a route into a package, if the governor lets us.
+
+    The bulk lane takes urgent messages first, and leaves one of the `parallel` packages to the urgent lane.
+    Messages whose validity has passed expire here. The route's row is locked throughout: pause, concurrency
+    (and, once they exist, rate and fair share) are one decision for the whole fleet.
+    """
+    if closed := _governor(connection, route, parallel if lane is Lane.URGENT else max(1, parallel - 1)):
+        return Claim(None, why=closed)
+    picked = connection.execute(_PICKS[lane], {"route": route, "items": limits.items}).all()
+    late = [Move(row.id, None, Status.EXPIRED) for row in picked if row.late]
+    expired = _move(connection, Verb.CLAIM, late, note="validity passed while queued")
+    items = fitting([_item(row) for row in picked if not row.late], limits)
+    if not items:
+        return Claim(None, len(late), bool(picked), why="nothing is due")
+    lane_of = {row.id: Lane(row.lane) for row in picked}
+    package = _open_package(connection, route, lane_of[items[0].id], items, lease)
+    more = len(picked) == limits.items or len(items) < len(picked) - len(late)
+    return Claim(package, expired.get(Status.EXPIRED, 0), more)
+
+
+def _governor(connection: Connection, route: str, parallel: int) -> str:
+    """Why the route may not send now; empty if it may. Locks the route until the claim is committed."""
+    row = connection.execute(
+        text("""
+            SELECT state, why, paused_until > now() AS still FROM routes WHERE name = :route
+            FOR NO KEY UPDATE
+        """),
+        {"route": route},
+    ).one_or_none()
+    if row is None:
+        return "the route is not registered"
+    if row.state == "stopped" or (row.state == "paused" and row.still):
+        return f"the route is {row.state}: {row.why}"
+    # A statement of its own: it must count what was committed while we waited for the lock.
+    busy = connection.execute(
+        text(f"""
+            SELECT count(*) FROM packages
+            WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}'
+        """),  # noqa: S608 - our own constants
+        {"route": route},
+    ).scalar_one()
+    return f"{busy} packages are on the wire" if busy >= parallel else ""
+
+
+def _item(row: Row[tuple[object, ...]]) -> Item:
+    return Item(
+        id=row.id,
+        reference=row.reference,
+        kind=Kind(row.kind),
+        recipient=row.recipient,
+        sender=row.sender,
+        text=row.text,
+        attempts=row.attempts,
+    )
+
+
+def _open_package(
+    connection: Connection, route: str, lane: Lane, items: Sequence[Item], lease: timedelta
+) -> Package:
+    values = {"route": route, "lane": lane.value, "items": len(items), "lease": lease}
+    package_id: int = connection.execute(_OPEN_PACKAGE, values).scalar_one()
+    ids = [item.id for item in items]
+    moved = connection.execute(_CLAIM, {"package_id": package_id, "ids": ids}).scalar_one()
+    if moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
+        raise RuntimeError(f"claimed {moved} of {len(ids)} messages that were locked")
+    return Package(package_id, lane, items)
+
+
+def split(connection: Connection, package: Package, route: str, lease: timedelta, why: str) -> list[Package]:
+    """Halve a package that was surely not taken, each half a new open package; the old one is refused.
+
+    Returns no halves if somebody else has settled it meanwhile.
+    """
+    held = _hold(connection, [package.id], PackageState.OPEN)
+    if not held:
+        return []
+    middle = len(package.items) // 2
+    halves = []
+    for items in (package.items[:middle], package.items[middle:]):
+        values = {"route": route, "lane": package.lane.value, "items": len(items), "lease": lease}
+        half_id: int = connection.execute(_OPEN_PACKAGE, values).scalar_one()
+        connection.execute(
+            text("""
+                UPDATE messages SET package_id = :half_id
+                WHERE id = ANY(CAST(:ids AS bigint[])) AND package_id = :package_id AND status = 'sending'
+            """),
+            {"half_id": half_id, "package_id": package.id, "ids": [item.id for item in items]},
+        )
+        halves.append(Package(half_id, package.lane, items))
+    connection.execute(
+        text(f"""
+            UPDATE packages SET state = '{PackageState.REFUSED}', rescue_at = NULL, why = :why WHERE id = :id
+        """),  # noqa: S608 - our own constants
+        {"id": package.id, "why": why},
+    )
+    return halves
+
+
+# -- settle and report -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """When a package is looked at next: `poll` for what was sent, `rescue` for what is in doubt."""
+
+    poll: timedelta
+    rescue: timedelta
+
+
+# What a package is follows from its messages. `emptied` is what to call it when none is left to follow up.
+_RESTATE = text(f"""
+    UPDATE packages p SET
+        state = CASE WHEN s.doubtful > 0 THEN '{PackageState.IN_DOUBT}'
+                     WHEN s.sending > 0 THEN p.state
+                     WHEN s.sent > 0 THEN '{PackageState.SETTLED}'
+                     ELSE :emptied END,
+        poll_at = CASE WHEN s.sent > 0 OR (s.sending > 0 AND p.state = '{PackageState.JOB}')
+                       THEN now() + n.poll END,
+        rescue_at = CASE WHEN s.doubtful > 0 THEN now() + n.rescue
+                         WHEN s.sending > 0 THEN p.rescue_at END,
+        doubted_at = CASE WHEN s.doubtful > 0 THEN coalesce(p.doubted_at, now()) END,
+        why = coalesce(:why, p.why)
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:poll AS interval[]), CAST(:rescue AS interval[]))
+             AS n (id, poll, rescue),
+         LATERAL (
+             SELECT count(*) FILTER (WHERE status = '{Status.IN_DOUBT}') AS doubtful,
+                    count(*) FILTER (WHERE status = '{Status.SENDING}') AS sending,
+                    count(*) FILTER (WHERE status = '{Status.SENT}') AS sent
+             FROM messages m WHERE m.package_id = n.id
+         ) s
+    WHERE p.id = n.id
+""")  # noqa: S608 - our own constants
+
+
+def settle(
+    connection: Connection,
+    moves: Sequence[Move],
+    looks: Mapping[int, Looks],
+    *,
+    news: Sequence[Move] = (),
+    emptied: PackageState = PackageState.CLOSED,
+    why: str = "",
+) -> Moved:
+    """Record what became of messages in packages, and what is to be done with the packages next.
+
+    `moves` are settled, then `news` reported (a message found delivered was first sent). `looks` names every
+    package concerned. Late writers are welcome: rows that left their package stay as they are.
+    """
+    _hold(connection, looks)
+    moved = Counter(_move(connection, Verb.SETTLE, moves, why))
+    moved.update(_move(connection, Verb.REPORT, news))
+    connection.execute(
+        _RESTATE,
+        {
+            "ids": list(looks),
+            "poll": [look.poll for look in looks.values()],
+            "rescue": [look.rescue for look in looks.values()],
+            "emptied": emptied.value,
+            "why": why or None,
+        },
+    )
+    return moved
+
+
+def _hold(connection: Connection, package_ids: Iterable[int], state: PackageState | None = None) -> list[int]:
+    """Lock packages, in order; those in `state` only, if one is given."""
+    return list(
+        connection.execute(
+            text(f"""
+                SELECT id FROM packages WHERE id = ANY(CAST(:ids AS bigint[]))
+                {"AND state = :state" if state else ""} ORDER BY id FOR UPDATE
+            """),  # noqa: S608 - our own constants
+            {"ids": list(package_ids), **({"state": state.value} if state else {})},
+        ).scalars()
+    )
+
+
+def take_job(connection: Connection, package_id: int, job: str, first_look: timedelta) -> bool:
+    """Record that a package became an asynchronous job. False if its lease ran out meanwhile: then it is in
+    doubt, and rescue asks for each message."""
+    taken = connection.execute(
+        text(f"""
+            UPDATE packages SET state = '{PackageState.JOB}', job = :job, rescue_at = NULL,
+                                poll_at = now() + :look
+            WHERE id = :id AND state = '{PackageState.OPEN}'
+        """),  # noqa: S608 - our own constants
+        {"id": package_id, "job": job, "look": first_look},
+    )
+    return bool(taken.rowcount)
+
+
+# -- leases: whose turn it is to look ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A package that is ours to look at for a while. `tries` counts this look; `age` since it was opened."""
+
+    id: int
+    state: PackageState
+    job: str
+    tries: int
+    age: timedelta
+    doubted_for: timedelta
+
+
+def _lease_statement(clock: str, counter: str, condition: str) -> TextClause:
+    """Lease due packages, oldest first, up to so many messages. Leasing is moving their clock."""
+    return text(f"""
+        WITH due AS (
+            SELECT id, items, {clock} FROM packages
+            WHERE route = :route AND {clock} <= now() AND {condition}
+            ORDER BY {clock} LIMIT 500 FOR UPDATE SKIP LOCKED
+        ), counted AS (
+            SELECT id, sum(items) OVER (ORDER BY {clock}, id) - items AS before FROM due
+        )
+        UPDATE packages p SET {clock} = now() + :lease, {counter} = p.{counter} + 1
+        FROM counted c WHERE p.id = c.id AND c.before < :messages
+        RETURNING p.id, p.state, coalesce(p.job, '') AS job, p.{counter} AS tries,
+                  now() - p.opened_at AS age, coalesce(now() - p.doubted_at, interval '0') AS doubted_for
+    """)  # noqa: S608 - our own constants
+
+
+_LEASE_POLLS = _lease_statement("poll_at", "polls", "true")
+_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", f"state = '{PackageState.IN_DOUBT}'")
+
+
+def lease_polls(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
+    """Packages of the route that are due for a look, with about `messages` messages in all."""
+    return _leased(connection, _LEASE_POLLS, route, messages, lease)
+
+
+def lease_doubts(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
+    """Packages in doubt whose next question is due, with about `messages` messages in all."""
+    return _leased(connection, _LEASE_DOUBTS, route, messages, lease)
+
+
+def _leased(
+    connection: Connection, statement: TextClause, route: str, messages: int, lease: timedelta
+) -> list[Leased]:
+    rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease})
+    return [
+        Leased(row.id, PackageState(row.state), row.job, row.tries, row.age, row.doubted_for) for row in rows
+    ]
+
+
+def doubt_lapsed(connection: Connection, route: str, first_look: timedelta) -> list[int]:
+    """Put open packages whose lease ran out, and their messages, in doubt. Returns the packages."""
+    lapsed = list(
+        connection.execute(
+            text(f"""
+                SELECT id FROM packages
+                WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.OPEN}'
+                ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
+            """),  # noqa: S608 - our own constants
+            {"route": route},
+        ).scalars()
+    )
+    if lapsed:
+        held = connection.execute(
+            text(f"""
+                SELECT id, package_id FROM messages
+                WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = '{Status.SENDING}'
+            """),  # noqa: S608 - our own constants
+            {"ids": lapsed},
+        )
+        moves = [Move(row.id, row.package_id, Status.IN_DOUBT) for row in held]
+        look = Looks(poll=first_look, rescue=first_look)
+        settle(connection, moves, dict.fromkeys(lapsed, look), why="its dispatcher went away")
+    return lapsed
+
+
+# -- cancel, stop list -----------------------------------------------------------------------------
+
+
+def cancel(connection: Connection, client_ids: Sequence[str], note: str = "") -> int:
+    """Withdraw messages that are still queued. Returns how many were."""
+    rows = connection.execute(
+        text("SELECT id FROM messages WHERE client_id = ANY(CAST(:ids AS text[])) AND due_at IS NOT NULL"),
+        {"ids": list(client_ids)},
+    )
+    moves = [Move(row.id, None, Status.CANCELLED) for row in rows]
+    return _move(connection, Verb.CANCEL, moves, note).get(Status.CANCELLED, 0)
+
+
+def suppress(connection: Connection, recipients: Sequence[str], why: str = "") -> int:
+    """Put numbers on the stop list. Messages enqueued for them from now on are suppressed."""
+    added = connection.execute(
+        text("""
+            INSERT INTO stop_list (recipient, why) SELECT unnest(CAST(:recipients AS text[])), :why
+            ON CONFLICT DO NOTHING
+        """),
+        {"recipients": list(recipients), "why": why or None},
+    )
+    return added.rowcount
+
+
+def unsuppress(connection: Connection, recipients: Sequence[str]) -> int:
+    """Take numbers off the stop list."""
+    removed = connection.execute(
+        text("DELETE FROM stop_list WHERE recipient = ANY(CAST(:recipients AS text[]))"),
+        {"recipients": list(recipients)},
+    )
+    return removed.rowcount
+
+
+# -- routes ----------------------------------------------------------------------------------------
+
+
+def register_routes(connection: Connection, names: Iterable[str]) -> None:
+    """Give every configured route its row, open unless it has one."""
+    connection.execute(
+        text("""
+            INSERT INTO routes (name) SELECT unnest(CAST(:names AS text[])) ORDER BY 1 ON CONFLICT DO NOTHING
+        """),
+        {"names": list(names)},
+    )
+
+
+def route_failures(connection: Connection, route: str) -> int:
+    """How often the route has failed in a row. Locks it: whoever asks is about to change it."""
+    found = connection.execute(
+        text("SELECT failures FROM routes WHERE name = :route FOR NO KEY UPDATE"), {"route": route}
+    )
+    return found.scalar_one_or_none() or 0
+
+
+def pause_route(connection: Connection, route: str, wait: timedelta, why: str) -> None:
+    """Send nothing for a while, after a failure. A stopped route stays stopped."""
+    connection.execute(
+        text("""
+            UPDATE routes SET state = 'paused', paused_until = now() + :wait, why = :why,
+                              failures = failures + 1, changed_at = now()
+            WHERE name = :route AND state <> 'stopped'
+        """),
+        {"route": route, "wait": wait, "why": why},
+    )
+
+
+def stop_route(connection: Connection, route: str, why: str) -> bool:
+    """Send nothing until somebody opens the route again. False if there is no such route."""
+    stopped = connection.execute(
+        text("""
+            UPDATE routes SET state = 'stopped', paused_until = NULL, why = :why, changed_at = now()
+            WHERE name = :route
+        """),
+        {"route": route, "why": why},
+    )
+    return bool(stopped.rowcount)
+
+
+def open_route(connection: Connection, route: str) -> bool:
+    """Let the route send again. False if there is no such route."""
+    opened = connection.execute(
+        text("""
+            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
+                              changed_at = now()
+            WHERE name = :route
+        """),
+        {"route": route},
+    )
+    return bool(opened.rowcount)
+
+
+def route_works(connection: Connection, route: str) -> None:
+    """A package went through: forget failures in a row. Touches the row only if there were any."""
+    connection.execute(
+        text("""
+            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
+                              changed_at = now()
+            WHERE name = :route AND state <> 'stopped' AND failures > 0
+        """),
+        {"route": route},
+    )

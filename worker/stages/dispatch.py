@@ -1,0 +1,211 @@
+"""Dispatch: claim a package, talk to the provider, settle.
+
+Two commits, and nothing held between them: a crash at any point leaves a package that says what was being
+done, and rescue takes it up when its lease runs out.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from worker.ledger.transitions import (
+    Move,
+    Package,
+    claim,
+    route_works,
+    settle,
+    split,
+    take_job,
+)
+from worker.lines import Line
+from worker.providers.contract import Answered, Failure, JobTaken, Remedy, Taken, Verdict
+from worker.runtime import Runtime
+from worker.sms.message import Lane
+from worker.sms.package import Item, PackageState
+from worker.sms.status import Status
+from worker.stages.verdicts import first_looks, mend_route, note_strange, requeue, settled, worst
+
+log = logging.getLogger(__name__)
+
+PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What one step did. `more` if it stopped because a step is bounded; `why` if nothing was claimed."""
+
+    packages: int = 0
+    messages: int = 0
+    expired: int = 0
+    more: bool = False
+    why: str = ""
+
+
+def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
+    """Send what is queued on a route, a bounded number of packages, one after another.
+
+    Rings for a second dispatcher as soon as a claim shows that there is more than it took.
+    """
+    line = runtime.lines[route]
+    done = Dispatched()
+    while done.packages < PACKAGES:
+        if runtime.stopping():
+            return done
+        with runtime.ledger.begin() as connection:
+            taken = claim(
+                connection,
+                route,
+                lane,
+                limits=line.dialect.limits,
+                parallel=line.route.parallel,
+                lease=line.route.lease,
+            )
+        done = replace(done, expired=done.expired + taken.expired, why=taken.why)
+        if taken.package is None:
+            return replace(done, more=taken.more)
+        if taken.more:
+            runtime.ring("dispatch", f"{route}:{lane.value}")
+        _deliver(runtime, line, taken.package)
+        done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
+    return replace(done, more=True)
+
+
+def _deliver(runtime: Runtime, line: Line, package: Package) -> None:
+    """Send a package and record what came of it; if it is refused as unreadable, look for the bad message."""
+    outcome = _submit(runtime, line, package)
+    if isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(package.items) > 1:
+        _Search(runtime, line).run(package, outcome)
+    else:
+        _record(runtime, line, package, outcome)
+
+
+def _submit(runtime: Runtime, line: Line, package: Package) -> Answered | JobTaken | Failure:
+    """One exchange, with no database connection held."""
+    offset = line.route.reference_offset
+    items = [replace(item, reference=item.reference + offset) for item in package.items] if offset else None
+    sent: Sequence[Item] = items or package.items
+    reply = runtime.exchange(line.route, line.dialect.submit(sent))
+    return reply if isinstance(reply, Failure) else line.dialect.read_submit(sent, reply)
+
+
+def _record(runtime: Runtime, line: Line, package: Package, outcome: Answered | JobTaken | Failure) -> None:
+    match outcome:
+        case JobTaken(job):
+            with runtime.ledger.begin() as connection:
+                taken = take_job(connection, package.id, job, line.route.job_first)
+                route_works(connection, line.route.name)
+            log.info("package_job route=%s package=%d in_time=%s", line.route.name, package.id, taken)
+        case Answered(verdicts):
+            _record_verdicts(runtime, line, package, verdicts)
+        case Failure():
+            _record_failure(runtime, line, package, outcome)
+
+
+def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: Sequence[Verdict]) -> None:
+    """A verdict a message; a message they do not mention is in doubt."""
+    offset = line.route.reference_offset
+    told = {verdict.reference - offset: verdict for verdict in verdicts}
+    moves = [
+        move
+        for item in package.items
+        if (move := _verdict_move(runtime, line, package.id, item, told.get(item.reference)))
+    ]
+    trouble = worst(verdict.failure for verdict in verdicts)
+    note_strange(line, verdicts)
+    with runtime.ledger.begin() as connection:
+        moved = settle(
+            connection, moves, first_looks(line, [package.id]), why=str(trouble) if trouble else ""
+        )
+        if trouble:
+            mend_route(runtime, line, connection, trouble)
+        else:
+            route_works(connection, line.route.name)
+    _log(line, package, moved)
+
+
+def _verdict_move(runtime: Runtime, line: Line, package_id: int, item: Item, verdict: Verdict | None) -> Move:
+    move = settled(runtime, line, package_id, item, verdict) if verdict else None
+    code = verdict.code if verdict else ""
+    return move or Move(item.id, package_id, Status.IN_DOUBT, code)
+
+
+def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Failure) -> None:
+    """One fate for all: surely not taken, so queued again; or perhaps taken, so in doubt."""
+    if failure.taken is Taken.PERHAPS:
+        moves = [Move(item.id, package.id, Status.IN_DOUBT, failure.code) for item in package.items]
+    else:
+        # A refused lone document uses up a try: nothing else would ever end it.
+        tried = failure.remedy is Remedy.HALVE
+        moves = [
+            requeue(runtime, line, package.id, item, tried=tried, code=failure.code) for item in package.items
+        ]
+    emptied = PackageState.UNSENT if failure.name == "not_sent" else PackageState.REFUSED
+    with runtime.ledger.begin() as connection:
+        looks = first_looks(line, [package.id])
+        moved = settle(connection, moves, looks, emptied=emptied, why=str(failure))
+        mend_route(runtime, line, connection, failure)
+    _log(line, package, moved)
+
+
+@dataclass(slots=True)
+class _Search:
+    """Halving a package that they cannot read, until the messages that spoil it are found.
+
+    Every half is a package of its own, so a crash in mid-search loses nothing. A message is only to blame
+    if others of the same package were taken: if nothing is, the fault is not in the messages, and the
+    route stops with all of them queued.
+    """
+
+    runtime: Runtime
+    line: Line
+
+    def run(self, package: Package, failure: Failure) -> None:
+        """Search, then settle the messages to blame."""
+        blamed: list[Package] = []
+        anything_taken = False
+        heap = self._halves(package, failure)
+        while heap:
+            part = heap.pop()
+            outcome = _submit(self.runtime, self.line, part)
+            if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE):
+                anything_taken = anything_taken or not isinstance(outcome, Failure)
+                _record(self.runtime, self.line, part, outcome)
+            elif len(part.items) > 1:
+                heap += self._halves(part, outcome)
+            else:
+                blamed.append(part)
+        self._settle(blamed, failure, to_blame=anything_taken)
+
+    def _halves(self, package: Package, failure: Failure) -> list[Package]:
+        with self.runtime.ledger.begin() as connection:
+            route = self.line.route
+            halves = split(connection, package, route.name, route.lease, str(failure))
+        return halves[::-1]
+
+    def _settle(self, blamed: Sequence[Package], failure: Failure, *, to_blame: bool) -> None:
+        moves = [
+            Move(item.id, part.id, Status.REJECTED, failure.code)
+            if to_blame
+            else requeue(self.runtime, self.line, part.id, item, tried=False, code=failure.code)
+            for part in blamed
+            for item in part.items
+        ]
+        with self.runtime.ledger.begin() as connection:
+            looks = first_looks(self.line, [part.id for part in blamed])
+            settle(connection, moves, looks, emptied=PackageState.REFUSED, why=str(failure))
+            if blamed and not to_blame:
+                mend_route(self.runtime, self.line, connection, replace(failure, remedy=Remedy.STOP))
+        log.warning(
+            "package_halved route=%s blamed=%d to_blame=%s", self.line.route.name, len(blamed), to_blame
+        )
+
+
+def _log(line: Line, package: Package, moved: object) -> None:
+    counts = " ".join(f"{status}={count}" for status, count in dict(moved).items())  # type: ignore[call-overload]
+    log.info(
+        "package_settled route=%s package=%d items=%d %s",
+        line.route.name,
+        package.id,
+        len(package.items),
+        counts,
+    )

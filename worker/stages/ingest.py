@@ -1,0 +1,126 @@
+"""Ingest: from the intake's streams into the ledger.
+
+Entries are acknowledged after the commit, so a crash in between brings them again, and the ledger's client
+ids make the second time a no-op.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from sqlalchemy.exc import DataError, IntegrityError
+
+from worker.intake import DeadLetter, Entry
+from worker.ledger.transitions import Enqueued, enqueue
+from worker.lines import Line, accept
+from worker.runtime import Runtime
+from worker.sms.message import Lane, Message, MessageError
+
+log = logging.getLogger(__name__)
+
+ENTRIES = 8  # read at once; producers put up to 500 messages in one
+ROUNDS = 25  # a step
+IDLE = timedelta(seconds=10)  # an entry read so long ago has lost its reader
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What one step did, in messages. `more` if it stopped because a step is bounded."""
+
+    new: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    dead: int = 0
+    more: bool = False
+
+    def plus(self, entered: Enqueued, dead: int) -> "Ingested":
+        """With one more round."""
+        return Ingested(
+            self.new + entered.new,
+            self.duplicates + entered.duplicates,
+            self.conflicts + len(entered.conflicts),
+            self.dead + dead,
+        )
+
+
+def ingest(runtime: Runtime, lane: Lane) -> Ingested:
+    """Move what waits in a lane into the ledger, a bounded amount of it."""
+    done = Ingested()
+    for _ in range(ROUNDS):
+        if runtime.stopping():
+            return done
+        entries = runtime.intake.read(lane, ENTRIES, IDLE)
+        if not entries:
+            return done
+        batch = _sort(entries, runtime.lines)
+        entered = _enter(runtime, batch)
+        runtime.intake.done(lane, entries, batch.dead)  # only now: they are in the book
+        for route, message_lane in dict.fromkeys((m.route, m.lane) for m in batch.messages):
+            runtime.ring("dispatch", f"{route}:{message_lane.value}")
+        done = done.plus(entered, len(batch.dead))
+        _log(lane, entered, batch)
+    return replace(done, more=True)
+
+
+@dataclass(slots=True)
+class _Batch:
+    messages: list[Message] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+    def bury(self, lane: Lane, reason: str, content: object) -> None:
+        self.dead.append(DeadLetter.about(lane, reason, content))
+
+
+def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
+    """Tell messages from what cannot be one."""
+    batch = _Batch()
+    for entry in entries:
+        if entry.unreadable:
+            batch.bury(entry.lane, entry.unreadable, entry.raw)
+        for raw in entry.messages:
+            try:
+                batch.messages.append(accept(Message.from_dict(raw), lines))  # type: ignore[arg-type]
+            except MessageError as problem:
+                batch.bury(entry.lane, str(problem), raw)
+    return batch
+
+
+def _enter(runtime: Runtime, batch: _Batch) -> Enqueued:
+    """Enter a batch; if the database refuses a value, find the message that carries it and bury that one."""
+    entered = Enqueued(0, 0, ())
+    heap = [batch.messages] if batch.messages else []
+    while heap:
+        messages = heap.pop()
+        try:
+            with runtime.ledger.begin() as connection:
+                part = enqueue(connection, messages)
+        except (DataError, IntegrityError) as problem:
+            if len(messages) == 1:
+                reason = f"the ledger refused it: {type(problem.orig).__name__}"
+                batch.bury(messages[0].lane, reason, messages[0].as_dict())
+            else:
+                middle = len(messages) // 2
+                heap += [messages[middle:], messages[:middle]]
+        else:
+            entered = Enqueued(
+                entered.new + part.new,
+                entered.duplicates + part.duplicates,
+                entered.conflicts + part.conflicts,
+            )
+    return entered
+
+
+def _log(lane: Lane, entered: Enqueued, batch: _Batch) -> None:
+    log.info(
+        "ingested lane=%s new=%d duplicates=%d conflicts=%d dead=%d",
+        lane.value,
+        entered.new,
+        entered.duplicates,
+        len(entered.conflicts),
+        len(batch.dead),
+    )
+    for conflict in entered.conflicts:
+        log.warning("conflict client_id=%s fields=%s", conflict.client_id, ",".join(conflict.fields))
+    for letter in batch.dead:
+        log.warning("dead_letter lane=%s reason=%r", letter.lane.value, letter.reason)

@@ -1,0 +1,164 @@
+"""Poll: ask about what was sent, package by package, until every message has its end.
+
+A package that became a job is asked for its job first; when the job has ended, each of its messages is
+asked for by our id, since a job gives no verdicts. Past the horizon a message is unconfirmed.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from worker.ledger.queries import OpenMessage, open_messages
+from worker.ledger.transitions import Leased, Looks, Move, lease_polls, settle
+from worker.lines import Line
+from worker.providers.contract import Failure, JobPhase, Jobs, Verdict
+from worker.runtime import Runtime
+from worker.sms.backoff import Backoff
+from worker.sms.package import PackageState
+from worker.sms.status import FINAL, Status
+from worker.stages.verdicts import ask, mend_route, note_strange, reported, settled, stopping, worst
+
+log = logging.getLogger(__name__)
+
+MESSAGES = 5000  # a round
+ROUNDS = 5  # a step
+GONE_LOOKS = 3  # a job they do not know may be one they do not know yet
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one step did. `more` if it stopped because a step is bounded."""
+
+    packages: int = 0
+    asked: int = 0
+    final: int = 0
+    strange: int = 0
+    more: bool = False
+
+
+def poll(runtime: Runtime, route: str) -> Polled:
+    """Look at the packages of a route that are due, a bounded number of them."""
+    line = runtime.lines[route]
+    done = Polled()
+    for _ in range(ROUNDS):
+        if runtime.stopping():
+            return done
+        with runtime.ledger.begin() as connection:
+            leased = lease_polls(connection, route, messages=MESSAGES, lease=line.route.lease)
+        if not leased:
+            return done
+        if len(leased) > 1 or done.packages:
+            runtime.ring("poll", route)  # there may be more: let another look meanwhile
+        part = _Round(runtime, line, leased).run()
+        done = Polled(
+            done.packages + part.packages,
+            done.asked + part.asked,
+            done.final + part.final,
+            done.strange + part.strange,
+        )
+    return Polled(done.packages, done.asked, done.final, done.strange, more=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One lease of packages, asked about and written down."""
+
+    runtime: Runtime
+    line: Line
+    leased: Sequence[Leased]
+
+    def run(self) -> Polled:
+        """Jobs first, then messages, then the book."""
+        jobs = {
+            package.id: self._job(package) for package in self.leased if package.state is PackageState.JOB
+        }
+        ready = [package for package in self.leased if jobs.get(package.id, JobPhase.DONE) is JobPhase.DONE]
+        lost = [package for package in self.leased if jobs.get(package.id) is JobPhase.BROKEN]
+        messages, doubtful = self._messages(ready, lost)
+        verdicts, failure = ask(self.runtime, self.line, messages)
+        strange = note_strange(self.line, verdicts.values())
+        final = self._write(messages, verdicts, doubtful, failure)
+        return Polled(len(self.leased), len(messages), final, strange)
+
+    def _job(self, package: Leased) -> JobPhase:
+        """Where the package's job stands. BROKEN: nothing more is to be learnt from the job."""
+        dialect = self.line.dialect
+        if not isinstance(dialect, Jobs) or package.age > dialect.job_kept:
+            return JobPhase.BROKEN
+        reply = self.runtime.exchange(self.line.route, dialect.job(package.job))
+        report = reply if isinstance(reply, Failure) else dialect.read_job(reply)
+        if isinstance(report, Failure):
+            log.warning(
+                "job_failed route=%s package=%d failure=%r", self.line.route.name, package.id, str(report)
+            )
+            return JobPhase.RUNNING  # asking again is free
+        if report.phase is JobPhase.GONE:
+            return JobPhase.BROKEN if package.tries >= GONE_LOOKS else JobPhase.RUNNING
+        return report.phase
+
+    def _messages(
+        self, ready: Iterable[Leased], lost: Iterable[Leased]
+    ) -> tuple[list[OpenMessage], list[OpenMessage]]:
+        """The messages to ask about, and those of broken jobs, which are in doubt."""
+        with self.runtime.ledger.begin() as connection:
+            waiting = (Status.SENDING, Status.SENT)
+            return (
+                open_messages(connection, [package.id for package in ready], waiting),
+                open_messages(connection, [package.id for package in lost], (Status.SENDING,)),
+            )
+
+    def _write(
+        self,
+        messages: Sequence[OpenMessage],
+        verdicts: Mapping[int, Verdict],
+        doubtful: Iterable[OpenMessage],
+        failure: Failure | None,
+    ) -> int:
+        """Settle what came out of jobs, report the rest, and set the next look. Returns how many ended."""
+        late = {package.id for package in self.leased if package.age > self.line.route.horizon}
+        moves = [Move(m.id, m.package_id, Status.IN_DOUBT) for m in doubtful]
+        news: list[Move] = []
+        for message in messages:
+            verdict = verdicts.get(message.id)
+            if verdict is None:
+                continue  # the asking was cut short
+            if message.status is Status.SENDING:
+                moves.append(self._settled(message, verdict))
+            if report := reported(message.package_id, message.id, verdict):
+                news.append(report)
+            elif message.package_id in late and message.status is Status.SENT:
+                news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
+        with self.runtime.ledger.begin() as connection:
+            moved = settle(connection, moves, self._looks(), news=news)
+            if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
+                mend_route(self.runtime, self.line, connection, trouble)
+        self._log(moved)
+        return sum(moved.get(status, 0) for status in FINAL)
+
+    def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
+        """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""
+        move = settled(self.runtime, self.line, message.package_id, message, verdict)
+        return move or Move(message.id, message.package_id, Status.IN_DOUBT, verdict.code)
+
+    def _looks(self) -> dict[int, Looks]:
+        route, chance = self.line.route, self.runtime.chance()
+        jobs, sent = Backoff(route.job_first, route.job_max), Backoff(route.poll_first, route.poll_max)
+        return {
+            package.id: Looks(
+                poll=self._next(package, jobs if package.state is PackageState.JOB else sent, chance),
+                rescue=route.doubt_first,
+            )
+            for package in self.leased
+        }
+
+    def _next(self, package: Leased, backoff: Backoff, chance: float) -> timedelta:
+        """By the back-off, but not far past the horizon."""
+        left = self.line.route.horizon - package.age
+        wait = backoff.delay(package.tries + 1, chance)
+        return min(wait, left + timedelta(seconds=1)) if left > timedelta(0) else wait
+
+    def _log(self, moved: Mapping[Status, int]) -> None:
+        counts = " ".join(f"{status}={count}" for status, count in Counter(moved).items())
+        log.info("polled route=%s packages=%d %s", self.line.route.name, len(self.leased), counts)

@@ -1,0 +1,148 @@
+"""Rescue: take up what a dead process left, and settle what is in doubt.
+
+A package whose lease ran out may have been on the wire: it is in doubt. Where the provider can be asked by
+our id, it is asked; what it denies twice, and for long enough, was surely not taken and is queued again under
+the same id. Where it cannot be asked, the route's policy decides, and holding is the default.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from worker.ledger.queries import OpenMessage, open_messages
+from worker.ledger.transitions import (
+    Leased,
+    Looks,
+    Move,
+    Moved,
+    doubt_lapsed,
+    lease_doubts,
+    settle,
+)
+from worker.lines import Line
+from worker.providers.contract import Doubt, Verdict
+from worker.runtime import Runtime
+from worker.sms.backoff import Backoff
+from worker.sms.status import Status
+from worker.stages.verdicts import ask, mend_route, note_strange, reported, requeue, settled, stopping, worst
+
+log = logging.getLogger(__name__)
+
+MESSAGES = 5000  # a step
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """What one step did, in packages and messages. `more` if there may be more to do at once."""
+
+    lapsed: int = 0
+    doubtful: int = 0
+    taken: int = 0
+    requeued: int = 0
+    more: bool = False
+
+
+def rescue(runtime: Runtime, route: str) -> Rescued:
+    """Take up lapsed packages of a route, then settle a bounded amount of doubt."""
+    line = runtime.lines[route]
+    with runtime.ledger.begin() as connection:
+        lapsed = doubt_lapsed(connection, route, line.route.doubt_first)
+    if lapsed:
+        log.warning("packages_lapsed route=%s packages=%s", route, lapsed)
+    if line.doubt is Doubt.HOLD:
+        return Rescued(lapsed=len(lapsed))
+    with runtime.ledger.begin() as connection:
+        leased = lease_doubts(connection, route, messages=MESSAGES, lease=line.route.lease)
+        messages = open_messages(connection, [p.id for p in leased], (Status.IN_DOUBT,))
+    if not leased:
+        return Rescued(lapsed=len(lapsed))
+    moved = _decide(runtime, line, leased, messages)
+    counts = " ".join(f"{status}={count}" for status, count in moved.items())
+    log.info("doubt_settled route=%s messages=%d %s", route, len(messages), counts)
+    return Rescued(
+        lapsed=len(lapsed),
+        doubtful=len(messages),
+        taken=moved.get(Status.SENT, 0),
+        requeued=moved.get(Status.QUEUED, 0),
+        more=len(messages) >= MESSAGES,
+    )
+
+
+def _decide(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Sequence[OpenMessage]) -> Moved:
+    if line.doubt is Doubt.ASK:
+        return _ask(runtime, line, leased, messages)
+    moves = [_by_policy(runtime, line, message) for message in messages]
+    with runtime.ledger.begin() as connection:
+        return settle(connection, moves, _looks(line, leased), why=f"in doubt; policy {line.doubt}")
+
+
+def _by_policy(runtime: Runtime, line: Line, message: OpenMessage) -> Move:
+    if line.doubt is Doubt.RESEND:
+        return requeue(runtime, line, message.package_id, message, tried=True)
+    return Move(message.id, message.package_id, Status.FAILED)
+
+
+def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Sequence[OpenMessage]) -> Moved:
+    """Ask, adopt what they know, and queue again what they have denied for long enough."""
+    verdicts, failure = ask(runtime, line, messages)
+    note_strange(line, verdicts.values())
+    denied = {package.id for package in leased if _surely_denied(line, package)}
+    moves = [
+        move
+        for message in messages
+        if message.id in verdicts and (move := _settled(runtime, line, message, verdicts[message.id], denied))
+    ]
+    with runtime.ledger.begin() as connection:
+        moved = settle(
+            connection, moves, _looks(line, leased), news=_news(messages, verdicts), why="asked by our id"
+        )
+        if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
+            mend_route(runtime, line, connection, trouble)
+    return moved
+
+
+def _settled(
+    runtime: Runtime, line: Line, message: OpenMessage, verdict: Verdict, denied: set[int]
+) -> Move | None:
+    if verdict.known:
+        return settled(runtime, line, message.package_id, message, verdict)
+    if message.package_id in denied:
+        return requeue(runtime, line, message.package_id, message, tried=True, code=verdict.code)
+    return None
+
+
+def _news(messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[Move]:
+    found = (
+        reported(message.package_id, message.id, verdicts[message.id])
+        for message in messages
+        if message.id in verdicts
+    )
+    return [move for move in found if move]
+
+
+def _patience(line: Line, package: Leased) -> timedelta:
+    """How long they may deny a message and still have it: longer if it may wait in a job there."""
+    job = package.job or line.route.mode == "async"
+    return line.route.doubt_wait_job if job else line.route.doubt_wait
+
+
+def _surely_denied(line: Line, package: Leased) -> bool:
+    """Asked more than once, and for long enough: a request still under way would have arrived."""
+    return package.tries > 1 and package.doubted_for >= _patience(line, package)
+
+
+def _looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
+    """The next question: by the back-off, and right when patience ends."""
+    backoff = Backoff(line.route.doubt_first, line.route.doubt_wait)
+    return {
+        package.id: Looks(
+            poll=line.route.poll_first,
+            rescue=_next(backoff.delay(package.tries + 1), _patience(line, package) - package.doubted_for),
+        )
+        for package in leased
+    }
+
+
+def _next(wait: timedelta, left: timedelta) -> timedelta:
+    return min(wait, left) if left > timedelta(0) else wait
