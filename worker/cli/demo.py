@@ -1,0 +1,198 @@
+"""`worker demo`: ten thousand messages through the real thing, and the books at the end."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Annotated, Any, TextIO
+
+import httpx
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from worker.bell import QUEUES, celery_app
+from worker.cli import fleet
+from worker.cli.output import Json, complain, emit, err, out
+from worker.cli.reports import print_books, read_books
+from worker.cli.session import at, opened_intake, opened_ledger, write_sandbox_routes
+from worker.dispatcher import Dispatcher
+from worker.intake import Intake
+from worker.ledger import Ledger
+from worker.ledger.migrate import upgrade
+from worker.ledger.queries import by_status
+from worker.local.supervisor import Supervisor
+from worker.local.throwaway import throwaway
+from worker.settings import Settings
+from worker.sms.message import Message
+from worker.sms.status import FINAL, Status
+
+READY = timedelta(seconds=60)  # for the workers to come up
+STUCK = timedelta(seconds=60)  # without a single message moving
+SANDBOX = ("--final-least", "0.05", "--final-most", "0.3", "--job-seconds", "0.2")
+NEXT = (
+    "worker up                 run everything, and watch it in Flower",
+    "worker send --help        your own messages, from options, CSV or JSON lines",
+    "worker sandbox --help     a provider that misbehaves on request",
+)
+
+
+class DemoError(RuntimeError):
+    """The demo did not get there; the sentence says how far it came."""
+
+
+def demo(
+    messages: Annotated[int, typer.Option(min=1, help="How many messages.")] = 10_000,
+    as_json: Json = False,
+) -> None:
+    """Send messages through real servers, Celery workers and beat to the sandbox, and show the books.
+
+    Everything runs in a folder of its own and is gone afterwards; nothing leaves this machine.
+    """
+    settings = Settings.from_env()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    log_path = settings.data_dir / "demo.log"
+    with log_path.open("w", encoding="utf-8") as log, throwaway(settings.data_dir) as (folder, addresses):
+        whole = at(replace(settings, data_dir=folder, routes=folder / "routes.toml"), addresses)
+        try:
+            result = _run(whole, messages, log)
+        except DemoError as problem:
+            complain(f"{problem}; what the processes said is in {log_path}")
+            raise typer.Exit(1) from None
+    if as_json:
+        emit(result)
+    else:
+        _show(result)
+    if not result["exactly_once"] or not result["books"]["balanced"]:
+        raise typer.Exit(1)
+
+
+def _run(settings: Settings, messages: int, log: TextIO) -> dict[str, Any]:
+    port = fleet.free_port()
+    url = f"http://127.0.0.1:{port}"
+    write_sandbox_routes(settings.data_dir, url, looks="500ms")
+    env = fleet.environment(replace(settings, log_level="WARNING"))
+    children = [fleet.sandbox(env, port, *SANDBOX), *fleet.workers(env)]
+    with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
+        upgrade(ledger)
+        with Supervisor(children, lambda line: print(line, file=log, flush=True)):
+            with err.status("starting workers, beat and the sandbox…"):
+                _await_workers(settings, url)
+            started = time.monotonic()
+            _enqueue(settings, messages)
+            _watch(ledger, intake, messages)
+            seconds = time.monotonic() - started
+            counts = httpx.get(f"{url}/sandbox/counts", timeout=30).json()
+        return _result(messages, read_books(ledger, intake), seconds, counts)
+
+
+def _result(
+    messages: int, books: dict[str, Any], seconds: float, counts: Mapping[str, Any]
+) -> dict[str, Any]:
+    refused = books["by_status"].get(Status.REJECTED.value, 0) - counts["by_state"].get("rejected", 0)
+    return {
+        "messages": messages,
+        "books": books,
+        "seconds": round(seconds, 2),
+        "per_second": round(messages / seconds),
+        "sandbox": {"taken": counts["taken"], "twice": counts["twice"], "requests": counts["requests"]},
+        "exactly_once": counts["twice"] == 0 and counts["taken"] + refused == messages,
+    }
+
+
+def _await_workers(settings: Settings, url: str) -> None:
+    """Until every queue has a consumer and the sandbox answers."""
+    app = celery_app(settings.broker_url)
+    deadline = time.monotonic() + READY.total_seconds()
+    while time.monotonic() < deadline:
+        answers = app.control.inspect(timeout=0.5).active_queues() or {}
+        served = {queue["name"] for queues in answers.values() for queue in queues}
+        if served.issuperset(QUEUES) and _answers(url):
+            return
+    raise DemoError(f"the workers did not come up within {READY.seconds} seconds")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/sandbox/health", timeout=1).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _enqueue(settings: Settings, messages: int) -> None:
+    dispatcher = Dispatcher(settings)
+    try:
+        dispatcher.enqueue_many(_made_up(messages))
+    finally:
+        dispatcher.close()
+
+
+def _made_up(messages: int) -> Iterator[Message]:
+    """Made-up people, half on each route."""
+    routes = ("sandbox-sync", "sandbox-async")
+    for number in range(messages):
+        yield Message(
+            client_id=f"demo-{number}",
+            recipient=f"+38093{number:07d}",
+            sender="Demo",
+            text=f"Your order {number} is ready. See you!",
+            route=routes[number % 2],
+            campaign="demo",
+        )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What has moved, and since when nothing has."""
+
+    counts: dict[Status, int]
+    moved_at: float
+
+    def see(self, counts: dict[Status, int]) -> None:
+        if counts != self.counts:
+            self.counts, self.moved_at = counts, time.monotonic()
+
+    @property
+    def final(self) -> int:
+        return sum(count for status, count in self.counts.items() if status in FINAL)
+
+
+def _watch(ledger: Ledger, intake: Intake, messages: int) -> None:
+    """Show the counts by state until every message is final. Raises DemoError if nothing moves any more."""
+    progress = _Progress({}, time.monotonic())
+    with Live(console=err, auto_refresh=False, transient=True) as live:
+        while True:
+            asked = time.monotonic()
+            with ledger.begin() as connection:
+                progress.see(by_status(connection))
+            if err.is_terminal:
+                live.update(_picture(progress.counts, sum(intake.waiting().values()), messages), refresh=True)
+            if progress.final >= messages:
+                return
+            if time.monotonic() - progress.moved_at > STUCK.total_seconds():
+                counts = ", ".join(f"{status} {count}" for status, count in progress.counts.items())
+                raise DemoError(
+                    f"nothing has moved for {STUCK.seconds} seconds: {counts or 'nothing arrived'}"
+                )
+            time.sleep(max(0.1, 4 * (time.monotonic() - asked)))  # watching must not be the work
+
+
+def _picture(counts: Mapping[Status, int], waiting: int, messages: int) -> Table:
+    picture = Table.grid(padding=(0, 2))
+    rows = [("in Redis", waiting), *((status.value, counts.get(status, 0)) for status in Status)]
+    for name, count in rows:
+        if count:
+            picture.add_row(name, f"{count:>9,}", "█" * max(1, round(40 * count / messages)))
+    return picture
+
+
+def _show(result: dict[str, Any]) -> None:
+    print_books(result["books"])
+    taken, twice = result["sandbox"]["taken"], result["sandbox"]["twice"]
+    out.print(
+        f"{result['messages']:,} messages in {result['seconds']} s: {result['per_second']:,} a second. "
+        f"The sandbox took {taken:,}, and {twice} of them twice."
+    )
+    out.print("\nTry next:", style="bold")
+    for line in NEXT:
+        out.print(f"  {line}", markup=False)

@@ -1,0 +1,186 @@
+"""`worker doctor`: looks for what would lose or repeat messages, and refuses it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+import typer
+from sqlalchemy import text
+
+from worker.bell import QUEUES, VISIBILITY, celery_app
+from worker.cli.output import Json, emit, out
+from worker.cli.session import opened_intake, opened_ledger, servers
+from worker.intake import Intake, IntakeError
+from worker.ledger import Ledger, LedgerError
+from worker.ledger.migrate import behind
+from worker.ledger.queries import route_rows
+from worker.lines import make_ready
+from worker.settings import Route, Settings, SettingsError, read_routes
+from worker.stages.dispatch import PACKAGES
+from worker.stages.poll import MESSAGES, ROUNDS
+
+STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ok, warning (works, but look at it), or bad (do not send like this)."""
+
+    what: str
+    verdict: str
+    seen: str
+
+
+def doctor(as_json: Json = False) -> None:
+    """Look for settings that would lose or repeat messages; exit code 1 if there are any."""
+    with servers() as settings:
+        findings = list(examine(settings))
+    bad = [finding for finding in findings if finding.verdict == "bad"]
+    if as_json:
+        emit({"healthy": not bad, "findings": [asdict(finding) for finding in findings]})
+    else:
+        _show(findings)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _show(findings: Iterable[Finding]) -> None:
+    marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "bold red")}
+    for finding in findings:
+        mark, style = marks[finding.verdict]
+        out.print(f"{mark} {finding.what:<12} {finding.seen}", style=style, markup=False, soft_wrap=True)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Every check, each by itself: one that cannot be made is bad, and the others are made all the same."""
+    with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
+        yield from _guarded("database", lambda: _database(ledger))
+        yield from _guarded("intake", lambda: _intake(intake))
+        yield from _guarded("broker", lambda: _broker(settings))
+        yield from _guarded("time limits", lambda: _time_limits(settings))
+        yield from _guarded("routes", lambda: _routes(settings, ledger))
+        yield from _guarded("workers", lambda: _workers(settings))
+
+
+def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    try:
+        return list(look())
+    except (LedgerError, IntakeError, SettingsError) as problem:
+        return [Finding(what, "bad", str(problem))]
+
+
+def _database(ledger: Ledger) -> Iterator[Finding]:
+    there, expected = behind(ledger)
+    with ledger.begin() as connection:
+        version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+        lazy = [
+            name
+            for name in ("fsync", "full_page_writes", "synchronous_commit")
+            if connection.execute(text(f"SHOW {name}")).scalar_one() == "off"
+        ]
+    if version < 180000:
+        yield Finding("database", "bad", f"PostgreSQL {version // 10000} is too old; 18 is needed")
+    elif there != expected:
+        yield Finding("database", "bad", f"stands at {there or 'nothing'}, {expected} is expected")
+    else:
+        yield Finding("database", "ok", f"PostgreSQL {version // 10000}, migrated to {there}")
+    if lazy:
+        yield Finding("durability", "bad", f"{', '.join(lazy)} is off: a crash may forget what was sent")
+
+
+def _intake(intake: Intake) -> Iterator[Finding]:
+    seen = intake.configuration()
+    if seen["maxmemory-policy"] != "noeviction":
+        yield Finding(
+            "eviction",
+            "bad",
+            f"maxmemory-policy is {seen['maxmemory-policy']}: full memory would drop messages",
+        )
+    else:
+        yield Finding("eviction", "ok", "maxmemory-policy is noeviction")
+    if seen["appendonly"] != "yes":
+        yield Finding("persistence", "bad", "appendonly is off: a restart of Redis would drop messages")
+    else:
+        yield Finding("persistence", "ok", "appendonly is on")
+    if letters := intake.dead_letters():
+        yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    """The broker needs a database of its own: others' visibility time-outs and keys reach into it."""
+    if _same_database(settings):
+        yield Finding("broker", "bad", "shares a Redis database with the intake; give it one of its own")
+        return
+    with celery_app(settings.broker_url).connection_for_read() as connection:
+        try:
+            connection.ensure_connection(max_retries=1, timeout=5)
+        except connection.recoverable_connection_errors as problem:
+            yield Finding("broker", "bad", f"cannot be reached: {problem}")
+            return
+        foreign = _foreign_queues(connection.default_channel.client.keys("_kombu.binding.*"))
+    if foreign:
+        yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
+    else:
+        yield Finding("broker", "ok", "has a Redis database of its own")
+
+
+def _same_database(settings: Settings) -> bool:
+    def place(url: str) -> str:
+        plain = url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+        return plain.rstrip("/")
+
+    return place(settings.broker_url) == place(settings.redis_url)
+
+
+def _foreign_queues(keys: Iterable[Any]) -> list[str]:
+    ours = (*QUEUES, "celeryev", "celery.pidbox", "reply.celery.pidbox")
+    names = [
+        (key.decode() if isinstance(key, bytes) else str(key)).split("_kombu.binding.")[1] for key in keys
+    ]
+    return sorted(name for name in names if name not in ours and not name.startswith("celeryev"))
+
+
+def _time_limits(settings: Settings) -> Iterator[Finding]:
+    """A task that outlives the visibility time-out is handed to a second worker too."""
+    longest = max((longest_step(route), name) for name, route in read_routes(settings.routes).items())
+    if longest[0] >= timedelta(seconds=VISIBILITY):
+        yield Finding(
+            "time limits",
+            "bad",
+            f"a step of {longest[1]} may take {longest[0]}, longer than {VISIBILITY} s",
+        )
+    else:
+        seen = f"no step takes longer than {longest[0]}; the visibility time-out is {VISIBILITY} s"
+        yield Finding("time limits", "ok", seen)
+
+
+def longest_step(route: Route) -> timedelta:
+    """The longest a stage can take on a route, every exchange timing out."""
+    exchange = route.connect_timeout + route.timeout
+    return max(PACKAGES * exchange, exchange * ROUNDS * (MESSAGES // route.status_items + 1)) + STATEMENTS
+
+
+def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
+    lines = make_ready(read_routes(settings.routes))
+    yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
+    with ledger.begin() as connection:
+        rows = [row for row in route_rows(connection) if row.name in lines]
+    for row in rows:
+        if row.state != "open":
+            yield Finding("routes", "warning", f"{row.name} is {row.state}: {row.why}")
+        if row.in_doubt:
+            yield Finding("doubt", "warning", f"{row.in_doubt} messages of {row.name} are in doubt")
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    app = celery_app(settings.broker_url)
+    answers = app.control.inspect(timeout=1.5).active_queues() or {}
+    served = {queue["name"] for queues in answers.values() for queue in queues}
+    missing = [name for name in QUEUES if name not in served]
+    if not answers:
+        yield Finding("workers", "warning", "no Celery worker answers")
+    elif missing:
+        yield Finding("workers", "bad", f"no worker consumes {', '.join(missing)}")
+    else:
+        yield Finding("workers", "ok", f"{len(answers)} answer, every queue has a consumer")

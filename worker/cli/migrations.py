@@ -1,0 +1,27 @@
+"""`worker db`: the ledger's schema."""
+
+import typer
+
+from worker.cli.output import Json, emit, out
+from worker.cli.session import opened_ledger, servers
+from worker.ledger.migrate import behind
+from worker.ledger.migrate import upgrade as apply
+
+app = typer.Typer(help="The ledger's schema.", no_args_is_help=True)
+
+
+@app.command()
+def upgrade(as_json: Json = False) -> None:
+    """Bring the database to the schema this version expects. Safe to run twice, and by two at once."""
+    with servers() as settings, opened_ledger(settings) as ledger:
+        before, _ = behind(ledger)
+        now = apply(ledger)
+    if as_json:
+        emit({"before": before, "now": now})
+    else:
+        out.print(f"The database stands at {now}" + (", as before." if before == now else "."))
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `upgrade` a subcommand while it is the only one."""

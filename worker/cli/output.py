@@ -1,0 +1,56 @@
+"""What people and programs see: tables on stdout, one JSON object with --json, everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def emit(value: dict[str, Any]) -> None:
+    """The one JSON object of a command, on one line."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def complain(sentence: str) -> None:
+    """A sentence on stderr."""
+    err.print(f"worker: {sentence}", style="red", markup=False, soft_wrap=True)
+
+
+def say(sentence: str) -> None:
+    """A remark on stderr, out of the way of what programs read."""
+    err.print(sentence, style="dim", markup=False, soft_wrap=True)
+
+
+def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout. Columns whose head starts with # are numbers."""
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None)
+    for head in heads:
+        grid.add_column(head.removeprefix("#"), justify="right" if head.startswith("#") else "left")
+    for row in rows:
+        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(grid)
+
+
+def progress() -> Progress:
+    """A bar on stderr; silent where stderr is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        console=err,
+        disable=not err.is_terminal,
+        transient=True,
+    )

@@ -1,0 +1,103 @@
+"""What a command needs open: settings with addresses, and the ledger or the intake behind them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from worker.cli.output import say
+from worker.intake import Intake
+from worker.ledger import Ledger, LedgerError
+from worker.ledger.migrate import behind, upgrade
+from worker.local.servers import Addresses, embedded
+from worker.settings import Settings
+
+SANDBOX_KEY = "sandbox-key"
+
+
+@contextmanager
+def servers() -> Iterator[Settings]:
+    """Settings whose addresses can be used: those of the environment, else of the embedded pair.
+
+    The embedded pair is found running or started, and migrated; the last to leave stops it.
+    """
+    settings = Settings.from_env()
+    if not settings.embedded:
+        yield settings
+        return
+    with embedded(settings.data_dir, notify=say) as addresses:
+        whole = at(settings, addresses)
+        with opened_ledger(whole) as ledger:
+            upgrade(ledger)
+        yield whole
+
+
+def at(settings: Settings, addresses: Addresses) -> Settings:
+    """Settings for an embedded pair, with the sandbox's routes unless there is a routes file."""
+    routes = settings.routes if settings.routes.exists() else settings.data_dir / "routes.toml"
+    return replace(
+        settings,
+        database_url=addresses.database_url,
+        redis_url=addresses.redis_url,
+        broker_url=addresses.broker_url,
+        routes=routes.absolute(),
+    )
+
+
+@contextmanager
+def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+    """The ledger, closed at the end."""
+    ledger = Ledger.connect(settings.database_url, connections=2)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def opened_intake(settings: Settings) -> Iterator[Intake]:
+    """The intake, closed at the end."""
+    intake = Intake.connect(settings.redis_url)
+    try:
+        yield intake
+    finally:
+        intake.close()
+
+
+@contextmanager
+def migrated_ledger(settings: Settings) -> Iterator[Ledger]:
+    """The ledger, if it stands where this code expects it. Raises LedgerError if it does not."""
+    with opened_ledger(settings) as ledger:
+        there, expected = behind(ledger)
+        if there != expected:
+            stands = f"stands at {there}" if there else "is not migrated"
+            raise LedgerError(f"the database {stands}, {expected} is expected; run: worker db upgrade")
+        yield ledger
+
+
+def sandbox_routes(url: str, *, looks: str = "1s") -> str:
+    """A routes file for the sandbox: one synchronous and one asynchronous route of one account."""
+    common = f"""\
+provider = "alphasms-xml"
+url = "{url}"
+key = "{SANDBOX_KEY}"
+package_items = 1000
+status_items = 1000
+parallel = 4
+poll_first = "{looks}"
+poll_max = "5s"
+job_first = "500ms"
+job_max = "2s"
+"""
+    return (
+        f"# The make-believe provider of `worker up` and `worker demo`.\n\n"
+        f'[routes.sandbox-sync]\n{common}mode = "sync"\n\n'
+        f'[routes.sandbox-async]\n{common}mode = "async"\n'
+    )
+
+
+def write_sandbox_routes(data_dir: Path, url: str, *, looks: str = "1s") -> Path:
+    """Write the sandbox's routes file into the data directory."""
+    path = data_dir / "routes.toml"
+    path.write_text(sandbox_routes(url, looks=looks), "utf-8")
+    return path

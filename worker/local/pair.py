@@ -1,0 +1,62 @@
+"""PostgreSQL and Redis of one data directory, as one thing. All here is done under its starting lock."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from worker.local.account import Say
+from worker.local.errors import LocalError
+from worker.local.locks import FileLock
+from worker.local.place import Place, settle
+from worker.local.postgres import Postgres
+from worker.local.redis import Redis
+from worker.local.server import Durability, ensure, kill, stop
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the pair is reached: URLs for SQLAlchemy, redis-py and kombu."""
+
+    database_url: str
+    redis_url: str
+    broker_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both servers, running or not."""
+
+    place: Place
+    postgres: Postgres
+    redis: Redis
+
+    @classmethod
+    def of(cls, data_dir: Path, durability: Durability, say: Say) -> Self:
+        """The pair of `data_dir`, which is absolute and exists."""
+        try:
+            place = settle(data_dir)
+        except OSError as error:
+            raise LocalError(f"cannot keep servers in {data_dir}: {error}") from error
+        return cls(place, Postgres(place, durability, say), Redis(place, durability, say))
+
+    @property
+    def addresses(self) -> Addresses:
+        """The same for every process, and after every start."""
+        return Addresses(self.postgres.url, self.redis.intake_url, self.redis.broker_url)
+
+    def ensure(self, starting: FileLock, say: Say) -> list[str]:
+        """Finds both running or starts them; the names of those it started."""
+        try:
+            return [server.name for server in (self.redis, self.postgres) if ensure(server, starting.fd, say)]
+        except OSError as error:  # a full disk, a folder closed to us
+            raise LocalError(f"cannot start the embedded servers: {error}") from error
+
+    def stop(self) -> None:
+        """Stops both cleanly. A server that somebody started by hand stays."""
+        stop(self.postgres, self.redis)
+        if not self.postgres.answers():
+            self.place.forget_sockets()
+
+    def kill(self) -> None:
+        """Ends both at once."""
+        kill(self.postgres, self.redis)

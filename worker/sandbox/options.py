@@ -1,0 +1,31 @@
+"""Everything one can set on a sandbox."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from worker.sandbox.mix import Mix, Timings
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """One make-believe AlphaSMS account and where it listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: any free one
+    key: str = "sandbox-key"
+    login: str | None = None  # the old form of credentials, besides the key; both or none
+    password: str | None = None
+    mix: Mix = field(default_factory=Mix)
+    timings: Timings = field(default_factory=Timings)
+    seed: int = 1
+    journal: Path | None = None  # absent: everything is forgotten with the process
+    parallel_limit: int | None = None  # more requests at once get request error 212
+    unknown_id: Literal["answered", "left out"] = "answered"  # sheet 3.4: both have to be reckoned with
+    zone: str = "Europe/Kyiv"  # of dates without one, in and out [assumption of the sheet]
+
+    def __post_init__(self) -> None:
+        if (self.login is None) != (self.password is None):
+            raise ValueError("login and password come together")
+        if self.parallel_limit is not None and self.parallel_limit < 1:
+            raise ValueError("parallel_limit must be at least 1")

@@ -1,0 +1,53 @@
+"""The part of misbehaving that needs the socket itself."""
+
+import asyncio
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class CuttableProtocol(H11Protocol):
+    """uvicorn's HTTP, which hands every request its transport: ASGI itself has no way to hang up."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+def transport_of(request: Request) -> asyncio.Transport:
+    """The connection this request came by."""
+    return cast("asyncio.Transport", request.state.transport)
+
+
+class Dropped(Response):
+    """No answer: the connection is closed without a byte."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
+        """Returns once uvicorn knows of it: earlier, it would try to answer 500."""
+        self._transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+class Cut(Response):
+    """Half an answer under a head that promises the whole one."""
+
+    def __init__(self, body: bytes, media_type: str, transport: asyncio.Transport) -> None:
+        super().__init__(body, media_type=media_type)
+        self._transport = transport
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """`close` and not `abort`: what was written still goes out."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        half = bytes(self.body[: len(self.body) // 2])
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        self._transport.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
