@@ -59,7 +59,7 @@ def celery_app(broker_url: str) -> Celery:
             "socket_keepalive": True,
             "retry_on_timeout": True,
         },
-        broker_pool_limit=4,
+        broker_pool_limit=32,  # opened as needed; Flower asks from many threads, and waits for ever for one
         worker_soft_shutdown_timeout=0,
         timezone="UTC",
     )

@@ -8,12 +8,14 @@ Start a worker with: celery -A worker.tasks worker -Q urgent,bulk,poll,celery --
 
 import logging
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 from celery.worker.request import Request as CeleryRequest
 
 from worker.bell import STALE, Bell, celery_app, queue_of
@@ -28,6 +30,9 @@ from worker.stages.poll import poll as poll_stage
 from worker.stages.rescue import rescue as rescue_stage
 
 log = logging.getLogger(__name__)
+
+# Celery warns of pickle when run as root, as in a developer's container. We accept JSON alone.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 settings = Settings.from_env()
 app: Celery = celery_app(settings.broker_url)

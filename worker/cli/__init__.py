@@ -2,46 +2,63 @@
 
 import sys
 import traceback
-from pathlib import Path
+from importlib import import_module
+from typing import Annotated
 
-import click
 import typer
 
-from worker.cli import demo, doctor, migrations, reports, routes, sandbox, send, stoplist, up
 from worker.cli.output import complain
-from worker.dispatcher import EnqueueError
-from worker.intake import IntakeError
-from worker.ledger import LedgerError
-from worker.local.errors import LocalError
-from worker.settings import SettingsError, data_dir
-from worker.sms.message import MessageError
+from worker.settings import data_dir
 from worker.version import __version__
 
-app = typer.Typer(
-    name="worker",
-    help="Sends text messages once each: Redis in, Celery through, a Postgres ledger that balances.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-)
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("send")(send.send)
-app.command("status")(reports.status)
-app.command("books")(reports.show_books)
-app.add_typer(routes.app, name="routes")
-app.add_typer(stoplist.app, name="stoplist")
-app.command("doctor")(doctor.doctor)
-app.command("sandbox")(sandbox.sandbox)
-app.add_typer(migrations.app, name="db")
+COMMANDS = {
+    "demo": "demo:demo",
+    "up": "up:up",
+    "send": "send:send",
+    "status": "reports:status",
+    "books": "reports:show_books",
+    "routes": "routes:app",
+    "stoplist": "stoplist:app",
+    "doctor": "doctor:doctor",
+    "sandbox": "sandbox:sandbox",
+    "db": "migrations:app",
+}
+"""Command to where it lives. Only the one that is called is loaded: all of them take a second."""
 
-EXPECTED = (SettingsError, LedgerError, IntakeError, EnqueueError, LocalError, MessageError)
-"""Failures that are one sentence already."""
+EXPECTED = {
+    "SettingsError",
+    "LedgerError",
+    "IntakeError",
+    "EnqueueError",
+    "LocalError",
+    "AlreadyRunningError",
+    "MessageError",
+}
+"""Failures of ours that are one sentence already, by name: to import them all is to load everything."""
 
 
-@app.callback(invoke_without_command=True)
+def application(*names: str) -> typer.Typer:
+    """The command line with these commands; with all of them if none is named."""
+    app = typer.Typer(
+        name="worker",
+        help="Sends text messages once each: Redis in, Celery through, a Postgres ledger that balances.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+    app.callback(invoke_without_command=True)(_version)
+    for name in names or COMMANDS:
+        module, attribute = COMMANDS[name].split(":")
+        command = getattr(import_module(f"worker.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
+
+
 def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
@@ -50,32 +67,23 @@ def _version(
 
 def main() -> None:
     """Run a command. Exit codes: 0 done, 1 it failed and says why, 2 usage. Never a traceback."""
+    called = [name for name in sys.argv[1:2] if name in COMMANDS]
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as shown:
-        shown.show()
-        code = 2
-    except click.UsageError as problem:
-        problem.show()
-        code = 2
-    except click.Abort:
-        code = 130
-    except KeyboardInterrupt:
-        code = 130
-    except EXPECTED as problem:
-        complain(str(problem))
-        code = 1
-    except BrokenPipeError:
-        code = 1
+        application(*called)()
     except Exception as problem:  # the last door: whatever it is, people get a sentence
-        complain(f"unexpected {type(problem).__name__}; the details are in {_kept()}")
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        complain(str(problem) if _is_expected(problem) else _unexpected(problem))
+        sys.exit(1)
 
 
-def _kept() -> Path:
+def _is_expected(problem: Exception) -> bool:
+    return any(
+        kind.__module__.startswith("worker.") and kind.__name__ in EXPECTED for kind in type(problem).__mro__
+    )
+
+
+def _unexpected(problem: Exception) -> str:
     """Keep the traceback where a developer finds it."""
     path = data_dir() / "crash.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(traceback.format_exc(), "utf-8")
-    return path
+    path.write_text("".join(traceback.format_exception(problem)), "utf-8")
+    return f"unexpected {type(problem).__name__}; the details are in {path}"

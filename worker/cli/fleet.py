@@ -21,8 +21,6 @@ def environment(settings: Settings) -> dict[str, str]:
         **inherited_environment(),
         **settings.environment(),
         "PYTHONUNBUFFERED": "1",
-        # A developer's container runs as root. Celery warns of pickle there; we take JSON only.
-        "PYTHONWARNINGS": "ignore::celery.platforms.SecurityWarning",
     }
 
 

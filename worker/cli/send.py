@@ -124,7 +124,7 @@ def _opened(name: str) -> Iterator[TextIO]:
         yield sys.stdin
         return
     try:
-        stream = Path(name).open(encoding="utf-8-sig", newline="")  # noqa: SIM115 - closed below
+        stream = Path(name).open(encoding="utf-8", newline="")  # noqa: SIM115 - closed below
     except OSError as problem:
         raise typer.BadParameter(f"{name}: {problem.strerror}") from None
     with stream:
@@ -135,8 +135,9 @@ def _rows(stream: Iterable[str], name: str) -> Rows:
     """Rows with their line numbers; JSON lines if the first character that is no blank says so."""
     lines = iter(stream)
     first = next(lines, "")
+    first = first.removeprefix("\ufeff")  # what spreadsheets put in front
     whole = chain([first], lines)
-    rows = _json_rows(whole) if first.lstrip("\ufeff \t").startswith("{") else _csv_rows(whole)
+    rows = _json_rows(whole) if first.lstrip().startswith("{") else _csv_rows(whole)
     try:
         yield from rows
     except UnicodeDecodeError as problem:

@@ -9,7 +9,8 @@ from worker.cli.output import say
 from worker.intake import Intake
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import behind, upgrade
-from worker.local.servers import Addresses, embedded
+from worker.local.pair import Addresses
+from worker.local.servers import embedded
 from worker.settings import Settings
 
 SANDBOX_KEY = "sandbox-key"

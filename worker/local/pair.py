@@ -44,16 +44,25 @@ class Pair:
         """The same for every process, and after every start."""
         return Addresses(self.postgres.url, self.redis.intake_url, self.redis.broker_url)
 
+    @property
+    def _stopping(self) -> Path:
+        return self.place.run_dir / "stopping"
+
     def ensure(self, starting: FileLock, say: Say) -> list[str]:
         """Finds both running or starts them; the names of those it started."""
         try:
+            if self._stopping.exists():  # who began it was killed; until it is over, they still answer
+                self.stop()
+                self.place.open_sockets()
             return [server.name for server in (self.redis, self.postgres) if ensure(server, starting.fd, say)]
         except OSError as error:  # a full disk, a folder closed to us
             raise LocalError(f"cannot start the embedded servers: {error}") from error
 
     def stop(self) -> None:
         """Stops both cleanly. A server that somebody started by hand stays."""
+        self._stopping.touch()
         stop(self.postgres, self.redis)
+        self._stopping.unlink()
         if not self.postgres.answers():
             self.place.forget_sockets()
 

@@ -32,6 +32,10 @@ class Place:
         """The folder of one server's files, made when absent."""
         return _private(self.data_dir / name, self.account)
 
+    def open_sockets(self) -> None:
+        """Makes the sockets' folder; LocalError when somebody else has taken its name."""
+        _private(self.run_dir, self.account)
+
     def forget_sockets(self) -> None:
         """Once both servers have ended: leaves nothing of them outside the data directory."""
         shutil.rmtree(self.run_dir)
@@ -60,7 +64,9 @@ def data_directory(path: Path) -> Path:
 def settle(data_dir: Path) -> Place:
     """The place of `data_dir`, the same for every process. Call it while nobody else does."""
     account = account_for(data_dir)
-    return Place(data_dir, _private(_run_dir(data_dir, account), account), account)
+    place = Place(data_dir, _run_dir(data_dir, account), account)
+    place.open_sockets()
+    return place
 
 
 def _run_dir(data_dir: Path, account: Account | None) -> Path:

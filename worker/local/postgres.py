@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 
-from worker.local.account import Say, give, let_read, open_way, run_as
-from worker.local.binaries import postgres_home
+from worker.local.account import Say, give, open_way, run_as
+from worker.local.binaries import postgres_programs
 from worker.local.errors import LocalError
 from worker.local.place import Place
 from worker.local.processes import program
-from worker.local.server import Durability, server_pid
+from worker.local.server import Durability, first_number
 
 CONFIGURATION = """\
 # Written by worker at every start. Your own settings go into own.conf, beside this file.
@@ -39,7 +39,10 @@ full_page_writes = {flush}
 # synchronous_commit stays on: without it kill -9 loses commits, and without fsync it costs next to nothing.
 include_if_exists 'own.conf'
 """
-COMPLAINT = re.compile(r"(?:ERROR|FATAL|PANIC|error|DETAIL|HINT): +(.*)")
+COMPLAINT = re.compile(
+    r"(?:ERROR|FATAL|PANIC|error|DETAIL|HINT|LOG(?=: +(?:could not|invalid|unrecognized|parameter))): +(.*)"
+)
+SOCKET = ".s.PGSQL.5432"
 READY_LINE = 7  # of postmaster.pid, counted from zero
 
 
@@ -82,23 +85,26 @@ class Postgres:
 
     def answers(self) -> bool:
         """Whether the postmaster says it is ready, and really listens: its pid file outlives kill -9."""
-        return _says_ready(self.pid_file) and _listens(self.place.run_dir / ".s.PGSQL.5432")
+        return _says_ready(self.pid_file) and _listens(self.place.run_dir / SOCKET)
 
     def launch(self, life: int, guard: int) -> None:
         """Starts it, after making the database the first time."""
-        home = postgres_home()
-        open_way(home, self.place.account, self.say)
+        programs = postgres_programs()
+        programs.let_use(self.place.account, self.say)
         open_way(self.home, self.place.account, self.say)
-        let_read(home, home / "bin/postgres", self.place.account, self.say)
         if not self.data.exists():
-            self._create(home / "bin", guard)
+            self._create(programs.folder, guard)
         self._configure()
-        self._forget_stale_pid()
-        self._start(home / "bin", life)
+        self._forget_stale_pids()
+        self._start(programs.folder, life)
 
     def last_words(self) -> str:
         """The error and its details from the log of this start."""
         return _complaint(self.log.read_text(errors="replace")) if self.log.exists() else "it left no log"
+
+    @property
+    def _flush(self) -> str:
+        return "on" if self.durability is Durability.POWER_CUT else "off"
 
     def _create(self, binaries: Path, guard: int) -> None:
         """Makes the cluster and its database in a draft folder, and renames it once it is whole.
@@ -112,14 +118,14 @@ class Postgres:
         draft = Path(tempfile.mkdtemp(prefix="draft-", dir=self.home))
         give(draft, self.place.account)
         self._run([str(binaries / "initdb"), "-D", str(draft), *self._cluster_options()], guard)
-        single = ["--single", "-D", str(draft), "-c", "exit_on_error=on", "-c", "log_checkpoints=off"]
+        single = ["--single", "-D", str(draft), "-c", "exit_on_error=on", "-c", f"fsync={self._flush}"]
         self._run([str(binaries / "postgres"), *single, "template1"], guard, "CREATE DATABASE worker\n")
         draft.rename(self.data)
         if self.durability is Durability.POWER_CUT:
             _flush(self.home)
 
     def _cluster_options(self) -> list[str]:
-        flush = [] if self.durability is Durability.POWER_CUT else ["--no-sync"]
+        flush = ["--sync-method=fsync" if self.durability is Durability.POWER_CUT else "--no-sync"]
         locale = ["--encoding=UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         return ["--username=postgres", "--auth=trust", "--no-instructions", *locale, *flush]
 
@@ -129,21 +135,21 @@ class Postgres:
             raise LocalError(f"{Path(command[0]).name} failed: {_complaint(done.stdout)}")
 
     def _configure(self) -> None:
-        flush = "on" if self.durability is Durability.POWER_CUT else "off"
-        text = CONFIGURATION.format(run_dir=self.place.run_dir, flush=flush)
+        text = CONFIGURATION.format(run_dir=self.place.run_dir, flush=self._flush)
         draft = self.data / "postgresql.conf.new"
         draft.write_text(text)
         give(draft, self.place.account)
         draft.replace(self.data / "postgresql.conf")
 
-    def _forget_stale_pid(self) -> None:
-        """Removes the pid file of a dead server whose number another program has now.
+    def _forget_stale_pids(self) -> None:
+        """Removes the pid files of a killed server whose number another program, or its own corpse, has.
 
-        PostgreSQL would take that program for a server. A number nobody has it checks better itself.
+        PostgreSQL would take either for a server. A number nobody has it checks better itself.
         """
-        runs = program(server_pid(self) or 0)
-        if runs is not None and runs != self.program:
-            self.pid_file.unlink(missing_ok=True)
+        for file in (self.pid_file, self.place.run_dir / f"{SOCKET}.lock"):
+            runs = program(first_number(file) or 0)
+            if runs is not None and runs != self.program:
+                file.unlink()
 
     def _start(self, binaries: Path, life: int) -> None:
         """pg_ctl puts the server in a session of its own, and leaves it to init."""

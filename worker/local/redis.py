@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 
-from worker.local.account import Say, give, let_read, open_way, run_as
-from worker.local.binaries import redis_home
+from worker.local.account import Say, give, open_way, run_as
+from worker.local.binaries import redis_programs
 from worker.local.errors import LocalError
 from worker.local.place import Place
 from worker.local.server import Durability
@@ -88,15 +88,13 @@ class Redis:
 
     def launch(self, life: int, guard: int) -> None:  # noqa: ARG002 (nothing here outlives us half made)
         """Starts it; it puts itself in a session of its own, and under init."""
-        home = redis_home()
-        account = self.place.account
-        open_way(home, account, self.say)
+        programs, account = redis_programs(), self.place.account
+        programs.let_use(account, self.say)
         open_way(self.home, account, self.say)
-        let_read(home, home / "redis-server", account, self.say)
         settings = self._configure()
         if self.log.exists():
             self.log.replace(self.home / "log.old")
-        done = run_as(account, [str(home / "redis-server"), settings.name], self.home, life)
+        done = run_as(account, [str(programs.folder / "redis-server"), settings.name], self.home, life)
         if done.returncode != 0:
             raise LocalError(f"redis-server did not start: {' '.join(done.stdout.split())}")
 

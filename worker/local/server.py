@@ -108,17 +108,20 @@ def kill(*servers: Server) -> None:
 
 def _signal(server: Server, number: Signals) -> None:
     """Signals the server; one that was just started may take a moment to have a pid file."""
-    wait_until(lambda: signal_if(server_pid(server), server.program, number) or is_free(server.life), QUIET)
+    wait_until(
+        lambda: signal_if(first_number(server.pid_file), server.program, number) or is_free(server.life),
+        QUIET,
+    )
 
 
 def _ended(server: Server, patience: timedelta) -> bool:
     return wait_until(lambda: is_free(server.life), patience)
 
 
-def server_pid(server: Server) -> int | None:
-    """What its pid file says: the truth while its life lock is held."""
+def first_number(pid_file: Path) -> int | None:
+    """What a server's pid file says: the truth while its life lock is held."""
     try:
-        first = server.pid_file.read_text().partition("\n")[0].strip()
+        line = pid_file.read_text().partition("\n")[0].strip()
     except FileNotFoundError:
         return None
-    return int(first) if first.isdecimal() else None
+    return int(line) if line.isdecimal() else None

@@ -34,23 +34,25 @@ class Supervisor:
         *,
         colour: bool = False,
         restarts: Restarts | None = None,
+        orphan_grace: timedelta = timedelta(seconds=5),
         afterwards: tuple[str, ...] = (),
     ) -> None:
         """`sink` takes the children's output, a line at a time, with a name in front.
 
-        `afterwards` is a command (an absolute path first) that runs only if we are killed, once the
-        children have ended.
+        Only if we are killed: the children get `orphan_grace` from TERM to KILL, then the command
+        `afterwards` (an absolute path first) is run.
         """
         self._children = tuple(children)
         self._lines = Lines(sink, [child.name for child in self._children], colour, self.request_stop)
         self._restarts = restarts or Restarts()
+        self._orphan_grace = orphan_grace
         self._afterwards = afterwards
         self._keepers: tuple[Keeper, ...] = ()
         self._requests: SimpleQueue[None] = SimpleQueue()  # of all queues, the one a signal handler may use
         self._endings: tuple[Ending, ...] | None = None
 
     def __enter__(self) -> Self:
-        self._guard = Guard(self._afterwards)
+        self._guard = Guard(self._orphan_grace, self._afterwards)
         self._keepers = tuple(
             Keeper(child, self._guard, self._lines.tell, self._restarts) for child in self._children
         )

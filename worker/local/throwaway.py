@@ -36,6 +36,8 @@ def throwaway(
 
 def sweep(parent: Path, notify: Say = lambda _: None) -> None:
     """Ends and removes the throw-aways in `parent` whose makers were killed."""
+    if not any(parent.glob(f"{PREFIX}*")):
+        return
     with alone(parent / LOCK):
         for folder in parent.glob(f"{PREFIX}*"):
             with opened(folder / HOLDERS) as holder:

@@ -342,8 +342,8 @@ def _finder(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Finder:
 
 
 def _job_taken(package: xml.Element) -> JobTaken | None:
-    """In this answer `<job>` holds the bare id; one with children is a report on some job."""
-    jobs = {_text(element) for element in package.iter("job") if not len(element)}
+    """In this answer `<job>` holds the bare id; a report on some job has children there and no text."""
+    jobs = {_text(element) for element in package.iter("job")}
     job = jobs.pop() if len(jobs) == 1 else ""
     return JobTaken(job) if JOB.fullmatch(job) else None
 

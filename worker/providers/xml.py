@@ -25,7 +25,7 @@ _BLANKS = b" \t\r\n"
 _BEFORE = _BLANKS + b"\xef\xbb\xbf"
 """What stray includes put before a document: blank lines and byte order marks, in any order."""
 
-_LOOKS = (("an HTML page", (b"<!doctype html", b"<html")), ("JSON", (b"{", b"[")))
+_LOOKS = (("an HTML page", (b"<!doctype html", b"<html")), ("XML", (b"<",)), ("JSON", (b"{", b"[")))
 
 
 def render(document: Node) -> bytes:
@@ -110,4 +110,4 @@ def _named(error: Exception) -> str:
 
 def _looks(document: bytes) -> str:
     head = document[:64].lower()
-    return next((name for name, starts in _LOOKS if head.startswith(starts)), "XML")
+    return next((name for name, starts in _LOOKS if head.startswith(starts)), "something")

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from worker.sandbox.codes import RequestError
 
+LABEL = "application/json"  # the content type of all answers, although the body is XML [seed]
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 QUOTES = {'"': "&quot;"}
 

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from worker.sandbox.account import Account
 from worker.sandbox.alphasms import Desk
-from worker.sandbox.answers import document, error
+from worker.sandbox.answers import LABEL, document, error
 from worker.sandbox.codes import RequestError, State
 from worker.sandbox.faults import Script
 from worker.sandbox.journal import Journal
@@ -31,20 +31,17 @@ from worker.sandbox.reading import Reader, RequestRefused
 from worker.sandbox.traffic import Traffic
 from worker.sandbox.wire import Cut, Dropped, transport_of
 
-XML_LABEL = "application/json"  # although the body is XML [seed]
-
 
 class Sandbox:
     """One account, its script, and the requests that reach it."""
 
-    def __init__(self, options: SandboxOptions) -> None:
-        self._journal = Journal(options.journal) if options.journal else None
-        self._account = Account(self._journal)
+    def __init__(self, options: SandboxOptions, journal: Journal | None) -> None:
+        self._account = Account(journal)
         self._reader = Reader(options)
         self._desk = Desk(options, self._account)
         self._script = Script()
         self._traffic = Traffic(options.parallel_limit)
-        self._closing = asyncio.Event()
+        self._patience = asyncio.Event()  # set: nobody waits any longer; a reset begins a new one
 
     def app(self) -> Starlette:
         """What a web server serves."""
@@ -64,12 +61,7 @@ class Sandbox:
 
     def stop_waiting(self) -> None:
         """From now on nobody is kept waiting, so that a stop does not take as long as the slowest fault."""
-        self._closing.set()
-
-    def close(self) -> None:
-        """Leave the journal."""
-        if self._journal:
-            self._journal.close()
+        self._patience.set()
 
     async def xml(self, request: Request) -> Response:
         """One exchange with the provider."""
@@ -83,25 +75,23 @@ class Sandbox:
     async def _exchange(self, body: bytes, too_many: bool, transport: asyncio.Transport) -> Response:
         if too_many:
             self._traffic.requests["throttled"] += 1
-            return Response(error(RequestError.THROTTLE), media_type=XML_LABEL)
+            return Response(error(RequestError.THROTTLE), media_type=LABEL)
         try:
             asked = self._reader.read(body)
         except RequestRefused as refused:
             self._traffic.requests[refused.command] += 1
-            return Response(error(refused.code), media_type=XML_LABEL)
+            return Response(error(refused.code), media_type=LABEL)
         self._traffic.requests[asked.command] += 1
         misdeed = self._script.meet(asked)
-        await self._wait(misdeed.wait_before)
+        patience = self._patience
+        await _wait(misdeed.wait_before, patience)
+        if patience is not self._patience:  # a reset in between: this belongs to the account that was
+            return Dropped(transport)
         answer = b""
         if misdeed.take:
             answer = document(self._desk.answer(asked, misdeed, time.time()))
-        await self._wait(misdeed.wait_after)
+        await _wait(misdeed.wait_after, patience)
         return _ended(misdeed, misdeed.body(answer), transport)
-
-    async def _wait(self, seconds: float) -> None:
-        if seconds:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), seconds)
 
     async def health(self, _: Request) -> Response:
         """Answers as soon as the sandbox listens."""
@@ -158,11 +148,19 @@ class Sandbox:
         return JSONResponse([])
 
     async def reset(self, _: Request) -> Response:
-        """Forget everything but the options."""
+        """Forget everything but the options. Who is kept waiting by a fault is let go."""
+        self._patience.set()
+        self._patience = asyncio.Event()
         self._account.forget()
         self._script.replace([])
         self._traffic.clear()
         return JSONResponse({"ok": True})
+
+
+async def _wait(seconds: float, patience: asyncio.Event) -> None:
+    if seconds:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(patience.wait(), seconds)
 
 
 def _ended(misdeed: Misdeed, body: bytes, transport: asyncio.Transport) -> Response:

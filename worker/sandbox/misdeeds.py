@@ -10,7 +10,7 @@ from enum import Enum
 from math import ceil
 from typing import TypeVar
 
-from worker.sandbox.answers import Line, error
+from worker.sandbox.answers import LABEL, Line, error
 from worker.sandbox.codes import RequestError
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Misdeed:
     lines: Callable[[list[Line]], list[Line]] = _same
     body: Callable[[bytes], bytes] = _same
     status: int = 200
-    media_type: str = "application/json"  # although the body is XML [seed]
+    media_type: str = LABEL
     wait_after: float = 0.0  # seconds before the answer leaves
     ending: Ending = Ending.ANSWERED
 
@@ -137,11 +137,9 @@ FAULTS: Mapping[str, Fault] = {
         {"bytes": Parameter(int, 1, 2**27, 2**20), "take": TAKE},
     ),
     # verdicts on the whole request
-    "throttle": Fault(
-        lambda _: _instead(error(RequestError.THROTTLE), False, media_type="application/json"), {}
-    ),
+    "throttle": Fault(lambda _: _instead(error(RequestError.THROTTLE), False, media_type=LABEL), {}),
     "error": Fault(
-        lambda p: _instead(error(RequestError(int(p["code"]))), p["take"], media_type="application/json"),
+        lambda p: _instead(error(RequestError(int(p["code"]))), p["take"], media_type=LABEL),
         {"code": REQUEST_CODE, "take": NO_TAKE},
     ),
     # verdicts on messages

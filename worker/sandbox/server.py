@@ -5,12 +5,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from queue import SimpleQueue
 
 import uvicorn
 
 from worker.sandbox.app import Sandbox
+from worker.sandbox.journal import Journal
 from worker.sandbox.mix import Mix, Timings
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.wire import CuttableProtocol
@@ -66,7 +67,8 @@ class _Server(uvicorn.Server):
 def serve(options: SandboxOptions, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` gets the base URL once it answers. Main thread only.
 
-    Raises OSError if the address is taken, RuntimeError if another sandbox uses the journal.
+    Raises OSError if the address is taken, RuntimeError if the journal is not one or another
+    sandbox uses it.
     """
 
     async def run(server: _Server, bound: socket.socket) -> None:
@@ -98,19 +100,20 @@ def _opened(
     options: SandboxOptions, on_ready: Callable[[str], None]
 ) -> Iterator[tuple[_Server, socket.socket]]:
     """The server and the socket it will listen on: bound first, so that a taken port fails at once."""
-    with bound_socket(options.host, options.port) as bound:
+    with ExitStack() as stack:
+        bound = stack.enter_context(bound_socket(options.host, options.port))
         host, port = bound.getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        sandbox = Sandbox(options)
-        try:
-            yield _Server(sandbox, lambda: on_ready(url)), bound
-        finally:
-            sandbox.close()
+        journal = stack.enter_context(closing(Journal(options.journal))) if options.journal else None
+        yield _Server(Sandbox(options, journal), lambda: on_ready(url)), bound
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket with its port. The protocol is named because asyncio turns Nagle off only
-    where it is: a large request would take 40 ms longer."""
+    """A socket with its port.
+
+    The protocol is named because asyncio turns Nagle off only where it is: a large request would take 40 ms
+    longer.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

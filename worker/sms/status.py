@@ -87,3 +87,12 @@ def _all_sources() -> Iterable[Status | None]:
 
 FINAL: frozenset[Status] = frozenset(Status) - frozenset(_all_sources())
 """Statuses with no way out."""
+
+
+def drawing() -> str:
+    """The roads as a Mermaid state diagram: the one in the README, where a test compares the two."""
+    lines = ["stateDiagram-v2"]
+    for verb in Verb:
+        lines += [f"    {source or '[*]'} --> {target}: {verb}" for source, target in roads(verb)]
+    lines += [f"    {status} --> [*]" for status in Status if status in FINAL]
+    return "\n".join(lines)

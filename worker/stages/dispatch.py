@@ -152,8 +152,9 @@ class _Search:
     """Halving a package that they cannot read, until the messages that spoil it are found.
 
     Every half is a package of its own, so a crash in mid-search loses nothing. A message is only to blame
-    if others of the same package were taken: if nothing is, the fault is not in the messages, and the
-    route stops with all of them queued.
+    if others of the same package were taken: if every part is refused, the fault is not in the messages, and
+    the route stops with all of them queued. A part that failed otherwise tells nothing: those refused are
+    queued again, and the search is for another day.
     """
 
     runtime: Runtime
@@ -162,19 +163,19 @@ class _Search:
     def run(self, package: Package, failure: Failure) -> None:
         """Search, then settle the messages to blame."""
         blamed: list[Package] = []
-        anything_taken = False
+        others: list[Answered | JobTaken | Failure] = []
         heap = self._halves(package, failure)
         while heap:
             part = heap.pop()
             outcome = _submit(self.runtime, self.line, part)
             if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE):
-                anything_taken = anything_taken or not isinstance(outcome, Failure)
+                others.append(outcome)
                 _record(self.runtime, self.line, part, outcome)
             elif len(part.items) > 1:
                 heap += self._halves(part, outcome)
             else:
                 blamed.append(part)
-        self._settle(blamed, failure, to_blame=anything_taken)
+        self._settle(blamed, failure, others)
 
     def _halves(self, package: Package, failure: Failure) -> list[Package]:
         with self.runtime.ledger.begin() as connection:
@@ -182,7 +183,10 @@ class _Search:
             halves = split(connection, package, route.name, route.lease, str(failure))
         return halves[::-1]
 
-    def _settle(self, blamed: Sequence[Package], failure: Failure, *, to_blame: bool) -> None:
+    def _settle(
+        self, blamed: Sequence[Package], failure: Failure, others: Sequence[Answered | JobTaken | Failure]
+    ) -> None:
+        to_blame = any(not isinstance(outcome, Failure) for outcome in others)
         moves = [
             Move(item.id, part.id, Status.REJECTED, failure.code)
             if to_blame
@@ -193,7 +197,7 @@ class _Search:
         with self.runtime.ledger.begin() as connection:
             looks = first_looks(self.line, [part.id for part in blamed])
             settle(connection, moves, looks, emptied=PackageState.REFUSED, why=str(failure))
-            if blamed and not to_blame:
+            if blamed and not others:
                 mend_route(self.runtime, self.line, connection, replace(failure, remedy=Remedy.STOP))
         log.warning(
             "package_halved route=%s blamed=%d to_blame=%s", self.line.route.name, len(blamed), to_blame

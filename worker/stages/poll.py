@@ -13,7 +13,7 @@ from datetime import timedelta
 from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import Leased, Looks, Move, lease_polls, settle
 from worker.lines import Line
-from worker.providers.contract import Failure, JobPhase, Jobs, Verdict
+from worker.providers.contract import LOST, NOT_SENT, Failure, JobPhase, Jobs, Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.package import PackageState
@@ -71,18 +71,32 @@ class _Round:
 
     def run(self) -> Polled:
         """Jobs first, then messages, then the book."""
-        jobs = {
-            package.id: self._job(package) for package in self.leased if package.state is PackageState.JOB
-        }
-        ready = [package for package in self.leased if jobs.get(package.id, JobPhase.DONE) is JobPhase.DONE]
+        jobs = self._jobs()
+        ready = [
+            package
+            for package in self.leased
+            if package.state is not PackageState.JOB or jobs.get(package.id) is JobPhase.DONE
+        ]
         lost = [package for package in self.leased if jobs.get(package.id) is JobPhase.BROKEN]
         messages, doubtful = self._messages(ready, lost)
         verdicts, failure = ask(self.runtime, self.line, messages)
         strange = note_strange(self.line, verdicts.values())
+        failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
         final = self._write(messages, verdicts, doubtful, failure)
         return Polled(len(self.leased), len(messages), final, strange)
 
-    def _job(self, package: Leased) -> JobPhase:
+    def _jobs(self) -> dict[int, JobPhase | Failure]:
+        """Where each package's job stands. Asking ends where nobody answers: each question more would take a
+        whole time-out, and the leases would run out over it."""
+        found: dict[int, JobPhase | Failure] = {}
+        for package in self.leased:
+            if package.state is PackageState.JOB:
+                job = found[package.id] = self._job(package)
+                if isinstance(job, Failure) and job.name in (LOST.name, NOT_SENT.name):
+                    break
+        return found
+
+    def _job(self, package: Leased) -> JobPhase | Failure:
         """Where the package's job stands. BROKEN: nothing more is to be learnt from the job."""
         dialect = self.line.dialect
         if not isinstance(dialect, Jobs) or package.age > dialect.job_kept:
@@ -93,7 +107,7 @@ class _Round:
             log.warning(
                 "job_failed route=%s package=%d failure=%r", self.line.route.name, package.id, str(report)
             )
-            return JobPhase.RUNNING  # asking again is free
+            return report  # asking again is free
         if report.phase is JobPhase.GONE:
             return JobPhase.BROKEN if package.tries >= GONE_LOOKS else JobPhase.RUNNING
         return report.phase

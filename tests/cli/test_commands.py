@@ -1,0 +1,261 @@
+"""The command line as people and programs meet it: sentences, exit codes, one JSON object, no traceback."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Setup
+from tests.factories import messages
+from worker.ledger import Ledger
+from worker.ledger.transitions import enqueue
+from worker.settings import Settings, inherited_environment
+from worker.sms.message import Lane
+
+ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON object on stdout."""
+        lines = self.out.splitlines()
+        assert len(lines) == 1, self.out
+        found: dict[str, Any] = json.loads(lines[0])
+        return found
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `worker …` with an environment."""
+
+    env: Mapping[str, str]
+    folder: Path
+
+    def worker(self, *words: str, stdin: str = "", **env: str) -> Ran:
+        """Run a command; whatever it meets, nobody sees a traceback."""
+        done = subprocess.run(
+            [sys.executable, "-m", "worker", *words],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**self.env, **env},
+            cwd=self.folder,
+            timeout=120,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr + done.stdout, done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def shell(setup: Setup) -> Shell:
+    """A shell on this test's own servers, with one route."""
+    settings = setup.routes(alpha=ROUTE)
+    return Shell(_env(settings), setup.folder)
+
+
+def _env(settings: Settings) -> dict[str, str]:
+    root = str(Path(__file__).parents[2])
+    return {**inherited_environment(), **settings.environment(), "PYTHONPATH": root}
+
+
+CSV = "client_id,recipient,text\na,+380931110001,Hello\nb,+380931110002,Hello\n"
+
+
+def test_one_message_is_sent_by_options(shell: Shell, setup: Setup) -> None:
+    ran = shell.worker(
+        "send", "--to", "+380 93 111-00-01", "--sender", "Shop", "--text", "Hi", "--client-id", "x", "--json"
+    )
+
+    assert (ran.code, ran.json) == (0, {"enqueued": 1, "refused": 0, "client_id": "x"})
+    assert setup.runtime(alpha=ROUTE).intake.waiting() == {Lane.URGENT: 0, Lane.BULK: 1}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(CSV, id="csv"),
+        pytest.param("\ufeff" + CSV, id="csv from a spreadsheet"),
+        pytest.param(
+            '{"client_id": "a", "recipient": "+380931110001", "text": "Hello"}\n\n'
+            '{"client_id": "b", "recipient": "+380931110002", "text": "Hello"}\n',
+            id="json lines",
+        ),
+    ],
+)
+def test_many_messages_are_sent_from_stdin(shell: Shell, lines: str) -> None:
+    ran = shell.worker("send", "-", "--sender", "Shop", "--json", stdin=lines)
+
+    assert (ran.code, ran.json) == (0, {"enqueued": 2, "refused": 0, "errors": []})
+
+
+def test_lines_that_cannot_be_messages_are_named_and_the_others_sent(shell: Shell) -> None:
+    bad = (
+        "client_id,recipient,text\n"
+        "a,+380931110001,Hello\n"
+        "b,12345,Hello\n"
+        "c,+380931110003,\n"
+        "d,+380931110004,Hello,surplus\n"
+        ",+380931110005,Hello\n"
+    )
+
+    ran = shell.worker("send", "-", "--sender", "Shop", "--json", stdin=bad)
+
+    assert ran.code == 1
+    assert (ran.json["enqueued"], ran.json["refused"]) == (1, 4)
+    for number, field in ((3, "recipient"), (4, "text"), (5, "surplus"), (6, "client_id")):
+        assert any(f"line {number}: {field}" in error or number == 5 for error in ran.json["errors"])
+
+
+USAGE = [
+    pytest.param(["send"], "--to", id="nothing to send"),
+    pytest.param(["send", "-", "--to", "+380931110001"], "--to", id="a file and a number"),
+    pytest.param(["send", "no-such-file.csv"], "no-such-file.csv", id="a file that is not there"),
+    pytest.param(["send", "-", "--client-id", "x"], "--client-id", id="an id for many"),
+    pytest.param(["books", "--nonsense"], "nonsense", id="an option that is none"),
+    pytest.param(["routes", "pause", "beta"], "beta", id="a route that is none"),
+    pytest.param(["nonsense"], "nonsense", id="a command that is none"),
+    pytest.param(["demo", "--messages", "0"], "--messages", id="a demo of nothing"),
+    pytest.param(["sandbox", "--final-least", "3"], "timings", id="timings out of order"),
+]
+
+
+@pytest.mark.parametrize(("words", "named"), USAGE)
+def test_wrong_usage_is_told_with_exit_code_2(shell: Shell, words: list[str], named: str) -> None:
+    ran = shell.worker(*words)
+
+    assert ran.code == 2
+    assert named in ran.err
+
+
+SEND = ["send", "--to", "+380931110001", "--sender", "Shop", "--text", "Hi"]
+
+FAILURES = [
+    pytest.param([*SEND[:2], "12", *SEND[3:]], {}, "recipient", id="a number that is none"),
+    pytest.param([*SEND[:-1], ""], {}, "text", id="an empty text"),
+    pytest.param([*SEND[:-1], "a\x01b"], {}, "control characters", id="a control character"),
+    pytest.param([*SEND[:-1], "я" * 1999], {}, "text", id="a text too long"),
+    pytest.param([*SEND[:4], "Far too long a name", *SEND[5:]], {}, "sender", id="a sender too long"),
+    pytest.param([*SEND, "--route", "beta"], {}, "must be one of alpha", id="an unknown route"),
+    pytest.param([*SEND, "--lane", "slow"], {}, "urgent, bulk", id="an unknown lane"),
+    pytest.param(["status", "nobody"], {}, "nobody", id="an id nobody knows"),
+    pytest.param(["books"], {"WORKER_REDIS_URL": ""}, "together", id="one address of two"),
+    pytest.param(["routes", "list"], {"WORKER_ROUTES": "gone.toml"}, "gone.toml", id="no routes file"),
+    pytest.param(["books"], {"WORKER_LOG_LEVEL": "LOUD"}, "WORKER_LOG_LEVEL", id="a setting that is none"),
+    pytest.param(
+        ["books"],
+        {
+            "WORKER_DATABASE_URL": "postgresql://me:hush@127.0.0.1:9/none",
+            "WORKER_REDIS_URL": "redis://127.0.0.1:9",
+        },
+        "database cannot be reached",
+        id="no database there",
+    ),
+    pytest.param(
+        SEND,
+        {"WORKER_REDIS_URL": "redis://:hush@127.0.0.1:9/0"},
+        "Redis cannot be reached",
+        id="no Redis there",
+    ),
+    pytest.param(["up"], {}, "WORKER_DATABASE_URL", id="up with servers of one's own"),
+]
+
+
+@pytest.mark.parametrize(("words", "env", "said"), FAILURES)
+def test_what_cannot_be_done_is_said_in_a_sentence_with_exit_code_1(
+    shell: Shell, words: list[str], env: dict[str, str], said: str
+) -> None:
+    ran = shell.worker(*words, **env)
+
+    assert ran.code == 1
+    assert said in ran.err
+    assert "hush" not in ran.err
+    assert "unexpected" not in ran.err
+
+
+def test_a_database_that_is_not_migrated_is_said_with_the_remedy(shell: Shell, database_url: str) -> None:
+    ledger = Ledger.connect(database_url)
+    with ledger.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    ledger.close()
+
+    before = shell.worker("books")
+    assert before.code == 1
+    assert "worker db upgrade" in before.err
+
+    assert shell.worker("db", "upgrade", "--json").json == {"before": "", "now": "0001"}
+    assert shell.worker("db", "upgrade", "--json").json == {"before": "0001", "now": "0001"}
+    assert shell.worker("books", "--json").json["total"] == 0
+
+
+def test_books_status_and_routes_tell_what_there_is(shell: Shell, ledger: Ledger) -> None:
+    with ledger.begin() as connection:
+        enqueue(connection, messages(3))
+
+    books = shell.worker("books", "--json")
+    assert books.code == 0
+    assert books.json == {
+        "total": 3,
+        "by_status": {"queued": 3},
+        "waiting": 0,
+        "duplicates": 0,
+        "conflicts": 0,
+        "dead_letters": 0,
+        "balanced": True,
+        "unbalanced": [],
+    }
+    status = shell.worker("status", "client-1", "--json").json
+    assert (status["status"], status["events"][0]["verb"]) == ("queued", "enqueue")
+    assert "0000001" not in status["recipient"]
+    (route,) = shell.worker("routes", "list", "--json").json["routes"]
+    assert (route["name"], route["state"], route["queued"]) == ("alpha", "open", 3)
+
+
+def test_books_that_do_not_balance_are_told_with_exit_code_1(shell: Shell, ledger: Ledger) -> None:
+    with ledger.begin() as connection:
+        enqueue(connection, messages(3))
+        connection.exec_driver_sql("DELETE FROM messages WHERE client_id = 'client-2'")
+
+    ran = shell.worker("books", "--json")
+
+    assert (ran.code, ran.json["balanced"]) == (1, False)
+    assert ran.json["unbalanced"] == ["queued: 2 messages, 3 by the events"]
+
+
+def test_a_paused_route_stays_paused_until_it_is_resumed(shell: Shell) -> None:
+    assert shell.worker("routes", "pause", "alpha", "--why", "lunch", "--json").json["state"] == "stopped"
+
+    (route,) = shell.worker("routes", "list", "--json").json["routes"]
+    assert (route["state"], route["why"]) == ("stopped", "lunch")
+    assert shell.worker("routes", "resume", "alpha", "--json").json == {"route": "alpha", "state": "open"}
+
+
+def test_the_stop_list_keeps_a_number_from_getting_anything(shell: Shell, ledger: Ledger) -> None:
+    assert shell.worker("stoplist", "add", "+380 93 0000001", "--why", "asked", "--json").json == {"added": 1}
+    with ledger.begin() as connection:
+        enqueue(connection, messages(2))
+
+    assert shell.worker("books", "--json").json["by_status"] == {"queued": 1, "suppressed": 1}
+    assert shell.worker("stoplist", "remove", "+380930000001", "--json").json == {"removed": 1}
+
+
+def test_people_get_tables(shell: Shell, ledger: Ledger) -> None:
+    with ledger.begin() as connection:
+        enqueue(connection, messages(3))
+
+    assert "The books balance." in shell.worker("books").out
+    assert "queued" in shell.worker("status", "client-1").out
+    assert "alpha" in shell.worker("routes", "list").out

@@ -1,0 +1,155 @@
+"""What tests stand on: real servers, a database each, a sandbox over real HTTP.
+
+By default the servers are the embedded ones. WORKER_TEST_DATABASE_URL and WORKER_TEST_REDIS_URL point the
+suite at others (a PostgreSQL that may create databases, and a Redis whose databases 0 and 1 may be emptied).
+"""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from worker.intake import Intake
+from worker.ledger import Ledger
+from worker.ledger.migrate import upgrade
+from worker.local.pair import Addresses
+from worker.local.throwaway import throwaway
+from worker.runtime import Runtime
+from worker.sandbox.options import SandboxOptions
+from worker.sandbox.server import running
+from worker.settings import Settings, next_database
+
+TEMPLATE = "worker_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for servers. pytest's own close themselves to others whenever another pytest starts, and as root
+    PostgreSQL runs as somebody else."""
+    with tempfile.TemporaryDirectory(prefix="worker-test-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Addresses]:
+    """A PostgreSQL and a Redis for this test process."""
+    database, redis = os.environ.get("WORKER_TEST_DATABASE_URL"), os.environ.get("WORKER_TEST_REDIS_URL")
+    if database and redis:
+        yield Addresses(database, redis, next_database(redis))
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="worker-test-", ignore_cleanup_errors=True) as path,
+        throwaway(Path(path)) as (_, addresses),
+    ):
+        yield addresses
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+def _administer(url: str, *statements: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def template(servers: Addresses) -> str:
+    """A migrated database that each test gets a copy of; the migrations are the only way to a schema."""
+    _administer(servers.database_url, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
+    ledger = Ledger.connect(_named(servers.database_url, TEMPLATE))
+    upgrade(ledger)
+    ledger.close()
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(servers: Addresses, template: str) -> Iterator[str]:
+    """A migrated, empty database of this test's own."""
+    name = f"worker_test_{os.getpid()}_{next(_numbers)}"
+    _administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _named(servers.database_url, name)
+    _administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    """The book, empty."""
+    ledger = Ledger.connect(database_url)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def intake(servers: Addresses) -> Iterator[Intake]:
+    """The streams, empty; the broker's database too."""
+    intake = Intake.connect(servers.redis_url)
+    intake.client.flushall()
+    yield intake
+    intake.close()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[str]:
+    """A sandbox with swift people; its base URL."""
+    with running(SWIFT) as url:
+        yield url
+
+
+SWIFT = SandboxOptions(key="test-key")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Writes routes files and opens runtimes; what it opens is closed at the end of the test."""
+
+    settings: Settings
+    folder: Path
+    opened: list[Runtime]
+
+    def routes(self, **tables: dict[str, object]) -> Settings:
+        """Settings with these routes: name to table. A table without a provider gets alphasms-xml."""
+        path = self.folder / "routes.toml"
+        path.write_text("\n".join(_toml(name, table) for name, table in tables.items()), "utf-8")
+        return replace(self.settings, routes=path)
+
+    def runtime(
+        self, *, ring: Callable[[str, str], None] = lambda *_: None, **tables: dict[str, object]
+    ) -> Runtime:
+        """A runtime for these routes; see `routes`."""
+        runtime = Runtime.open(self.routes(**tables), ring=ring)
+        self.opened.append(runtime)
+        return runtime
+
+
+def _toml(name: str, table: dict[str, object]) -> str:
+    whole = {"provider": "alphasms-xml", "key": "test-key", **table}
+    lines = [
+        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in whole.items()
+    ]
+    return "\n".join([f"[routes.{name}]", *lines, ""])
+
+
+@pytest.fixture
+def setup(servers: Addresses, database_url: str, intake: Intake, tmp_path: Path) -> Iterator[Setup]:
+    """Everything a stage needs, on this test's own database and empty streams."""
+    settings = Settings(
+        database_url=database_url,
+        redis_url=servers.redis_url,
+        broker_url=servers.broker_url,
+        routes=tmp_path / "routes.toml",
+        data_dir=tmp_path,
+    )
+    setup = Setup(settings, tmp_path, [])
+    yield setup
+    for runtime in setup.opened:
+        runtime.close()

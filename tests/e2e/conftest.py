@@ -1,0 +1,161 @@
+"""A whole installation: Celery worker and beat processes, and the sandbox as a process over real HTTP."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Setup
+from tests.waiting import eventually
+from worker.bell import QUEUES, celery_app
+from worker.cli import fleet
+from worker.dispatcher import Dispatcher
+from worker.intake import Intake
+from worker.ledger import Ledger
+from worker.ledger.queries import Books, books
+from worker.local.supervisor import Supervisor
+from worker.settings import Settings
+from worker.sms.message import Message
+from worker.sms.status import FINAL, Status
+
+SWIFT = {
+    "poll_first": "300ms",
+    "poll_max": "1s",
+    "job_first": "200ms",
+    "job_max": "500ms",
+    "connect_timeout": "500ms",
+    "timeout": "2500ms",
+    "lease": "8s",
+    "doubt_first": "200ms",
+    "doubt_wait": "1s",
+    "doubt_wait_job": "1s",
+    "retry_first": "200ms",
+    "pause_first": "200ms",
+    "pause_max": "1s",
+    "package_items": 200,
+    "status_items": 1000,
+    "parallel": 4,
+}
+"""A route whose every wait is short."""
+
+
+@dataclass
+class Installation:
+    """Real processes on this test's own database; `log` is what they said."""
+
+    settings: Settings
+    supervisor: Supervisor
+    url: str
+    ledger: Ledger
+    intake: Intake
+    dispatcher: Dispatcher
+    log: list[str]
+
+    def enqueue(self, messages: list[Message]) -> None:
+        """Hand messages over, as an application does."""
+        self.dispatcher.enqueue_many(messages)
+
+    def counts(self) -> dict[str, Any]:
+        """The sandbox's own count."""
+        found: dict[str, Any] = httpx.get(f"{self.url}/sandbox/counts", timeout=10).json()
+        return found
+
+    def script(self, *rules: dict[str, Any]) -> None:
+        """Make the sandbox misbehave."""
+        httpx.post(f"{self.url}/sandbox/faults", json=list(rules), timeout=10).raise_for_status()
+
+    def books(self) -> Books:
+        """The books, at one instant."""
+        with self.ledger.snapshot() as connection:
+            return books(connection)
+
+    def all_final(self, total: int) -> bool:
+        """Whether so many messages are there and every one has its end."""
+        found = self.books()
+        return found.total == total and all(status in FINAL for status in found.by_status)
+
+    def await_final(self, total: int, within: float = 60) -> Books:
+        """The books, once every one of `total` messages has its end."""
+        try:
+            eventually(lambda: self.all_final(total), within, every=0.2)
+        except AssertionError:
+            raise AssertionError(f"{self.books()}\n" + "\n".join(self.log[-60:])) from None
+        return self.books()
+
+    def kill(self, name: str) -> None:
+        """kill -9 one of the processes; the supervisor starts it again."""
+        pid = eventually(lambda: self.supervisor.pids().get(name)) or 0
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: self.supervisor.pids().get(name) != pid)
+
+
+Install = Callable[..., Installation]
+
+
+@dataclass
+class _Opened:
+    supervisors: list[Supervisor] = field(default_factory=list)
+    dispatchers: list[Dispatcher] = field(default_factory=list)
+
+
+@pytest.fixture
+def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
+    """Starts an installation: `install(alpha={…route…}, without=("beat",), sandbox=("--port", …))`."""
+    opened = _Opened()
+
+    def start(
+        without: tuple[str, ...] = (), sandbox: tuple[str, ...] = (), **routes: dict[str, object]
+    ) -> Installation:
+        port = fleet.free_port()
+        url = f"http://127.0.0.1:{port}"
+        tables = {
+            name: {"url": url, "key": "sandbox-key", **SWIFT, **table} for name, table in routes.items()
+        }
+        settings = replace(setup.routes(**tables), log_level="INFO")
+        env = fleet.environment(settings)
+        journal = ("--journal", str(setup.folder / "sandbox.journal"))
+        children = [fleet.sandbox(env, port, *journal, *sandbox), *fleet.workers(env)]
+        log: list[str] = []
+        supervisor = Supervisor([child for child in children if child.name not in without], log.append)
+        supervisor.__enter__()
+        opened.supervisors.append(supervisor)
+        dispatcher = Dispatcher(settings)
+        opened.dispatchers.append(dispatcher)
+        installation = Installation(settings, supervisor, url, ledger, intake, dispatcher, log)
+        _await_ready(installation, {"urgent", "bulk", "poll"} - set(without))
+        return installation
+
+    yield start
+    for supervisor in opened.supervisors:
+        supervisor.stop()
+    for dispatcher in opened.dispatchers:
+        dispatcher.close()
+
+
+def _await_ready(installation: Installation, workers: set[str]) -> None:
+    app = celery_app(installation.settings.broker_url)
+
+    def ready() -> bool:
+        answers = app.control.inspect(timeout=0.5).active_queues() or {}
+        served = {queue["name"] for queues in answers.values() for queue in queues}
+        return len(answers) >= len(workers) and (len(workers) < 3 or served.issuperset(QUEUES))
+
+    eventually(ready, within=60)
+    eventually(lambda: _healthy(installation.url))
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/sandbox/health", timeout=1).is_success
+    except httpx.TransportError:
+        return False
+
+
+def tally(found: Books) -> Counter[Status]:
+    """The books as a counter."""
+    return Counter(found.by_status)

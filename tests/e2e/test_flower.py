@@ -1,0 +1,42 @@
+"""Real Flower sees the workers, and every task with its name, its route and what came of it."""
+
+from typing import Any
+
+import httpx
+
+from tests.e2e.conftest import Install
+from tests.factories import message
+from tests.waiting import eventually
+from worker.cli import fleet
+from worker.local.supervisor import Supervisor
+
+
+def test_flower_shows_workers_and_tasks_but_no_texts(install: Install) -> None:
+    installation = install(alpha={})
+    port = fleet.free_port()
+    env = {**fleet.environment(installation.settings), "FLOWER_BASIC_AUTH": "watch:man"}
+    ask = httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("watch", "man"), timeout=10)
+
+    def tasks() -> list[dict[str, Any]]:
+        try:
+            return list(ask.get("/api/tasks").raise_for_status().json().values())
+        except httpx.TransportError:
+            return []
+
+    with Supervisor([fleet.flower(env, port)], installation.log.append), ask:
+        eventually(tasks, within=40)  # beat's visits
+        installation.dispatcher.enqueue(message(1, text="nobody's business"))
+
+        done = eventually(
+            lambda: [
+                t
+                for t in tasks()
+                if t["name"] == "worker.dispatch" and "'messages': 1" in (t["result"] or "")
+            ]
+        )
+        assert "alpha" in done[0]["args"]
+        assert done[0]["state"] == "SUCCESS"
+        workers = ask.get("/api/workers", params={"refresh": 1}).json()
+        assert {name.split("@")[0] for name in workers} == {"urgent", "bulk", "poll"}
+        assert "nobody's business" not in ask.get("/api/tasks").text
+        assert httpx.get(f"http://127.0.0.1:{port}/api/tasks", timeout=10).status_code == 401
