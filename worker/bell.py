@@ -23,6 +23,8 @@ STALE = 15  # seconds; a ring older than this has been made up for by beat
 DOOR = "celery"  # Celery's own default queue: where apps that do not import us send worker.enqueue
 QUEUES = ("urgent", "bulk", "poll", DOOR)
 
+_BINDING = "_kombu.binding."  # kombu keeps a key for each queue that was ever bound
+
 VISIBILITY = 3600  # seconds after which Redis hands an unfinished task to another worker
 
 
@@ -64,6 +66,33 @@ def celery_app(broker_url: str) -> Celery:
         timezone="UTC",
     )
     return app
+
+
+class BrokerError(RuntimeError):
+    """The broker cannot be used. One sentence, no credential."""
+
+
+def bound_queues(app: Celery) -> list[str]:
+    """Every queue that somebody uses in the broker's database. Raises BrokerError if it is away."""
+    try:
+        with app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+            keys = connection.default_channel.client.keys(f"{_BINDING}*")
+    except OperationalError as problem:
+        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+    return sorted((key.decode() if isinstance(key, bytes) else key).removeprefix(_BINDING) for key in keys)
+
+
+def consumers(app: Celery, patience: float = 1.0) -> dict[str, set[str]]:
+    """The workers that answer within so many seconds, each with the queues it consumes.
+
+    Raises BrokerError if the broker is away.
+    """
+    try:
+        answers = app.control.inspect(timeout=patience).active_queues() or {}
+    except OperationalError as problem:
+        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+    return {worker: {queue["name"] for queue in queues} for worker, queues in answers.items()}
 
 
 class Bell:

@@ -1,6 +1,7 @@
 """Runtime: everything a stage needs, in one frozen value. The one place where things meet."""
 
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ class Runtime:
     lines: Mapping[str, Line]
     ring: Ring = silence
     chance: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
     stopping: Callable[[], bool] = field(default=lambda: False)
 
     @classmethod

@@ -29,6 +29,7 @@ EXPECTED = {
     "SettingsError",
     "LedgerError",
     "IntakeError",
+    "BrokerError",
     "EnqueueError",
     "LocalError",
     "AlreadyRunningError",

@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from worker.bell import QUEUES, celery_app
+from worker.bell import QUEUES, celery_app, consumers
 from worker.cli import fleet
 from worker.cli.output import Json, complain, emit, err, out
 from worker.cli.reports import print_books, read_books
@@ -104,8 +104,7 @@ def _await_workers(settings: Settings, url: str) -> None:
     app = celery_app(settings.broker_url)
     deadline = time.monotonic() + READY.total_seconds()
     while time.monotonic() < deadline:
-        answers = app.control.inspect(timeout=0.5).active_queues() or {}
-        served = {queue["name"] for queues in answers.values() for queue in queues}
+        served = set().union(*consumers(app, patience=0.5).values())
         if served.issuperset(QUEUES) and _answers(url):
             return
     raise DemoError(f"the workers did not come up within {READY.seconds} seconds")

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
 
 import typer
 from sqlalchemy import text
 
-from worker.bell import QUEUES, VISIBILITY, celery_app
+from worker.bell import QUEUES, VISIBILITY, BrokerError, bound_queues, celery_app, consumers
 from worker.cli.output import Json, emit, out
 from worker.cli.session import opened_intake, opened_ledger, servers
 from worker.intake import Intake, IntakeError
@@ -18,7 +17,8 @@ from worker.ledger.queries import route_rows
 from worker.lines import make_ready
 from worker.settings import Route, Settings, SettingsError, read_routes
 from worker.stages.dispatch import PACKAGES
-from worker.stages.poll import MESSAGES, ROUNDS
+from worker.stages.poll import ROUNDS
+from worker.stages.verdicts import PATIENCE
 
 STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
 
@@ -66,7 +66,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     try:
         return list(look())
-    except (LedgerError, IntakeError, SettingsError) as problem:
+    except (LedgerError, IntakeError, BrokerError, SettingsError) as problem:
         return [Finding(what, "bad", str(problem))]
 
 
@@ -112,17 +112,16 @@ def _broker(settings: Settings) -> Iterator[Finding]:
     if _same_database(settings):
         yield Finding("broker", "bad", "shares a Redis database with the intake; give it one of its own")
         return
-    with celery_app(settings.broker_url).connection_for_read() as connection:
-        try:
-            connection.ensure_connection(max_retries=1, timeout=5)
-        except connection.recoverable_connection_errors as problem:
-            yield Finding("broker", "bad", f"cannot be reached: {problem}")
-            return
-        foreign = _foreign_queues(connection.default_channel.client.keys("_kombu.binding.*"))
+    foreign = [name for name in bound_queues(celery_app(settings.broker_url)) if not _ours(name)]
     if foreign:
         yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
     else:
         yield Finding("broker", "ok", "has a Redis database of its own")
+
+
+def _ours(queue: str) -> bool:
+    """Our queues, and those through which Celery talks to its workers."""
+    return queue in QUEUES or queue.endswith("celery.pidbox") or queue.startswith("celeryev")
 
 
 def _same_database(settings: Settings) -> bool:
@@ -133,14 +132,6 @@ def _same_database(settings: Settings) -> bool:
     return place(settings.broker_url) == place(settings.redis_url)
 
 
-def _foreign_queues(keys: Iterable[Any]) -> list[str]:
-    ours = (*QUEUES, "celeryev", "celery.pidbox", "reply.celery.pidbox")
-    names = [
-        (key.decode() if isinstance(key, bytes) else str(key)).split("_kombu.binding.")[1] for key in keys
-    ]
-    return sorted(name for name in names if name not in ours and not name.startswith("celeryev"))
-
-
 def _time_limits(settings: Settings) -> Iterator[Finding]:
     """A task that outlives the visibility time-out is handed to a second worker too."""
     longest = max((longest_step(route), name) for name, route in read_routes(settings.routes).items())
@@ -148,7 +139,7 @@ def _time_limits(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "time limits",
             "bad",
-            f"a step of {longest[1]} may take {longest[0]}, longer than {VISIBILITY} s",
+            f"a step of {longest[1]} may take {longest[0]}; the visibility time-out is {VISIBILITY} s",
         )
     else:
         seen = f"no step takes longer than {longest[0]}; the visibility time-out is {VISIBILITY} s"
@@ -156,9 +147,9 @@ def _time_limits(settings: Settings) -> Iterator[Finding]:
 
 
 def longest_step(route: Route) -> timedelta:
-    """The longest a stage can take on a route, every exchange timing out."""
+    """The longest a stage can take on a route, every exchange taking all the time it has."""
     exchange = route.connect_timeout + route.timeout
-    return max(PACKAGES * exchange, exchange * ROUNDS * (MESSAGES // route.status_items + 1)) + STATEMENTS
+    return max(PACKAGES * exchange, ROUNDS * (route.lease * PATIENCE + exchange)) + STATEMENTS
 
 
 def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
@@ -174,9 +165,8 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
-    app = celery_app(settings.broker_url)
-    answers = app.control.inspect(timeout=1.5).active_queues() or {}
-    served = {queue["name"] for queues in answers.values() for queue in queues}
+    answers = consumers(celery_app(settings.broker_url), patience=1.5)
+    served = set().union(*answers.values())
     missing = [name for name in QUEUES if name not in served]
     if not answers:
         yield Finding("workers", "warning", "no Celery worker answers")

@@ -12,7 +12,7 @@ from worker.cli.output import complain, err, out
 from worker.cli.session import at, opened_ledger, write_sandbox_routes
 from worker.ledger.migrate import upgrade
 from worker.local.instance import AlreadyRunningError, only_one
-from worker.local.servers import embedded
+from worker.local.servers import embedded, kept_running
 from worker.local.supervisor import Supervisor
 from worker.settings import Settings, SettingsError
 
@@ -45,7 +45,10 @@ def up(
 
 def _run(settings: Settings, ports: dict[str, int]) -> None:
     write_sandbox_routes(settings.data_dir, f"http://127.0.0.1:{ports['sandbox']}")
-    with embedded(settings.data_dir, notify=_say) as addresses:
+    with (
+        embedded(settings.data_dir, notify=_say) as addresses,
+        kept_running(settings.data_dir, notify=_say),
+    ):
         whole = at(settings, addresses)
         with opened_ledger(whole) as ledger:
             upgrade(ledger)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 
 __all__ = ["Ledger", "LedgerError"]
 
@@ -29,15 +29,19 @@ class Ledger:
 
     @classmethod
     def connect(cls, url: str, connections: int = 8) -> "Ledger":
-        """A ledger at a SQLAlchemy URL (driver psycopg). Connects when first used."""
+        """A ledger at a SQLAlchemy URL (driver psycopg). Connects when first used.
+
+        Raises LedgerError for what is no such URL.
+        """
         engine = create_engine(
-            url,
+            _address(url),
             pool_size=connections,
             max_overflow=2,
             pool_pre_ping=True,
             hide_parameters=True,  # they are texts and numbers of people
             connect_args={"options": _OPTIONS, "connect_timeout": 5, "application_name": "worker"},
         )
+        event.listen(engine, "handle_error", _keep_discreet)
         return cls(engine)
 
     @contextmanager
@@ -71,7 +75,8 @@ def explained() -> Iterator[None]:
             raise LedgerError("the database is not migrated; run: worker db upgrade") from problem
         raise
     except OperationalError as problem:
-        if getattr(problem.orig, "sqlstate", None) is None:  # libpq never reached a server
+        # None: libpq never reached a server, or lost it. 57P..: the server is being shut down, or starting.
+        if (getattr(problem.orig, "sqlstate", None) or "57P").startswith("57P"):
             raise LedgerError(f"the database cannot be reached: {first_line(problem)}") from problem
         raise
 
@@ -79,3 +84,23 @@ def explained() -> Iterator[None]:
 def first_line(problem: DBAPIError) -> str:
     """What the driver said, without the statement."""
     return str(problem.orig).strip().splitlines()[0]
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        address = None
+    if address is None or address.drivername != "postgresql+psycopg":
+        raise LedgerError("the database's address must look like postgresql://user:password@host:5432/name")
+    return address
+
+
+def _keep_discreet(context: ExceptionContext) -> None:
+    """Leave of an error what it is, not whom it is about: its DETAIL and CONTEXT quote the whole row."""
+    of_driver, of_sqlalchemy = context.original_exception, context.sqlalchemy_exception
+    what = getattr(getattr(of_driver, "diag", None), "message_primary", None)
+    if what:
+        of_driver.args = (what,)
+        if of_sqlalchemy is not None:
+            of_sqlalchemy.args = (f"({type(of_driver).__name__}) {what}",)

@@ -347,10 +347,11 @@ def _open_package(
 def split(connection: Connection, package: Package, route: str, lease: timedelta, why: str) -> list[Package]:
     """Halve a package that was surely not taken, each half a new open package; the old one is refused.
 
-    Returns no halves if somebody else has settled it meanwhile.
+    Returns no halves if somebody else has settled it meanwhile, or a part of it: what has left the package
+    must not leave again with a half.
     """
     held = _hold(connection, [package.id], PackageState.OPEN)
-    if not held:
+    if not held or _still_sending(connection, package) < len(package.items):
         return []
     middle = len(package.items) // 2
     halves = []
@@ -372,6 +373,14 @@ def split(connection: Connection, package: Package, route: str, lease: timedelta
         {"id": package.id, "why": why},
     )
     return halves
+
+
+def _still_sending(connection: Connection, package: Package) -> int:
+    count: int = connection.execute(
+        text("SELECT count(*) FROM messages WHERE package_id = :id AND status = :sending"),
+        {"id": package.id, "sending": Status.SENDING.value},
+    ).scalar_one()
+    return count
 
 
 # -- settle and report -----------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def run_as(
             errors="replace",
             check=False,
             pass_fds=(hold,),
-            start_new_session=True,  # Ctrl-C in our terminal is not meant for servers others use too
+            start_new_session=True,  # Ctrl-C is for us: we decide what becomes of what we started
             umask=0o077,
             user=account.uid if account else None,
             group=account.gid if account else None,

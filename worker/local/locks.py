@@ -14,7 +14,7 @@ from pathlib import Path
 from worker.local.errors import LocalError
 from worker.local.waiting import wait_until
 
-PATIENCE = timedelta(minutes=2)  # longer than a first start on a slow disk, shorter than a person's
+PATIENCE = timedelta(minutes=5)  # longer than a server may take to recover, while others wait for it
 
 
 class FileLock:

@@ -147,7 +147,8 @@ class Postgres:
         PostgreSQL would take either for a server. A number nobody has it checks better itself.
         """
         for file in (self.pid_file, self.place.run_dir / f"{SOCKET}.lock"):
-            runs = program(first_number(file) or 0)
+            number = first_number(file)
+            runs = None if number is None else program(number)
             if runs is not None and runs != self.program:
                 file.unlink()
 

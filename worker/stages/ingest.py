@@ -82,7 +82,8 @@ def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
             try:
                 batch.messages.append(accept(Message.from_dict(raw), lines))  # type: ignore[arg-type]
             except MessageError as problem:
-                batch.bury(entry.lane, str(problem), raw)
+                # Without the value: in a file with its columns mixed up it is a text or somebody's number.
+                batch.bury(entry.lane, f"{problem.field}: {problem.problem}", raw)
     return batch
 
 

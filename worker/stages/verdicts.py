@@ -16,6 +16,8 @@ from worker.sms.status import Status, Verb, sources
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 0.5  # of its lease, how much a round may spend asking
+
 
 class Tried(Protocol):
     """A message with the attempts it has used up: one being sent, or one asked about."""
@@ -108,13 +110,17 @@ def ask(
 ) -> tuple[Mapping[int, Verdict], Failure | None]:
     """Ask the provider for the state of messages, in as few requests as it allows.
 
-    Returns the verdicts by ledger id, and the failure that cut the asking short, if one did. A message
-    that was asked for and is missing from a good answer is one they do not know.
+    Returns the verdicts by ledger id, and the failure that cut the asking short, if one did; slow answers
+    cut it short too, well before our lease runs out. A message that was asked for and is missing from a good
+    answer is one they do not know.
     """
     found: dict[int, Verdict] = {}
+    deadline = runtime.clock() + line.route.lease.total_seconds() * PATIENCE
     offset = line.route.reference_offset
     size = line.dialect.status_items
     for start in range(0, len(messages), size):
+        if runtime.clock() > deadline:
+            break
         part = messages[start : start + size]
         asked = [Asked(message.reference + offset, message.provider_id) for message in part]
         reply = runtime.exchange(line.route, line.dialect.status(asked))

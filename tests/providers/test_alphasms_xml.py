@@ -1,0 +1,941 @@
+"""AlphaSMS XML, as tables. Samples and codes are those of the protocol sheet, by section."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from lxml import etree
+
+from tests.providers.harness import (
+    JobCase,
+    Sample,
+    StatusCase,
+    SubmitCase,
+    run_job,
+    run_status,
+    run_submit,
+    sms,
+)
+from worker.providers import alphasms_xml as dialect_file
+from worker.providers.alphasms_xml import AlphaSmsXml
+from worker.providers.contract import (
+    CREDENTIALS,
+    MALFORMED,
+    MISDIRECTED,
+    MONEY,
+    SERVER_ERROR,
+    THROTTLED,
+    UNREADABLE,
+    Account,
+    Asked,
+    Doubt,
+    Failure,
+    JobPhase,
+    JobReport,
+    Jobs,
+    JobTaken,
+    Request,
+    Verdict,
+)
+from worker.sms.message import Kind, Message, MessageError
+from worker.sms.package import Item, Limits
+from worker.sms.status import Status
+
+KEY = "0f3c-secret-key-e9"
+SYNC = Account("https://alphasms.example", key=KEY, options={"mode": "sync"})
+ASYNC = Account("https://alphasms.example", key=KEY, options={"mode": "async"})
+OLDER = Account("https://alphasms.example", login="secret-login", password="secret-password")
+
+TASK = "c41d07aa5be2496f8d13f0927be6a55e"
+
+
+# --- the sample for the universal suite ----------------------------------------------------------------
+
+
+def answer(wrapper: str, codes: Iterable[tuple[Item, str]]) -> bytes:
+    """An answer as AlphaSMS gives it; what it took has a number and a count, what it refused has none."""
+    package = etree.Element("package")
+    inner = etree.SubElement(package, wrapper)
+    for item, code in codes:
+        taken = int(code) < 200
+        numbers = {"sms_id": str(55_000_000 + item.reference) if taken else "0", "sms_count": str(int(taken))}
+        etree.SubElement(inner, "msg", {"id": str(item.reference)} | numbers).text = code
+    return etree.tostring(package, encoding="utf-8", xml_declaration=True)
+
+
+def texts(request: Request) -> list[str]:
+    """The texts in a submit request."""
+    return [message.text or "" for message in etree.fromstring(request.body).iter("msg")]
+
+
+SAMPLE = Sample(
+    accounts=(SYNC, ASYNC, OLDER),
+    items=(
+        sms(700001, "Your order 18 is ready"),
+        sms(700002, "See you at <ten> & \"bring\" the 'form' ]]>"),
+        sms(700003, "Ваше замовлення готове 😀", kind="flash"),
+        sms(700004, "A voice to the land line", kind="voice"),
+    ),
+    takes="1",
+    refuses="203",
+    delivers="102",
+    submit_answer=lambda codes: answer("message", codes),
+    status_answer=lambda codes: answer("status", codes),
+    job_answer=b"<package><job><progress>37</progress><status>RUNNING</status></job></package>",
+    texts=texts,
+    submit_table={code: word.status for code, word in dialect_file.SUBMITTED.table.items()},
+    status_table={
+        **{code: word.status for code, word in dialect_file.REPORTED.table.items()},
+        **{f"{code} completed": word.status for code, word in dialect_file.REPORTED.completed.items()},
+    },
+)
+
+
+# --- every code of the sheet ---------------------------------------------------------------------------
+
+ERRORS = {
+    "200": SERVER_ERROR,
+    "201": MALFORMED,
+    "202": CREDENTIALS,
+    "205": CREDENTIALS,
+    "209": CREDENTIALS,
+    "210": CREDENTIALS,
+    "212": THROTTLED,
+}
+"""Section 4: `<error>`."""
+
+REFUSALS = {
+    "200": (Status.IN_DOUBT, None),
+    "201": (Status.REJECTED, None),
+    "202": (Status.REJECTED, None),
+    "203": (Status.REJECTED, None),
+    "204": (Status.REJECTED, None),
+    "205": (Status.QUEUED, CREDENTIALS),
+    "206": (Status.QUEUED, MONEY),
+    "207": (Status.QUEUED, MONEY),
+    "208": (Status.IN_DOUBT, None),
+    "212": (Status.QUEUED, THROTTLED),
+}
+"""Section 5, in answer to a submit."""
+
+NO_NEWS = {
+    "200": (None, None),
+    "202": (Status.REJECTED, None),
+    "203": (Status.REJECTED, None),
+    "204": (Status.REJECTED, None),
+    "205": (Status.QUEUED, CREDENTIALS),
+    "206": (Status.QUEUED, MONEY),
+    "207": (Status.QUEUED, MONEY),
+    "208": (None, None),
+    "211": (None, None),
+    "212": (None, None),
+}
+"""Section 5, in answer to a status request; 201 has a case of its own."""
+
+DELIVERY = {
+    "1": Status.SENT,
+    "100": Status.SENT,
+    "101": Status.SENT,
+    "102": Status.DELIVERED,
+    "103": Status.EXPIRED,
+    "104": Status.CANCELLED,
+    "105": Status.UNDELIVERABLE,
+    "106": Status.SENT,
+    "107": Status.SENT,
+    "108": Status.REJECTED,
+    "109": Status.UNDELIVERABLE,
+    "110": Status.SENT,
+    "111": Status.UNDELIVERABLE,
+    "112": Status.REJECTED,
+    "113": Status.REJECTED,
+}
+"""Section 6."""
+
+DELETE_ONLY = {"211"}
+
+
+def test_every_code_of_the_sheet_stands_in_a_table_of_its_level() -> None:
+    assert dialect_file.REFUSALS.keys() == ERRORS.keys()
+    assert dialect_file.DELIVERY.keys() == DELIVERY.keys()
+    assert dialect_file.SUBMITTED.table.keys() == DELIVERY.keys() | REFUSALS.keys()
+    assert dialect_file.REPORTED.table.keys() == DELIVERY.keys() | REFUSALS.keys() | DELETE_ONLY
+    assert dialect_file.JOBS.keys() == {"WAITING", "RUNNING", "COMPLETE", "FAILED", "NOTFOUND"}
+
+
+# --- small words for the tables ------------------------------------------------------------------------
+
+ONE = (sms(1),)
+TWO = (sms(1), sms(2))
+ASKED_ONE = (Asked(1, "551"),)
+ASKED_TWO = (Asked(1, "551"), Asked(2))
+
+
+def message(content: str) -> str:
+    return f"<package><message>{content}</message></package>"
+
+
+def status(content: str) -> str:
+    return f"<package><status>{content}</status></package>"
+
+
+def error(code: str) -> str:
+    return f"<package><error>{code}</error></package>"
+
+
+def sent(reference: int, provider_id: str, segments: int | None = 1, code: str = "1") -> Verdict:
+    return Verdict(reference, Status.SENT, code, provider_id, segments)
+
+
+def rejected(reference: int, code: str) -> Verdict:
+    return Verdict(reference, Status.REJECTED, code)
+
+
+def doubtful(reference: int, code: str) -> Verdict:
+    return Verdict(reference, Status.IN_DOUBT, code, strange=True)
+
+
+def no_news(reference: int, code: str, provider_id: str = "") -> Verdict:
+    return Verdict(reference, None, code, provider_id, strange=True)
+
+
+# --- submit --------------------------------------------------------------------------------------------
+
+SHEET_MESSAGE = SubmitCase(
+    label="3.1 the sample: two taken, one refused",
+    items=(
+        sms(700001, "Your order 18 is ready", recipient="+380931110001"),
+        sms(700002, "See you at ten", recipient="+380931110002"),
+        sms(700003, "bad number", recipient="+38093"),
+    ),
+    request="""<?xml version="1.0" encoding="utf-8"?>
+        <package key="0f3c-secret-key-e9">
+          <message>
+            <msg id="700001" recipient="+380931110001" sender="ShopNews" type="0">Your order 18 is ready</msg>
+            <msg id="700002" recipient="+380931110002" sender="ShopNews" type="0">See you at ten</msg>
+            <msg id="700003" recipient="+38093" sender="ShopNews" type="0">bad number</msg>
+          </message>
+        </package>""".strip(),
+    reply="""<?xml version="1.0" encoding="utf-8"?>
+        <package>
+          <message>
+            <msg id="700001" sms_id="55120341" sms_count="1">1</msg>
+            <msg id="700002" sms_id="55120342" sms_count="1">1</msg>
+            <msg id="700003" sms_id="0" sms_count="0">203</msg>
+          </message>
+        </package>""".strip(),
+    expected=[sent(700001, "55120341"), sent(700002, "55120342"), rejected(700003, "203")],
+)
+
+SHEET_ASYNC = SubmitCase(
+    label="3.2 the sample: taken as a job",
+    account=ASYNC,
+    items=(
+        sms(700101, "A", recipient="+380931110101"),
+        sms(700102, "B", recipient="+380931110102"),
+    ),
+    request="""<package key="0f3c-secret-key-e9"><message-async>
+          <msg id="700101" recipient="+380931110101" sender="ShopNews" type="0">A</msg>
+          <msg id="700102" recipient="+380931110102" sender="ShopNews" type="0">B</msg>
+        </message-async></package>""",
+    reply=f"<package><message-async><job>{TASK}</job></message-async></package>",
+    expected=JobTaken(TASK),
+)
+
+SUBMITS = [
+    SHEET_MESSAGE,
+    SHEET_ASYNC,
+    SubmitCase(
+        label="3.1 the sample of a whole request refused",
+        reply='<?xml version="1.0" encoding="utf-8"?>\n<package><error>209</error></package>',
+        expected=CREDENTIALS.because("209"),
+    ),
+    SubmitCase(
+        label="every kind, by its type; mark-up and alphabets in text and sender",
+        items=(
+            sms(1, "a < b & c > \"d\" 'e'", sender='A&B<"'),
+            sms(2, "Ваш код\nниже 😀", kind="flash"),
+            sms(3, "]]>&amp;", kind="voice"),
+        ),
+        request="""<package key="0f3c-secret-key-e9"><message>
+            <msg id="1" recipient="+380931110001" sender="A&amp;B&lt;&quot;" type="0"
+              >a &lt; b &amp; c &gt; "d" 'e'</msg>
+            <msg id="2" recipient="+380931110002" sender="ShopNews" type="1">Ваш код\nниже 😀</msg>
+            <msg id="3" recipient="+380931110003" sender="ShopNews" type="3">]]&gt;&amp;amp;</msg>
+          </message></package>""",
+        reply=message('<msg id="1" sms_id="9" sms_count="1">1</msg>'),
+        expected=[sent(1, "9")],
+    ),
+    SubmitCase(
+        label="trap 17: login and password where there is no key",
+        account=OLDER,
+        items=ONE,
+        request="""<package login="secret-login" password="secret-password"><message>
+            <msg id="1" recipient="+380931110001" sender="ShopNews" type="0">Your order is ready</msg>
+          </message></package>""",
+        reply=message('<msg id="1" sms_id="9" sms_count="1">1</msg>'),
+        expected=[sent(1, "9")],
+    ),
+    *(
+        SubmitCase(label=f"error {code}", reply=error(code), expected=failure.because(code))
+        for code, failure in ERRORS.items()
+    ),
+    *(
+        SubmitCase(
+            label=f"error {code} to message-async", account=ASYNC, reply=error(code), expected=f.because(code)
+        )
+        for code, f in ERRORS.items()
+    ),
+    *(
+        SubmitCase(
+            label=f"message code {code}",
+            items=ONE,
+            reply=message(f'<msg id="1" sms_id="0" sms_count="1">{code}</msg>'),
+            expected=[Verdict(1, status_, code, failure=failure)],
+        )
+        for code, (status_, failure) in REFUSALS.items()
+    ),
+    *(
+        SubmitCase(
+            label=f"delivery code {code} says that it was taken",
+            items=ONE,
+            reply=message(f'<msg id="1" sms_id="551" sms_count="3">{code}</msg>'),
+            expected=[sent(1, "551", 3, code)],
+        )
+        for code in DELIVERY
+    ),
+    SubmitCase(
+        label="211 belongs to delete only",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="0">211</msg>'),
+        expected=[doubtful(1, "211")],
+    ),
+    SubmitCase(
+        label="a code nobody knows",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="0">999</msg>'),
+        expected=[doubtful(1, "999")],
+    ),
+    SubmitCase(
+        label="an error nobody knows",
+        reply=error("999"),
+        expected=UNREADABLE.because("999"),
+    ),
+    SubmitCase(
+        label="what is no code is not repeated: it may be the text",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="0">Your order is ready</msg>'),
+        expected=[doubtful(1, "?")],
+    ),
+    SubmitCase(
+        label="an error in words is not repeated either",
+        reply=error("no +380931110001 here"),
+        expected=UNREADABLE.because("?"),
+    ),
+    SubmitCase(
+        label="no code at all",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="5"/>'),
+        expected=[Verdict(1, Status.IN_DOUBT, "?", "5", strange=True)],
+    ),
+    SubmitCase(
+        label="blanks about a code and an error do not count",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="5" sms_count="1">\n 1 </msg>'),
+        expected=[sent(1, "5")],
+    ),
+    SubmitCase(label="blanks about an error", reply=error("\n212 "), expected=THROTTLED.because("212")),
+    SubmitCase(
+        label="trap 2: the wrapper has any name",
+        items=ONE,
+        reply=status('<msg id="1" sms_id="5" sms_count="1">1</msg>'),
+        expected=[sent(1, "5")],
+    ),
+    SubmitCase(
+        label="trap 2: or is missing",
+        items=ONE,
+        reply='<package><msg id="1" sms_id="5" sms_count="1">1</msg></package>',
+        expected=[sent(1, "5")],
+    ),
+    SubmitCase(
+        label='trap 5: sms_id "0" and none mean no number',
+        items=TWO,
+        reply=message('<msg id="1" sms_id="0" sms_count="1">1</msg><msg id="2" sms_count="2">1</msg>'),
+        expected=[sent(1, ""), sent(2, "", 2)],
+    ),
+    SubmitCase(
+        label="trap 6: sms_count of a refused message is not read",
+        items=TWO,
+        reply=message('<msg id="1" sms_id="0" sms_count="1">203</msg><msg id="2" sms_count="0">203</msg>'),
+        expected=[rejected(1, "203"), rejected(2, "203")],
+    ),
+    *(
+        SubmitCase(
+            label=f"sms_count {count!r} is no count",
+            items=ONE,
+            reply=message(f'<msg id="1" sms_id="5" sms_count="{count}">1</msg>'),
+            expected=[sent(1, "5", None)],
+        )
+        for count in ("", "0", "-1", "1.0", "x", "²", "٣", "99999999999999999999")
+    ),
+    *(
+        SubmitCase(
+            label=f"trap 19: {label} is an unknown outcome",
+            reply=reply,
+            expected=UNREADABLE,
+        )
+        for label, reply in (
+            ("an empty body", ""),
+            ("blanks", " \r\n\t "),
+            ("a truncated body", '<package><message><msg id="700001" sms_id="5" sms_count="1">203</msg>'),
+            ("HTML", "<html><body><h1>502 Bad Gateway</h1></body></html>"),
+            ("HTML with a doctype", "<!DOCTYPE html><html><body/></html>"),
+            ("JSON", '{"success":false,"error":"Access denied"}'),
+            ("another root", '<message><msg id="700001" sms_id="0">203</msg></message>'),
+            ("an error without a package", "<error>209</error>"),
+            ("a package with nothing in it", "<package/>"),
+            ("a package with something else", "<package><balance><amount>1</amount></balance></package>"),
+            ("text where an answer should be", "<package><message>busy</message></package>"),
+            ("errors that differ", "<package><error>202</error><error>212</error></package>"),
+        )
+    ),
+    SubmitCase(
+        label="trap 20: fewer, more and re-ordered; joined on id",
+        items=(sms(1), sms(2), sms(3)),
+        reply=message(
+            '<msg id="3" sms_id="553" sms_count="1">1</msg>'
+            '<msg id="77" sms_id="577" sms_count="1">1</msg>'
+            '<msg id="1" sms_id="0" sms_count="0">202</msg>'
+        ),
+        expected=[sent(3, "553"), rejected(1, "202")],
+    ),
+    SubmitCase(label="trap 20: none at all", reply=message(""), expected=[]),
+    SubmitCase(
+        label="no id, and ids that are none of ours",
+        items=ONE,
+        reply=message(
+            '<msg sms_id="1">203</msg><msg id="">203</msg><msg id="x">203</msg><msg id=" 1">203</msg>'
+            '<msg id="01">203</msg><msg id="1.0">203</msg><msg id="١">203</msg>'
+        ),
+        expected=[],
+    ),
+    SubmitCase(
+        label="said twice",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="5" sms_count="1">1</msg>' * 2),
+        expected=[sent(1, "5")],
+    ),
+    SubmitCase(
+        label="taken and refused",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="5" sms_count="1">1</msg><msg id="1" sms_id="0">203</msg>'),
+        expected=[doubtful(1, "1")],
+    ),
+    SubmitCase(
+        label="refused, taken, and refused again",
+        items=ONE,
+        reply=message('<msg id="1">206</msg><msg id="1" sms_id="5">1</msg><msg id="1">206</msg>'),
+        expected=[doubtful(1, "206")],
+    ),
+    SubmitCase(
+        label="taken twice, under two numbers",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="5">1</msg><msg id="1" sms_id="6">1</msg>'),
+        expected=[doubtful(1, "1")],
+    ),
+    *(
+        SubmitCase(
+            label=f"{code} for a message that has a number: they cannot lack it",
+            items=ONE,
+            reply=message(f'<msg id="1" sms_id="5">{code}</msg>'),
+            expected=[Verdict(1, Status.IN_DOUBT, code, "5", strange=True)],
+        )
+        for code in ("205", "206", "207", "212")
+    ),
+    SubmitCase(
+        label="208 may bring the number; it is asked about all the same",
+        items=ONE,
+        reply=message('<msg id="1" sms_id="5" sms_count="1">208</msg>'),
+        expected=[Verdict(1, Status.IN_DOUBT, "208", "5")],
+    ),
+    SubmitCase(
+        label="an error beside verdicts: the verdicts hold",
+        items=TWO,
+        reply='<package><error>212</error><message><msg id="1" sms_id="5">1</msg></message></package>',
+        expected=[sent(1, "5", None)],
+    ),
+    SubmitCase(
+        label="an error beside a job: they have it",
+        account=ASYNC,
+        reply=f"<package><error>212</error><message-async><job>{TASK}</job></message-async></package>",
+        expected=JobTaken(TASK),
+    ),
+    SubmitCase(
+        label="verdicts in answer to message-async",
+        account=ASYNC,
+        items=TWO,
+        reply='<package><message-async><msg id="1" sms_id="5">1</msg></message-async></package>',
+        expected=[sent(1, "5", None)],
+    ),
+    SubmitCase(
+        label="an empty answer to message-async",
+        account=ASYNC,
+        reply="<package><message-async/></package>",
+        expected=[],
+    ),
+    *(
+        SubmitCase(
+            label=f"{label} is no job",
+            account=ASYNC,
+            reply=f"<package><message-async>{job}</message-async></package>",
+            expected=UNREADABLE,
+        )
+        for label, job in (
+            ("an empty one", "<job/>"),
+            ("one of 65 characters", f"<job>{'a' * 65}</job>"),
+            ("one with blanks in it", "<job>a b</job>"),
+            ("one in Cyrillic", "<job>задача</job>"),
+            ("one of two", "<job>a</job><job>b</job>"),
+            ("trap 7: a report on a job", "<job><progress>0</progress><status>WAITING</status></job>"),
+        )
+    ),
+    SubmitCase(
+        label="a job of 64 characters",
+        account=ASYNC,
+        reply=f"<package><message-async><job> {'a' * 64}\n</job></message-async></package>",
+        expected=JobTaken("a" * 64),
+    ),
+    *(
+        SubmitCase(
+            label=f"trap 1 and section 1: {label}", items=ONE, reply=reply, expected=[sent(1, "5", None)]
+        )
+        for label, reply in (
+            ("a byte order mark", b"\xef\xbb\xbf" + message('<msg id="1" sms_id="5">1</msg>').encode()),
+            ("UTF-16", message('<msg id="1" sms_id="5">1</msg>').encode("utf-16")),
+            (
+                "blank lines before the declaration",
+                '\n\n<?xml version="1.0"?>' + message('<msg id="1" sms_id="5">1</msg>'),
+            ),
+            (
+                "an encoding that is not so",
+                '<?xml version="1.0" encoding="utf-16"?>' + message('<msg id="1" sms_id="5">1</msg>'),
+            ),
+            (
+                "an encoding that does not exist",
+                '<?xml version="1.0" encoding="sorry"?>' + message('<msg id="1" sms_id="5">1</msg>'),
+            ),
+            (
+                "ASCII that is not",
+                '<?xml version="1.0" encoding="us-ascii"?>'
+                + message('<!-- ї --><msg id="1" sms_id="5">1</msg>'),
+            ),
+            ("comments", message('<!-- x --><msg id="1" sms_id="5"><!-- x -->1<!-- y --></msg>')),
+            ("a processing instruction", message('<?x y?><msg id="1" sms_id="5">1</msg>')),
+            ("a CDATA section", message('<msg id="1" sms_id="5"><![CDATA[1]]></msg>')),
+            ("a character reference", message('<msg id="1" sms_id="5">&#49;</msg>')),
+        )
+    ),
+    SubmitCase(label="HTTP 500 over a good answer", http=500, reply=error("209"), expected=SERVER_ERROR),
+    SubmitCase(label="HTTP 404", http=404, reply="", expected=MISDIRECTED),
+]
+
+
+@pytest.mark.parametrize("case", SUBMITS, ids=lambda case: case.label)
+def test_submit(case: SubmitCase) -> None:
+    run_submit("alphasms-xml", case)
+
+
+# --- job -----------------------------------------------------------------------------------------------
+
+
+def job(word: str, progress: str = "37") -> str:
+    return f"<package><job><progress>{progress}</progress><status>{word}</status></job></package>"
+
+
+JOBS = [
+    JobCase(
+        label="3.3 the sample: running",
+        request=f'<package key="0f3c-secret-key-e9"><job>{TASK}</job></package>',
+        reply=job("RUNNING"),
+        expected=JobReport(JobPhase.RUNNING, "RUNNING"),
+    ),
+    JobCase(
+        label="asked with login and password",
+        account=OLDER,
+        request=f'<package login="secret-login" password="secret-password"><job>{TASK}</job></package>',
+        reply=job("WAITING", "0"),
+        expected=JobReport(JobPhase.RUNNING, "WAITING"),
+    ),
+    JobCase(
+        label="trap 8: complete says nothing of messages",
+        reply=job("COMPLETE", "100"),
+        expected=JobReport(JobPhase.DONE, "COMPLETE"),
+    ),
+    JobCase(
+        label="trap 8: failed is not nothing sent",
+        reply=job("FAILED", "50"),
+        expected=JobReport(JobPhase.BROKEN, "FAILED"),
+    ),
+    JobCase(label="not found", reply=job("NOTFOUND", ""), expected=JobReport(JobPhase.GONE, "NOTFOUND")),
+    JobCase(
+        label="without progress, and blanks about the word",
+        reply="<package><job><status>\n COMPLETE </status></job></package>",
+        expected=JobReport(JobPhase.DONE, "COMPLETE"),
+    ),
+    *(
+        JobCase(label=f"error {code}", reply=error(code), expected=failure.because(code))
+        for code, failure in ERRORS.items()
+    ),
+    *(
+        JobCase(label=label, reply=reply, expected=UNREADABLE)
+        for label, reply in (
+            ("a word nobody knows", job("PAUSED")),
+            ("a word in small letters", job("complete")),
+            ("no word", job("")),
+            ("trap 7: a bare id", f"<package><job>{TASK}</job></package>"),
+            ("trap 7: a bare id that reads like a word", "<package><job>COMPLETE</job></package>"),
+            (
+                "words that differ",
+                "<package><job><status>FAILED</status><status>COMPLETE</status></job></package>",
+            ),
+            ("the status of nobody knows what", "<package><status>COMPLETE</status></package>"),
+            ("the status of messages", status('<msg id="1" sms_id="5">102</msg>')),
+            ("nothing", "<package/>"),
+            ("an empty body", ""),
+            ("a truncated body", job("COMPLETE")[:-5]),
+            ("another root", "<job><status>COMPLETE</status></job>"),
+        )
+    ),
+    JobCase(label="HTTP 503", http=503, reply=job("COMPLETE"), expected=SERVER_ERROR),
+]
+
+
+@pytest.mark.parametrize("case", JOBS, ids=lambda case: case.label)
+def test_job(case: JobCase) -> None:
+    run_job("alphasms-xml", case)
+
+
+# --- status --------------------------------------------------------------------------------------------
+
+AT_9_31 = datetime(2031, 3, 4, 7, 31, 12, tzinfo=UTC)  # 09:31:12 in Kyiv
+
+
+def final(code: str, moment: str) -> str:
+    return status(f'<msg id="1" sms_id="551" sms_count="1" date_completed="{moment}">{code}</msg>')
+
+
+STATUSES = [
+    StatusCase(
+        label="3.4 the sample: one delivered, one waiting for its time",
+        asked=(Asked(700001), Asked(700002, "55120342")),
+        request="""<package key="0f3c-secret-key-e9"><status>
+            <msg id="700001"/><msg id="700002"/>
+          </status></package>""",
+        reply="""<package><status>
+            <msg id="700001" sms_id="55120341" sms_count="1" date_completed="2031-03-04T09:31:12">102</msg>
+            <msg id="700002" sms_id="55120342" sms_count="1">100</msg>
+          </status></package>""",
+        expected=[
+            Verdict(700001, Status.DELIVERED, "102", "55120341", 1, AT_9_31),
+            Verdict(700002, Status.SENT, "100", "55120342", 1),
+        ],
+    ),
+    *(
+        StatusCase(
+            label=f"delivery code {code}",
+            asked=ASKED_ONE,
+            reply=status(f'<msg id="1" sms_id="551" sms_count="2">{code}</msg>'),
+            expected=[Verdict(1, status_, code, "551", 2)],
+        )
+        for code, status_ in DELIVERY.items()
+    ),
+    *(
+        StatusCase(
+            label=f"delivery code {code}, completed",
+            asked=ASKED_ONE,
+            reply=final(code, "2031-03-04T09:31:12"),
+            expected=[Verdict(1, status_, code, "551", 1, AT_9_31)],
+        )
+        for code, status_ in (DELIVERY | {"106": Status.DELIVERED, "107": Status.UNCONFIRMED}).items()
+    ),
+    *(
+        StatusCase(
+            label=f"message code {code}",
+            asked=ASKED_ONE,
+            reply=status(f'<msg id="1" sms_id="0" sms_count="1">{code}</msg>'),
+            expected=[Verdict(1, status_, code, failure=failure)],
+        )
+        for code, (status_, failure) in NO_NEWS.items()
+    ),
+    *(
+        StatusCase(
+            label=f"201{label}: they do not know it",
+            asked=ASKED_ONE,
+            reply=status(f'<msg id="1"{attribute}>201</msg>'),
+            expected=[Verdict(1, None, "201", known=False)],
+        )
+        for label, attribute in ((" with number 0", ' sms_id="0"'), (" without a number", ""))
+    ),
+    *(
+        StatusCase(
+            label=f"{code} for a message that has a number: they cannot lack it",
+            asked=ASKED_ONE,
+            reply=status(f'<msg id="1" sms_id="551">{code}</msg>'),
+            expected=[no_news(1, code, "551")],
+        )
+        for code in ("201", "205", "206", "207")
+    ),
+    *(
+        StatusCase(label=f"error {code}", reply=error(code), expected=failure.because(code))
+        for code, failure in ERRORS.items()
+    ),
+    StatusCase(label="an error nobody knows", reply=error("999"), expected=UNREADABLE.because("999")),
+    StatusCase(
+        label="a code nobody knows",
+        asked=ASKED_ONE,
+        reply=status('<msg id="1" sms_id="551">999</msg>'),
+        expected=[no_news(1, "999", "551")],
+    ),
+    StatusCase(
+        label="a word is no code, DELIVERED included",
+        asked=ASKED_ONE,
+        reply=status('<msg id="1" sms_id="551">DELIVERED</msg>'),
+        expected=[no_news(1, "?", "551")],
+    ),
+    *(
+        StatusCase(
+            label=f"trap 2: wrapped in {wrapper}",
+            asked=ASKED_ONE,
+            reply=f'<package><{wrapper}><msg id="1" sms_id="551">102</msg></{wrapper}></package>',
+            expected=[Verdict(1, Status.DELIVERED, "102", "551")],
+        )
+        for wrapper in ("message", "status", "delete", "message-viber", "anything")
+    ),
+    StatusCase(
+        label="joined on their number where ours is missing",
+        asked=(*ASKED_TWO, Asked(3, "553")),
+        reply=status(
+            '<msg sms_id="553">102</msg><msg id="" sms_id="551">105</msg>'
+            '<msg sms_id="0">102</msg><msg>102</msg>'
+        ),
+        expected=[
+            Verdict(3, Status.DELIVERED, "102", "553"),
+            Verdict(1, Status.UNDELIVERABLE, "105", "551"),
+        ],
+    ),
+    StatusCase(
+        label="id 0 is no id",
+        asked=ASKED_ONE,
+        reply=status('<msg id="0" sms_id="551">102</msg>'),
+        expected=[Verdict(1, Status.DELIVERED, "102", "551")],
+    ),
+    StatusCase(
+        label="an id that is not ours is not ours, whatever its number",
+        asked=ASKED_ONE,
+        reply=status('<msg id="77" sms_id="551">102</msg>'),
+        expected=[],
+    ),
+    StatusCase(
+        label="trap 20: fewer, more and re-ordered",
+        asked=(Asked(1), Asked(2), Asked(3)),
+        reply=status(
+            '<msg id="3" sms_id="553">102</msg><msg id="9">102</msg><msg id="1" sms_id="551">1</msg>'
+        ),
+        expected=[
+            Verdict(3, Status.DELIVERED, "102", "553"),
+            Verdict(1, Status.SENT, "1", "551"),
+        ],
+    ),
+    StatusCase(label="trap 20: none at all", reply=status(""), expected=[]),
+    StatusCase(label="trap 2: none at all, wrapped in message", reply=message(" "), expected=[]),
+    StatusCase(
+        label="said twice",
+        asked=ASKED_ONE,
+        reply=status('<msg id="1" sms_id="551">102</msg>' * 2),
+        expected=[Verdict(1, Status.DELIVERED, "102", "551")],
+    ),
+    StatusCase(
+        label="delivered and not",
+        asked=ASKED_ONE,
+        reply=status('<msg id="1" sms_id="551">102</msg><msg id="1" sms_id="551">105</msg>'),
+        expected=[no_news(1, "102")],
+    ),
+    StatusCase(
+        label="known and unknown, once by each number",
+        asked=ASKED_ONE,
+        reply=status('<msg id="1">201</msg><msg sms_id="551">102</msg>'),
+        expected=[no_news(1, "201")],
+    ),
+    *(
+        StatusCase(
+            label=f"trap 11: date {moment!r}",
+            asked=ASKED_ONE,
+            reply=final("102", moment),
+            expected=[Verdict(1, Status.DELIVERED, "102", "551", 1, read)],
+        )
+        for moment, read in (
+            ("2031-03-04T09:31", datetime(2031, 3, 4, 7, 31, tzinfo=UTC)),
+            ("2031-03-04 09:31:12", AT_9_31),
+            ("2031-03-04T09:31:12Z", AT_9_31 + timedelta(hours=2)),
+            ("2031-03-04T09:31:12+02:00", AT_9_31),
+            ("2031-03-04T10:31:12+0300", AT_9_31),
+            ("2031-07-04T09:31:12", datetime(2031, 7, 4, 6, 31, 12, tzinfo=UTC)),  # summer time
+            ("2031-11-31T09:31", None),
+            ("0000-00-00 00:00:00", None),
+            ("0001-01-01T00:00:00", None),
+            ("9999-12-31T23:59:59-10:00", None),
+            ("", None),
+            ("yesterday", None),
+            ("20310304T093112", None),
+            ("1712121212312", None),  # milliseconds, which Python takes for a day in 1712
+            ("2031-03-04T09:31:12" + "1" * 400, None),
+        )
+    ),
+    StatusCase(
+        label="a date without a zone is read in the account's",
+        account=Account("https://alphasms.example", key=KEY, options={"zone": "Asia/Tokyo"}),
+        asked=ASKED_ONE,
+        reply=final("102", "2031-03-04T09:31:12"),
+        expected=[
+            Verdict(1, Status.DELIVERED, "102", "551", 1, datetime(2031, 3, 4, 0, 31, 12, tzinfo=UTC)),
+        ],
+    ),
+    StatusCase(
+        label="a date that cannot be read completes nothing",
+        asked=ASKED_ONE,
+        reply=final("106", "0000-00-00"),
+        expected=[Verdict(1, Status.SENT, "106", "551", 1)],
+    ),
+    *(
+        StatusCase(label=label, reply=reply, expected=UNREADABLE)
+        for label, reply in (
+            ("an empty body", ""),
+            ("a truncated body", final("102", "2031-03-04T09:31:12")[:-3]),
+            ("HTML", "<html><body/></html>"),
+            ("another root", '<status><msg id="1">201</msg></status>'),
+            ("a package with nothing in it: that is not a denial", "<package/>"),
+            ("a job's status: that is not a denial either", "<package><status>RUNNING</status></package>"),
+            ("a job", job("RUNNING")),
+        )
+    ),
+    StatusCase(label="HTTP 500", http=500, reply=status('<msg id="1">201</msg>'), expected=SERVER_ERROR),
+]
+
+
+@pytest.mark.parametrize("case", STATUSES, ids=lambda case: case.label)
+def test_status(case: StatusCase) -> None:
+    run_status("alphasms-xml", case)
+
+
+# --- what it carries -----------------------------------------------------------------------------------
+
+
+def an_sms(**others: str) -> Message:
+    values = {"client_id": "c1", "recipient": "+380931110001", "sender": "ShopNews", "text": "Ready"}
+    return Message.from_dict(values | others)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sender": "ElevenChars"},
+        {"sender": "38093111000"},
+        {"recipient": "+123456789012345"},
+        {"text": "a" * 1530},
+        {"text": "я" * 670},
+        {"kind": "flash", "recipient": "+4915112345678"},
+        {"kind": "voice"},
+    ],
+    ids=str,
+)
+def test_a_message_it_carries(changes: dict[str, str]) -> None:
+    AlphaSmsXml(SYNC).check(an_sms(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"sender": "TwelveChars."}, "sender"),
+        ({"sender": "380931110001"}, "sender"),
+        ({"text": "a" * 1531}, "text"),
+        ({"text": "я" * 671}, "text"),
+        ({"kind": "voice", "recipient": "+4915112345678"}, "recipient"),
+    ],
+    ids=str,
+)
+def test_a_message_it_cannot_carry(changes: dict[str, str], field: str) -> None:
+    refused = an_sms(**changes)
+    with pytest.raises(MessageError, match=rf"^{field}: ") as problem:
+        AlphaSmsXml(SYNC).check(refused)
+    assert problem.value.field == field
+    assert refused.text not in str(problem.value)
+    assert refused.recipient not in str(problem.value)
+
+
+def test_every_kind_of_message_has_a_type_of_theirs() -> None:
+    assert dialect_file.TYPES.keys() == set(Kind)
+
+
+def test_the_longest_recipient_fits_their_21_characters() -> None:
+    assert len(an_sms(recipient="+123456789012345").recipient) <= 21
+
+
+# --- the account ---------------------------------------------------------------------------------------
+
+
+def with_options(**options: str) -> AlphaSmsXml:
+    return AlphaSmsXml(Account("https://alphasms.example/", key=KEY, options=options))
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        ({}, Limits(100, 1_048_576)),
+        ({"mode": "sync", "package_items": "0"}, Limits(100, 1_048_576)),
+        ({"mode": "async", "package_items": "0"}, Limits(1000, 1_048_576)),
+        ({"mode": "async", "package_items": "7", "package_bytes": "5000"}, Limits(7, 5000)),
+    ],
+    ids=str,
+)
+def test_limits(options: dict[str, str], limits: Limits) -> None:
+    assert with_options(**options).limits == limits
+
+
+def test_status_items_and_what_it_can_do() -> None:
+    speaker = with_options(status_items="50")
+    assert speaker.status_items == 50
+    assert speaker.doubt is Doubt.ASK
+    assert isinstance(speaker, Jobs)
+    assert speaker.job_kept < timedelta(hours=12), "they forget a job after twelve hours"
+
+
+def test_the_address_has_one_slash_and_no_secret() -> None:
+    for account in SAMPLE.accounts:
+        speaker = AlphaSmsXml(account)
+        requests = (speaker.submit(ONE), speaker.status(ASKED_ONE), speaker.job(TASK))
+        assert {request.url for request in requests} == {"https://alphasms.example/api/xml.php"}
+    assert with_options().submit(ONE).url == "https://alphasms.example/api/xml.php"
+
+
+@pytest.mark.parametrize(
+    ("account", "named"),
+    [
+        (Account("https://alphasms.example"), "key"),
+        (Account("https://alphasms.example", login="secret-login"), "password"),
+        (Account("https://alphasms.example", key=KEY, options={"mode": "later"}), "mode"),
+        (Account("https://alphasms.example", key=KEY, options={"zone": "Mars/Olympus"}), "zone"),
+        (Account("https://alphasms.example", key=KEY, options={"zone": "../zone"}), "zone"),
+        (Account("https://alphasms.example", key=KEY, options={"zone": ""}), "zone"),
+    ],
+    ids=str,
+)
+def test_an_account_it_cannot_speak_for(account: Account, named: str) -> None:
+    with pytest.raises(ValueError, match=named) as problem:
+        AlphaSmsXml(account)
+    assert not any(secret in str(problem.value) for secret in account.secrets)
+
+
+def test_failures_it_makes_are_known_to_the_stages() -> None:
+    tables = (dialect_file.SUBMITTED, dialect_file.REPORTED)
+    words = {word.failure for words in tables for word in words.table.values() if word.failure}
+    assert words | set(ERRORS.values()) <= {CREDENTIALS, MALFORMED, MONEY, SERVER_ERROR, THROTTLED}
+    assert all(isinstance(failure, Failure) for failure in words)

@@ -1,0 +1,359 @@
+"""Which messages are acceptable, what the refusal of others says, and what it must not say."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.sms.message import (
+    CONTENT,
+    TEXT_LIMIT,
+    ClientIdConflict,
+    Kind,
+    Lane,
+    Message,
+    MessageError,
+    differences,
+    mask,
+)
+
+NUMBER = "+380931110001"
+TEXT = "Anna, the code is 471199"
+
+
+def message(**others: Any) -> Message:
+    return Message(
+        **({"client_id": "order-18", "recipient": NUMBER, "sender": "ShopNews", "text": TEXT} | others)
+    )
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+NO_NAMES: list[object] = [
+    None,
+    18,
+    1.5,
+    b"x",
+    True,
+    [],
+    "",
+    " ",
+    "\t",
+    "\u00a0",
+    "a\nb",
+    "a\x00b",
+    "a\x85b",
+    "a\u2028b",
+    "\ud800",
+    "\uffff",
+]
+
+REFUSED: dict[str, list[object]] = {
+    "client_id": [*NO_NAMES, "x" * 129],
+    "sender": [*NO_NAMES, "x" * 16],
+    "route": [*(name for name in NO_NAMES if name != ""), "x" * 65],
+    "campaign": [*(name for name in NO_NAMES if name != ""), "x" * 129],
+    "text": [
+        None,
+        18,
+        b"x",
+        "",
+        " ",
+        "\n\n",
+        "x" * (TEXT_LIMIT + 1),
+        "a\x00b",
+        "a\x08b",
+        "a\x0bb",
+        "a\x0cb",
+        "a\x1bb",
+        "a\x7fb",
+        "a\ud800b",
+        "a\ufffeb",
+        "a\uffffb",
+    ],
+    "recipient": [
+        None,
+        380931110001,
+        b"380931110001",
+        "",
+        " ",
+        "+",
+        "++380931110001",
+        "abc",
+        "123456",
+        "+123456",
+        "1234567890123456",
+        "+1234567890123456",
+        "0931110001",
+        "00380931110001",
+        "+038093111000",
+        "+38093111000x",
+        "+38093/1110001",
+        "380931110001,380931110002",
+        "+380931110001\n+380931110002",
+        "380931110001 ext. 5",
+        "٣٨٠٩٣١١١٠٠٠١",
+        "３８０９３１１１０００１",
+        "anna@example.com",
+        "1" * 10_000,
+    ],
+    "kind": [None, "", "SMS", "mms", 1, [], {}],
+    "lane": [None, "", "Bulk", "fast", 1, []],
+    "valid_until": [
+        "tomorrow",
+        "2031-02-30T10:00:00+02:00",
+        "2031-03-04T10:00:00",
+        "2031-03-04",
+        1_930_000_000,
+        [],
+        datetime(2031, 3, 4, 10, 0),  # noqa: DTZ001 - without a zone on purpose
+        "0001-01-01T00:00:00+05:00",
+        "9999-12-31T23:59:59-05:00",
+    ],
+}  # fmt: skip
+
+CASES = [(field, value) for field, values in REFUSED.items() for value in values]
+
+
+@pytest.mark.parametrize(("field", "value"), CASES, ids=lambda value: repr(value)[:30])
+def test_a_bad_value_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
+    with pytest.raises(MessageError, match=rf"^{field}: ") as problem:
+        message(**{field: value})
+    assert problem.value.field == field
+    assert problem.value.problem
+    assert len(str(problem.value)) < 300
+
+
+@pytest.mark.parametrize(("field", "value"), CASES, ids=lambda value: repr(value)[:30])
+def test_no_refusal_shows_a_text_or_a_whole_number(field: str, value: object) -> None:
+    with pytest.raises(MessageError) as problem:
+        message(**{field: value})
+    shown = str(problem.value) + repr(problem.value)
+    assert TEXT not in shown
+    assert NUMBER not in shown
+    if field == "recipient" and len(str(value)) > 6:
+        assert str(value) not in shown
+    if field == "text":
+        assert str(value).strip() in ("", "None", "18") or str(value) not in shown
+
+
+def test_every_field_that_can_be_wrong_is_in_the_table() -> None:
+    assert REFUSED.keys() == Message.__dataclass_fields__.keys()
+
+
+@pytest.mark.parametrize("bad", ["a\x00b", "a" * 500 + "\x1b" + "b"])
+def test_a_control_character_is_named_by_its_place(bad: str) -> None:
+    with pytest.raises(MessageError, match=r"U\+00(00 at 1|1B at 500)"):
+        message(text=bad)
+
+
+@pytest.mark.parametrize("field", ["client_id", "recipient", "sender", "text"])
+def test_a_missing_field_is_named(field: str) -> None:
+    values = message().as_dict()
+    del values[field]
+    with pytest.raises(MessageError, match=f"^{field}: is missing"):
+        Message.from_dict(values)
+
+
+@pytest.mark.parametrize("values", [None, "text", [1, 2], 7, [("text", "x")]], ids=repr)
+def test_what_is_no_object_of_fields(values: Any) -> None:
+    with pytest.raises(MessageError, match=r"^message: must be an object of fields"):
+        Message.from_dict(values)
+
+
+def test_an_unknown_field_is_named_with_those_there_are() -> None:
+    with pytest.raises(MessageError, match=r"^sendr: is no field of a message; the fields are client_id, "):
+        Message.from_dict(message().as_dict() | {"sendr": "x"})
+
+
+def test_a_field_whose_name_is_a_number_or_a_text_is_not_repeated() -> None:
+    # Given the first row of a file that lacks its header.
+    for name in (NUMBER, NUMBER[1:], TEXT, "x" * 500):
+        with pytest.raises(MessageError, match=r"^…: is no field") as problem:
+            Message.from_dict(message().as_dict() | {name: "x"})
+        assert name not in str(problem.value)
+
+
+def test_a_field_that_has_no_name_at_all() -> None:
+    # csv.DictReader puts what is beyond the header under None.
+    values: Any = message().as_dict() | {None: ["x"]}
+    with pytest.raises(MessageError, match="is no field"):
+        Message.from_dict(values)
+
+
+def test_the_refusal_of_something_huge_is_short() -> None:
+    for field in ("client_id", "sender", "route", "campaign", "kind", "lane", "valid_until", "recipient"):
+        with pytest.raises(MessageError) as problem:
+            message(**{field: "x" * 1_000_000})
+        assert len(str(problem.value)) < 300
+
+
+def test_a_message_error_is_a_value_error_with_its_parts() -> None:
+    problem = MessageError("sender", "X", "is not yours")
+    assert isinstance(problem, ValueError)
+    assert (problem.field, problem.value, problem.problem) == ("sender", "X", "is not yours")
+    assert str(problem) == "sender: is not yours, got 'X'"
+
+
+def test_a_conflict_names_the_client_id_and_what_differs() -> None:
+    problem = ClientIdConflict("order-18", ("sender", "text"))
+    assert problem.field == "client_id"
+    assert problem.differences == ("sender", "text")
+    assert "another sender, text" in str(problem)
+
+
+# --- what is accepted ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("+380931110001", "+380931110001"),
+        ("380931110001", "+380931110001"),
+        (" +38 (093) 111-00.01 ", "+380931110001"),
+        ("+38\u00a0093\u00a0111\u00a00001", "+380931110001"),
+        ("1234567", "+1234567"),
+        ("+123456789012345", "+123456789012345"),
+    ],
+)
+def test_a_number_is_brought_to_one_form(written: str, meant: str) -> None:
+    assert message(recipient=written).recipient == meant
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("client_id", "x" * 128),
+        ("client_id", "заказ 18/б"),
+        ("sender", "x" * 15),
+        ("sender", "A"),
+        ("route", ""),
+        ("route", "x" * 64),
+        ("campaign", "весна"),
+        ("text", "x" * TEXT_LIMIT),
+        ("text", "a\r\n\tb \x85 \u2028 <&> ]]> 😀"),
+        ("text", "\U0001fffe"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_stands_at_the_edge_is_kept_as_it_is(field: str, value: str) -> None:
+    assert getattr(message(**{field: value}), field) == value
+
+
+def test_words_become_members() -> None:
+    made = message(kind="flash", lane="urgent")
+    assert made.kind is Kind.FLASH
+    assert made.lane is Lane.URGENT
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2031-03-04T10:00:00+02:00",
+        "2031-03-04T08:00:00Z",
+        datetime(2031, 3, 4, 10, tzinfo=timezone(timedelta(hours=2))),
+    ],
+    ids=str,
+)
+def test_an_instant_is_brought_to_utc(written: object) -> None:
+    made = message(valid_until=written).valid_until
+    assert made == datetime(2031, 3, 4, 8, tzinfo=UTC)
+    assert made is not None
+    assert made.tzinfo is UTC
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_instant(nothing: object) -> None:
+    assert message(valid_until=nothing).valid_until is None
+
+
+def test_a_message_cannot_be_changed_once_checked() -> None:
+    made = message()
+    with pytest.raises(AttributeError):
+        made.text = ""  # type: ignore[misc]
+
+
+# --- what is shown ---------------------------------------------------------------------------------------
+
+
+def test_a_message_shows_neither_text_nor_number() -> None:
+    shown = repr(message()) + str(message())
+    assert TEXT not in shown
+    assert NUMBER not in shown
+    assert "order-18" in shown
+    assert f"{len(TEXT)} characters" in shown
+
+
+@given(st.from_regex(r"\+?[1-9][0-9]{6,14}", fullmatch=True))
+def test_a_mask_hides_four_digits_of_any_number(number: str) -> None:
+    masked = mask(number)
+    before, after = masked.split("…")
+    assert number.startswith(before)
+    assert number.endswith(after)
+    assert len(number) - len(before) - len(after) >= 4
+
+
+@pytest.mark.parametrize("short", ["", "+", "123", "+38093"])
+def test_what_is_too_short_for_a_number_may_be_shown(short: str) -> None:
+    assert mask(short) == short
+
+
+# --- there and back --------------------------------------------------------------------------------------
+
+# Every character an application may hold; what a Message refuses of it is another test's business.
+words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=15)
+texts = st.text(st.characters(exclude_categories=["C"], include_characters="\n\r\t"), min_size=1).filter(
+    lambda text: not text.isspace()
+)
+instants = st.datetimes(datetime(1900, 1, 1), datetime(9000, 1, 1), timezones=st.timezones())  # noqa: DTZ001
+messages = st.builds(
+    Message,
+    client_id=words,
+    recipient=st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True),
+    sender=words,
+    text=texts,
+    kind=st.sampled_from(Kind),
+    lane=st.sampled_from(Lane),
+    route=st.just("") | words,
+    campaign=st.just("") | words,
+    valid_until=st.none() | instants,
+)
+
+
+@given(messages)
+def test_a_message_travels_as_json_and_comes_back_the_same(made: Message) -> None:
+    assert Message.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+
+
+@given(messages)
+def test_what_is_empty_or_by_default_does_not_travel(made: Message) -> None:
+    plain = made.as_dict()
+    assert all(isinstance(value, str) and value for value in plain.values())
+    assert "kind" not in plain or made.kind is not Kind.SMS
+    assert "lane" not in plain or made.lane is not Lane.BULK
+
+
+@given(messages)
+def test_a_message_differs_from_itself_in_nothing(made: Message) -> None:
+    assert differences(made, made) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"text": "other"}, ("text",)),
+        ({"text": "other", "sender": "Other", "kind": "flash"}, ("kind", "sender", "text")),
+        ({"recipient": "+380931110002"}, ("recipient",)),
+        ({"recipient": "38 093 111 00 01"}, ()),
+        ({"lane": "urgent", "route": "b", "campaign": "c", "client_id": "d"}, ()),
+    ],
+    ids=str,
+)
+def test_only_what_the_recipient_would_notice_makes_a_difference(
+    changes: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    assert differences(message(), message(**changes)) == expected
+    assert set(expected) <= set(CONTENT)
