@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder for servers. pytest's own close themselves to others whenever another pytest starts, and as root
+    """A folder for servers. pytest closes its own to others whenever it starts anew, and as root
     PostgreSQL runs as somebody else."""
     with tempfile.TemporaryDirectory(prefix="worker-test-", ignore_cleanup_errors=True) as path:
         yield Path(path)

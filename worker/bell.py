@@ -61,7 +61,7 @@ def celery_app(broker_url: str) -> Celery:
             "socket_keepalive": True,
             "retry_on_timeout": True,
         },
-        broker_pool_limit=32,  # opened as needed; Flower asks from many threads, and waits for ever for one
+        broker_pool_limit=100,  # opened as needed; Flower asks from many threads, and waits for ever for one
         worker_soft_shutdown_timeout=0,
         timezone="UTC",
     )

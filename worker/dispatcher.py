@@ -10,11 +10,9 @@ from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.message import ClientIdConflict, Lane, Message
 
 if TYPE_CHECKING:  # each of these is loaded when first needed
-    from sqlalchemy import Connection
-
     from worker.bell import Bell
     from worker.intake import Intake
-    from worker.ledger import Ledger
+    from worker.ledger import Connection, Ledger
     from worker.ledger.queries import History
     from worker.lines import Line
 

@@ -52,18 +52,25 @@ class DeadLetter:
     @classmethod
     def about(cls, lane: Lane, reason: str, content: object) -> "DeadLetter":
         """A letter about any value, kept as JSON."""
-        return cls(lane, reason, json.dumps(content, ensure_ascii=True, default=repr))
+        try:
+            kept = json.dumps(content, ensure_ascii=True, default=repr)
+        except RecursionError:  # it could just be read, but not be written
+            kept = json.dumps("nested too deep to be kept")
+        return cls(lane, reason, kept)
 
 
 # Acknowledge and delete entries, and lower the count by what was really deleted: an entry that two
-# processes worked on is counted once.
+# processes worked on is counted once. An empty stream sets the count right: somebody may have written into
+# the stream and not counted, or counted otherwise.
 _DONE = """
 local gone = 0
 for i = 2, #ARGV, 2 do
   redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
   if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then gone = gone + tonumber(ARGV[i + 1]) end
 end
-if gone > 0 then redis.call('DECRBY', KEYS[2], gone) end
+if redis.call('XLEN', KEYS[1]) == 0 or redis.call('DECRBY', KEYS[2], gone) < 0 then
+  redis.call('SET', KEYS[2], 0)
+end
 return gone
 """
 
@@ -80,15 +87,22 @@ class Intake:
         """An intake at a Redis URL. Connects when first used; rides over a restart of a few seconds.
 
         A command repeated after a lost connection may add an entry twice: the ledger absorbs that.
+        Raises IntakeError for what is no such URL.
         """
-        client = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=10,
-            socket_connect_timeout=5,
-            retry=Retry(ExponentialBackoff(cap=1, base=0.05), 6),
-            retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
-        )
+        try:
+            client = redis.Redis.from_url(
+                url,
+                decode_responses=True,
+                encoding_errors="surrogateescape",  # foreign bytes spoil their own message, not the reading
+                socket_timeout=10,
+                socket_connect_timeout=5,
+                retry=Retry(ExponentialBackoff(cap=1, base=0.05), 6),
+                retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+            )
+        except ValueError:  # its text may hold the password
+            raise IntakeError(
+                "the address of Redis must look like redis://host:6379/0 or unix:///path?db=0"
+            ) from None
         return cls(client)
 
     def close(self) -> None:
@@ -187,11 +201,14 @@ class Intake:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn 'no server' into one sentence."""
+    """Turn 'no server', and 'not now' (full, read-only, not allowed), into one sentence."""
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as problem:
         raise IntakeError(f"Redis cannot be reached: {problem}") from problem
+    except redis.ResponseError as problem:
+        # redis-py puts the command in front, which can hold a number: no word of it, nor of the cause.
+        raise IntakeError(f"Redis refuses: {str(problem).rpartition('caused error: ')[2]}") from None
 
 
 def _stream(lane: Lane) -> str:
@@ -208,10 +225,11 @@ def _fields(letter: DeadLetter) -> dict[Any, Any]:
 
 def _entry(lane: Lane, entry_id: str, fields: Mapping[str, str]) -> Entry:
     raw, counted = fields.get("m", ""), fields.get("n", "")
-    entry = Entry(entry_id, lane, int(counted) if counted.isdecimal() else 0, raw=json.dumps(dict(fields)))
+    counts = counted.isdecimal() and len(counted) < 10  # not one of ours otherwise
+    entry = Entry(entry_id, lane, int(counted) if counts else 0, raw=json.dumps(dict(fields)))
     try:
         messages = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return replace(entry, unreadable="the entry is not JSON")
     if not isinstance(messages, list):
         return replace(entry, unreadable="the entry is not a JSON array of messages")

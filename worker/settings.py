@@ -38,7 +38,7 @@ class Route:
     retry_first: timedelta = timedelta(seconds=5)  # wait after the first failed try of a message, doubling
     retry_max: timedelta = timedelta(minutes=15)  # longest wait between tries of a message
     connect_timeout: timedelta = timedelta(seconds=5)  # to connect, TLS included
-    timeout: timedelta = timedelta(seconds=30)  # from connection to the last byte of the answer
+    timeout: timedelta = timedelta(seconds=20)  # to take the request, and again to answer it
     lease: timedelta = timedelta(seconds=60)  # a package this long open has lost its dispatcher
     pause_first: timedelta = timedelta(seconds=1)  # wait after the route's first failure in a row, doubling
     pause_max: timedelta = timedelta(seconds=10)  # longest wait; short, so that recovery is prompt
@@ -60,10 +60,15 @@ class Route:
         _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", "ask", "hold", "resend", "fail"))
         if not re.fullmatch(r"https?://[^\s/]+\S*", self.url):
             raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {self.url!r}")
-        if self.lease < self.connect_timeout + self.timeout + timedelta(seconds=5):
+        if self.lease < self.exchange + timedelta(seconds=5):
             raise SettingsError(
-                f"routes.{self.name}.lease must outlast connect_timeout and timeout by 5s, got {self.lease}"
+                f"routes.{self.name}.lease must outlast connect_timeout + 2 timeout + 5s, got {self.lease}"
             )
+
+    @property
+    def exchange(self) -> timedelta:
+        """The longest that one exchange takes: to connect, to send, to be answered."""
+        return self.connect_timeout + 2 * self.timeout
 
 
 _ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route)}

@@ -54,7 +54,7 @@ class Transport:
         self._client.close()
 
     def exchange(self, request: Request, *, connect: timedelta, whole: timedelta) -> Reply | Failure:
-        """Send a request and read its whole answer, in at most `connect` + `whole`.
+        """Send a request, which may take `whole`, and read its whole answer, which may take `whole` again.
 
         The deadline holds for the answer as a whole: a server that drips a byte a second does not keep us.
         """

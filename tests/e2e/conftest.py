@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Setup
 from tests.waiting import eventually
-from worker.bell import QUEUES, celery_app
+from worker.bell import QUEUES, celery_app, consumers
 from worker.cli import fleet
 from worker.dispatcher import Dispatcher
 from worker.intake import Intake
@@ -29,8 +29,8 @@ SWIFT = {
     "job_first": "200ms",
     "job_max": "500ms",
     "connect_timeout": "500ms",
-    "timeout": "2500ms",
-    "lease": "8s",
+    "timeout": "2s",
+    "lease": "10s",
     "doubt_first": "200ms",
     "doubt_wait": "1s",
     "doubt_wait_job": "1s",
@@ -141,8 +141,8 @@ def _await_ready(installation: Installation, workers: set[str]) -> None:
     app = celery_app(installation.settings.broker_url)
 
     def ready() -> bool:
-        answers = app.control.inspect(timeout=0.5).active_queues() or {}
-        served = {queue["name"] for queues in answers.values() for queue in queues}
+        answers = consumers(app, patience=0.5)
+        served = set().union(*answers.values())
         return len(answers) >= len(workers) and (len(workers) < 3 or served.issuperset(QUEUES))
 
     eventually(ready, within=60)

@@ -85,6 +85,9 @@ def _is_expected(problem: Exception) -> bool:
 def _unexpected(problem: Exception) -> str:
     """Keep the traceback where a developer finds it."""
     path = data_dir() / "crash.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(traceback.format_exception(problem)), "utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(traceback.format_exception(problem)), "utf-8")
+    except OSError as unwritable:
+        return f"unexpected {type(problem).__name__}; the details cannot be kept: {unwritable}"
     return f"unexpected {type(problem).__name__}; the details are in {path}"

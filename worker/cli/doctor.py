@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import typer
-from sqlalchemy import text
 
 from worker.bell import QUEUES, VISIBILITY, BrokerError, bound_queues, celery_app, consumers
 from worker.cli.output import Json, emit, out
@@ -13,13 +12,14 @@ from worker.cli.session import opened_intake, opened_ledger, servers
 from worker.intake import Intake, IntakeError
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import behind
-from worker.ledger.queries import route_rows
+from worker.ledger.queries import route_rows, server_settings
 from worker.lines import make_ready
 from worker.settings import Route, Settings, SettingsError, read_routes
 from worker.stages.dispatch import PACKAGES
 from worker.stages.poll import ROUNDS
 from worker.stages.verdicts import PATIENCE
 
+NEEDED = 180000  # RETURNING old.* came with PostgreSQL 18
 STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
 
 
@@ -73,20 +73,18 @@ def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
 def _database(ledger: Ledger) -> Iterator[Finding]:
     there, expected = behind(ledger)
     with ledger.begin() as connection:
-        version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-        lazy = [
-            name
-            for name in ("fsync", "full_page_writes", "synchronous_commit")
-            if connection.execute(text(f"SHOW {name}")).scalar_one() == "off"
-        ]
-    if version < 180000:
-        yield Finding("database", "bad", f"PostgreSQL {version // 10000} is too old; 18 is needed")
+        server = server_settings(connection)
+    name = f"PostgreSQL {server.version // 10000}"
+    if server.version < NEEDED:
+        yield Finding("database", "bad", f"{name} is too old; {NEEDED // 10000} is needed")
     elif there != expected:
         yield Finding("database", "bad", f"stands at {there or 'nothing'}, {expected} is expected")
     else:
-        yield Finding("database", "ok", f"PostgreSQL {version // 10000}, migrated to {there}")
-    if lazy:
-        yield Finding("durability", "bad", f"{', '.join(lazy)} is off: a crash may forget what was sent")
+        yield Finding("database", "ok", f"{name}, migrated to {there}")
+    if server.lazy:
+        yield Finding(
+            "durability", "bad", f"{', '.join(server.lazy)} is off: a crash may forget what was sent"
+        )
 
 
 def _intake(intake: Intake) -> Iterator[Finding]:
@@ -148,8 +146,8 @@ def _time_limits(settings: Settings) -> Iterator[Finding]:
 
 def longest_step(route: Route) -> timedelta:
     """The longest a stage can take on a route, every exchange taking all the time it has."""
-    exchange = route.connect_timeout + route.timeout
-    return max(PACKAGES * exchange, ROUNDS * (route.lease * PATIENCE + exchange)) + STATEMENTS
+    round_of_questions = 2 * (route.lease * PATIENCE + route.exchange)  # of jobs, then of messages
+    return max(PACKAGES * route.exchange, ROUNDS * round_of_questions) + STATEMENTS
 
 
 def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:

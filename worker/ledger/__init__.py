@@ -4,9 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+)
 
-__all__ = ["Ledger", "LedgerError"]
+__all__ = ["REFUSALS", "Connection", "Ledger", "LedgerError"]
+
+REFUSALS = (DataError, IntegrityError)
+"""What is raised when the database refuses a value: the fault is in the row, not in the place."""
 
 
 class LedgerError(RuntimeError):

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import Connection, Row, TextClause, text
 
@@ -375,6 +376,18 @@ def split(connection: Connection, package: Package, route: str, lease: timedelta
     return halves
 
 
+def renew(connection: Connection, package_id: int, lease: timedelta) -> bool:
+    """Begin the lease of an open package anew, before its request leaves. False if it has run out meanwhile
+    and rescue has taken the package up: then it is not ours to send any more."""
+    renewed = connection.execute(
+        text(f"""
+            UPDATE packages SET rescue_at = now() + :lease WHERE id = :id AND state = '{PackageState.OPEN}'
+        """),  # noqa: S608 - our own constants
+        {"id": package_id, "lease": lease},
+    )
+    return bool(renewed.rowcount)
+
+
 def _still_sending(connection: Connection, package: Package) -> int:
     count: int = connection.execute(
         text("SELECT count(*) FROM messages WHERE package_id = :id AND status = :sending"),
@@ -394,11 +407,20 @@ class Looks:
     rescue: timedelta
 
 
+class Clock(StrEnum):
+    """A clock of packages, leased by moving it."""
+
+    POLL = "poll"
+    RESCUE = "rescue"
+
+
 _ENDED = (PackageState.REFUSED, PackageState.UNSENT, PackageState.CLOSED)
 
 # What a package is follows from its messages. `emptied` is what to call it when none is left to follow up;
 # one that has ended keeps its end, whatever a late writer calls it. Whatever is open keeps a clock that
 # somebody comes by: a message still sending has the lease while its package is open, and the poll after that.
+# A clock that runs is moved by its own stage only, or frequent looks at some messages of a package would put
+# off the questions about the others for ever. Looks at a job are no looks at its messages.
 _RESTATE = text(f"""
     UPDATE packages p SET
         state = CASE WHEN s.sending > 0 AND p.state = '{PackageState.OPEN}' THEN p.state
@@ -407,9 +429,13 @@ _RESTATE = text(f"""
                      WHEN s.sent > 0 THEN '{PackageState.SETTLED}'
                      ELSE :emptied END,
         poll_at = CASE WHEN s.sent > 0 OR (s.sending > 0 AND p.state <> '{PackageState.OPEN}')
-                       THEN now() + n.poll END,
+                       THEN CASE WHEN p.poll_at IS NULL OR :keeps <> '{Clock.POLL}'
+                                 THEN now() + n.poll ELSE p.poll_at END END,
+        polls = CASE WHEN p.state = '{PackageState.JOB}' AND s.sending = 0 THEN 0 ELSE p.polls END,
         rescue_at = CASE WHEN s.sending > 0 AND p.state = '{PackageState.OPEN}' THEN p.rescue_at
-                         WHEN s.doubtful > 0 THEN now() + n.rescue END,
+                         WHEN s.doubtful > 0
+                         THEN CASE WHEN p.doubted_at IS NULL OR :keeps <> '{Clock.RESCUE}'
+                                   THEN now() + n.rescue ELSE p.rescue_at END END,
         doubted_at = CASE WHEN s.doubtful > 0 THEN coalesce(p.doubted_at, now()) END,
         why = coalesce(:why, p.why)
     FROM unnest(CAST(:ids AS bigint[]), CAST(:poll AS interval[]), CAST(:rescue AS interval[]))
@@ -430,13 +456,15 @@ def settle(
     looks: Mapping[int, Looks],
     *,
     news: Sequence[Move] = (),
+    keeps: Clock | None = None,
     emptied: PackageState = PackageState.CLOSED,
     why: str = "",
 ) -> Moved:
     """Record what became of messages in packages, and what is to be done with the packages next.
 
     `moves` are settled, then `news` reported (a message found delivered was first sent). `looks` names every
-    package concerned. Late writers are welcome: rows that left their package stay as they are.
+    package concerned; `keeps` is the clock that is not the writer's to move if it runs. Late writers are
+    welcome: rows that left their package stay as they are.
     """
     _hold(connection, looks)
     moved = Counter(_move(connection, Verb.SETTLE, moves, why))
@@ -447,6 +475,7 @@ def settle(
             "ids": list(looks),
             "poll": [look.poll for look in looks.values()],
             "rescue": [look.rescue for look in looks.values()],
+            "keeps": keeps.value if keeps else "",
             "emptied": emptied.value,
             "why": why or None,
         },
@@ -534,6 +563,14 @@ def _leased(
     return [
         Leased(row.id, PackageState(row.state), row.job, row.tries, row.age, row.doubted_for) for row in rows
     ]
+
+
+def unasked(connection: Connection, package_ids: Iterable[int]) -> None:
+    """Take back the question that a lease has counted: it was not answered, so nothing was denied."""
+    connection.execute(
+        text("UPDATE packages SET asks = asks - 1 WHERE id = ANY(CAST(:ids AS bigint[])) AND asks > 0"),
+        {"ids": list(package_ids)},
+    )
 
 
 def doubt_lapsed(connection: Connection, route: str, first_look: timedelta) -> list[int]:
@@ -655,12 +692,16 @@ def open_route(connection: Connection, route: str) -> bool:
 
 
 def route_works(connection: Connection, route: str) -> None:
-    """A package went through: forget failures in a row. Touches the row only if there were any."""
+    """A package went through: forget failures in a row. Touches the row only if there were any.
+
+    A pause is waited for all the same: what went through had left before it.
+    """
     connection.execute(
         text("""
             UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
                               changed_at = now()
-            WHERE name = :route AND state <> 'stopped' AND failures > 0
+            WHERE name = :route AND failures > 0
+              AND (state = 'open' OR (state = 'paused' AND paused_until <= now()))
         """),
         {"route": route},
     )

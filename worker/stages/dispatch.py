@@ -12,6 +12,7 @@ from worker.ledger.transitions import (
     Move,
     Package,
     claim,
+    renew,
     route_works,
     settle,
     split,
@@ -27,6 +28,7 @@ from worker.stages.verdicts import first_looks, mend_route, note_strange, requeu
 
 log = logging.getLogger(__name__)
 
+HOPELESS = 4  # messages refused one by one
 PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
 
 
@@ -165,8 +167,10 @@ class _Search:
         blamed: list[Package] = []
         others: list[Answered | JobTaken | Failure] = []
         heap = self._halves(package, failure)
-        while heap:
+        while heap and not self._hopeless(blamed, others):
             part = heap.pop()
+            if not self._still_ours(part):
+                continue
             outcome = _submit(self.runtime, self.line, part)
             if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE):
                 others.append(outcome)
@@ -175,7 +179,16 @@ class _Search:
                 heap += self._halves(part, outcome)
             else:
                 blamed.append(part)
-        self._settle(blamed, failure, others)
+        self._settle([*blamed, *heap], failure, others)
+
+    def _hopeless(self, blamed: Sequence[Package], others: Sequence[object]) -> bool:
+        """So many refused alone and nothing taken: to go on would be two requests for every message."""
+        return len(blamed) >= HOPELESS and not others
+
+    def _still_ours(self, part: Package) -> bool:
+        """A half may have waited long for its turn; rescue may have taken it up."""
+        with self.runtime.ledger.begin() as connection:
+            return renew(connection, part.id, self.line.route.lease)
 
     def _halves(self, package: Package, failure: Failure) -> list[Package]:
         with self.runtime.ledger.begin() as connection:

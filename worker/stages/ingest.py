@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from sqlalchemy.exc import DataError, IntegrityError
-
 from worker.intake import DeadLetter, Entry
+from worker.ledger import REFUSALS
 from worker.ledger.transitions import Enqueued, enqueue
 from worker.lines import Line, accept
 from worker.runtime import Runtime
@@ -96,7 +95,7 @@ def _enter(runtime: Runtime, batch: _Batch) -> Enqueued:
         try:
             with runtime.ledger.begin() as connection:
                 part = enqueue(connection, messages)
-        except (DataError, IntegrityError) as problem:
+        except REFUSALS as problem:
             if len(messages) == 1:
                 reason = f"the ledger refused it: {type(problem.orig).__name__}"
                 batch.bury(messages[0].lane, reason, messages[0].as_dict())

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from worker.ledger.queries import OpenMessage, open_messages
-from worker.ledger.transitions import Leased, Looks, Move, lease_polls, settle
+from worker.ledger.transitions import Clock, Leased, Looks, Move, lease_polls, settle
 from worker.lines import Line
 from worker.providers.contract import LOST, NOT_SENT, Failure, JobPhase, Jobs, Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status
-from worker.stages.verdicts import ask, mend_route, note_strange, reported, settled, stopping, worst
+from worker.stages.verdicts import PATIENCE, ask, mend_route, note_strange, reported, settled, stopping, worst
 
 log = logging.getLogger(__name__)
 
@@ -82,15 +82,16 @@ class _Round:
         verdicts, failure = ask(self.runtime, self.line, messages)
         strange = note_strange(self.line, verdicts.values())
         failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
-        final = self._write(messages, verdicts, doubtful, failure)
+        final = self._write(messages, verdicts, doubtful, failure, self._looks(jobs))
         return Polled(len(self.leased), len(messages), final, strange)
 
     def _jobs(self) -> dict[int, JobPhase | Failure]:
         """Where each package's job stands. Asking ends where nobody answers: each question more would take a
         whole time-out, and the leases would run out over it."""
         found: dict[int, JobPhase | Failure] = {}
+        deadline = self.runtime.clock() + self.line.route.lease.total_seconds() * PATIENCE
         for package in self.leased:
-            if package.state is PackageState.JOB:
+            if package.state is PackageState.JOB and self.runtime.clock() <= deadline:
                 job = found[package.id] = self._job(package)
                 if isinstance(job, Failure) and job.name in (LOST.name, NOT_SENT.name):
                     break
@@ -129,6 +130,7 @@ class _Round:
         verdicts: Mapping[int, Verdict],
         doubtful: Iterable[OpenMessage],
         failure: Failure | None,
+        looks: Mapping[int, Looks],
     ) -> int:
         """Settle what came out of jobs, report the rest, and set the next look. Returns how many ended."""
         late = {package.id for package in self.leased if package.age > self.line.route.horizon}
@@ -145,7 +147,7 @@ class _Round:
             elif message.package_id in late and message.status is Status.SENT:
                 news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
         with self.runtime.ledger.begin() as connection:
-            moved = settle(connection, moves, self._looks(), news=news)
+            moved = settle(connection, moves, looks, news=news, keeps=Clock.RESCUE)
             if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
                 mend_route(self.runtime, self.line, connection, trouble)
         self._log(moved)
@@ -156,21 +158,28 @@ class _Round:
         move = settled(self.runtime, self.line, message.package_id, message, verdict)
         return move or Move(message.id, message.package_id, Status.IN_DOUBT, verdict.code)
 
-    def _looks(self) -> dict[int, Looks]:
-        route, chance = self.line.route, self.runtime.chance()
-        jobs, sent = Backoff(route.job_first, route.job_max), Backoff(route.poll_first, route.poll_max)
+    def _looks(self, jobs: Mapping[int, JobPhase | Failure]) -> dict[int, Looks]:
+        chance = self.runtime.chance()
         return {
             package.id: Looks(
-                poll=self._next(package, jobs if package.state is PackageState.JOB else sent, chance),
-                rescue=route.doubt_first,
+                poll=self._next(package, self._wait(package, jobs, chance)),
+                rescue=self.line.route.doubt_first,
             )
             for package in self.leased
         }
 
-    def _next(self, package: Leased, backoff: Backoff, chance: float) -> timedelta:
-        """By the back-off, but not far past the horizon."""
+    def _wait(self, package: Leased, jobs: Mapping[int, JobPhase | Failure], chance: float) -> timedelta:
+        """By the back-off; the messages of a job that has just ended begin anew."""
+        route = self.line.route
+        if package.state is not PackageState.JOB:
+            return Backoff(route.poll_first, route.poll_max).delay(package.tries + 1, chance)
+        if jobs.get(package.id) is JobPhase.DONE:
+            return route.poll_first
+        return Backoff(route.job_first, route.job_max).delay(package.tries + 1, chance)
+
+    def _next(self, package: Leased, wait: timedelta) -> timedelta:
+        """Not far past the horizon."""
         left = self.line.route.horizon - package.age
-        wait = backoff.delay(package.tries + 1, chance)
         return min(wait, left + timedelta(seconds=1)) if left > timedelta(0) else wait
 
     def _log(self, moved: Mapping[Status, int]) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import (
+    Clock,
     Leased,
     Looks,
     Move,
@@ -19,6 +20,7 @@ from worker.ledger.transitions import (
     doubt_lapsed,
     lease_doubts,
     settle,
+    unasked,
 )
 from worker.lines import Line
 from worker.providers.contract import Doubt, Verdict
@@ -74,7 +76,8 @@ def _decide(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Se
         return _ask(runtime, line, leased, messages)
     moves = [_by_policy(runtime, line, message) for message in messages]
     with runtime.ledger.begin() as connection:
-        return settle(connection, moves, _looks(line, leased), why=f"in doubt; policy {line.doubt}")
+        looks = _looks(line, leased)
+        return settle(connection, moves, looks, keeps=Clock.POLL, why=f"in doubt; policy {line.doubt}")
 
 
 def _by_policy(runtime: Runtime, line: Line, message: OpenMessage) -> Move:
@@ -93,10 +96,17 @@ def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Seque
         for message in messages
         if message.id in verdicts and (move := _settled(runtime, line, message, verdicts[message.id], denied))
     ]
+    unanswered = {message.package_id for message in messages if message.id not in verdicts}
     with runtime.ledger.begin() as connection:
         moved = settle(
-            connection, moves, _looks(line, leased), news=_news(messages, verdicts), why="asked by our id"
+            connection,
+            moves,
+            _looks(line, leased),
+            news=_news(messages, verdicts),
+            keeps=Clock.POLL,
+            why="asked by our id",
         )
+        unasked(connection, unanswered)
         if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
             mend_route(runtime, line, connection, trouble)
     return moved

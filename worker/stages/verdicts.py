@@ -5,16 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from sqlalchemy import Connection
-
+from worker.ledger import Connection
 from worker.ledger.queries import OpenMessage
 from worker.ledger.transitions import Looks, Move, pause_route, route_failures, stop_route
 from worker.lines import Line
-from worker.providers.contract import Answered, Asked, Failure, Remedy, Verdict
+from worker.providers.contract import LOST, NOT_SENT, THROTTLED, Answered, Asked, Failure, Remedy, Verdict
 from worker.runtime import Runtime
 from worker.sms.status import Status, Verb, sources
 
 log = logging.getLogger(__name__)
+
+_SPREADING = {failure.name for failure in (NOT_SENT, LOST, THROTTLED)}  # the next question fails too
 
 PATIENCE = 0.5  # of its lease, how much a round may spend asking
 
@@ -110,11 +111,12 @@ def ask(
 ) -> tuple[Mapping[int, Verdict], Failure | None]:
     """Ask the provider for the state of messages, in as few requests as it allows.
 
-    Returns the verdicts by ledger id, and the failure that cut the asking short, if one did; slow answers
-    cut it short too, well before our lease runs out. A message that was asked for and is missing from a good
-    answer is one they do not know.
+    Returns the verdicts by ledger id, and the worst failure of a question, if one failed. A failure that the
+    next question would meet too cuts the asking short, and so do slow answers, well before our lease runs
+    out. A message that was asked for and is missing from a good answer is one they do not know.
     """
     found: dict[int, Verdict] = {}
+    failures: list[Failure] = []
     deadline = runtime.clock() + line.route.lease.total_seconds() * PATIENCE
     offset = line.route.reference_offset
     size = line.dialect.status_items
@@ -127,9 +129,12 @@ def ask(
         answer = reply if isinstance(reply, Failure) else line.dialect.read_status(asked, reply)
         if not isinstance(answer, Answered):
             log.warning("status_failed route=%s failure=%r", line.route.name, str(answer))
-            return found, answer
+            failures.append(answer)
+            if answer.remedy is Remedy.STOP or answer.name in _SPREADING:
+                break
+            continue
         by_reference = {verdict.reference: verdict for verdict in answer.verdicts}
         for message, about in zip(part, asked, strict=True):
             unknown = Verdict(about.reference, None, known=False)
             found[message.id] = by_reference.get(about.reference, unknown)
-    return found, None
+    return found, worst(failures)

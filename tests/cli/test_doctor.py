@@ -1,0 +1,138 @@
+"""`worker doctor` refuses what would lose or repeat messages, and says what it saw."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.conftest import Setup
+from worker.cli.doctor import Finding, examine
+from worker.intake import Intake
+from worker.ledger import Ledger
+from worker.ledger.transitions import register_routes, stop_route
+from worker.settings import Settings, next_database
+
+ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """An installation to spoil."""
+
+    setup: Setup
+    settings: Settings
+    intake: Intake
+    ledger: Ledger
+
+    def found(self) -> dict[str, Finding]:
+        """The worst finding of each kind."""
+        weight = ("ok", "warning", "bad")
+        found: dict[str, Finding] = {}
+        for finding in examine(self.settings):
+            known = found.setdefault(finding.what, finding)
+            if weight.index(finding.verdict) > weight.index(known.verdict):
+                found[finding.what] = finding
+        return found
+
+
+@pytest.fixture
+def patient(setup: Setup, intake: Intake, ledger: Ledger) -> Patient:
+    """A sound installation, but for the workers: there are none."""
+    return Patient(setup, setup.routes(alpha=ROUTE), intake, ledger)
+
+
+def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
+    found = patient.found()
+
+    verdicts = {what: finding.verdict for what, finding in found.items()}
+    # The servers of the tests do not flush to the disk, and the doctor sees that.
+    assert verdicts.pop("durability") == "bad"
+    assert verdicts.pop("workers") == "warning"
+    assert set(verdicts.values()) == {"ok"}
+    assert set(verdicts) == {"database", "eviction", "persistence", "broker", "time limits", "routes"}
+
+
+@contextmanager
+def _redis(patient: Patient, name: str, value: str) -> Iterator[Patient]:
+    before = patient.intake.configuration()[name]
+    patient.intake.client.config_set(name, value)
+    try:
+        yield patient
+    finally:
+        patient.intake.client.config_set(name, before)
+
+
+@contextmanager
+def _settings(patient: Patient, **changes: object) -> Iterator[Patient]:
+    yield replace(patient, settings=replace(patient.settings, **changes))  # type: ignore[arg-type]
+
+
+@contextmanager
+def _route(patient: Patient, **changes: object) -> Iterator[Patient]:
+    yield replace(patient, settings=patient.setup.routes(alpha={**ROUTE, **changes}))
+
+
+@contextmanager
+def _behind(patient: Patient) -> Iterator[Patient]:
+    with patient.ledger.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    yield patient
+
+
+@contextmanager
+def _foreign_queue(patient: Patient) -> Iterator[Patient]:
+    broker = Intake.connect(patient.settings.redis_url.replace("db=0", "db=1"))
+    broker.client.sadd("_kombu.binding.newsletter", "newsletter\x06\x16\x06\x16newsletter")
+    broker.close()
+    yield patient
+
+
+@contextmanager
+def _stopped(patient: Patient) -> Iterator[Patient]:
+    with patient.ledger.begin() as connection:
+        register_routes(connection, ["alpha"])
+        stop_route(connection, "alpha", "lunch")
+    yield patient
+
+
+NOBODY = "postgresql+psycopg://me:hush@127.0.0.1:9/none"
+
+Spoil = Callable[[Patient], "object"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what", "verdict", "said"),
+    [
+        (lambda p: _redis(p, "maxmemory-policy", "allkeys-lru"), "eviction", "bad", "allkeys-lru"),
+        (lambda p: _redis(p, "appendonly", "no"), "persistence", "bad", "appendonly is off"),
+        (_behind, "database", "bad", "0001 is expected"),
+        (lambda p: _settings(p, database_url=NOBODY), "database", "bad", "cannot be reached"),
+        (lambda p: _settings(p, redis_url="redis://127.0.0.1:9/0"), "intake", "bad", "cannot be reached"),
+        (lambda p: _settings(p, broker_url="redis://127.0.0.1:9/1"), "broker", "bad", "cannot be reached"),
+        (
+            lambda p: _settings(p, broker_url=p.settings.broker_url.replace("host=1", "host=0")),
+            "broker",
+            "bad",
+            "shares a Redis database with the intake",
+        ),
+        (_foreign_queue, "broker", "bad", "newsletter"),
+        (lambda p: _route(p, timeout="1h", lease="2h"), "time limits", "bad", "visibility"),
+        (lambda p: _route(p, key="env:NO_SUCH_KEY"), "routes", "bad", "NO_SUCH_KEY"),
+        (lambda p: _route(p, provider="pigeons"), "routes", "bad", "pigeons"),
+        (_stopped, "routes", "warning", "lunch"),
+    ],
+)
+def test_what_is_unsafe_is_refused(
+    patient: Patient, spoil: Callable[[Patient], Iterator[Patient]], what: str, verdict: str, said: str
+) -> None:
+    with spoil(patient) as spoilt:  # type: ignore[attr-defined]
+        finding = spoilt.found()[what]
+
+    assert finding.verdict == verdict
+    assert said in finding.seen
+    assert "hush" not in finding.seen
+
+
+def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
+    assert patient.settings.broker_url == next_database(patient.settings.redis_url)

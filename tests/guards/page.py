@@ -1,0 +1,65 @@
+"""Reading a Markdown page: its tables, and the commands it tells people to run."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+_BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+_SHELLS = ("console", "sh", "bash", "shell")
+_BETWEEN = ("|", "||", "&&", ";", "&")
+_REDIRECTIONS = (">", ">>", "<")
+
+
+def first_cells(page: str) -> set[str]:
+    """The `names` in the first cells of the page's tables."""
+    rows = re.findall(r"^\|([^|]*)\|", page, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def commands(page: str) -> list[list[str]]:
+    """Every command in the page's shell blocks, in words."""
+    return [
+        command
+        for block in _BLOCK.finditer(page)
+        if block["kind"] in _SHELLS
+        for line in _typed(block["body"])
+        for command in _split(line)
+    ]
+
+
+def inline_commands(page: str, program: str) -> list[list[str]]:
+    """Every `program …` in the page's running text and tables, in words."""
+    spans = re.findall(rf"`({program}\s[^`]+)`", _BLOCK.sub("", page))
+    return [shlex.split(span) for span in spans]
+
+
+def _typed(block: str) -> list[str]:
+    """What is typed: all lines; or those with a prompt, if there is one, for the others are output."""
+    lines = block.replace("\\\n", " ").splitlines()
+    prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return prompted or lines
+
+
+def _split(line: str) -> Iterator[list[str]]:
+    """The commands of a line, without what is assigned before them and where their output goes."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    command: list[str] = []
+    for word in [*lexer, ";"]:
+        if word not in _BETWEEN:
+            command.append(word)
+        elif plain := _plain(command):
+            yield plain
+            command = []
+        else:
+            command = []
+
+
+def _plain(command: list[str]) -> list[str]:
+    for at, word in enumerate(command):
+        if word in _REDIRECTIONS:
+            command = command[:at] + command[at + 2 :]
+            break
+    while command and re.match(r"[A-Za-z_]\w*=", command[0]):
+        command = command[1:]
+    return command

@@ -1,0 +1,85 @@
+"""Every command, option and argument says what it is for, and README.md runs as written."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import typer
+
+from tests.guards.page import commands, inline_commands
+from tests.guards.repository import ROOT, services, text
+from worker.cli import COMMANDS, application
+
+README = text("README.md")
+WORKER: Any = typer.main.get_command(application())
+"""The command tree. Any: whose Click Typer builds on is its own affair."""
+
+
+def tree(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    """A command and all that lies below it, by its whole name."""
+    yield " ".join(("worker", *path)), command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from tree(below, *path, name)
+
+
+def called(words: Sequence[str]) -> tuple[Any, Sequence[str]]:
+    """The command that words call, and what is left for it."""
+    command = WORKER
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+# -- help
+
+
+@pytest.mark.parametrize(("name", "command"), [pytest.param(*found, id=found[0]) for found in tree(WORKER)])
+def test_everything_has_help(name: str, command: Any) -> None:
+    assert command.help, name
+    for parameter in command.params:
+        assert parameter.help, f"{name}: {parameter.name}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_has_every_command(name: str) -> None:
+    assert f"`worker {name}" in README
+
+
+# -- README.md runs as written
+
+
+@pytest.mark.parametrize("words", [c for c in commands(README) if c[0] == "worker"], ids=" ".join)
+def test_a_command_of_the_readme_parses(words: list[str]) -> None:
+    command, left = called(words[1:])
+    if not {"--help", "--version"} & set(left):
+        assert not hasattr(command, "commands"), "no such command"
+        command.make_context(" ".join(words), list(left))
+
+
+@pytest.mark.parametrize("words", inline_commands(README, "worker"), ids=" ".join)
+def test_a_command_named_in_the_readme_exists(words: list[str]) -> None:
+    command, left = called(words[1:])
+    assert command is not WORKER
+    assert not hasattr(command, "commands")
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    assert {word.partition("=")[0] for word in left if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("words", [c for c in commands(README) if c[0] == "cp"], ids=" ".join)
+def test_what_the_readme_copies_is_there(words: list[str]) -> None:
+    assert (ROOT / words[-2]).is_file()
+
+
+@pytest.mark.parametrize(
+    "words", [c for c in commands(README) if c[:2] == ["docker", "compose"]], ids=" ".join
+)
+def test_docker_compose_is_asked_for_what_there_is(words: list[str]) -> None:
+    profiles = {profile for service in services().values() for profile in service.get("profiles", [])}
+    for name, value in pairwise(words):
+        if name == "--profile":
+            assert value in profiles
+        if name == "--scale":
+            assert value.partition("=")[0] in services()
+        if name == "exec":
+            assert [word for word in words[words.index("exec") + 1 :] if word in services()]

@@ -1,0 +1,85 @@
+"""Every queue has a consumer, every task has a queue, and nobody listens where nothing comes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.guards.page import commands
+from tests.guards.repository import ROOT, celery_workers, consumed, option, services, text
+from worker.bell import DOOR, QUEUES, queue_of
+from worker.cli import fleet
+from worker.sms.message import Lane
+from worker.stages import dispatch, ingest, poll, rescue
+
+STAGES = {stage.__name__.rpartition(".")[2] for stage in (dispatch, ingest, poll, rescue)}
+NAMES = {"ingest": [*Lane], "dispatch": [f"route:{lane}" for lane in Lane], "poll": ["r"], "rescue": ["r"]}
+
+PLACES: dict[str, list[Sequence[str]]] = {
+    "docker-compose.yml": [service.get("command", []) for service in services().values()],
+    "worker up": [child.command for child in fleet.workers({})],
+    "README.md": list(commands(text("README.md"))),
+}
+EVERYWHERE = pytest.mark.parametrize("place", PLACES)
+
+
+@EVERYWHERE
+def test_the_queues_consumed_are_the_queues_there_are(place: str) -> None:
+    assert consumed(PLACES[place]) == set(QUEUES)
+
+
+@EVERYWHERE
+def test_workers_are_threads(place: str) -> None:
+    assert {option(command, "--pool", "-P") for command in celery_workers(PLACES[place])} == {"threads"}
+
+
+@EVERYWHERE
+def test_beat_runs(place: str) -> None:
+    assert sum(list(command[-1:]) == ["beat"] for command in PLACES[place]) == 1
+
+
+@EVERYWHERE
+def test_urgent_work_waits_behind_nothing(place: str) -> None:
+    for command in celery_workers(PLACES[place]):
+        queues = option(command, "-Q", "--queues").split(",")
+        assert not {"urgent", "bulk"} <= set(queues)
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_ring_goes_to_a_queue_there_is(stage: str) -> None:
+    assert {queue_of(stage, name) for name in NAMES[stage]} <= set(QUEUES)
+
+
+@pytest.fixture(scope="module")
+def door() -> dict[str, Any]:
+    """The tasks and beat's timetable, for the routes of the example."""
+    program = (
+        "import json; from worker import tasks; "
+        "print(json.dumps([sorted(tasks.app.tasks), tasks._timetable(), tasks.app.conf.task_default_queue]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "WORKER_ROUTES": str(Path("deploy/routes.example.toml"))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tasks, timetable, default = json.loads(done.stdout)
+    return {"tasks": {t for t in tasks if t.startswith("worker.")}, "beat": timetable, "default": default}
+
+
+def test_a_task_is_a_stage_or_the_door(door: dict[str, Any]) -> None:
+    assert door["tasks"] == {f"worker.{stage}" for stage in STAGES} | {"worker.enqueue"}
+    assert door["default"] == DOOR
+
+
+def test_beat_visits_every_stage_on_a_queue_there_is(door: dict[str, Any]) -> None:
+    visits = door["beat"].values()
+    assert {visit["task"] for visit in visits} == door["tasks"] - {"worker.enqueue"}
+    assert {visit["options"]["queue"] for visit in visits} == set(QUEUES) - {DOOR}

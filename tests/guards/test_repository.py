@@ -1,0 +1,140 @@
+"""Rules about the repository itself: what lies where, the lock, the commands, and no secrets."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.guards.page import commands, inline_commands
+from tests.guards.repository import ROOT, pyproject, text
+from worker.version import __version__
+
+TOP_LEVEL = {
+    "worker", "migrations", "tests", "deploy", "docker-compose.yml", "pyproject.toml", "README.md",
+    "Makefile", "CHANGELOG.md", "requirements.lock",
+}  # fmt: skip
+"""The names of DESIGN section 3. Nothing else without a reason."""
+
+LEFT_BEHIND = {"build", "dist"}  # by tools; git ignores them
+
+SECRETS = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    r"\bAKIA[0-9A-Z]{16}\b",
+    r"\bgh[pousr]_\w{30,}",
+    r"\bsk-[\w-]{20,}",
+    r"\bxox[abprs]-[\w-]{10,}",
+    r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.",  # a signed token
+    r"""(?i)(?:key|token|secret|passwo?r?d)\w*["']?\s*[:=]\s*["']?(?=[\w+/-]*\d)(?=[\w+/-]*[a-z])[\w+/-]{16,}""",
+)
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """Every text file that is ours, but for the tests (they need keys to try) and the lock (hashes)."""
+    for name in sorted(TOP_LEVEL - {"tests", "requirements.lock"}):
+        for path in [ROOT / name, *(ROOT / name).rglob("*")]:
+            if path.is_file() and path.suffix != ".pyc":
+                yield str(path.relative_to(ROOT)), path.read_text("utf-8")
+
+
+def test_the_top_level_holds_what_it_should() -> None:
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    surplus = {name for name in found - TOP_LEVEL - LEFT_BEHIND if not name.endswith(".egg-info")}
+    assert not surplus
+    assert not TOP_LEVEL - found
+
+
+@pytest.mark.parametrize("pattern", SECRETS)
+def test_no_file_holds_a_secret(pattern: str) -> None:
+    assert not [path for path, page in sources() if re.search(pattern, page)]
+
+
+# -- the lock
+
+
+def locked() -> list[list[str]]:
+    """The entries of the lock: the requirement, then its hashes."""
+    lines = [line.rstrip(" \\") for line in text("requirements.lock").splitlines()]
+    heads = [at for at, line in enumerate(lines) if not line.startswith(" ")]
+    return [lines[begin:end] for begin, end in zip(heads, [*heads[1:], len(lines)], strict=True)]
+
+
+@pytest.mark.parametrize("entry", locked(), ids=lambda entry: entry[0])
+def test_an_entry_of_the_lock_is_one_version_with_its_hashes(entry: list[str]) -> None:
+    requirement = Requirement(entry[0])
+    assert [one.operator for one in requirement.specifier] == ["=="]
+    assert requirement.url is None
+    assert len(entry) > 1
+    assert all(re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}", line) for line in entry[1:])
+
+
+def test_the_lock_names_no_index() -> None:
+    assert "://" not in text("requirements.lock")
+    assert not re.search(
+        r"^\s*(-i|-f|--index|--extra|--find|--trusted)", text("requirements.lock"), re.MULTILINE
+    )
+
+
+def test_the_lock_has_all_we_depend_on() -> None:
+    project = pyproject()["project"]
+    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
+    versions = {canonicalize_name(Requirement(head).name): Requirement(head) for head, *_ in locked()}
+    for requirement in map(Requirement, wanted):
+        version = next(iter(versions[canonicalize_name(requirement.name)].specifier)).version
+        assert requirement.specifier.contains(version), requirement
+
+
+# -- the commands
+
+
+def goals(page: str) -> set[str]:
+    """What a page tells make to do."""
+    calls = [*commands(page), *inline_commands(page, "make")]
+    return {goal for call in calls if call[0] == "make" for goal in call[1:] if "=" not in goal}
+
+
+def targets() -> set[str]:
+    """The targets that people call."""
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text("Makefile"), re.MULTILINE)
+    return set(phony.split())
+
+
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^  make (\w+)", shown, re.MULTILINE)) == targets()
+    assert set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE)) == targets()
+
+
+def test_the_readme_names_targets_that_exist() -> None:
+    assert {"demo", "test", "check"} <= goals(text("README.md")) <= targets()
+
+
+def test_ci_runs_what_the_readme_names() -> None:
+    called = {
+        goal for line in text(".ci/run").splitlines() if line.startswith("make ") for goal in line.split()[1:]
+    }
+    assert {"check", "test"} <= called <= goals(text("README.md"))
+
+
+# -- migrations
+
+
+def test_the_migrations_are_one_line_of_numbers() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    assert len(script.get_heads()) == 1
+    line = [revision.revision for revision in script.walk_revisions()][::-1]
+    assert line == [f"{number:04}" for number in range(1, len(line) + 1)]
+    names = sorted(path.name for path in (ROOT / "migrations/versions").glob("*.py"))
+    assert [re.fullmatch(r"(\d{4})_\w+\.py", name) and name[:4] for name in names] == line
+
+
+def test_the_changelog_opens_with_what_comes_next() -> None:
+    headings = re.findall(r"^## (.*)$", text("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased" or __version__ in headings[0]

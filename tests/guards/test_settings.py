@@ -1,0 +1,77 @@
+"""Every setting is documented where people look for it, and nothing is documented that is not there."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from tests.guards.page import first_cells
+from tests.guards.repository import ROOT, text, variables
+from worker.lines import make_ready
+from worker.providers import PROVIDERS
+from worker.settings import Route, Settings, names_only, read_routes
+
+SETTINGS = {f"WORKER_{field.name.upper()}" for field in fields(Settings)}
+ROUTE_KEYS = {field.name for field in fields(Route)} - {"name"}  # the name is the table's
+OF_THE_SUITE = set(re.findall(r"WORKER_TEST_\w+", text("tests/conftest.py")))
+
+ENV_EXAMPLE = "deploy/.env.example"
+ROUTES_EXAMPLE = "deploy/routes.example.toml"
+COMPOSE = "docker-compose.yml"
+PAGES = ("README.md", ENV_EXAMPLE, COMPOSE, "deploy/Dockerfile")
+
+
+def entries() -> dict[str, str]:
+    """The variables of .env.example, those commented out too, with their values."""
+    return dict(re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", text(ENV_EXAMPLE), re.MULTILINE))
+
+
+def uncommented(page: str) -> str:
+    """A routes file with the tables that are commented out."""
+    return re.sub(r"^# (?=\[routes\.|\w+ = )", "", page, flags=re.MULTILINE)
+
+
+def test_the_readme_has_every_variable() -> None:
+    assert first_cells(text("README.md")) >= SETTINGS
+
+
+def test_the_readme_has_every_key_of_a_route() -> None:
+    assert first_cells(text("README.md")) >= ROUTE_KEYS
+
+
+def test_the_example_has_every_variable() -> None:
+    assert entries().keys() >= SETTINGS
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_speaks_of_a_variable_that_is_not_there(page: str) -> None:
+    assert set(re.findall(r"\bWORKER_[A-Z_]*[A-Z]\b", text(page))) <= SETTINGS | OF_THE_SUITE
+
+
+def test_the_example_has_what_compose_and_the_routes_ask_for_and_no_more() -> None:
+    secrets = set(re.findall(r'= "env:(\w+)"', text(ROUTES_EXAMPLE)))
+    assert entries().keys() == variables(text(COMPOSE)).keys() | secrets | SETTINGS
+
+
+def test_the_example_shows_the_defaults_of_compose() -> None:
+    shown = entries()
+    for name, uses in variables(text(COMPOSE)).items():
+        for rest in uses:
+            default = "" if rest.startswith(":?") else rest.removeprefix(":-")
+            assert shown[name] == default, name
+
+
+def test_the_example_routes_are_good_as_they_stand(tmp_path: Path) -> None:
+    """Those that are commented out as well, and every provider is among them."""
+    assert make_ready(read_routes(ROOT / ROUTES_EXAMPLE)).keys() == {"sandbox-sync", "sandbox-async"}
+    whole = tmp_path / "routes.toml"
+    whole.write_text(uncommented(text(ROUTES_EXAMPLE)), "utf-8")
+    lines = make_ready(read_routes(whole, secret=names_only))
+    real = {line.route.provider for name, line in lines.items() if not name.startswith("sandbox")}
+    assert real == set(PROVIDERS)
+
+
+def test_what_holds_secrets_is_not_for_git() -> None:
+    assert ".env" in text(".gitignore").splitlines()
+    assert "routes.toml" in text("deploy/.gitignore").splitlines()

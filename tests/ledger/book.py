@@ -1,0 +1,244 @@
+"""A ledger in a test's hands: the verbs with sensible values, ways to every status, looks at the rows."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, text
+
+from worker.ledger import Ledger
+from worker.ledger.queries import Books, books
+from worker.ledger.transitions import (
+    Claim,
+    Enqueued,
+    Looks,
+    Move,
+    Moved,
+    Package,
+    cancel,
+    claim,
+    enqueue,
+    register_routes,
+    settle,
+    suppress,
+)
+from worker.local.waiting import wait_until
+from worker.sms.message import Lane, Message
+from worker.sms.package import Limits, PackageState
+from worker.sms.status import Status
+
+ROUTE = "alpha"
+PATIENCE = timedelta(seconds=20)
+LEASE = timedelta(minutes=1)
+LOOK = Looks(poll=timedelta(seconds=30), rescue=timedelta(seconds=5))
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Book:
+    """One ledger; every call is a transaction of its own."""
+
+    ledger: Ledger
+
+    # -- the verbs
+
+    def enqueue(self, offered: Sequence[Message]) -> Enqueued:
+        """Enter messages."""
+        with self.ledger.begin() as connection:
+            register_routes(connection, sorted({message.route for message in offered}))
+            return enqueue(connection, offered)
+
+    def claim(
+        self,
+        lane: Lane = Lane.BULK,
+        *,
+        route: str = ROUTE,
+        items: int = 1000,
+        octets: int = 10**9,
+        parallel: int = 100,
+        lease: timedelta = LEASE,
+    ) -> Claim:
+        """Claim, with limits that are not in the way."""
+        with self.ledger.begin() as connection:
+            limits = Limits(items, octets)
+            return claim(connection, route, lane, limits=limits, parallel=parallel, lease=lease)
+
+    def settle(
+        self,
+        package: Package,
+        verdicts: Status | Sequence[Status],
+        *,
+        emptied: PackageState = PackageState.CLOSED,
+        look: Looks = LOOK,
+        delay: timedelta = timedelta(0),
+        tried: bool = False,
+    ) -> Moved:
+        """One verdict for all of a package's messages, or one for each of the first ones."""
+        each = [verdicts] * len(package.items) if isinstance(verdicts, Status) else verdicts
+        moves = [
+            Move(item.id, package.id, target, delay=delay, tried=tried)
+            for item, target in zip(package.items, each, strict=False)
+        ]
+        with self.ledger.begin() as connection:
+            return settle(connection, moves, {package.id: look}, emptied=emptied)
+
+    def report(self, package: Package, verdicts: Status | Sequence[Status]) -> Moved:
+        """The same, for reports."""
+        each = [verdicts] * len(package.items) if isinstance(verdicts, Status) else verdicts
+        news = [Move(item.id, package.id, target) for item, target in zip(package.items, each, strict=False)]
+        with self.ledger.begin() as connection:
+            return settle(connection, [], {package.id: LOOK}, news=news)
+
+    def cancel(self, client_ids: Sequence[str]) -> int:
+        """Withdraw."""
+        with self.ledger.begin() as connection:
+            return cancel(connection, client_ids)
+
+    def suppress(self, recipients: Sequence[str]) -> int:
+        """Put numbers on the stop list."""
+        with self.ledger.begin() as connection:
+            return suppress(connection, recipients)
+
+    def do(self, verb: Callable[..., _Result], *values: Any, **named: Any) -> _Result:
+        """Any other verb of the ledger, or a read."""
+        with self.ledger.begin() as connection:
+            return verb(connection, *values, **named)
+
+    # -- ways
+
+    def package(self, offered: Sequence[Message], *, lease: timedelta = LEASE) -> Package:
+        """Enter messages and claim them all into one package."""
+        self.enqueue(offered)
+        package = self.claim(route=offered[0].route, items=len(offered), lease=lease).package
+        assert package is not None
+        assert len(package.items) == len(offered)
+        return package
+
+    def bring(self, offered: Sequence[Message], status: Status) -> None:
+        """Walk new messages to a status, by legal verbs only. What is to expire must be offered late."""
+        if status is Status.SUPPRESSED:
+            self.suppress([message.recipient for message in offered])
+        if status in (Status.QUEUED, Status.SUPPRESSED):
+            self.enqueue(offered)
+        elif status is Status.CANCELLED:
+            self.enqueue(offered)
+            self.cancel([message.client_id for message in offered])
+        elif status is Status.EXPIRED:
+            self.enqueue(offered)
+            for route in sorted({message.route for message in offered}):
+                self.claim(route=route)
+        else:
+            for route in sorted({message.route for message in offered}):
+                self._bring_package([message for message in offered if message.route == route], status)
+
+    def _bring_package(self, offered: Sequence[Message], status: Status) -> None:
+        package = self.package(offered)
+        if status is Status.SENDING:
+            return
+        if status in (Status.SENT, Status.IN_DOUBT, Status.REJECTED, Status.FAILED):
+            self.settle(package, status)
+        else:
+            self.settle(package, Status.SENT)
+            self.report(package, status)
+
+    # -- looks
+
+    def rows(self, statement: str, **values: object) -> list[Row[Any]]:
+        """What a statement of the test's own finds, or changes behind the verbs' back."""
+        with self.ledger.begin() as connection:
+            found = connection.execute(text(statement), values)
+            return list(found) if found.returns_rows else []
+
+    def one(self, statement: str, **values: object) -> Any:
+        """The first value of the only row."""
+        [row] = self.rows(statement, **values)
+        return row[0]
+
+    def messages(self) -> dict[int, Row[Any]]:
+        """Every message row, by id."""
+        return {row.id: row for row in self.rows("SELECT * FROM messages ORDER BY id")}
+
+    def events(self, after: int = 0) -> list[Row[Any]]:
+        """Every event, oldest first."""
+        return self.rows("SELECT * FROM events WHERE id > :after ORDER BY id", after=after)
+
+    def statuses(self) -> dict[str, str]:
+        """Status by client id."""
+        return {row.client_id: row.status for row in self.messages().values()}
+
+    def package_row(self, package_id: int) -> Row[Any]:
+        """One package as it stands."""
+        [row] = self.rows("SELECT * FROM packages WHERE id = :id", id=package_id)
+        return row
+
+    def books(self) -> Books:
+        """The books, of one instant."""
+        with self.ledger.snapshot() as connection:
+            return books(connection)
+
+    def waiting_for_a_lock(self) -> int:
+        """How many connections to this database wait for another's lock."""
+        waiting: int = self.one("""
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """)
+        return waiting
+
+
+class Background:
+    """Work in a thread; `result` waits for it, and raises what it raised."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._outcome: Any = None
+        self._problem: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._outcome = self._work()
+        except BaseException as problem:
+            self._problem = problem
+
+    def result(self) -> Any:
+        """What the work returned."""
+        self._thread.join(PATIENCE.total_seconds())
+        assert not self._thread.is_alive()
+        if self._problem:
+            raise self._problem
+        return self._outcome
+
+
+def at_once(works: Iterable[Callable[[], _Result]]) -> list[_Result]:
+    """Let several works begin at the same moment, each in its thread; their results, in order."""
+    waiting = list(works)
+    barrier = threading.Barrier(len(waiting))
+
+    def begin(work: Callable[[], _Result]) -> _Result:
+        barrier.wait(PATIENCE.total_seconds())
+        return work()
+
+    running = [Background(lambda work=work: begin(work)) for work in waiting]  # type: ignore[misc]
+    return [background.result() for background in running]
+
+
+def eventually(happened: Callable[[], bool]) -> None:
+    """Fails unless it comes true in time."""
+    assert wait_until(happened, PATIENCE)
+
+
+def blocked(book: Book, work: Callable[[Connection], _Result]) -> Background:
+    """Start work in a transaction of its own, and return once it waits for somebody's lock."""
+
+    def run() -> _Result:
+        with book.ledger.begin() as connection:
+            return work(connection)
+
+    background = Background(run)
+    eventually(lambda: book.waiting_for_a_lock() > 0)
+    return background

@@ -1,0 +1,328 @@
+"""The books: whatever the verbs do, in whatever order, they balance; they tell if anything else wrote."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from tests.factories import message, messages
+from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
+from worker.ledger import Ledger
+from worker.ledger.queries import books, by_status
+from worker.ledger.transitions import (
+    Looks,
+    Move,
+    Package,
+    doubt_lapsed,
+    lease_doubts,
+    lease_polls,
+    settle,
+    split,
+    take_job,
+)
+from worker.sms.message import Lane
+from worker.sms.package import PackageState
+from worker.sms.status import FINAL, Status
+
+# -- a random life -----------------------------------------------------------------------------------
+
+NOW = Looks(poll=timedelta(0), rescue=timedelta(0))
+WORDS = (*Status, None)  # what somebody may say of a message; None: nothing
+
+
+@dataclass
+class Life:
+    """A book with the packages its dispatchers think they have; nobody tells them what happened meanwhile."""
+
+    book: Book
+    number: int = 0
+    offered: int = 0
+    packages: list[Package] = field(default_factory=list)
+
+    def enqueue(self, draw: st.DataObject) -> None:
+        """Some new, some known, some with other content, too late, or for a number on the stop list."""
+        batch = []
+        for _ in range(draw.draw(st.integers(1, 6))):
+            new = self.number == 0 or draw.draw(st.booleans())
+            self.number += new
+            batch.append(
+                message(
+                    self.number if new else draw.draw(st.integers(1, self.number)),
+                    text=draw.draw(st.sampled_from(["Hello", "Hello", "Hello", "Bye"])),
+                    lane=draw.draw(st.sampled_from(Lane)),
+                    valid_until=draw.draw(st.sampled_from([None, None, None, LONG_AGO])),
+                )
+            )
+        entered = self.book.enqueue(batch)
+        self.offered += len(batch)
+        assert entered.new + entered.duplicates + len(entered.conflicts) == len(batch)
+
+    def suppress(self, draw: st.DataObject) -> None:
+        """Whoever comes next may be on the stop list."""
+        self.book.suppress([message(self.number + draw.draw(st.integers(0, 2))).recipient])
+
+    def claim(self, draw: st.DataObject) -> None:
+        """By either lane."""
+        lane, items = draw.draw(st.sampled_from(Lane)), draw.draw(st.integers(1, 4))
+        if package := self.book.claim(lane, items=items, parallel=5).package:
+            self.packages.append(package)
+
+    def settle(self, draw: st.DataObject) -> None:
+        """Somebody, in time or late, says any word of any message of any package."""
+        if self.packages:
+            package = draw.draw(st.sampled_from(self.packages))
+            moves, news = (
+                [
+                    Move(item.id, package.id, word, tried=draw.draw(st.booleans()))
+                    for item in package.items
+                    if (word := draw.draw(st.sampled_from(WORDS)))
+                ]
+                for _ in range(2)
+            )
+            emptied = draw.draw(
+                st.sampled_from([PackageState.CLOSED, PackageState.UNSENT, PackageState.REFUSED])
+            )
+            self.book.do(settle, moves, {package.id: NOW}, news=news, emptied=emptied)
+
+    def split(self, draw: st.DataObject) -> None:
+        """Halves of a package, by somebody who may be late."""
+        if splittable := [package for package in self.packages if len(package.items) > 1]:
+            package = draw.draw(st.sampled_from(splittable))
+            self.packages += self.book.do(split, package, ROUTE, LEASE, "unreadable")
+
+    def job(self, draw: st.DataObject) -> None:
+        """A job told in time or late."""
+        if self.packages:
+            self.book.do(take_job, draw.draw(st.sampled_from(self.packages)).id, "job", timedelta(0))
+
+    def lapse(self, draw: st.DataObject) -> None:
+        """Leases run out, and somebody notices."""
+        self.book.rows("UPDATE packages SET rescue_at = now() WHERE state = 'open'")
+        self.book.do(doubt_lapsed, ROUTE, timedelta(0))
+
+    def look(self, draw: st.DataObject) -> None:
+        """Poll and rescue lease what is due, and learn nothing."""
+        for lease in (lease_polls, lease_doubts):
+            leased = self.book.do(lease, ROUTE, messages=100, lease=timedelta(0))
+            self.book.do(settle, [], {package.id: NOW for package in leased})
+
+    def cancel(self, draw: st.DataObject) -> None:
+        """Any message, queued or not."""
+        self.book.cancel([message(draw.draw(st.integers(1, max(1, self.number)))).client_id])
+
+
+VERBS: list[Callable[[Life, st.DataObject], None]] = [
+    Life.enqueue,
+    Life.enqueue,
+    Life.claim,
+    Life.claim,
+    Life.settle,
+    Life.settle,
+    Life.settle,
+    Life.suppress,
+    Life.split,
+    Life.job,
+    Life.lapse,
+    Life.look,
+    Life.cancel,
+]
+
+
+def forgotten(book: Book) -> list[tuple[int, str]]:
+    """Packages with open messages that no stage would ever come by for, and ended ones that one would."""
+    return [
+        (row.id, row.state)
+        for row in book.rows("""
+            SELECT p.*, s.* FROM packages p, LATERAL (
+                SELECT count(*) FILTER (WHERE status = 'sending') AS sending,
+                       count(*) FILTER (WHERE status = 'sent') AS sent,
+                       count(*) FILTER (WHERE status = 'in_doubt') AS doubtful
+                FROM messages m WHERE m.package_id = p.id
+            ) s
+        """)
+        if (row.sending and row.poll_at is None and row.state != "open")
+        or (row.sent and row.poll_at is None)
+        or (row.doubtful and row.rescue_at is None)
+        or (row.state == "open" and row.rescue_at is None)
+        or (not (row.sending or row.sent or row.doubtful) and (row.poll_at or row.rescue_at))
+    ]
+
+
+@settings(
+    max_examples=20,
+    deadline=None,  # a busy machine is no failure
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(draw=st.data())
+def test_the_books_balance_after_any_sequence_of_verbs(book: Book, draw: st.DataObject) -> None:
+    book.rows("TRUNCATE messages, packages, events, duplicates, conflicts, stop_list")
+    life = Life(book)
+
+    for verb in draw.draw(st.lists(st.sampled_from(VERBS), min_size=1, max_size=25)):
+        verb(life, draw)
+        assert book.books().unbalanced == ()
+        assert forgotten(book) == []
+
+    found = book.books()
+    recorded = found.total + found.duplicates + book.one("SELECT count(*) FROM conflicts")
+    assert recorded <= life.offered  # a conflict offered twice is recorded once
+    assert found.total == sum(found.by_status.values()) == len(book.messages())
+
+
+# -- what the books say --------------------------------------------------------------------------------
+
+
+def test_empty_books_balance(book: Book) -> None:
+    found = book.books()
+
+    assert (found.total, found.by_status, found.duplicates, found.conflicts) == (0, {}, 0, 0)
+    assert found.balanced
+
+
+def test_the_books_count_every_message_by_its_status(book: Book) -> None:
+    for number, status in enumerate(Status):
+        late = LONG_AGO if status is Status.EXPIRED else None
+        route = f"for-{status}"
+        batch = [message(100 * number + n, valid_until=late, route=route) for n in range(number + 1)]
+        book.bring(batch, status)
+
+    found = book.books()
+
+    assert found.by_status == {status: number for number, status in enumerate(Status, 1)}
+    assert list(found.by_status) == list(Status)
+    assert found.total == sum(range(1, len(Status) + 1))
+    assert found.balanced
+
+
+# -- writes that went past the verbs -----------------------------------------------------------------
+
+LEGAL = {
+    Status.QUEUED: "due_at = now(), finalized_at = NULL, package_id = NULL",
+    **dict.fromkeys(FINAL, "due_at = NULL, finalized_at = now()"),
+}
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.SENDING])
+def test_a_status_changed_behind_the_verbs_back_is_found_and_named(book: Book, status: Status) -> None:
+    book.package(messages(3))
+    change = LEGAL.get(status, "due_at = NULL")
+    book.rows(
+        f"UPDATE messages SET status = :status, {change} WHERE client_id = 'client-2'", status=status.value
+    )
+
+    found = book.books()
+
+    assert not found.balanced
+    assert set(found.unbalanced) == {
+        "sending: 2 messages, 3 by the events",
+        f"{status}: 1 messages, 0 by the events",
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "unbalanced"),
+    [
+        ("DELETE FROM messages WHERE client_id = 'client-1'", ("queued: 2 messages, 3 by the events",)),
+        (
+            "DELETE FROM events WHERE id = (SELECT min(id) FROM events)",
+            ("queued: 3 messages, 2 by the events",),
+        ),
+        (
+            """
+                INSERT INTO messages (client_id, status, due_at, lane, kind, route, recipient, sender, text)
+                VALUES ('x', 'queued', now(), 'bulk', 'sms', 'alpha', '+380930000000', 'Shop', 'Hello')
+            """,
+            ("queued: 4 messages, 3 by the events",),
+        ),
+        (
+            "INSERT INTO events (message_id, verb, source, target) VALUES (1, 'claim', 'queued', 'sending')",
+            ("queued: 3 messages, 2 by the events", "sending: 0 messages, 1 by the events"),
+        ),
+        (
+            "INSERT INTO events (message_id, verb, source, target) VALUES (1, 'report', 'sent', 'delivered')",
+            ("sent: 0 messages, -1 by the events", "delivered: 0 messages, 1 by the events"),
+        ),
+    ],
+    ids=["message gone", "event gone", "message from nowhere", "event from nowhere", "end from nowhere"],
+)
+def test_rows_added_or_removed_behind_the_verbs_back_are_found(
+    book: Book, statement: str, unbalanced: tuple[str, ...]
+) -> None:
+    book.enqueue(messages(3))
+
+    book.rows(statement)
+
+    assert book.books().unbalanced == unbalanced
+
+
+# -- one instant ---------------------------------------------------------------------------------------
+
+
+def test_books_read_in_one_snapshot_balance_while_others_write(book: Book, other: Book) -> None:
+    over = threading.Event()
+
+    def work() -> None:
+        number = 0
+        while not over.is_set():
+            package = other.package([message(number + n) for n in range(20)])
+            other.settle(package, Status.SENT)
+            other.report(package, Status.DELIVERED)
+            number += 20
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    try:
+        totals: list[int] = []
+        while len(set(totals)) < 8 and writer.is_alive():  # as many different instants
+            found = book.books()
+            assert found.unbalanced == ()
+            totals.append(found.total)
+    finally:
+        over.set()
+        writer.join()
+    assert totals == sorted(totals)
+    assert len(set(totals)) >= 8
+
+
+def test_a_snapshot_does_not_see_what_is_committed_after_it_began(book: Book, other: Book) -> None:
+    book.enqueue(messages(2))
+    with book.ledger.snapshot() as connection:
+        before = books(connection)
+        other.enqueue([message(3)])
+        other.cancel(["client-1"])
+
+        assert books(connection) == before
+        assert by_status(connection) == {Status.QUEUED: 2}
+
+    assert book.books().total == 3
+
+
+def test_nothing_can_be_written_in_a_snapshot(ledger: Ledger) -> None:
+    with pytest.raises(Exception, match="read-only transaction"), ledger.snapshot() as connection:
+        connection.execute(text("DELETE FROM messages"))
+
+
+def test_the_next_user_of_a_connection_may_write_again(database_url: str) -> None:
+    ledger = Ledger.connect(database_url, connections=1)
+    book = Book(ledger)
+    with ledger.snapshot() as connection:
+        books(connection)
+
+    assert book.enqueue(messages(1)).new == 1
+    ledger.close()
+
+
+def test_messages_come_out_of_the_books_as_they_went_in(book: Book) -> None:
+    book.enqueue(messages(10))
+    package = book.claim(items=6).package
+    assert package is not None
+    book.do(settle, [Move(item.id, package.id, Status.SENT) for item in package.items], {package.id: LOOK})
+    book.report(package, [Status.DELIVERED] * 4)
+
+    assert Counter(book.books().by_status) == Counter({Status.QUEUED: 4, Status.SENT: 2, Status.DELIVERED: 4})

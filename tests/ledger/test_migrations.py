@@ -1,0 +1,331 @@
+"""Migrations and schema: a road up and one down, and no drift. What a ledger says when it cannot be used."""
+
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from tests.factories import message, messages
+from tests.ledger.book import Book, at_once, eventually
+from worker.ledger import Ledger, LedgerError
+from worker.ledger.migrate import behind, downgrade, head, migrations, upgrade
+from worker.ledger.queries import books, revision
+from worker.ledger.schema import metadata
+from worker.ledger.transitions import Move, _move, enqueue
+from worker.sms.status import Status, Verb
+
+# -- up and down -----------------------------------------------------------------------------------------
+
+LOOKS: dict[str, str] = {
+    "columns": """
+        SELECT table_name, ordinal_position, column_name, data_type, is_nullable, column_default,
+               is_identity, identity_generation, collation_name
+        FROM information_schema.columns WHERE table_schema = 'public'
+    """,
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, contype, convalidated, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+    """,
+    "indexes": """
+        SELECT c.relname, i.indisvalid, pg_get_indexdef(c.oid)
+        FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
+        WHERE c.relnamespace = 'public'::regnamespace
+    """,
+    "sequences": """
+        SELECT sequencename, data_type, start_value, min_value, max_value, increment_by, cycle, cache_size
+        FROM pg_sequences WHERE schemaname = 'public'
+    """,
+    "others": """
+        SELECT c.relname, c.relkind, c.reloptions FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'S', 'p', 'f')
+    """,
+    "triggers and functions": """
+        SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    """,
+}
+
+
+def described(ledger: Ledger) -> dict[str, set[Any]]:
+    """All that makes a schema, without Alembic's own table."""
+    with ledger.begin() as connection:
+        return {
+            name: {tuple(row) for row in connection.execute(text(look)) if "alembic_version" not in str(row)}
+            for name, look in LOOKS.items()
+        }
+
+
+def test_a_database_goes_up_down_to_nothing_and_up_again(bare: Ledger) -> None:
+    assert behind(bare) == ("", head())
+
+    assert upgrade(bare) == head()
+    first = described(bare)
+    assert first["columns"]
+    assert behind(bare) == (head(), head())
+
+    downgrade(bare, "base")
+    assert described(bare) == {name: set() for name in LOOKS}
+    assert behind(bare) == ("", head())
+
+    assert upgrade(bare) == head()
+    assert described(bare) == first
+    assert Book(bare).enqueue(messages(2)).new == 2
+
+
+def test_upgrading_what_is_up_to_date_changes_nothing(ledger: Ledger) -> None:
+    before = described(ledger)
+
+    assert upgrade(ledger) == head()
+
+    assert described(ledger) == before
+
+
+def test_two_upgrading_at_once_end_well(bare_url: str) -> None:
+    ledgers = [Ledger.connect(bare_url) for _ in range(3)]
+
+    reached = at_once([lambda ledger=ledger: upgrade(ledger) for ledger in ledgers])  # type: ignore[misc]
+
+    assert reached == [head()] * 3
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_alembic_finds_nothing_to_add_to_a_migrated_database(ledger: Ledger) -> None:
+    options = {"compare_type": True, "compare_server_default": True}
+    with ledger.begin() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+
+        assert compare_metadata(context, metadata) == []
+
+
+def test_a_migrated_database_is_the_schema_to_the_letter(ledger: Ledger, bare: Ledger) -> None:
+    with bare.begin() as connection:
+        metadata.create_all(connection)
+
+    migrated, created = described(ledger), described(bare)
+
+    for name in LOOKS:
+        assert migrated[name] == created[name], name
+    assert all(migrated[name] for name in ("columns", "constraints", "indexes", "sequences", "others"))
+
+
+# -- the files -------------------------------------------------------------------------------------------
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(migrations()))
+    return ScriptDirectory.from_config(config)
+
+
+def test_there_is_one_head() -> None:
+    assert scripts().get_heads() == [head()]
+    assert len(scripts().get_bases()) == 1
+
+
+def test_files_are_numbered_by_their_revision_without_a_gap() -> None:
+    found = sorted(scripts().walk_revisions(), key=lambda script: script.revision)
+
+    for number, script in enumerate(found, 1):
+        assert script.revision == f"{number:04d}"
+        assert re.fullmatch(rf"{script.revision}_[a-z0-9]+(_[a-z0-9]+)*\.py", Path(script.path).name)
+        assert script.down_revision == (f"{number - 1:04d}" if number > 1 else None)
+        assert script.doc
+    files = {path.name for path in (migrations() / "versions").glob("*.py")}
+    assert files == {Path(script.path).name for script in found}
+
+
+# -- a ledger that cannot be used ------------------------------------------------------------------------
+
+NOT_MIGRATED = "the database is not migrated; run: worker db upgrade"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [books, lambda connection: enqueue(connection, messages(1))],
+    ids=["a read", "a write"],
+)
+def test_a_database_that_is_not_migrated_says_what_to_do(bare: Ledger, work: Callable[..., Any]) -> None:
+    with pytest.raises(LedgerError) as caught, bare.begin() as connection:
+        work(connection)
+
+    assert str(caught.value) == NOT_MIGRATED
+
+
+def test_a_snapshot_of_a_database_that_is_not_migrated_says_what_to_do(bare: Ledger) -> None:
+    with pytest.raises(LedgerError) as caught, bare.snapshot() as connection:
+        books(connection)
+
+    assert str(caught.value) == NOT_MIGRATED
+
+
+def test_a_database_of_an_older_migration_says_what_to_do(bare: Ledger) -> None:
+    upgrade(bare)
+    with bare.begin() as connection:
+        connection.execute(text("ALTER TABLE messages DROP COLUMN campaign"))
+
+    with pytest.raises(LedgerError) as caught:
+        Book(bare).enqueue(messages(1))
+
+    assert str(caught.value) == NOT_MIGRATED
+
+
+def test_where_a_database_stands_can_be_asked_of_any(bare: Ledger, ledger: Ledger) -> None:
+    with bare.begin() as connection:
+        assert revision(connection) == ""
+    with ledger.begin() as connection:
+        assert revision(connection) == head()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg://anna:s3cret@127.0.0.1:1/worker",
+        "postgresql+psycopg://anna:s3cret@localhost:1/worker",
+        "postgresql+psycopg://anna:s3cret@nowhere.invalid/worker",
+        "postgresql+psycopg://anna:s3cret@/worker?host=/nonexistent",
+        "postgresql+psycopg://127.0.0.1:1/worker?user=anna&password=s3cret",
+        "postgresql+psycopg://anna:s3cret@/worker?host=127.0.0.1,127.0.0.1&port=1,2",
+    ],
+)
+def test_a_server_that_is_not_there_is_one_sentence_without_a_credential(address: str) -> None:
+    ledger = Ledger.connect(address)
+
+    with pytest.raises(LedgerError, match=r"^the database cannot be reached: .") as caught, ledger.begin():
+        pass
+
+    assert "s3cret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+    ledger.close()
+
+
+def test_a_database_that_is_not_on_the_server_is_one_sentence(database_url: str) -> None:
+    ledger = Ledger.connect(re.sub(r"/[^/?]+\?", "/nobody?", database_url))
+
+    with pytest.raises(LedgerError, match=r'cannot be reached: .*"nobody" does not exist') as caught:
+        ledger.begin().__enter__()
+
+    assert "\n" not in str(caught.value)
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "nonsense s3cret",
+        "mysql://anna:s3cret@host/db",
+        "sqlite://",
+        "postgresql+nodriver://anna:s3cret@host/db",
+        "postgresql+psycopg://anna:s3cret@host:port/db",
+    ],
+)
+def test_an_address_that_is_none_is_one_sentence_without_a_credential(address: str) -> None:
+    with pytest.raises(LedgerError) as caught:
+        Ledger.connect(address)
+
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_server_that_ends_our_connection_in_the_midst_of_work_is_one_sentence(
+    ledger: Ledger, other: Book
+) -> None:
+    """As it does when it is shut down."""
+
+    def cut_off(connection: Connection) -> None:
+        mine = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other.rows("SELECT pg_terminate_backend(:mine)", mine=mine)
+        eventually(lambda: not other.rows("SELECT 1 FROM pg_stat_activity WHERE pid = :mine", mine=mine))
+        connection.execute(text("SELECT 1"))
+
+    with pytest.raises(LedgerError, match=r"^the database cannot be reached: .") as caught:
+        Book(ledger).do(cut_off)
+
+    assert "\n" not in str(caught.value)
+    with ledger.begin() as connection:  # and the next unit of work gets a good one
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_what_is_wrong_with_the_work_itself_travels_up_untouched(ledger: Ledger) -> None:
+    with pytest.raises(DBAPIError, match="division by zero"), ledger.begin() as connection:
+        connection.execute(text("SELECT 1 / 0"))
+
+
+# -- what an error may say -------------------------------------------------------------------------------
+
+TEXT, NUMBER = "Your code is 271828", "+380931234567"
+
+
+def _packed(connection: Any) -> None:
+    enqueue(connection, [message(1, text=TEXT, recipient=NUMBER)])
+    number = connection.execute(text("SELECT id FROM messages")).scalar_one()
+    _move(connection, Verb.CLAIM, [Move(number, None, Status.SENDING)])
+
+
+def _twice(connection: Any) -> None:
+    insert = text("INSERT INTO stop_list (recipient) VALUES (:recipient)")
+    connection.execute(insert, {"recipient": NUMBER})
+    connection.execute(insert, {"recipient": NUMBER})
+
+
+def _null(connection: Any) -> None:
+    connection.execute(
+        text("""
+            INSERT INTO messages (client_id, status, due_at, lane, kind, route, recipient, sender, text)
+            VALUES (NULL, 'queued', now(), 'bulk', 'sms', 'alpha', :recipient, 'Shop', :text)
+        """),
+        {"recipient": NUMBER, "text": TEXT},
+    )
+
+
+def _many(connection: Any) -> None:
+    connection.execute(
+        text("INSERT INTO stop_list (recipient) VALUES (:recipient)"), [{"recipient": NUMBER}] * 2
+    )
+
+
+def _json(connection: Any) -> None:
+    connection.execute(
+        text("""
+            INSERT INTO conflicts (client_id, fields, offered, digest)
+            VALUES ('a', 'text', CAST(:offered AS jsonb), '')
+        """),
+        {"offered": f'{{"text": "{TEXT}", "recipient": "{NUMBER}\\u0000"}}'},
+    )
+
+
+def _nul(connection: Any) -> None:
+    connection.execute(
+        text("INSERT INTO stop_list (recipient, why) VALUES (:recipient, :why)"),
+        {"recipient": NUMBER, "why": f"{TEXT}\0"},
+    )
+
+
+@pytest.mark.parametrize("work", [_packed, _twice, _null, _many, _json, _nul])
+def test_an_error_of_the_database_holds_no_text_and_no_number(
+    ledger: Ledger, work: Callable[[Any], None]
+) -> None:
+    with pytest.raises(DBAPIError) as caught, ledger.begin() as connection:
+        work(connection)
+
+    whole = "".join(traceback.format_exception(caught.value))
+    assert TEXT not in whole
+    assert NUMBER not in whole
+    assert "parameters hidden" in str(caught.value)
+
+
+def test_an_error_still_says_what_was_violated(ledger: Ledger) -> None:
+    with pytest.raises(IntegrityError, match="ck_messages_packed") as caught, ledger.begin() as connection:
+        _packed(connection)
+
+    assert getattr(caught.value.orig, "sqlstate", None) == "23514"

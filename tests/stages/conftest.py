@@ -1,0 +1,88 @@
+"""Worlds for the stages: one kind provider for most tests, emptied before each; others on demand."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+
+from tests.conftest import Setup, _administer, _named
+from tests.stages.world import KIND, OpenWorld, Provider, World
+from worker.ledger import Ledger
+from worker.ledger.schema import metadata
+from worker.local.pair import Addresses
+from worker.sandbox.options import SandboxOptions
+from worker.sandbox.server import running
+
+
+@pytest.fixture(scope="session")
+def _shared_ledger(servers: Addresses, template: str) -> Iterator[Ledger]:
+    name = f"worker_stages_{os.getpid()}"
+    _administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    ledger = Ledger.connect(_named(servers.database_url, name))
+    yield ledger
+    ledger.close()
+    _administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(_shared_ledger: Ledger) -> str:
+    """A migrated, empty database: one for all these tests, emptied. Making one each would take most of their
+    time. What a test adds to the schema, it takes away again."""
+    with _shared_ledger.begin() as connection:
+        for table in metadata.tables:
+            connection.execute(text(f"DELETE FROM {table}"))
+    return _shared_ledger.engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def _kind_provider() -> Iterator[Provider]:
+    with running(KIND) as url:
+        provider = Provider(url)
+        yield provider
+        provider.close()
+
+
+@pytest.fixture
+def open_world(setup: Setup, _kind_provider: Provider) -> Iterator[OpenWorld]:
+    """Opens worlds: routes alpha (sync) and beta (async), with these changes to each table.
+
+    `provider` are the options of a sandbox of its own; without them it is the kind one. Whatever a test does
+    in a world, at its end nothing may have been sent twice, and the books must balance.
+    """
+    _kind_provider.reset()
+    opened: list[World] = []
+    with ExitStack() as stack:
+
+        def start(options: SandboxOptions) -> Provider:
+            provider = Provider(stack.enter_context(running(options)))
+            stack.callback(provider.close)
+            return provider
+
+        def open_one(
+            *,
+            provider: SandboxOptions | None = None,
+            alpha: dict[str, object] | None = None,
+            beta: dict[str, object] | None = None,
+        ) -> World:
+            at = start(provider) if provider else _kind_provider
+            rings: list[tuple[str, str]] = []
+            runtime = setup.runtime(
+                ring=lambda stage, name: rings.append((stage, name)),
+                alpha={"url": at.url, **(alpha or {})},
+                beta={"url": at.url, "mode": "async", **(beta or {})},
+            )
+            opened.append(World(replace(runtime, chance=lambda: 0.5), at, rings))
+            return opened[-1]
+
+        yield open_one
+        for world in opened:
+            world.promise_holds()
+
+
+@pytest.fixture
+def world(open_world: OpenWorld) -> World:
+    """A world in which nothing goes wrong unless scripted."""
+    return open_world()

@@ -1,0 +1,250 @@
+"""A small world: the stages with a ledger, an intake and a provider, and a hand on every clock of ours.
+
+Nobody waits for our own durations: `passes` moves every clock of the ledger and of the intake back, so that a
+minute has gone by at once. The provider lives on real time, and quickly.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from sqlalchemy import Row, text
+
+from tests.waiting import eventually
+from worker.intake import CONSUMER, GROUP
+from worker.ledger.queries import Books, History, books, by_status, history
+from worker.ledger.transitions import Claim, claim, enqueue, open_route
+from worker.lines import Line
+from worker.runtime import Runtime
+from worker.sandbox.options import SandboxOptions
+from worker.sandbox.server import Mix, Timings
+from worker.sms.message import Lane, Message
+from worker.sms.status import FINAL, Status
+from worker.stages.dispatch import Dispatched, dispatch
+from worker.stages.ingest import Ingested, ingest
+from worker.stages.poll import Polled, poll
+from worker.stages.rescue import Rescued, rescue
+
+KEY = "test-key"
+QUICK = Timings(first=0.01, final=(0.03, 0.06), job=0.1)
+ALL_DELIVERED = Mix(delivered=1, undeliverable=0, expired=0, rejected=0)
+KIND = SandboxOptions(key=KEY, mix=ALL_DELIVERED, timings=QUICK)
+ENDLESS = replace(KIND, timings=Timings(first=0, final=(3600, 3600), job=3600))
+"""A provider where nothing ever ends."""
+
+_CLOCKS = {
+    "messages": ("enqueued_at", "due_at", "valid_until"),
+    "packages": ("opened_at", "doubted_at", "poll_at", "rescue_at"),
+    "routes": ("paused_until", "changed_at"),
+}
+
+
+class Provider:
+    """A running sandbox, seen from its control side."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.http = httpx.Client(base_url=url, timeout=20)
+
+    def script(self, *rules: Mapping[str, object]) -> None:
+        """From now on these faults, and no others."""
+        answer = self.http.post("/sandbox/faults", json=list(rules))
+        assert answer.status_code == 200, answer.text
+
+    def hits(self) -> int:
+        """How many requests have met a fault of the script."""
+        return sum(rule["hits"] for rule in self.see("faults"))
+
+    def see(self, what: str) -> Any:
+        return self.http.get(f"/sandbox/{what}").raise_for_status().json()
+
+    def requests(self, command: str) -> int:
+        return int(self.see("counts")["requests"].get(command, 0))
+
+    @property
+    def taken(self) -> int:
+        """Messages sent, each time counted."""
+        return int(self.see("counts")["taken"])
+
+    @property
+    def twice(self) -> int:
+        """Messages somebody got once too often."""
+        return int(self.see("counts")["twice"])
+
+    def times(self) -> dict[int, int]:
+        """Own id to how often it was sent."""
+        return {own: times for own, _, _, times in self.see("deliveries")}
+
+    def ends(self, references: Sequence[int]) -> dict[int, str]:
+        """Own id to the name of the end it comes to here."""
+        return {own: self.see(f"messages/{own}")["end"] for own in references}
+
+    def settle_down(self) -> None:
+        """Wait until all that was taken has come to its end."""
+        ended = {"delivered", "undeliverable", "expired", "rejected"}
+        eventually(lambda: self.see("counts")["by_state"].keys() <= ended, within=20, every=0.01)
+
+    def reset(self) -> None:
+        self.http.post("/sandbox/reset").raise_for_status()
+
+    def close(self) -> None:
+        self.http.close()
+
+
+@dataclass
+class World:
+    """One runtime and its provider. `rings` are the doorbells the stages rang."""
+
+    runtime: Runtime
+    provider: Provider
+    rings: list[tuple[str, str]] = field(default_factory=list)
+
+    # -- given
+
+    def enqueue(self, offered: Sequence[Message]) -> None:
+        """Straight into the ledger."""
+        with self.runtime.ledger.begin() as connection:
+            assert enqueue(connection, offered).new == len(offered)
+
+    def line(self, route: str = "alpha") -> Line:
+        return self.runtime.lines[route]
+
+    def claim(self, route: str = "alpha", lane: Lane = Lane.BULK, items: int | None = None) -> Claim:
+        """The first half of a dispatch, committed; what comes next is up to the test."""
+        line = self.line(route)
+        limits = replace(line.dialect.limits, items=items) if items else line.dialect.limits
+        with self.runtime.ledger.begin() as connection:
+            return claim(connection, route, lane, limits=limits, parallel=9, lease=line.route.lease)
+
+    def passes(self, **time: float) -> None:
+        """Let time go by: passes(minutes=2)."""
+        gone = timedelta(**time)
+        with self.runtime.ledger.begin() as connection:
+            for table, clocks in _CLOCKS.items():
+                moved = ", ".join(f"{clock} = {clock} - :gone" for clock in clocks)
+                connection.execute(text(f"UPDATE {table} SET {moved}"), {"gone": gone})
+        for lane in Lane:
+            self._age_what_was_read(f"worker:intake:{lane.value}", gone)
+
+    def _age_what_was_read(self, stream: str, gone: timedelta) -> None:
+        redis = self.runtime.intake.client
+        if redis.exists(stream) and redis.xinfo_groups(stream):
+            for entry in redis.xpending_range(stream, GROUP, "-", "+", 1000):
+                idle = int(entry["time_since_delivered"]) + int(gone.total_seconds() * 1000)
+                redis.xclaim(
+                    stream, GROUP, CONSUMER, 0, [entry["message_id"]], idle=max(0, idle), justid=True
+                )
+
+    # -- when
+
+    def ingest(self, lane: Lane = Lane.BULK) -> Ingested:
+        return ingest(self.runtime, lane)
+
+    def dispatch(self, route: str = "alpha", lane: Lane = Lane.BULK) -> Dispatched:
+        return dispatch(self.runtime, route, lane)
+
+    def poll(self, route: str = "alpha") -> Polled:
+        return poll(self.runtime, route)
+
+    def rescue(self, route: str = "alpha") -> Rescued:
+        return rescue(self.runtime, route)
+
+    def all_stages_once(self, *routes: str) -> None:
+        """As beat would start them, one after another; for every route, if none is named."""
+        for lane in Lane:
+            self.ingest(lane)
+        for route in routes or self.runtime.lines:
+            for lane in Lane:
+                self.dispatch(route, lane)
+            self.poll(route)
+            self.rescue(route)
+
+    def reopen(self) -> None:
+        """What a person does about stopped routes."""
+        with self.runtime.ledger.begin() as connection:
+            for row in list(connection.execute(text("SELECT name FROM routes WHERE state = 'stopped'"))):
+                open_route(connection, row.name)
+
+    def mend(self) -> None:
+        """Nothing goes wrong any more, and every route is open, as if nothing ever had."""
+        self.provider.script()
+        with self.runtime.ledger.begin() as connection:
+            for route in self.runtime.lines:
+                open_route(connection, route)
+
+    def until_final(self, *routes: str, within: float = 30, step: float = 20) -> dict[Status, int]:
+        """Run all stages, `step` seconds of our time a round, until every message has its end."""
+
+        def one_round() -> bool:
+            self.all_stages_once(*routes)
+            self.passes(seconds=step)
+            return self.all_final()
+
+        eventually(one_round, within=within, every=0)
+        return self.statuses()
+
+    # -- then
+
+    def statuses(self) -> dict[Status, int]:
+        with self.runtime.ledger.begin() as connection:
+            return by_status(connection)
+
+    def all_final(self) -> bool:
+        """Nothing waits in the intake, and every message has its end."""
+        waiting = sum(self.runtime.intake.waiting().values())
+        return not waiting and self.statuses().keys() <= FINAL | {Status.UNCONFIRMED}
+
+    def books(self) -> Books:
+        with self.runtime.ledger.snapshot() as connection:
+            return books(connection)
+
+    def rows(self, statement: str, **values: object) -> list[Row[Any]]:
+        with self.runtime.ledger.begin() as connection:
+            return list(connection.execute(text(statement), values))
+
+    def message(self, number: int = 1) -> Row[Any]:
+        """The ledger's row of message `number`."""
+        return self.rows("SELECT * FROM messages WHERE client_id = :id", id=f"client-{number}")[0]
+
+    def history(self, number: int = 1) -> History:
+        with self.runtime.ledger.begin() as connection:
+            found = history(connection, f"client-{number}")
+        assert found is not None
+        return found
+
+    def road(self, number: int = 1) -> list[str]:
+        """The statuses message `number` has been in, in order."""
+        return [event.target for event in self.history(number).events]
+
+    def packages(self) -> list[Row[Any]]:
+        """Every package in the order they were opened, with how far off its clocks are."""
+        return self.rows(
+            "SELECT *, poll_at - now() AS poll_in, rescue_at - now() AS rescue_in FROM packages ORDER BY id"
+        )
+
+    def states(self) -> Counter[str]:
+        """How many packages are in which state."""
+        return Counter(package.state for package in self.packages())
+
+    def route(self, name: str = "alpha") -> Row[Any]:
+        return self.rows("SELECT * FROM routes WHERE name = :name", name=name)[0]
+
+    def references(self, *statuses: Status) -> list[int]:
+        """Our ids of the messages in these statuses; of all, if none is named."""
+        chosen = [status.value for status in statuses or Status]
+        found = self.rows(
+            "SELECT reference FROM messages WHERE status = ANY(:chosen) ORDER BY id", chosen=chosen
+        )
+        return [row.reference for row in found]
+
+    def promise_holds(self) -> None:
+        """Nobody got anything twice, and the books balance."""
+        assert self.provider.twice == 0
+        assert set(self.provider.times().values()) <= {1}
+        assert self.books().unbalanced == ()
+
+
+OpenWorld = Callable[..., World]

@@ -1,0 +1,526 @@
+"""Intake: what was added is read until it is done, whoever dies in between."""
+
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.factories import message, messages
+from worker.intake import DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError
+from worker.local import server
+from worker.local.locks import FileLock, opened
+from worker.local.place import data_directory, settle
+from worker.local.redis import Redis
+from worker.local.server import Durability
+from worker.local.waiting import wait_until
+from worker.sms.message import Lane, Message, MessageError
+
+PATIENCE = timedelta(seconds=20)
+NEVER = timedelta(hours=1)  # nothing has been idle for so long
+AT_ONCE = timedelta(0)  # everything has
+BULK = "worker:intake:bulk"
+WAITING = "worker:intake:bulk:waiting"
+
+
+def eventually(happened: Callable[[], bool]) -> None:
+    assert wait_until(happened, PATIENCE)
+
+
+def read(intake: Intake, lane: Lane = Lane.BULK, entries: int = 100, idle: timedelta = NEVER) -> list[Entry]:
+    return intake.read(lane, entries, idle)
+
+
+def carried(entries: list[Entry]) -> list[Message]:
+    """The messages in entries, in order."""
+    return [Message.from_dict(raw) for entry in entries for raw in entry.messages]  # type: ignore[arg-type]
+
+
+# -- add, read, done -------------------------------------------------------------------------------------
+
+
+def test_what_is_added_is_read_whole_and_gone_when_done(intake: Intake) -> None:
+    whole = message(1, text="Ще “лапки”, 👍\n", lane=Lane.URGENT, campaign="spring")
+
+    receipt = intake.add(Lane.BULK, [whole, message(2)])
+    [entry] = read(intake)
+
+    assert (entry.id, entry.lane, entry.counted, entry.unreadable) == (receipt, Lane.BULK, 2, "")
+    assert carried([entry]) == [whole, message(2)]
+    intake.done(Lane.BULK, [entry])
+    assert read(intake, idle=AT_ONCE) == []
+    assert intake.client.xlen(BULK) == 0
+    assert intake.client.xpending(BULK, GROUP)["pending"] == 0
+    assert intake.waiting() == {Lane.URGENT: 0, Lane.BULK: 0}
+
+
+def test_many_messages_travel_in_one_entry(intake: Intake) -> None:
+    intake.add(Lane.BULK, messages(500))
+
+    [entry] = read(intake)
+
+    assert carried([entry]) == messages(500)
+    assert intake.waiting()[Lane.BULK] == 500
+
+
+def test_entries_are_read_in_the_order_they_were_added_and_no_more_than_asked_for(intake: Intake) -> None:
+    for number in range(1, 6):
+        intake.add(Lane.BULK, [message(number)])
+
+    assert carried(read(intake, entries=2)) == messages(5)[:2]
+    assert carried(read(intake, entries=2)) == messages(5)[2:4]
+    assert carried(read(intake, entries=2)) == messages(5)[4:]
+    assert read(intake, entries=2) == []
+
+
+def test_the_lanes_do_not_mix(intake: Intake) -> None:
+    intake.add(Lane.URGENT, [message(1)])
+    intake.add(Lane.BULK, [message(2), message(3)])
+
+    assert intake.waiting() == {Lane.URGENT: 1, Lane.BULK: 2}
+    assert carried(read(intake, Lane.URGENT)) == [message(1)]
+    assert carried(read(intake, Lane.BULK)) == [message(2), message(3)]
+
+
+def test_entries_added_before_anybody_read_are_read(intake: Intake) -> None:
+    """The group begins at 0, not at now."""
+    intake.add(Lane.BULK, [message(1)])
+    intake.add(Lane.BULK, [message(2)])
+    assert intake.client.exists(BULK)
+    assert intake.client.xinfo_groups(BULK) == []
+
+    assert carried(read(intake)) == messages(2)
+
+
+def test_an_empty_intake_has_nothing_to_read(intake: Intake) -> None:
+    assert read(intake) == []
+    assert intake.waiting() == {Lane.URGENT: 0, Lane.BULK: 0}
+    assert (intake.dead_letters(), intake.read_dead()) == (0, [])
+    intake.done(Lane.BULK, [])
+
+
+def test_two_readers_never_get_the_same_new_entry(intake: Intake, servers: Any) -> None:
+    for number in range(60):
+        intake.add(Lane.BULK, [message(number)])
+    other, found = Intake.connect(servers.redis_url), list[Entry]()
+
+    def drain(mine: Intake) -> None:
+        while entries := read(mine, entries=3):
+            found.extend(entries)
+
+    threads = [threading.Thread(target=drain, args=(mine,)) for mine in (intake, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+
+    assert len(found) == len({entry.id for entry in found}) == 60
+
+
+# -- read, and not finished ------------------------------------------------------------------------------
+
+
+def test_an_entry_whose_reader_died_is_read_again_after_the_idle_time_and_not_before(
+    intake: Intake,
+) -> None:
+    intake.add(Lane.BULK, messages(3))
+    [first] = read(intake)
+    idle = timedelta(milliseconds=300)
+    began = intake.client.time()
+
+    while not (again := read(intake, idle=idle)):
+        assert intake.client.time()[0] - began[0] < PATIENCE.total_seconds()
+
+    ended = intake.client.time()
+    waited = timedelta(seconds=ended[0] - began[0], microseconds=ended[1] - began[1])
+    assert again == [first]
+    assert carried(again) == messages(3)
+    assert waited >= idle * 0.9
+    assert read(intake, idle=idle) == []  # it is the new reader's now
+    assert intake.waiting()[Lane.BULK] == 3
+
+
+def test_forgotten_entries_come_before_new_ones(intake: Intake) -> None:
+    intake.add(Lane.BULK, [message(1)])
+    intake.add(Lane.BULK, [message(2)])
+    read(intake)
+    intake.add(Lane.BULK, [message(3)])
+
+    assert carried(read(intake, entries=2, idle=AT_ONCE)) == messages(2)
+    assert carried(read(intake, entries=3, idle=AT_ONCE)) == messages(3)
+
+
+def test_an_entry_that_is_done_is_not_read_again(intake: Intake) -> None:
+    intake.add(Lane.BULK, [message(1)])
+    intake.add(Lane.BULK, [message(2)])
+    one, _ = read(intake)
+
+    intake.done(Lane.BULK, [one])
+
+    assert carried(read(intake, idle=AT_ONCE)) == [message(2)]
+
+
+def test_an_entry_that_vanished_from_the_stream_does_not_come_back_empty(intake: Intake) -> None:
+    intake.add(Lane.BULK, [message(1)])
+    [gone] = read(intake)
+    intake.client.xdel(BULK, gone.id)
+    intake.add(Lane.BULK, [message(2)])
+
+    assert carried(read(intake, idle=AT_ONCE)) == [message(2)]
+
+
+def test_an_entry_that_two_processes_finished_is_counted_once(intake: Intake) -> None:
+    for number in range(1, 4):
+        intake.add(Lane.BULK, messages(10 * number))
+    mine = read(intake)
+    theirs = read(intake, idle=AT_ONCE)
+    assert theirs == mine
+
+    intake.done(Lane.BULK, mine[:2])
+    intake.done(Lane.BULK, theirs)
+    intake.done(Lane.BULK, mine)
+
+    assert intake.waiting()[Lane.BULK] == 0
+    assert intake.client.xlen(BULK) == 0
+
+
+def test_two_finishing_the_same_entries_at_once_count_each_once(intake: Intake, servers: Any) -> None:
+    for number in range(50):
+        intake.add(Lane.BULK, messages(number + 1))
+    intake.add(Lane.BULK, messages(7))
+    other = Intake.connect(servers.redis_url)
+    entries = read(intake, entries=50)
+
+    def finish(mine: Intake, order: list[Entry]) -> None:
+        for entry in order:
+            mine.done(Lane.BULK, [entry])
+
+    threads = [
+        threading.Thread(target=finish, args=(intake, entries)),
+        threading.Thread(target=finish, args=(other, entries[::-1])),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+
+    assert intake.waiting()[Lane.BULK] == 7
+
+
+# -- dead letters ----------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_entered_is_kept_with_its_reason(intake: Intake) -> None:
+    intake.bury(DeadLetter.about(Lane.URGENT, "recipient: must not be empty", {"text": "Ще 👍"}))
+
+    assert intake.dead_letters() == 1
+    [(letter_id, fields)] = intake.read_dead()
+    assert letter_id.endswith("-0")
+    assert (fields["lane"], fields["reason"]) == ("urgent", "recipient: must not be empty")
+    assert json.loads(fields["content"]) == {"text": "Ще 👍"}
+
+
+def test_done_buries_and_deletes_in_one_step(intake: Intake) -> None:
+    intake.add(Lane.BULK, messages(2))
+    [entry] = read(intake)
+    letters = [DeadLetter.about(Lane.BULK, f"reason {number}", number) for number in range(3)]
+
+    intake.done(Lane.BULK, [entry], letters)
+
+    assert [fields["reason"] for _, fields in intake.read_dead()] == ["reason 0", "reason 1", "reason 2"]
+    assert (intake.dead_letters(), intake.waiting()[Lane.BULK]) == (3, 0)
+    assert read(intake, idle=AT_ONCE) == []
+
+
+def test_dead_letters_are_read_oldest_first_and_bounded(intake: Intake) -> None:
+    for number in range(5):
+        intake.bury(DeadLetter.about(Lane.BULK, "why", number))
+
+    assert [fields["content"] for _, fields in intake.read_dead(2)] == ["0", "1"]
+
+
+@pytest.mark.parametrize("content", ["\ud800", {"text": "\0"}, [1, None], object(), b"\xff"], ids=repr)
+def test_anything_can_be_buried(intake: Intake, content: object) -> None:
+    intake.bury(DeadLetter.about(Lane.BULK, "why", content))
+
+    [(_, fields)] = intake.read_dead()
+    json.loads(fields["content"])
+
+
+def test_a_dead_letter_shows_no_content_in_logs() -> None:
+    assert "secret" not in repr(DeadLetter.about(Lane.BULK, "why", "secret"))
+    assert "secret" not in repr(Entry("1-0", Lane.BULK, 1, ["secret"], "secret"))
+
+
+# -- entries that somebody else wrote --------------------------------------------------------------------
+
+NOT_JSON, NOT_AN_ARRAY = "the entry is not JSON", "the entry is not a JSON array of messages"
+
+STRANGE: list[tuple[str, dict[Any, Any], str]] = [
+    ("not JSON", {"n": "1", "m": "hello"}, NOT_JSON),
+    ("cut off", {"n": "1", "m": '[{"client_id": "a"'}, NOT_JSON),
+    ("empty", {"n": "1", "m": ""}, NOT_JSON),
+    ("foreign fields", {"message": "hello"}, NOT_JSON),
+    ("not UTF-8", {"n": "1", "m": b"[\xff\xfe]"}, NOT_JSON),
+    ("nested too deep", {"n": "1", "m": "[" * 100_000 + "]" * 100_000}, NOT_JSON),
+    ("a number too long", {"n": "1", "m": f"[{'9' * 10_000}]"}, NOT_JSON),
+    ("an object", {"n": "1", "m": '{"client_id": "a"}'}, NOT_AN_ARRAY),
+    ("a string", {"n": "1", "m": '"hello"'}, NOT_AN_ARRAY),
+    ("null", {"n": "1", "m": "null"}, NOT_AN_ARRAY),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason"), [pytest.param(*row[1:], id=row[0]) for row in STRANGE])
+def test_an_entry_that_cannot_be_read_says_why_and_does_not_stop_the_others(
+    intake: Intake, fields: dict[Any, Any], reason: str
+) -> None:
+    intake.client.xadd(BULK, fields)
+    intake.add(Lane.BULK, messages(2))
+
+    strange, good = read(intake)
+
+    assert strange.unreadable == reason
+    assert strange.messages == ()
+    assert json.loads(strange.raw).keys() == {str(name) for name in fields}
+    assert carried([good]) == messages(2)
+
+
+def test_bytes_that_are_no_text_spoil_their_own_message_only(intake: Intake) -> None:
+    good = json.dumps(message(1).as_dict()).encode()
+    intake.client.xadd(BULK, {"n": "2", "m": b"[" + good.replace(b"ready", b"\xff\xfe") + b"," + good + b"]"})
+
+    [entry] = read(intake)
+
+    spoilt, whole = entry.messages
+    assert Message.from_dict(whole) == message(1)  # type: ignore[arg-type]
+    with pytest.raises(MessageError, match="text: must hold no control characters"):
+        Message.from_dict(spoilt)  # type: ignore[arg-type]
+    intake.done(Lane.BULK, [entry], [DeadLetter.about(Lane.BULK, "why", spoilt)])
+
+
+def test_what_is_nested_nearly_too_deep_to_be_read_can_be_buried(intake: Intake) -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        intake.client.xadd(BULK, {"n": "1", "m": "[" * depth + "]" * depth})
+    entries = read(intake, entries=500)
+
+    letters = [DeadLetter.about(Lane.BULK, "why", entry.messages or entry.raw) for entry in entries]
+
+    intake.done(Lane.BULK, entries, letters)
+    assert intake.dead_letters() == 200
+
+
+def test_field_names_that_are_no_text_are_unreadable(intake: Intake) -> None:
+    intake.client.xadd(BULK, {b"\xff": b"\xff"})
+
+    [entry] = read(intake)
+
+    assert entry.unreadable == NOT_JSON
+
+
+@pytest.mark.parametrize("count", [None, "", "-5", "many", "1.5", "²", "7" * 30, "9" * 5000])
+def test_an_entry_with_a_count_of_its_own_does_not_spoil_the_count(intake: Intake, count: str | None) -> None:
+    """Whoever writes into the stream himself does not keep the counter beside it."""
+    body = json.dumps([message(9).as_dict()])
+    intake.client.xadd(BULK, {"m": body} if count is None else {"n": count, "m": body})
+    intake.add(Lane.BULK, messages(3))
+    entries = read(intake)
+    assert carried(entries) == [message(9), *messages(3)]
+
+    intake.done(Lane.BULK, entries)
+
+    assert intake.waiting()[Lane.BULK] == 0
+    intake.add(Lane.BULK, messages(2))
+    assert intake.waiting()[Lane.BULK] == 2
+
+
+def test_the_count_recovers_from_an_entry_that_was_not_counted_in(intake: Intake) -> None:
+    intake.client.xadd(BULK, {"n": "40", "m": json.dumps([message(9).as_dict()])})
+    intake.add(Lane.BULK, messages(3))
+
+    for entry in read(intake):
+        intake.done(Lane.BULK, [entry])
+        assert intake.waiting()[Lane.BULK] >= 0
+
+    assert intake.waiting()[Lane.BULK] == 0
+
+
+# -- doorbells -------------------------------------------------------------------------------------------
+
+
+def test_a_bell_is_heard_once_until_somebody_answers(intake: Intake) -> None:
+    assert intake.first_ring("ingest:bulk", NEVER)
+    assert not intake.first_ring("ingest:bulk", NEVER)
+    assert intake.first_ring("ingest:urgent", NEVER)
+
+    intake.answered("ingest:bulk")
+
+    assert intake.first_ring("ingest:bulk", NEVER)
+
+
+def test_a_bell_nobody_answers_is_heard_again(intake: Intake) -> None:
+    assert intake.first_ring("ingest:bulk", timedelta(milliseconds=50))
+
+    eventually(lambda: intake.first_ring("ingest:bulk", NEVER))
+
+
+# -- Redis away, restarted, killed -----------------------------------------------------------------------
+
+
+@dataclass
+class OwnRedis:
+    """A Redis of this test's own, to be stopped and killed."""
+
+    server: Redis
+    guard: FileLock
+
+    def start(self) -> None:
+        server.ensure(self.server, self.guard.fd, lambda _: None)
+
+    def stop(self) -> None:
+        server.stop(self.server)
+
+    def kill(self) -> None:
+        server.kill(self.server)
+
+
+@pytest.fixture
+def own(folder: Path) -> Iterator[OwnRedis]:
+    """As `worker up` would start it: everything survives kill -9, nearly everything a power cut."""
+    place = settle(data_directory(folder / "data"))
+    with opened(place.data_dir / "starting.lock") as guard:
+        redis = OwnRedis(Redis(place, Durability.POWER_CUT, lambda _: None), guard)
+        redis.start()
+        yield redis
+        redis.kill()
+
+
+@pytest.fixture
+def at_own(own: OwnRedis) -> Iterator[Intake]:
+    with ExitStack() as stack:
+        intake = Intake.connect(own.server.intake_url)
+        stack.callback(intake.close)
+        yield intake
+
+
+def test_a_redis_that_is_not_there_is_one_sentence_without_a_credential() -> None:
+    intake = Intake.connect("redis://anna:s3cret@127.0.0.1:1/0")
+
+    with pytest.raises(IntakeError, match=r"^Redis cannot be reached: .") as caught:
+        intake.add(Lane.BULK, messages(1))
+
+    assert "s3cret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    intake.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense s3cret", "http://anna:s3cret@host/0", "redis://:s3cret@host:port/0"]
+)
+def test_an_address_that_is_none_is_one_sentence_without_a_credential(url: str) -> None:
+    with pytest.raises(IntakeError) as caught:
+        Intake.connect(url)
+
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_redis_that_asks_for_a_password_is_one_sentence(own: OwnRedis, at_own: Intake) -> None:
+    at_own.client.config_set("requirepass", "s3cret")
+    stranger = Intake.connect(own.server.intake_url)
+
+    with pytest.raises(IntakeError, match="Redis"):
+        stranger.waiting()
+
+    stranger.close()
+
+
+def test_a_full_redis_refuses_new_messages_in_one_sentence_and_forgets_none(at_own: Intake) -> None:
+    at_own.add(Lane.BULK, messages(100))
+    at_own.client.config_set("maxmemory", "1")
+
+    with pytest.raises(IntakeError, match=r"^Redis refuses: .*memory") as caught:
+        at_own.add(Lane.BULK, messages(1))
+
+    assert "\n" not in str(caught.value)
+    assert "XADD" not in "".join(traceback.format_exception(caught.value))  # it would hold a number
+    assert at_own.waiting()[Lane.BULK] == 100
+    at_own.client.config_set("maxmemory", "0")
+    assert carried(read(at_own)) == messages(100)
+
+
+def test_a_redis_that_may_not_write_says_so_in_one_sentence(at_own: Intake) -> None:
+    """As a replica after a failover, or with the disk full."""
+    at_own.client.replicaof("127.0.0.1", "1")
+
+    with pytest.raises(IntakeError, match=r"^Redis refuses: You can't write against a read only replica"):
+        at_own.add(Lane.BULK, messages(1))
+
+
+def test_entries_are_still_there_after_a_restart(own: OwnRedis, at_own: Intake) -> None:
+    for number in range(1, 4):
+        at_own.add(Lane.BULK, [message(number)])
+    [first] = read(at_own, entries=1)
+    at_own.bury(DeadLetter.about(Lane.BULK, "why", 1))
+
+    own.stop()
+    own.start()
+
+    assert at_own.waiting()[Lane.BULK] == 3
+    assert at_own.dead_letters() == 1
+    assert carried(read(at_own)) == [message(2), message(3)]
+    at_own.done(Lane.BULK, [first])  # its reader lived through it
+    assert at_own.waiting()[Lane.BULK] == 2
+
+
+def test_an_add_rides_over_a_restart(own: OwnRedis, at_own: Intake) -> None:
+    at_own.add(Lane.BULK, [message(1)])
+    own.stop()
+    starting = threading.Timer(0.3, own.start)
+    starting.start()
+
+    at_own.add(Lane.BULK, [message(2)])
+
+    starting.join()
+    assert carried(read(at_own)) == messages(2)
+
+
+def test_what_was_added_right_before_kill_9_is_there_after_it(own: OwnRedis, at_own: Intake) -> None:
+    for number in range(1, 21):
+        at_own.add(Lane.BULK, [message(number)])
+    own.kill()
+    own.start()
+
+    assert carried(read(at_own)) == messages(20)
+    assert at_own.waiting()[Lane.BULK] == 20
+
+    at_own.done(Lane.BULK, read(at_own, entries=5, idle=AT_ONCE))
+    own.kill()
+    own.start()
+
+    assert carried(read(at_own, idle=AT_ONCE)) == messages(20)[5:]
+    assert at_own.waiting()[Lane.BULK] == 15
+
+
+def test_the_doctor_sees_how_redis_is_set(intake: Intake) -> None:
+    assert intake.configuration() == {"maxmemory-policy": "noeviction", "appendonly": "yes", "save": ""}
+
+
+def test_the_streams_are_where_the_documentation_says(intake: Intake) -> None:
+    intake.add(Lane.URGENT, [message(1)])
+    intake.bury(DeadLetter.about(Lane.BULK, "why", 1))
+    intake.first_ring("ingest:urgent", NEVER)
+
+    assert {str(key) for key in intake.client.scan_iter()} == {
+        "worker:intake:urgent",
+        "worker:intake:urgent:waiting",
+        DEAD,
+        "worker:bell:ingest:urgent",
+    }
