@@ -454,7 +454,7 @@ def pauses(connection: socket.socket, peer: Peer) -> None:
     """Each pause is shorter than the time-out, all together are not."""
     peer.take(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
-    while not peer.over.wait(0.9):
+    while not peer.over.wait(0.4):
         connection.sendall(b"x")
 
 
@@ -482,7 +482,7 @@ def test_a_slow_peer_is_cut_off_at_the_deadline(
     there = peer(behave)
     began = time.monotonic()
 
-    outcome = transport.exchange(request(there.url, body), connect=QUICK, whole=SECOND)
+    outcome = transport.exchange(request(there.url, body), connect=QUICK, whole=SECOND / 2)
 
     lasted = time.monotonic() - began
     assert isinstance(outcome, Failure)

@@ -3,10 +3,16 @@
 Every failure of httpx is sorted by one question: can they have it? What is not proven unsent is in doubt.
 """
 
+import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLContext
+from typing import Any
 
+import httpcore
 import httpx
 
 from worker.providers.contract import LOST, NOT_SENT, UNREADABLE, Failure, Reply, Request
@@ -41,13 +47,8 @@ class Transport:
     def __init__(
         self, client: httpx.Client | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._client = client or httpx.Client(
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=20),
-            headers={"User-Agent": "bulk-dispatch-worker", "Accept-Encoding": "identity"},
-            follow_redirects=False,  # a redirected POST may be sent twice
-            trust_env=False,  # proxies would see texts and keys; set one in the route's url if you mean it
-        )
-        self._clock = clock
+        self._patience = _Patience(clock)
+        self._client = client or _client(self._patience)
 
     def close(self) -> None:
         """Close the connections."""
@@ -56,16 +57,17 @@ class Transport:
     def exchange(self, request: Request, *, connect: timedelta, whole: timedelta) -> Reply | Failure:
         """Send a request, which may take `whole`, and read its whole answer, which may take `whole` again.
 
-        The deadline holds for the answer as a whole: a server that drips a byte a second does not keep us.
+        All of it ends after `connect` + 2 `whole`, whatever they do: a server that drips a byte a second, or
+        takes one, does not keep us.
         """
         timeout = httpx.Timeout(whole.total_seconds(), connect=connect.total_seconds(), pool=5.0)
+        self._patience.begin(connect + 2 * whole)
         try:
-            return self._exchange(request, timeout, connect + whole)
+            return self._exchange(request, timeout)
         except tuple(SORTED) as problem:
             return _failure(problem)
 
-    def _exchange(self, request: Request, timeout: httpx.Timeout, whole: timedelta) -> Reply | Failure:
-        deadline = self._clock() + whole.total_seconds()
+    def _exchange(self, request: Request, timeout: httpx.Timeout) -> Reply | Failure:
         chunks: list[bytes] = []
         size = 0
         with self._client.stream(
@@ -76,8 +78,6 @@ class Transport:
                 size += len(chunk)
                 if size > REPLY_LIMIT:
                     return UNREADABLE.because(detail=f"answer longer than {REPLY_LIMIT} bytes")
-                if self._clock() > deadline:
-                    return LOST.because(detail="the answer took too long")
             return Reply(response.status_code, b"".join(chunks))
 
 
@@ -87,3 +87,93 @@ def _failure(problem: Exception) -> Failure:
         if kind in SORTED:
             return SORTED[kind].because(detail=type(problem).__name__)
     raise problem  # not in the table: the caller caught too much
+
+
+# -- the deadline ------------------------------------------------------------------------------------
+
+PIECE = 65536  # bytes written at once: a write of more could go on in many small steps, each in time
+
+
+class _Patience:
+    """How long the exchange of this thread may still wait."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._thread = threading.local()
+
+    def begin(self, whole: timedelta) -> None:
+        """An exchange begins, and must be over after `whole`."""
+        self._thread.deadline = self._clock() + whole.total_seconds()
+
+    def bound(self, timeout: float | None, late: type[Exception]) -> float:
+        """The time-out, or what is left if that is less; raises `late` if nothing is."""
+        left: float = getattr(self._thread, "deadline", math.inf) - self._clock()
+        if left <= 0:
+            raise late("the exchange took too long")
+        return min(timeout or 60.0, left)
+
+
+class _Connection(httpcore.NetworkStream):
+    """A connection on which the waits of an exchange add up.
+
+    httpx bounds each of them alone, so that a peer which drips its headers, or sips our request, could keep
+    an exchange beyond its lease: on the wire while its messages are sent again.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream, patience: _Patience) -> None:
+        self._stream = stream
+        self._patience = patience
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._patience.bound(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), PIECE):
+            left = self._patience.bound(timeout, httpcore.WriteTimeout)
+            self._stream.write(buffer[start : start + PIECE], left)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._patience.bound(timeout, httpcore.ConnectTimeout)
+        return _Connection(self._stream.start_tls(ssl_context, server_hostname, left), self._patience)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Network(httpcore.SyncBackend):
+    """Makes such connections."""
+
+    def __init__(self, patience: _Patience) -> None:
+        super().__init__()
+        self._patience = patience
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._patience.bound(timeout, httpcore.ConnectTimeout)
+        stream = super().connect_tcp(host, port, left, local_address, socket_options)
+        return _Connection(stream, self._patience)
+
+
+def _client(patience: _Patience) -> httpx.Client:
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=20)
+    network = httpx.HTTPTransport(limits=limits, trust_env=False)
+    network._pool._network_backend = _Network(patience)  # noqa: SLF001 - httpx offers no door to it
+    return httpx.Client(
+        transport=network,
+        headers={"User-Agent": "bulk-dispatch-worker", "Accept-Encoding": "identity"},
+        # One account's session must not travel with another's request.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        follow_redirects=False,  # a redirected POST may be sent twice
+        trust_env=False,  # proxies would see texts and keys; set one in the route's url if you mean it
+    )
