@@ -248,7 +248,11 @@ def test_dead_letters_are_read_oldest_first_and_bounded(intake: Intake) -> None:
     assert [fields["content"] for _, fields in intake.read_dead(2)] == ["0", "1"]
 
 
-@pytest.mark.parametrize("content", ["\ud800", {"text": "\0"}, [1, None], object(), b"\xff"], ids=repr)
+@pytest.mark.parametrize(
+    "content",
+    ["\ud800", {"text": "\0"}, [1, None], object(), b"\xff"],
+    ids=["a lone surrogate", "a NUL", "a list", "no JSON value", "bytes"],
+)
 def test_anything_can_be_buried(intake: Intake, content: object) -> None:
     intake.bury(DeadLetter.about(Lane.BULK, "why", content))
 

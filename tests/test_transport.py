@@ -277,16 +277,10 @@ print(Transport().exchange(Request({there.url!r}, b""), connect=patience, whole=
 # -- not sent --------------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize(
     ("url", "detail"),
     [
-        (f"http://127.0.0.1:{free_port()}", "ConnectError"),
+        ("http://127.0.0.1:1", "ConnectError"),
         ("http://nowhere.invalid", "ConnectError"),
         ("ftp://127.0.0.1", "UnsupportedProtocol"),
         ("127.0.0.1", "UnsupportedProtocol"),
@@ -361,52 +355,54 @@ def resets_after(part: bytes) -> Behaviour:
     def behave(connection: socket.socket, peer: Peer) -> None:
         peer.take(connection)
         connection.sendall(part)
-        # The client must have it before the reset throws it away.
-        peer.over.wait(0.1)
         reset(connection)
 
     return behave
 
 
-LOSSES: dict[str, tuple[Behaviour, str]] = {
-    "no answer": (silent, "ReadTimeout"),
-    "reset unread": (resets_unread, "ReadError"),
-    "reset before a byte": (resets, "ReadError"),
-    "reset in the headers": (resets_after(b"HTTP/1.1 200 OK\r\nConte"), "ReadError"),
-    "reset in the body": (resets_after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ntak"), "ReadError"),
-    "closed before a byte": (answering(b""), "RemoteProtocolError"),
-    "closed in the headers": (answering(b"HTTP/1.1 200 OK\r\nConte"), "RemoteProtocolError"),
+BROKEN = {"ReadError", "RemoteProtocolError"}  # a reset may overtake what was sent before it
+
+LOSSES: dict[str, tuple[Behaviour, set[str]]] = {
+    "no answer": (silent, {"ReadTimeout"}),
+    "reset unread": (resets_unread, BROKEN),
+    "reset before a byte": (resets, BROKEN),
+    "reset in the headers": (resets_after(b"HTTP/1.1 200 OK\r\nConte"), BROKEN),
+    "reset in the body": (resets_after(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ntak"), BROKEN),
+    "closed before a byte": (answering(b""), {"RemoteProtocolError"}),
+    "closed in the headers": (answering(b"HTTP/1.1 200 OK\r\nConte"), {"RemoteProtocolError"}),
     "truncated body": (
         answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ntak"),
-        "RemoteProtocolError",
+        {"RemoteProtocolError"},
     ),
     "truncated chunk": (
         answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ntak"),
-        "RemoteProtocolError",
+        {"RemoteProtocolError"},
     ),
     "no last chunk": (
         answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ntaken\r\n"),
-        "RemoteProtocolError",
+        {"RemoteProtocolError"},
     ),
-    "not HTTP": (answering(b"220 hello, this is mail\r\n\r\n"), "RemoteProtocolError"),
+    "not HTTP": (answering(b"220 hello, this is mail\r\n\r\n"), {"RemoteProtocolError"}),
     "endless headers": (
         answering(b"HTTP/1.1 200 OK\r\n" + b"X-More: of the same\r\n" * 20_000),
-        "RemoteProtocolError",
+        {"RemoteProtocolError"},
     ),
     "two lengths": (
         answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
-        "RemoteProtocolError",
+        {"RemoteProtocolError"},
     ),
 }
 
 
-@pytest.mark.parametrize(("behave", "detail"), LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize(("behave", "details"), LOSSES.values(), ids=LOSSES)
 def test_without_a_whole_answer_they_may_have_it(
-    transport: Transport, peer: StartPeer, behave: Behaviour, detail: str
+    transport: Transport, peer: StartPeer, behave: Behaviour, details: set[str]
 ) -> None:
     outcome = exchange(transport, peer(behave).url, whole=SECOND)
 
-    assert outcome == LOST.because(detail=detail)
+    assert isinstance(outcome, Failure)
+    assert outcome.because() == LOST
+    assert outcome.detail in details
 
 
 def test_a_peer_that_resets_a_long_request_may_have_enough_of_it(
@@ -487,7 +483,7 @@ def test_a_slow_peer_is_cut_off_at_the_deadline(
     lasted = time.monotonic() - began
     assert isinstance(outcome, Failure)
     assert outcome.because() == LOST
-    assert lasted < (QUICK + SECOND).total_seconds() + 0.75  # of a busy machine
+    assert lasted < (QUICK + SECOND).total_seconds() + 2  # of a busy machine
 
 
 def test_a_slow_answer_in_time_is_an_answer(transport: Transport, peer: StartPeer) -> None:

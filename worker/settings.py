@@ -23,7 +23,7 @@ class Route:
 
     name: str
     provider: str  # the dialect, a name of worker.providers.PROVIDERS
-    url: str  # base address of the provider
+    url: str = field(repr=False)  # base address of the provider
     key: str = field(default="", repr=False)  # credential, as the provider needs it
     login: str = field(default="", repr=False)  # credential, older form
     password: str = field(default="", repr=False)  # credential, older form
@@ -59,7 +59,8 @@ class Route:
         _check_choice(f"routes.{self.name}.mode", self.mode, ("sync", "async"))
         _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", "ask", "hold", "resend", "fail"))
         if not re.fullmatch(r"https?://[^\s/]+\S*", self.url):
-            raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {self.url!r}")
+            shown = re.sub(r"//.*@", "//…@", self.url)  # what stands before an @ is a credential
+            raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {shown!r}")
         if self.lease < self.exchange + timedelta(seconds=5):
             raise SettingsError(
                 f"routes.{self.name}.lease must outlast connect_timeout + 2 timeout + 5s, got {self.lease}"
@@ -154,9 +155,9 @@ def next_database(redis_url: str) -> str:
 def read_routes(path: Path, secret: Callable[[str], str] | None = None) -> dict[str, Route]:
     """The routes of a routes file, by name, in the file's order.
 
-    `secret` turns the NAME of an `env:NAME` value into its value; by default it is read from the
-    environment. Raises SettingsError for a file that is not there, an unknown or missing key, a wrong value,
-    a missing secret, or two routes alike.
+    `secret` turns the NAME of a credential's `env:NAME` into its value; by default, and for all other keys,
+    it is read from the environment. Raises SettingsError for a file that is not there, an unknown or missing
+    key, a wrong value, a missing secret, or two routes alike.
     """
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
@@ -206,7 +207,7 @@ def _route(name: str, table: object, secret: Callable[[str], str]) -> Route:
 
 def _value(where: str, key: str, raw: object, secret: Callable[[str], str]) -> object:
     if isinstance(raw, str) and raw.startswith("env:"):
-        found = secret(raw[4:])
+        found = secret(raw[4:]) if key in _SECRETS else _from_environment(raw[4:])
         if not found:
             raise SettingsError(f"{where} needs the environment variable {raw[4:]}, which is not set")
         raw = found
@@ -220,7 +221,7 @@ def _value(where: str, key: str, raw: object, secret: Callable[[str], str]) -> o
 
 def duration(where: str, raw: object) -> timedelta:
     """A length of time from "250ms", "2s", "15m", "12h" or "6d"."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", raw) if isinstance(raw, str) else None
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)(ms|s|m|h|d)", raw) if isinstance(raw, str) else None
     if not found:
         raise SettingsError(f'{where} must be a length of time such as "2s", "15m" or "6d", got {raw!r}')
     return timedelta(**{_UNITS[found[2]]: float(found[1])})

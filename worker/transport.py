@@ -6,13 +6,12 @@ Every failure of httpx is sorted by one question: can they have it? What is not 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any
 
-import httpcore
 import httpx
 
 from worker.providers.contract import LOST, NOT_SENT, UNREADABLE, Failure, Reply, Request
@@ -105,7 +104,7 @@ class _Patience:
         """An exchange begins, and must be over after `whole`."""
         self._thread.deadline = self._clock() + whole.total_seconds()
 
-    def bound(self, timeout: float | None, late: type[Exception]) -> float:
+    def bound(self, timeout: float | None, late: type[httpx.TimeoutException]) -> float:
         """The time-out, or what is left if that is less; raises `late` if nothing is."""
         left: float = getattr(self._thread, "deadline", math.inf) - self._clock()
         if left <= 0:
@@ -113,64 +112,53 @@ class _Patience:
         return min(timeout or 60.0, left)
 
 
-class _Connection(httpcore.NetworkStream):
-    """A connection on which the waits of an exchange add up.
+class _Network:
+    """Where httpx gets its connections from (httpcore's NetworkBackend), with waits that add up.
 
-    httpx bounds each of them alone, so that a peer which drips its headers, or sips our request, could keep
-    an exchange beyond its lease: on the wire while its messages are sent again.
+    httpx bounds each wait alone, so that a peer which drips its headers, or sips our request, could keep an
+    exchange beyond its lease: on the wire while its messages are sent again.
     """
 
-    def __init__(self, stream: httpcore.NetworkStream, patience: _Patience) -> None:
-        self._stream = stream
+    def __init__(self, network: Any, patience: _Patience) -> None:
+        self._network = network
         self._patience = patience
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._patience.bound(timeout, httpcore.ReadTimeout))
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        left = self._patience.bound(timeout, httpx.ConnectTimeout)
+        return _Connection(self._network.connect_tcp(host, port, left, **options), self._patience)
+
+
+class _Connection:
+    """A connection of such a network (httpcore's NetworkStream)."""
+
+    def __init__(self, stream: Any, patience: _Patience) -> None:
+        self._stream = stream
+        self._patience = patience
+        self.close = stream.close
+        self.get_extra_info = stream.get_extra_info
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> Any:
+        return self._stream.read(max_bytes, self._patience.bound(timeout, httpx.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), PIECE):
-            left = self._patience.bound(timeout, httpcore.WriteTimeout)
+            left = self._patience.bound(timeout, httpx.WriteTimeout)
             self._stream.write(buffer[start : start + PIECE], left)
-
-    def close(self) -> None:
-        self._stream.close()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        left = self._patience.bound(timeout, httpcore.ConnectTimeout)
+    ) -> Any:
+        left = self._patience.bound(timeout, httpx.ConnectTimeout)
         return _Connection(self._stream.start_tls(ssl_context, server_hostname, left), self._patience)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _Network(httpcore.SyncBackend):
-    """Makes such connections."""
-
-    def __init__(self, patience: _Patience) -> None:
-        super().__init__()
-        self._patience = patience
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        left = self._patience.bound(timeout, httpcore.ConnectTimeout)
-        stream = super().connect_tcp(host, port, left, local_address, socket_options)
-        return _Connection(stream, self._patience)
 
 
 def _client(patience: _Patience) -> httpx.Client:
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=20)
-    network = httpx.HTTPTransport(limits=limits, trust_env=False)
-    network._pool._network_backend = _Network(patience)  # noqa: SLF001 - httpx offers no door to it
+    transport = httpx.HTTPTransport(limits=limits, trust_env=False)
+    pool: Any = transport._pool  # noqa: SLF001 - httpx offers no door to its network
+    pool._network_backend = _Network(pool._network_backend, patience)  # noqa: SLF001
     return httpx.Client(
-        transport=network,
+        transport=transport,
         headers={"User-Agent": "bulk-dispatch-worker", "Accept-Encoding": "identity"},
         # One account's session must not travel with another's request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
