@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ class Dispatcher:
         """
         count = 0
         for lane, chunk in _chunks(map(self.accept, messages)):
-            self._wait_for_room(lane)
+            self._wait_for_room(lane, len(chunk))
             self._add(lane, chunk)
             count += len(chunk)
             progress(count)
@@ -106,19 +107,16 @@ class Dispatcher:
     # -- the way in
 
     def _add(self, lane: Lane, messages: list[Message]) -> None:
-        from worker.intake import IntakeError
-
-        try:
+        with _handing_over(len(messages)):
             self._intake.add(lane, messages)
-        except IntakeError as problem:
-            raise EnqueueError(f"{len(messages)} messages not handed over: {problem}") from problem
         self._bell.ring("ingest", lane.value)
 
-    def _wait_for_room(self, lane: Lane) -> None:
+    def _wait_for_room(self, lane: Lane, count: int) -> None:
         """Back-pressure: Redis is a door, not a store."""
-        while self._intake.waiting()[lane] >= HIGH_WATER:
-            self._bell.ring("ingest", lane.value)
-            time.sleep(0.05)
+        with _handing_over(count):
+            while self._intake.waiting()[lane] >= HIGH_WATER:
+                self._bell.ring("ingest", lane.value)
+                time.sleep(0.05)
 
     def _write(self, connection: "Connection", messages: list[Message]) -> None:
         from worker.ledger.transitions import enqueue
@@ -154,10 +152,38 @@ class Dispatcher:
         return Ledger.connect(self._settings.database_url, connections=2)
 
 
+@contextmanager
+def _handing_over(count: int) -> Iterator[None]:
+    """Say what did not happen when Redis is away."""
+    from worker.intake import IntakeError
+
+    try:
+        yield
+    except IntakeError as problem:
+        raise EnqueueError(f"{count} messages not handed over: {problem}") from problem
+
+
 def _chunks(messages: Iterable[Message]) -> Iterator[tuple[Lane, list[Message]]]:
     """Messages in entries of one lane each, in order."""
-    stream = iter(messages)
-    while head := list(islice(stream, CHUNK)):
+    for head in _heads(messages):
         for lane in Lane:
             if chunk := [message for message in head if message.lane is lane]:
                 yield lane, chunk
+
+
+def _heads(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """CHUNK messages at a time. If making one fails, those before it come first, then the failure."""
+    stream = iter(messages)
+    failure: Exception | None = None
+    while failure is None:
+        head: list[Message] = []
+        try:
+            for message in islice(stream, CHUNK):
+                head.append(message)  # noqa: PERF402 - what was made before a failure must not be lost
+        except Exception as problem:
+            failure = problem
+        if head:
+            yield head
+        elif failure is None:
+            return
+    raise failure

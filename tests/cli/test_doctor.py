@@ -29,7 +29,7 @@ class Patient:
         """The worst finding of each kind."""
         weight = ("ok", "warning", "bad")
         found: dict[str, Finding] = {}
-        for finding in examine(self.settings):
+        for finding in examine(self.settings, patience=0.2):
             known = found.setdefault(finding.what, finding)
             if weight.index(finding.verdict) > weight.index(known.verdict):
                 found[finding.what] = finding
@@ -117,7 +117,7 @@ Spoil = Callable[[Patient], "object"]
             "shares a Redis database with the intake",
         ),
         (_foreign_queue, "broker", "bad", "newsletter"),
-        (lambda p: _route(p, timeout="1h", lease="2h"), "time limits", "bad", "visibility"),
+        (lambda p: _route(p, timeout="1h", lease="3h"), "time limits", "bad", "visibility"),
         (lambda p: _route(p, key="env:NO_SUCH_KEY"), "routes", "bad", "NO_SUCH_KEY"),
         (lambda p: _route(p, provider="pigeons"), "routes", "bad", "pigeons"),
         (_stopped, "routes", "warning", "lunch"),

@@ -67,12 +67,24 @@ def test_the_demo_ends_with_balanced_books_and_leaves_nothing(env: dict[str, str
     assert not list((folder / "data").glob("throwaway-*"))
 
 
+# Whoever starts the tests may have told them to ignore Ctrl-C, as a shell does with what it runs in the
+# background; then `worker up` would rightly ignore it too.
+AT_A_TERMINAL = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 @contextmanager
 def up(env: dict[str, str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """`worker up`, once it works."""
     with (folder / "up.log").open("wb") as log:
-        command = [sys.executable, "-m", "worker", "up", "--sandbox-port", "0", "--flower-port", "0"]
-        process = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log)
+        words = ["-m", "worker", "up", "--sandbox-port", "0", "--flower-port", "0"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", AT_A_TERMINAL, *words], env=env, cwd=folder, stdout=log, stderr=log
+        )
         try:
             eventually(lambda: (folder / "up.log").read_text().count(" ready.") == 3)
             yield process

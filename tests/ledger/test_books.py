@@ -16,12 +16,14 @@ from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
 from worker.ledger import Ledger
 from worker.ledger.queries import books, by_status
 from worker.ledger.transitions import (
+    Clock,
     Looks,
     Move,
     Package,
     doubt_lapsed,
     lease_doubts,
     lease_polls,
+    renew,
     settle,
     split,
     take_job,
@@ -88,7 +90,8 @@ class Life:
             emptied = draw.draw(
                 st.sampled_from([PackageState.CLOSED, PackageState.UNSENT, PackageState.REFUSED])
             )
-            self.book.do(settle, moves, {package.id: NOW}, news=news, emptied=emptied)
+            keeps = draw.draw(st.sampled_from([None, *Clock]))
+            self.book.do(settle, moves, {package.id: NOW}, news=news, emptied=emptied, keeps=keeps)
 
     def split(self, draw: st.DataObject) -> None:
         """Halves of a package, by somebody who may be late."""
@@ -102,8 +105,11 @@ class Life:
             self.book.do(take_job, draw.draw(st.sampled_from(self.packages)).id, "job", timedelta(0))
 
     def lapse(self, draw: st.DataObject) -> None:
-        """Leases run out, and somebody notices."""
+        """Leases run out; one dispatcher may still be in time, then somebody notices."""
         self.book.rows("UPDATE packages SET rescue_at = now() WHERE state = 'open'")
+        in_time: bool = draw.draw(st.booleans())
+        if self.packages and in_time:
+            self.book.do(renew, draw.draw(st.sampled_from(self.packages)).id, LEASE)
         self.book.do(doubt_lapsed, ROUTE, timedelta(0))
 
     def look(self, draw: st.DataObject) -> None:

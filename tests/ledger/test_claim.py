@@ -289,14 +289,31 @@ def test_failures_in_a_row_are_counted_until_a_package_goes_through(book: Book) 
     book.enqueue(messages(1))
     for expected in range(3):
         assert book.do(route_failures, ROUTE) == expected
-        book.do(pause_route, ROUTE, HOUR, "no connection")
-    assert book.claim().package is None
+        book.do(pause_route, ROUTE, timedelta(0), "no connection")
 
     book.do(route_works, ROUTE)
 
     assert book.do(route_failures, ROUTE) == 0
-    assert book.claim().package is not None
     assert book.rows("SELECT state, paused_until, why FROM routes") == [("open", None, None)]
+
+
+def test_a_package_that_went_through_before_a_pause_does_not_end_it(book: Book) -> None:
+    book.enqueue(messages(1))
+    book.do(pause_route, ROUTE, HOUR, "throttled")
+
+    book.do(route_works, ROUTE)
+
+    assert book.claim().why == "the route is paused: throttled"
+    assert book.do(route_failures, ROUTE) == 1
+
+
+def test_a_route_that_works_is_left_alone(book: Book) -> None:
+    book.enqueue(messages(1))
+    before = book.rows("SELECT changed_at, xmin::text FROM routes")
+
+    book.do(route_works, ROUTE)
+
+    assert book.rows("SELECT changed_at, xmin::text FROM routes") == before
 
 
 def test_a_stopped_route_is_not_opened_by_a_pause_nor_by_success(book: Book) -> None:

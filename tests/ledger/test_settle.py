@@ -12,6 +12,7 @@ from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book, at_once, blocked, eventually
 from worker.ledger.queries import OpenMessage, history, open_messages, route_rows
 from worker.ledger.transitions import (
+    Clock,
     Leased,
     Looks,
     Move,
@@ -19,9 +20,11 @@ from worker.ledger.transitions import (
     doubt_lapsed,
     lease_doubts,
     lease_polls,
+    renew,
     settle,
     split,
     take_job,
+    unasked,
 )
 from worker.sms.message import Lane, Message
 from worker.sms.package import PackageState
@@ -210,6 +213,59 @@ def test_a_large_package_is_settled_in_one_go(book: Book) -> None:
 
     assert book.settle(package, [S, R] * 500) == {S: 500, R: 500}
     assert book.books().balanced
+
+
+CLOCKS = pytest.mark.parametrize(
+    ("keeps", "poll_moved", "rescue_moved"),
+    [(None, True, True), (Clock.POLL, False, True), (Clock.RESCUE, True, False)],
+    ids=["both", "rescue's only", "poll's only"],
+)
+
+
+@CLOCKS
+def test_a_stage_moves_its_own_clock_only(
+    book: Book,
+    keeps: Clock | None,
+    poll_moved: bool,
+    rescue_moved: bool,
+) -> None:
+    package = book.package(messages(2))
+    book.settle(package, [S, D])
+    before = book.package_row(package.id)
+
+    book.do(settle, [], {package.id: Looks(poll=HOUR, rescue=HOUR)}, keeps=keeps)
+
+    row = book.package_row(package.id)
+    assert (row.poll_at != before.poll_at, row.rescue_at != before.rescue_at) == (poll_moved, rescue_moved)
+    assert row.doubted_at == before.doubted_at
+
+
+@pytest.mark.parametrize("keeps", Clock)
+def test_a_clock_that_stands_still_is_set_by_whoever_needs_it(book: Book, keeps: Clock) -> None:
+    """Poll finds doubt after a job has ended; rescue finds out that they have a message."""
+    package = book.package(messages(2))
+    book.do(take_job, package.id, "job-7", HOUR)
+    book.rows("UPDATE packages SET poll_at = NULL")
+    moves = [Move(item.id, package.id, status) for item, status in zip(package.items, (S, D), strict=True)]
+
+    book.do(settle, moves, {package.id: LOOK}, keeps=keeps)
+
+    row = book.package_row(package.id)
+    assert row.poll_at is not None
+    assert row.rescue_at is not None
+
+
+@pytest.mark.parametrize("keeps", Clock)
+def test_a_clock_that_nothing_needs_any_more_stands_still(book: Book, keeps: Clock) -> None:
+    package = book.package(messages(2))
+    book.settle(package, [S, D])
+    moves = [Move(package.items[1].id, package.id, R)]
+    news = [Move(package.items[0].id, package.id, Status.DELIVERED)]
+
+    book.do(settle, moves, {package.id: LOOK}, news=news, keeps=keeps)
+
+    row = book.package_row(package.id)
+    assert (row.state, row.poll_at, row.rescue_at, row.doubted_at) == ("closed", None, None, None)
 
 
 # -- queued again ----------------------------------------------------------------------------------------
@@ -708,6 +764,19 @@ def test_what_a_half_settled_package_left_on_the_wire_falls_in_doubt_with_its_le
     assert state(book, package) == "in_doubt"
 
 
+def test_looks_at_a_job_are_no_looks_at_its_messages(book: Book) -> None:
+    package = book.package(messages(2))
+    book.do(take_job, package.id, "job-7", timedelta(0))
+    for expected in (1, 2):
+        [leased] = book.do(lease_polls, ROUTE, messages=10, lease=timedelta(0))
+        assert leased.tries == expected
+
+    book.settle(package, S, look=Looks(poll=timedelta(0), rescue=HOUR))
+
+    [leased] = book.do(lease_polls, ROUTE, messages=10, lease=HOUR)
+    assert leased.tries == 1
+
+
 # -- leases that ran out ---------------------------------------------------------------------------------
 
 
@@ -744,6 +813,33 @@ def test_only_messages_still_on_the_wire_fall_in_doubt(book: Book) -> None:
 
     assert list(book.statuses().values()) == ["sent", "rejected", "in_doubt"]
     assert state(book, package) == "in_doubt"
+
+
+def test_a_lease_renewed_in_time_begins_anew(book: Book) -> None:
+    package = book.package(messages(1))
+    lapse(book, package)
+
+    assert book.do(renew, package.id, HOUR)
+
+    assert book.do(doubt_lapsed, ROUTE, HOUR) == []
+    assert book.one("SELECT rescue_at - now() BETWEEN '59 min' AND '60 min' FROM packages")
+
+
+@pytest.mark.parametrize("verdict", [S, R, Q, D, None])
+def test_a_lease_is_not_renewed_for_a_package_somebody_has_taken_up(
+    book: Book, verdict: Status | None
+) -> None:
+    package = book.package(messages(1))
+    if verdict:
+        book.settle(package, verdict)
+    else:
+        lapse(book, package)
+        book.do(doubt_lapsed, ROUTE, HOUR)
+    row = book.package_row(package.id)
+
+    assert not book.do(renew, package.id, HOUR)
+
+    assert book.package_row(package.id) == row
 
 
 def test_nothing_else_lapses(book: Book) -> None:
@@ -907,6 +1003,20 @@ def test_a_leased_doubt_says_for_how_long(book: Book) -> None:
     assert (leased.id, leased.state) == (package.id, PackageState.IN_DOUBT)
     assert timedelta(minutes=5) <= leased.doubted_for < timedelta(minutes=6)
     assert HOUR <= leased.age < HOUR + timedelta(minutes=1)
+
+
+def test_a_question_that_was_not_answered_does_not_count(book: Book) -> None:
+    package = doubted(book, 1, 1, ago=1)
+    [leased] = book.do(lease_doubts, ROUTE, messages=10, lease=timedelta(0))
+    assert leased.tries == 1
+
+    book.do(unasked, [package.id])
+
+    [leased] = book.do(lease_doubts, ROUTE, messages=10, lease=timedelta(0))
+    assert leased.tries == 1
+    book.do(unasked, [package.id, package.id])
+    book.do(unasked, [package.id])
+    assert book.package_row(package.id).asks == 0
 
 
 def test_an_open_package_is_not_asked_about(book: Book) -> None:

@@ -52,15 +52,18 @@ def _show(findings: Iterable[Finding]) -> None:
         out.print(f"{mark} {finding.what:<12} {finding.seen}", style=style, markup=False, soft_wrap=True)
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Every check, each by itself: one that cannot be made is bad, and the others are made all the same."""
+def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
+    """Every check, each by itself: one that cannot be made is bad, and the others are made all the same.
+
+    `patience` is how many seconds the workers have to answer.
+    """
     with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
         yield from _guarded("database", lambda: _database(ledger))
         yield from _guarded("intake", lambda: _intake(intake))
         yield from _guarded("broker", lambda: _broker(settings))
         yield from _guarded("time limits", lambda: _time_limits(settings))
         yield from _guarded("routes", lambda: _routes(settings, ledger))
-        yield from _guarded("workers", lambda: _workers(settings))
+        yield from _guarded("workers", lambda: _workers(settings, patience))
 
 
 def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
@@ -162,8 +165,8 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
             yield Finding("doubt", "warning", f"{row.in_doubt} messages of {row.name} are in doubt")
 
 
-def _workers(settings: Settings) -> Iterator[Finding]:
-    answers = consumers(celery_app(settings.broker_url), patience=1.5)
+def _workers(settings: Settings, patience: float) -> Iterator[Finding]:
+    answers = consumers(celery_app(settings.broker_url), patience)
     served = set().union(*answers.values())
     missing = [name for name in QUEUES if name not in served]
     if not answers:

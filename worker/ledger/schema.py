@@ -150,7 +150,9 @@ events = Table(
     Column("code", Text),  # the provider's word, verbatim
     Column("note", Text),  # why, or by whom
     CheckConstraint(
-        f"(verb = '{Verb.ENQUEUE}' AND source IS NULL AND target IN ({_ENTRIES})) OR {_ALL_ROADS}",
+        # Without IS NOT NULL a missing source would make the rest unknown, and CHECK lets the unknown pass.
+        f"(verb = '{Verb.ENQUEUE}' AND source IS NULL AND target IN ({_ENTRIES})) "
+        f"OR (source IS NOT NULL AND ({_ALL_ROADS}))",
         name="road",
     ),
 )
