@@ -9,6 +9,7 @@ import logging
 from datetime import timedelta
 
 from celery import Celery
+from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
@@ -28,6 +29,18 @@ _BINDING = "_kombu.binding."  # kombu keeps a key for each queue that was ever b
 VISIBILITY = 3600  # seconds after which Redis hands an unfinished task to another worker
 
 
+class BrokerError(RuntimeError):
+    """The broker cannot be used. One sentence, no credential."""
+
+
+def _check_address(broker_url: str) -> None:
+    try:
+        with Connection(broker_url) as connection:
+            connection.get_transport_cls()
+    except (ValueError, KeyError, ImportError) as problem:
+        raise BrokerError(f"WORKER_BROKER_URL is no broker's address ({type(problem).__name__})") from None
+
+
 def queue_of(stage: str, name: str) -> str:
     """The queue of a stage: urgent work has its own, so that it never waits behind a campaign."""
     if stage in ("poll", "rescue"):
@@ -36,7 +49,11 @@ def queue_of(stage: str, name: str) -> str:
 
 
 def celery_app(broker_url: str) -> Celery:
-    """A Celery application with the settings that this design needs; the reason stands beside each."""
+    """A Celery application with the settings that this design needs; the reason stands beside each.
+
+    Raises BrokerError for what is no broker's URL.
+    """
+    _check_address(broker_url)
     app = Celery("worker", broker=broker_url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,  # the ledger is the memory
@@ -60,16 +77,17 @@ def celery_app(broker_url: str) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "retry_on_timeout": True,
+            # A ring is not worth waiting for: by default kombu would try for six seconds.
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0.1,
+            "interval_max": 0.1,
         },
         broker_pool_limit=100,  # opened as needed; Flower asks from many threads, and waits for ever for one
         worker_soft_shutdown_timeout=0,
         timezone="UTC",
     )
     return app
-
-
-class BrokerError(RuntimeError):
-    """The broker cannot be used. One sentence, no credential."""
 
 
 def bound_queues(app: Celery) -> list[str]:
@@ -117,7 +135,7 @@ class Bell:
                     retry=False,
                     ignore_result=True,
                 )
-        except (IntakeError, OperationalError) as problem:
+        except (IntakeError, OperationalError, ValueError) as problem:  # ValueError: a database that is none
             log.warning("bell_not_heard stage=%s name=%s problem=%s", stage, name, type(problem).__name__)
 
     def answered(self, stage: str, name: str) -> None:

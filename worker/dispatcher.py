@@ -108,8 +108,9 @@ class Dispatcher:
 
     def _add(self, lane: Lane, messages: list[Message]) -> None:
         with _handing_over(len(messages)):
+            bell = self._bell  # first: what is wrong with the broker's address must be told before, not after
             self._intake.add(lane, messages)
-        self._bell.ring("ingest", lane.value)
+        bell.ring("ingest", lane.value)
 
     def _wait_for_room(self, lane: Lane, count: int) -> None:
         """Back-pressure: Redis is a door, not a store."""
@@ -154,12 +155,13 @@ class Dispatcher:
 
 @contextmanager
 def _handing_over(count: int) -> Iterator[None]:
-    """Say what did not happen when Redis is away."""
+    """Say what did not happen when Redis is away, or an address is none."""
+    from worker.bell import BrokerError
     from worker.intake import IntakeError
 
     try:
         yield
-    except IntakeError as problem:
+    except (IntakeError, BrokerError) as problem:
         raise EnqueueError(f"{count} messages not handed over: {problem}") from problem
 
 

@@ -99,7 +99,7 @@ class Intake:
                 retry=Retry(ExponentialBackoff(cap=1, base=0.05), 6),
                 retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
             )
-        except ValueError:  # its text may hold the password
+        except (ValueError, TypeError):  # their text may hold the password
             raise IntakeError(
                 "the address of Redis must look like redis://host:6379/0 or unix:///path?db=0"
             ) from None

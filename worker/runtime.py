@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from worker.intake import Intake
 from worker.ledger import Ledger
-from worker.ledger.transitions import register_routes
+from worker.ledger.governor import register_routes
 from worker.lines import Line, make_ready
 from worker.providers.contract import Failure, Reply, Request
 from worker.settings import Route, Settings, read_routes

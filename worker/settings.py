@@ -8,6 +8,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class SettingsError(ValueError):
@@ -58,8 +59,8 @@ class Route:
             _check_value(f"routes.{self.name}.{name}", name, value)
         _check_choice(f"routes.{self.name}.mode", self.mode, ("sync", "async"))
         _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", "ask", "hold", "resend", "fail"))
-        if not re.fullmatch(r"https?://[^\s/]+\S*", self.url):
-            shown = re.sub(r"//.*@", "//…@", self.url)  # what stands before an @ is a credential
+        if not _is_address(self.url):
+            shown = re.sub(r"//.*@", "//…@", self.url)[:24]  # what stands before an @ is a credential
             raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {shown!r}")
         if self.lease < self.exchange + timedelta(seconds=5):
             raise SettingsError(
@@ -75,6 +76,8 @@ class Route:
 _ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route)}
 _SECRETS = ("key", "login", "password", "token")
 _MAY_BE_ZERO = ("package_items", "reference_offset")
+MOST = 10**15  # of any number: below what their id fields and our columns hold
+LONGEST = timedelta(days=366)
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -120,6 +123,16 @@ class Settings:
         return {f"WORKER_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
 
 
+def _is_address(url: str) -> bool:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:  # a port that is no number, a host name that cannot be one
+        return False
+
+
 def data_dir() -> Path:
     """Where embedded data goes, even if the other settings are not fit to be read."""
     return Path(os.environ.get("WORKER_DATA_DIR") or ".worker")
@@ -160,12 +173,12 @@ def read_routes(path: Path, secret: Callable[[str], str] | None = None) -> dict[
     key, a wrong value, a missing secret, or two routes alike.
     """
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        tables = tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise SettingsError(f"no routes file at {path}; WORKER_ROUTES names it") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise SettingsError(f"{path} cannot be read: {problem}") from None
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:
         # tomllib refuses a table that stands there twice: two routes of one name end here.
         raise SettingsError(f"{path} is not valid TOML: {problem}") from None
     for key in tables.keys() - {"routes"}:
@@ -234,8 +247,12 @@ def _check_value(where: str, name: str, value: object) -> None:
         raise SettingsError(f"{where} must be {getattr(expected, '__name__', expected)}, got {shown}")
     if isinstance(value, int) and value < (0 if name in _MAY_BE_ZERO else 1):
         raise SettingsError(f"{where} must be positive, got {value}")
-    if isinstance(value, timedelta) and not value:
-        raise SettingsError(f"{where} must be longer than nothing")
+    if isinstance(value, int) and value > MOST:
+        raise SettingsError(f"{where} must be at most {MOST}")
+    if isinstance(value, timedelta) and not timedelta(0) < value <= LONGEST:
+        raise SettingsError(f"{where} must be longer than nothing and at most {LONGEST.days}d")
+    if isinstance(value, str) and not value.isprintable():
+        raise SettingsError(f"{where} must hold no control characters")
 
 
 def _check_choice(where: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ Start a worker with: celery -A worker.tasks worker -Q urgent,bulk,poll,celery --
 import logging
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -19,7 +19,8 @@ from celery.platforms import SecurityWarning
 from celery.worker.request import Request as CeleryRequest
 
 from worker.bell import STALE, Bell, celery_app, queue_of
-from worker.intake import DeadLetter, Intake
+from worker.intake import DeadLetter, Intake, IntakeError
+from worker.ledger import LedgerError
 from worker.lines import accept, make_ready
 from worker.runtime import Runtime
 from worker.settings import Settings, names_only, read_routes
@@ -36,6 +37,9 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 
 settings = Settings.from_env()
 app: Celery = celery_app(settings.broker_url)
+
+AWAY = (LedgerError, IntakeError)
+"""What a stage meets when a server is away. Celery need not show where; the sentence says it."""
 
 TICK = 1.0  # seconds between beat's visits; what a lost ring costs
 RESCUE_TICK = 2.0
@@ -75,10 +79,22 @@ def _stop_claiming(**_: object) -> None:
     _stopping.set()
 
 
+class _Brief(logging.Formatter):
+    """A server that is away is said in a line: how the broker's client noticed helps nobody."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        kind, problem, _ = ei
+        if kind is not None and kind.__module__.split(".")[0] in {"redis", "kombu", "celery"}:
+            return f"{kind.__name__}: {problem}"
+        return super().formatException(ei)
+
+
 @signals.setup_logging.connect
 def _log_plainly(**_: object) -> None:
     """One line an event. httpx would log URLs, and with some providers these hold credentials."""
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
     for name in ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -87,34 +103,41 @@ def _log_plainly(**_: object) -> None:
 
 
 def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, Any]:
-    """Come to the door, do one bounded step, and ring again if there is more."""
-    runtime, bell = _opened()
-    bell.answered(stage, name)
-    counts = work(runtime)
+    """Come to the door, do one bounded step, and ring again if there is more.
+
+    A server that is away is one line in the log; beat comes by again.
+    """
+    try:
+        runtime, bell = _opened()
+        bell.answered(stage, name)
+        counts = work(runtime)
+    except AWAY as problem:
+        log.warning("server_away stage=%s name=%s problem=%s", stage, name, problem)
+        raise
     if counts.more and not _stopping.is_set():
         bell.ring(stage, name)
     return asdict(counts)
 
 
-@app.task(name="worker.ingest")
+@app.task(name="worker.ingest", throws=AWAY)
 def ingest(lane: str) -> dict[str, Any]:
     """Move what waits in a lane of the intake into the ledger."""
     return _answer("ingest", lane, lambda runtime: ingest_stage(runtime, Lane(lane)))
 
 
-@app.task(name="worker.dispatch")
+@app.task(name="worker.dispatch", throws=AWAY)
 def dispatch(route: str, lane: str) -> dict[str, Any]:
     """Send what is queued on a route."""
     return _answer("dispatch", f"{route}:{lane}", lambda runtime: dispatch_stage(runtime, route, Lane(lane)))
 
 
-@app.task(name="worker.poll")
+@app.task(name="worker.poll", throws=AWAY)
 def poll(route: str) -> dict[str, Any]:
     """Ask about what was sent on a route."""
     return _answer("poll", route, lambda runtime: poll_stage(runtime, route))
 
 
-@app.task(name="worker.rescue")
+@app.task(name="worker.rescue", throws=AWAY)
 def rescue(route: str) -> dict[str, Any]:
     """Take up what died on a route, and settle what is in doubt."""
     return _answer("rescue", route, lambda runtime: rescue_stage(runtime, route))
@@ -130,28 +153,42 @@ class Discreet(CeleryRequest):
     kwargsrepr = "{…}"
 
 
-@app.task(name="worker.enqueue", Request=Discreet)
-def enqueue(messages: Any = None, **fields: Any) -> dict[str, int]:
-    """Put messages into the intake: one object of fields, a list of them, or the fields as keywords.
+@app.task(name="worker.enqueue", Request=Discreet, throws=AWAY)
+def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
+    """Put messages into the intake: objects of fields, lists of them, or the fields of one as keywords.
 
     What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here.
     """
     runtime, bell = _opened()
-    given = [fields] if messages is None else messages if isinstance(messages, list) else [messages]
     taken: dict[Lane, list[Message]] = {}
     dead = 0
-    for raw in given:
+    for raw in _offered(given, fields):
         try:
             message = accept(Message.from_dict(raw), runtime.lines)
         except MessageError as problem:
-            runtime.intake.bury(DeadLetter.about(Lane.BULK, str(problem), raw))
+            # Without the value: if columns are mixed up it is a text or somebody's number.
+            reason = f"{problem.field}: {problem.problem}"
+            runtime.intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
             dead += 1
         else:
             taken.setdefault(message.lane, []).append(message)
     for lane, chunk in taken.items():
         runtime.intake.add(lane, chunk)
         bell.ring("ingest", lane.value)
-    return {"taken": len(given) - dead, "dead": dead}
+    return {"taken": sum(map(len, taken.values())), "dead": dead}
+
+
+def _offered(given: Sequence[Any], fields: dict[str, Any]) -> Iterator[Any]:
+    """Whatever was handed over, one by one; `messages=` names a list."""
+    for one in (
+        *given,
+        *([fields.pop("messages")] if "messages" in fields else []),
+        *([fields] if fields else []),
+    ):
+        if isinstance(one, list):
+            yield from one
+        else:
+            yield one
 
 
 # -- beat

@@ -163,5 +163,5 @@ def _client(patience: _Patience) -> httpx.Client:
         # One account's session must not travel with another's request.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,  # a redirected POST may be sent twice
-        trust_env=False,  # proxies would see texts and keys; set one in the route's url if you mean it
+        trust_env=False,  # a proxy that the environment happens to name would see texts and keys
     )

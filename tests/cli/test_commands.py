@@ -183,7 +183,74 @@ def test_what_cannot_be_done_is_said_in_a_sentence_with_exit_code_1(
     assert ran.code == 1
     assert said in ran.err
     assert "hush" not in ran.err
-    assert "unexpected" not in ran.err
+    assert "crash.log" not in ran.err
+
+
+STOPPED = [
+    pytest.param(b"client_id,recipient,text\na,+380931110001,caf\xe9\n", "not UTF-8", id="latin-1"),
+    pytest.param("client_id,recipient,text\n".encode("utf-16"), "not UTF-8", id="utf-16"),
+    pytest.param(b"a,+380931110001,Hello\n", "the heading names no message", id="no heading"),
+    pytest.param(b"client_id;recipient;text\na;+380931110001;Hi\n", "separated by commas", id="semicolons"),
+    pytest.param(b"client_id,text,recipient,text\n", "names a field twice", id="a field twice"),
+    pytest.param(b'client_id,recipient,text\na,+380931110001,"Hi\n', "is not CSV", id="an open quote"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), STOPPED)
+def test_a_file_that_cannot_be_read_on_is_told_with_what_was_done(
+    shell: Shell, content: bytes, said: str
+) -> None:
+    (shell.folder / "many.csv").write_bytes(content)
+
+    ran = shell.worker("send", "many.csv", "--sender", "Shop", "--json")
+
+    assert ran.code == 1
+    assert said in ran.err
+    assert "crash.log" not in ran.err
+    assert ran.json["enqueued"] == 0
+    assert said in ran.json["errors"][-1]
+
+
+def test_what_was_handed_over_before_a_bad_line_is_told(shell: Shell) -> None:
+    rows = b"".join(b"c%d,+38093%07d,Hello\n" % (n, n) for n in range(20_000))
+    (shell.folder / "many.csv").write_bytes(b"client_id,recipient,text\n" + rows + b"x,+380931110001,\xff\n")
+
+    ran = shell.worker("send", "many.csv", "--sender", "Shop", "--json")
+
+    assert ran.code == 1
+    assert ran.json["enqueued"] > 19_000
+
+
+def test_odd_json_lines_spoil_only_themselves_and_blank_lines_nothing(shell: Shell) -> None:
+    good = '{"client_id": "a", "recipient": "+380931110001", "text": "Hi"}'
+    deep = '{"client_id": "b", "text": ' + "[" * 100_000 + "]" * 100_000 + "}"
+
+    ran = shell.worker("send", "-", "--sender", "Shop", "--json", stdin=f"\n \n{good}\n{deep}\n[1]\n")
+
+    assert (ran.json["enqueued"], ran.json["refused"]) == (1, 2)
+
+
+def test_mixed_up_columns_show_nobody_s_number_and_no_text(shell: Shell) -> None:
+    lines = "client_id,recipient,text,lane,route\na,+380931110001,Hi,+380931110002,\n"
+    lines += "b,+380931110001,Hi,,My secret text for you\n"
+
+    ran = shell.worker("send", "-", "--sender", "Shop", stdin=lines)
+
+    assert ran.code == 1
+    assert "380931110002" not in ran.err
+    assert "secret text" not in ran.err
+
+
+@pytest.mark.parametrize("broker", ["junk://x:hush@y", "redis://127.0.0.1:abc/1"])
+def test_a_broker_s_address_that_is_none_is_told_before_anything_is_handed_over(
+    shell: Shell, setup: Setup, broker: str
+) -> None:
+    ran = shell.worker(*SEND, WORKER_BROKER_URL=broker)
+
+    assert ran.code == 1
+    assert "WORKER_BROKER_URL" in ran.err
+    assert "hush" not in ran.err
+    assert setup.runtime(alpha=ROUTE).intake.waiting()[Lane.BULK] == 0
 
 
 def test_a_database_that_is_not_migrated_is_said_with_the_remedy(shell: Shell, database_url: str) -> None:

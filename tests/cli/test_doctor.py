@@ -10,7 +10,7 @@ from tests.conftest import Setup
 from worker.cli.doctor import Finding, examine
 from worker.intake import Intake
 from worker.ledger import Ledger
-from worker.ledger.transitions import register_routes, stop_route
+from worker.ledger.governor import register_routes, stop_route
 from worker.settings import Settings, next_database
 
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, text
 
 from worker.ledger import Ledger
+from worker.ledger.governor import register_routes
 from worker.ledger.queries import Books, books
+from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import (
     Claim,
     Enqueued,
@@ -20,9 +22,7 @@ from worker.ledger.transitions import (
     cancel,
     claim,
     enqueue,
-    register_routes,
     settle,
-    suppress,
 )
 from worker.local.waiting import wait_until
 from worker.sms.message import Lane, Message

@@ -14,20 +14,9 @@ from sqlalchemy import text
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
 from worker.ledger import Ledger
+from worker.ledger.leases import doubt_lapsed, lease_doubts, lease_polls, renew
 from worker.ledger.queries import books, by_status
-from worker.ledger.transitions import (
-    Clock,
-    Looks,
-    Move,
-    Package,
-    doubt_lapsed,
-    lease_doubts,
-    lease_polls,
-    renew,
-    settle,
-    split,
-    take_job,
-)
+from worker.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
 from worker.sms.message import Lane
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status

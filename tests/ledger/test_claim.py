@@ -7,18 +7,9 @@ import pytest
 
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, eventually
-from worker.ledger.transitions import (
-    Claim,
-    Package,
-    cancel,
-    claim,
-    open_route,
-    pause_route,
-    route_failures,
-    route_works,
-    stop_route,
-    suppress,
-)
+from worker.ledger.governor import open_route, pause_route, route_failures, route_works, stop_route
+from worker.ledger.stop_list import suppress
+from worker.ledger.transitions import Claim, Package, cancel, claim
 from worker.sms.message import Kind, Lane, Message
 from worker.sms.package import OVERHEAD, Item, Limits, PackageState
 from worker.sms.status import Status

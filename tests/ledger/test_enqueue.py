@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, blocked
-from worker.ledger.transitions import Conflict, Enqueued, enqueue, unsuppress
+from worker.ledger.stop_list import unsuppress
+from worker.ledger.transitions import Conflict, Enqueued, enqueue
 from worker.sms.message import ClientIdConflict, Kind, Lane, Message
 from worker.sms.status import Status
 

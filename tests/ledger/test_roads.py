@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from tests.factories import message
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
 from worker.ledger import Ledger
-from worker.ledger.transitions import Move, _move, cancel, claim, register_routes, settle
+from worker.ledger.governor import register_routes
+from worker.ledger.transitions import Move, _move, cancel, claim, settle
 from worker.sms.message import Lane, Message
 from worker.sms.package import Limits, PackageState
 from worker.sms.status import FINAL, ROADS, Status, Verb, roads, sources

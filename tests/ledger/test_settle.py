@@ -10,22 +10,9 @@ from sqlalchemy import Connection
 
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book, at_once, blocked, eventually
+from worker.ledger.leases import Leased, doubt_lapsed, lease_doubts, lease_polls, renew, unasked
 from worker.ledger.queries import OpenMessage, history, open_messages, route_rows
-from worker.ledger.transitions import (
-    Clock,
-    Leased,
-    Looks,
-    Move,
-    Package,
-    doubt_lapsed,
-    lease_doubts,
-    lease_polls,
-    renew,
-    settle,
-    split,
-    take_job,
-    unasked,
-)
+from worker.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
 from worker.sms.message import Lane, Message
 from worker.sms.package import PackageState
 from worker.sms.status import Status
@@ -688,6 +675,16 @@ def test_a_job_told_late_but_before_anybody_noticed_is_taken(book: Book) -> None
 
     assert book.do(take_job, package.id, "job-7", HOUR)
     assert book.do(doubt_lapsed, ROUTE, HOUR) == []
+
+
+def test_a_package_of_which_a_part_is_in_doubt_is_no_job(book: Book) -> None:
+    """Nobody would ask about that part before the job has ended: so the lease runs out, and all is asked."""
+    package = book.package(messages(2))
+    book.settle(package, [D])
+
+    assert not book.do(take_job, package.id, "job-7", HOUR)
+
+    assert state(book, package) == "open"
 
 
 def test_a_job_is_told_once(book: Book) -> None:

@@ -15,7 +15,8 @@ import pytest
 from tests.factories import message, messages
 from tests.stages.world import KIND, OpenWorld, World
 from tests.waiting import eventually
-from worker.ledger.transitions import cancel, stop_route
+from worker.ledger.governor import stop_route
+from worker.ledger.transitions import cancel
 from worker.sandbox.server import bound_socket, running
 from worker.sms.message import Lane
 from worker.sms.status import Status

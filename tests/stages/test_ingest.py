@@ -13,7 +13,8 @@ from tests.factories import message, messages
 from tests.stages.mortal import Died, Fate, mortal
 from tests.stages.world import World
 from worker.intake import GROUP, Entry, Intake
-from worker.ledger.transitions import enqueue, suppress
+from worker.ledger.stop_list import suppress
+from worker.ledger.transitions import enqueue
 from worker.sms.message import Lane
 from worker.sms.status import Status
 from worker.stages.ingest import ENTRIES, IDLE, ROUNDS, Ingested, ingest

@@ -15,8 +15,9 @@ from sqlalchemy import Row, text
 
 from tests.waiting import eventually
 from worker.intake import CONSUMER, GROUP
+from worker.ledger.governor import open_route
 from worker.ledger.queries import Books, History, books, by_status, history
-from worker.ledger.transitions import Claim, claim, enqueue, open_route
+from worker.ledger.transitions import Claim, claim, enqueue
 from worker.lines import Line
 from worker.runtime import Runtime
 from worker.sandbox.options import SandboxOptions

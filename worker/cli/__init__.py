@@ -1,5 +1,7 @@
 """The command line. Thin: it reads options, opens what a command needs, and shows what came of it."""
 
+import io
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -68,12 +70,23 @@ def _version(
 
 def main() -> None:
     """Run a command. Exit codes: 0 done, 1 it failed and says why, 2 usage. Never a traceback."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # so that whatever was opened is closed: servers above all
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
     called = [name for name in sys.argv[1:2] if name in COMMANDS]
     try:
         application(*called)()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as problem:  # the last door: whatever it is, people get a sentence
         complain(str(problem) if _is_expected(problem) else _unexpected(problem))
         sys.exit(1)
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _is_expected(problem: Exception) -> bool:

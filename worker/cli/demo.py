@@ -1,6 +1,7 @@
 """`worker demo`: ten thousand messages through the real thing, and the books at the end."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -51,9 +52,8 @@ def demo(
     Everything runs in a folder of its own and is gone afterwards; nothing leaves this machine.
     """
     settings = Settings.from_env()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     log_path = settings.data_dir / "demo.log"
-    with log_path.open("w", encoding="utf-8") as log, throwaway(settings.data_dir) as (folder, addresses):
+    with throwaway(settings.data_dir) as (folder, addresses), log_path.open("w", encoding="utf-8") as log:
         whole = at(replace(settings, data_dir=folder, routes=folder / "routes.toml"), addresses)
         try:
             result = _run(whole, messages, log)
@@ -76,7 +76,8 @@ def _run(settings: Settings, messages: int, log: TextIO) -> dict[str, Any]:
     children = [fleet.sandbox(env, port, *SANDBOX), *fleet.workers(env)]
     with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
         upgrade(ledger)
-        with Supervisor(children, lambda line: print(line, file=log, flush=True)):
+        sweep = (sys.executable, "-m", "worker.local.leftovers", str(settings.data_dir.parent.absolute()))
+        with Supervisor(children, lambda line: print(line, file=log, flush=True), afterwards=sweep):
             with err.status("starting workers, beat and the sandbox…"):
                 _await_workers(settings, url)
             started = time.monotonic()

@@ -7,8 +7,8 @@ import typer
 
 from worker.cli.output import Json, complain, emit, out, table
 from worker.cli.session import migrated_ledger, servers
+from worker.ledger.governor import open_route, register_routes, stop_route
 from worker.ledger.queries import route_rows
-from worker.ledger.transitions import open_route, register_routes, stop_route
 from worker.lines import make_ready
 from worker.settings import Settings, names_only, read_routes
 

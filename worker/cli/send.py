@@ -1,10 +1,11 @@
 """`worker send`: one message by options, or many from CSV or JSON lines."""
 
 import csv
+import io
 import json
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -13,10 +14,10 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from worker.cli.output import Json, complain, emit, out, progress
+from worker.cli.output import Json, complain, emit, out, progress, say
 from worker.cli.session import servers
-from worker.dispatcher import Dispatcher
-from worker.sms.message import Message, MessageError
+from worker.dispatcher import Dispatcher, EnqueueError
+from worker.sms.message import FIELDS, Message, MessageError
 
 SHOWN = 10  # refused lines named on stderr
 
@@ -71,6 +72,9 @@ def send(
 
 def _send_one(dispatcher: Dispatcher, values: Mapping[str, Any], *, as_json: bool) -> None:
     message = Message.from_dict(values)
+    say(
+        f"client id: {message.client_id}"
+    )  # before: whatever happens next, it can be asked for, or sent again
     dispatcher.enqueue(message)
     if as_json:
         emit({"enqueued": 1, "refused": 0, "client_id": message.client_id})
@@ -100,28 +104,50 @@ class _Reader:
 
 def _send_many(dispatcher: Dispatcher, name: str, defaults: Mapping[str, str], *, as_json: bool) -> None:
     reader = _Reader(dispatcher.accept, defaults)
+    handed = 0
+    stopped = ""
+
+    def count(done: int) -> None:
+        nonlocal handed
+        handed = done
+        bar.update(task, completed=done)
+
     with _opened(name) as stream, progress() as bar:
         task = bar.add_task("enqueued", total=None, rate="")
-        rows = _rows(stream, name)
-        count = dispatcher.enqueue_many(
-            reader.messages(rows), progress=lambda done: bar.update(task, completed=done)
-        )
+        try:
+            dispatcher.enqueue_many(reader.messages(_rows(stream)), progress=count)
+        except (_Unreadable, EnqueueError) as problem:
+            stopped = str(problem)
+    _tell(reader, handed, stopped, as_json=as_json)
+
+
+def _tell(reader: _Reader, handed: int, stopped: str, *, as_json: bool) -> None:
+    """What was done, also if it ended before the file did."""
     for error in reader.errors:
         complain(error)
     if reader.refused > SHOWN:
         complain(f"and {reader.refused - SHOWN} lines more")
+    if stopped:
+        complain(f"stopped: {stopped}. Mend it and send the whole file again: nobody gets a message twice")
+        reader.errors.append(stopped)
     if as_json:
-        emit({"enqueued": count, "refused": reader.refused, "errors": reader.errors})
+        emit({"enqueued": handed, "refused": reader.refused, "errors": reader.errors})
     else:
-        out.print(f"Enqueued {count:,}, refused {reader.refused:,}. Watch them with: worker books")
-    if reader.refused:
+        out.print(f"Enqueued {handed:,}, refused {reader.refused:,}. Watch them with: worker books")
+    if reader.refused or stopped:
         raise typer.Exit(1)
+
+
+class _Unreadable(ValueError):
+    """The file cannot be read on; says where and why."""
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
     if name == "-":
-        yield sys.stdin
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="strict", newline="")  # whatever the locale says
+        yield sys.stdin or io.StringIO()
         return
     try:
         stream = Path(name).open(encoding="utf-8", newline="")  # noqa: SIM115 - closed below
@@ -131,23 +157,28 @@ def _opened(name: str) -> Iterator[TextIO]:
         yield stream
 
 
-def _rows(stream: Iterable[str], name: str) -> Rows:
+def _rows(stream: Iterable[str]) -> Rows:
     """Rows with their line numbers; JSON lines if the first character that is no blank says so."""
-    lines = iter(stream)
-    first = next(lines, "")
-    first = first.removeprefix("\ufeff")  # what spreadsheets put in front
-    whole = chain([first], lines)
-    rows = _json_rows(whole) if first.lstrip().startswith("{") else _csv_rows(whole)
+    lines = _lines(stream)
+    first = next((pair for pair in lines if pair[1].strip("\ufeff \t\r\n")), None)
+    if first is None:
+        return
+    number, heading = first[0], first[1].removeprefix("\ufeff")  # what spreadsheets put in front
+    whole = chain([(number, heading)], lines)
+    yield from _json_rows(whole) if heading.lstrip().startswith("{") else _csv_rows(whole, number)
+
+
+def _lines(stream: Iterable[str]) -> Iterator[tuple[int, str]]:
+    number = 0
     try:
-        yield from rows
-    except UnicodeDecodeError as problem:
-        raise typer.BadParameter(f"{name} is not UTF-8: byte {problem.start} cannot be read") from None
-    except csv.Error as problem:
-        raise typer.BadParameter(f"{name} is not CSV: {problem}") from None
+        for number, line in enumerate(stream, 1):
+            yield number, line
+    except UnicodeDecodeError:
+        raise _Unreadable(f"line {number + 1} or soon after is not UTF-8") from None
 
 
-def _json_rows(lines: Iterable[str]) -> Rows:
-    for number, line in enumerate(lines, 1):
+def _json_rows(lines: Iterable[tuple[int, str]]) -> Rows:
+    for number, line in lines:
         if line.strip():
             yield number, _json_row(line)
 
@@ -156,12 +187,27 @@ def _json_row(line: str) -> Mapping[str, Any]:
     """An unreadable line becomes a row that is refused with the rest of the bad ones."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"line": "is not JSON"}
     return row if isinstance(row, dict) else {"line": "is not a JSON object"}
 
 
-def _csv_rows(lines: Iterable[str]) -> Rows:
-    table = csv.DictReader(lines, restkey="too many columns", strict=True)
-    for row in table:
-        yield table.line_num, row
+def _csv_rows(lines: Iterable[tuple[int, str]], first: int) -> Rows:
+    table = csv.DictReader((line for _, line in lines), restkey="surplus", strict=True)
+    try:
+        _check_heading(table.fieldnames or [])
+        for row in table:
+            yield first - 1 + table.line_num, row
+    except csv.Error as problem:
+        raise _Unreadable(f"line {first - 1 + table.line_num} is not CSV: {problem}") from None
+
+
+def _check_heading(names: Sequence[str]) -> None:
+    """One sentence about the heading, instead of one about every line."""
+    strange = [name for name in names if name not in FIELDS]
+    if strange or "client_id" not in names:
+        raise _Unreadable(
+            f"the heading names no message: {', '.join(FIELDS)} are the fields, separated by commas"
+        )
+    if len(set(names)) < len(names):
+        raise _Unreadable("the heading names a field twice")

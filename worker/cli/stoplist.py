@@ -6,7 +6,7 @@ import typer
 
 from worker.cli.output import Json, emit, out
 from worker.cli.session import migrated_ledger, servers
-from worker.ledger.transitions import suppress, unsuppress
+from worker.ledger.stop_list import suppress, unsuppress
 from worker.sms.message import phone_number
 
 app = typer.Typer(help="Numbers that must get nothing.", no_args_is_help=True)

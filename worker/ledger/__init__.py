@@ -88,7 +88,7 @@ def explained() -> Iterator[None]:
         # None: libpq never reached a server, or lost it. 57P..: the server is being shut down, or starting.
         if (getattr(problem.orig, "sqlstate", None) or "57P").startswith("57P"):
             raise LedgerError(f"the database cannot be reached: {first_line(problem)}") from problem
-        raise
+        raise LedgerError(f"the database cannot do it now: {first_line(problem)}") from problem
 
 
 def first_line(problem: DBAPIError) -> str:

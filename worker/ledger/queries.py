@@ -75,6 +75,8 @@ class History:
 
 def history(connection: Connection, client_id: str) -> History | None:
     """What is known of one message; None if the ledger has never seen its client id."""
+    if not client_id.isprintable():  # no message has such an id, and not every one could even be asked for
+        return None
     found = connection.execute(
         text("""
             SELECT id, client_id, status, route, lane, recipient, provider_id, segments, attempts,

@@ -1,5 +1,5 @@
-"""The only writes. Each verb of the road is one function; every write names the statuses it leaves, writes
-its event rows in the same statement, and returns what it really changed.
+"""The only writes to messages. Each verb of the road is one function; every write names the statuses it
+leaves, writes its event rows in the same statement, and returns what it really changed.
 
 Locks are taken in one order everywhere: package, then its messages. Claim locks the route first and skips
 messages that others hold, so nobody ever waits for it in a circle. Instants are the database's own.
@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Row, TextClause, text
 
+from worker.ledger.governor import refusal
 from worker.ledger.schema import sql_list, sql_roads
 from worker.sms.message import CONTENT, Kind, Lane, Message, differences
 from worker.sms.package import Item, Limits, PackageState, fitting
@@ -283,7 +284,7 @@ def claim(
     Messages whose validity has passed expire here. The route's row is locked throughout: pause, concurrency
     (and, once they exist, rate and fair share) are one decision for the whole fleet.
     """
-    if closed := _governor(connection, route, parallel if lane is Lane.URGENT else max(1, parallel - 1)):
+    if closed := refusal(connection, route, parallel if lane is Lane.URGENT else max(1, parallel - 1)):
         return Claim(None, why=closed)
     picked = connection.execute(_PICKS[lane], {"route": route, "items": limits.items}).all()
     late = [Move(row.id, None, Status.EXPIRED) for row in picked if row.late]
@@ -295,30 +296,6 @@ def claim(
     package = _open_package(connection, route, lane_of[items[0].id], items, lease)
     more = len(picked) == limits.items or len(items) < len(picked) - len(late)
     return Claim(package, expired.get(Status.EXPIRED, 0), more)
-
-
-def _governor(connection: Connection, route: str, parallel: int) -> str:
-    """Why the route may not send now; empty if it may. Locks the route until the claim is committed."""
-    row = connection.execute(
-        text("""
-            SELECT state, why, paused_until > now() AS still FROM routes WHERE name = :route
-            FOR NO KEY UPDATE
-        """),
-        {"route": route},
-    ).one_or_none()
-    if row is None:
-        return "the route is not registered"
-    if row.state == "stopped" or (row.state == "paused" and row.still):
-        return f"the route is {row.state}: {row.why}"
-    # A statement of its own: it must count what was committed while we waited for the lock.
-    busy = connection.execute(
-        text(f"""
-            SELECT count(*) FROM packages
-            WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}'
-        """),  # noqa: S608 - our own constants
-        {"route": route},
-    ).scalar_one()
-    return f"{busy} packages are on the wire" if busy >= parallel else ""
 
 
 def _item(row: Row[tuple[object, ...]]) -> Item:
@@ -374,18 +351,6 @@ def split(connection: Connection, package: Package, route: str, lease: timedelta
         {"id": package.id, "why": why},
     )
     return halves
-
-
-def renew(connection: Connection, package_id: int, lease: timedelta) -> bool:
-    """Begin the lease of an open package anew, before its request leaves. False if it has run out meanwhile
-    and rescue has taken the package up: then it is not ours to send any more."""
-    renewed = connection.execute(
-        text(f"""
-            UPDATE packages SET rescue_at = now() + :lease WHERE id = :id AND state = '{PackageState.OPEN}'
-        """),  # noqa: S608 - our own constants
-        {"id": package_id, "lease": lease},
-    )
-    return bool(renewed.rowcount)
 
 
 def _still_sending(connection: Connection, package: Package) -> int:
@@ -497,109 +462,20 @@ def _hold(connection: Connection, package_ids: Iterable[int], state: PackageStat
 
 
 def take_job(connection: Connection, package_id: int, job: str, first_look: timedelta) -> bool:
-    """Record that a package became an asynchronous job. False if its lease ran out meanwhile: then it is in
-    doubt, and rescue asks for each message."""
+    """Record that a package became an asynchronous job. False if its lease ran out meanwhile, or a part of it
+    is in doubt already: then rescue asks for each message."""
     taken = connection.execute(
         text(f"""
             UPDATE packages SET state = '{PackageState.JOB}', job = :job, rescue_at = NULL,
                                 poll_at = now() + :look
-            WHERE id = :id AND state = '{PackageState.OPEN}'
+            WHERE id = :id AND state = '{PackageState.OPEN}' AND doubted_at IS NULL
         """),  # noqa: S608 - our own constants
         {"id": package_id, "job": job, "look": first_look},
     )
     return bool(taken.rowcount)
 
 
-# -- leases: whose turn it is to look ----------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Leased:
-    """A package that is ours to look at for a while. `tries` counts this look; `age` since it was opened."""
-
-    id: int
-    state: PackageState
-    job: str
-    tries: int
-    age: timedelta
-    doubted_for: timedelta
-
-
-def _lease_statement(clock: str, counter: str, condition: str) -> TextClause:
-    """Lease due packages, oldest first, up to so many messages. Leasing is moving their clock."""
-    return text(f"""
-        WITH due AS (
-            SELECT id, items, {clock} FROM packages
-            WHERE route = :route AND {clock} <= now() AND {condition}
-            ORDER BY {clock} LIMIT 500 FOR UPDATE SKIP LOCKED
-        ), counted AS (
-            SELECT id, sum(items) OVER (ORDER BY {clock}, id) - items AS before FROM due
-        )
-        UPDATE packages p SET {clock} = now() + :lease, {counter} = p.{counter} + 1
-        FROM counted c WHERE p.id = c.id AND c.before < :messages
-        RETURNING p.id, p.state, coalesce(p.job, '') AS job, p.{counter} AS tries,
-                  now() - p.opened_at AS age, coalesce(now() - p.doubted_at, interval '0') AS doubted_for
-    """)  # noqa: S608 - our own constants
-
-
-_LEASE_POLLS = _lease_statement("poll_at", "polls", "true")
-_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", f"state = '{PackageState.IN_DOUBT}'")
-
-
-def lease_polls(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
-    """Packages of the route that are due for a look, with about `messages` messages in all."""
-    return _leased(connection, _LEASE_POLLS, route, messages, lease)
-
-
-def lease_doubts(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
-    """Packages in doubt whose next question is due, with about `messages` messages in all."""
-    return _leased(connection, _LEASE_DOUBTS, route, messages, lease)
-
-
-def _leased(
-    connection: Connection, statement: TextClause, route: str, messages: int, lease: timedelta
-) -> list[Leased]:
-    rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease})
-    return [
-        Leased(row.id, PackageState(row.state), row.job, row.tries, row.age, row.doubted_for) for row in rows
-    ]
-
-
-def unasked(connection: Connection, package_ids: Iterable[int]) -> None:
-    """Take back the question that a lease has counted: it was not answered, so nothing was denied."""
-    connection.execute(
-        text("UPDATE packages SET asks = asks - 1 WHERE id = ANY(CAST(:ids AS bigint[])) AND asks > 0"),
-        {"ids": list(package_ids)},
-    )
-
-
-def doubt_lapsed(connection: Connection, route: str, first_look: timedelta) -> list[int]:
-    """Put open packages whose lease ran out, and their messages, in doubt. Returns the packages."""
-    lapsed = list(
-        connection.execute(
-            text(f"""
-                SELECT id FROM packages
-                WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.OPEN}'
-                ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
-            """),  # noqa: S608 - our own constants
-            {"route": route},
-        ).scalars()
-    )
-    if lapsed:
-        held = connection.execute(
-            text(f"""
-                SELECT id, package_id FROM messages
-                WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = '{Status.SENDING}'
-            """),  # noqa: S608 - our own constants
-            {"ids": lapsed},
-        )
-        moves = [Move(row.id, row.package_id, Status.IN_DOUBT) for row in held]
-        look = Looks(poll=first_look, rescue=first_look)
-        settle(connection, moves, dict.fromkeys(lapsed, look), why="its dispatcher went away")
-    return lapsed
-
-
-# -- cancel, stop list -----------------------------------------------------------------------------
+# -- cancel ----------------------------------------------------------------------------------------
 
 
 def cancel(connection: Connection, client_ids: Sequence[str], note: str = "") -> int:
@@ -610,98 +486,3 @@ def cancel(connection: Connection, client_ids: Sequence[str], note: str = "") ->
     )
     moves = [Move(row.id, None, Status.CANCELLED) for row in rows]
     return _move(connection, Verb.CANCEL, moves, note).get(Status.CANCELLED, 0)
-
-
-def suppress(connection: Connection, recipients: Sequence[str], why: str = "") -> int:
-    """Put numbers on the stop list. Messages enqueued for them from now on are suppressed."""
-    added = connection.execute(
-        text("""
-            INSERT INTO stop_list (recipient, why) SELECT unnest(CAST(:recipients AS text[])), :why
-            ORDER BY 1 ON CONFLICT DO NOTHING
-        """),
-        {"recipients": list(recipients), "why": why or None},
-    )
-    return added.rowcount
-
-
-def unsuppress(connection: Connection, recipients: Sequence[str]) -> int:
-    """Take numbers off the stop list."""
-    removed = connection.execute(
-        text("DELETE FROM stop_list WHERE recipient = ANY(CAST(:recipients AS text[]))"),
-        {"recipients": list(recipients)},
-    )
-    return removed.rowcount
-
-
-# -- routes ----------------------------------------------------------------------------------------
-
-
-def register_routes(connection: Connection, names: Iterable[str]) -> None:
-    """Give every configured route its row, open unless it has one."""
-    connection.execute(
-        text("""
-            INSERT INTO routes (name) SELECT unnest(CAST(:names AS text[])) ORDER BY 1 ON CONFLICT DO NOTHING
-        """),
-        {"names": list(names)},
-    )
-
-
-def route_failures(connection: Connection, route: str) -> int:
-    """How often the route has failed in a row. Locks it: whoever asks is about to change it."""
-    found = connection.execute(
-        text("SELECT failures FROM routes WHERE name = :route FOR NO KEY UPDATE"), {"route": route}
-    )
-    return found.scalar_one_or_none() or 0
-
-
-def pause_route(connection: Connection, route: str, wait: timedelta, why: str) -> None:
-    """Send nothing for a while, after a failure. A stopped route stays stopped."""
-    connection.execute(
-        text("""
-            UPDATE routes SET state = 'paused', paused_until = now() + :wait, why = :why,
-                              failures = failures + 1, changed_at = now()
-            WHERE name = :route AND state <> 'stopped'
-        """),
-        {"route": route, "wait": wait, "why": why},
-    )
-
-
-def stop_route(connection: Connection, route: str, why: str) -> bool:
-    """Send nothing until somebody opens the route again. False if there is no such route."""
-    stopped = connection.execute(
-        text("""
-            UPDATE routes SET state = 'stopped', paused_until = NULL, why = :why, changed_at = now()
-            WHERE name = :route
-        """),
-        {"route": route, "why": why},
-    )
-    return bool(stopped.rowcount)
-
-
-def open_route(connection: Connection, route: str) -> bool:
-    """Let the route send again. False if there is no such route."""
-    opened = connection.execute(
-        text("""
-            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
-                              changed_at = now()
-            WHERE name = :route
-        """),
-        {"route": route},
-    )
-    return bool(opened.rowcount)
-
-
-def route_works(connection: Connection, route: str) -> None:
-    """A package went through: forget failures in a row. Touches the row only if there were any.
-
-    A pause is waited for all the same: what went through had left before it.
-    """
-    connection.execute(
-        text("""
-            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
-                              changed_at = now()
-            WHERE name = :route AND failures > 0
-              AND (state = 'open' OR (state = 'paused' AND paused_until <= now()))
-        """),
-        {"route": route},
-    )

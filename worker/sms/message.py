@@ -32,9 +32,15 @@ class MessageError(ValueError):
         self.field = field
         self.value = value
         self.problem = problem
-        shown = repr(value)
-        # Bounded: the value may be a whole file put into the wrong column, and this lands in logs.
-        super().__init__(f"{field}: {problem}, got {shown if len(shown) <= 100 else shown[:99] + '…'}")
+        super().__init__(f"{field}: {problem}, got {_shown(field, value)}")
+
+
+def _shown(field: str, value: object) -> str:
+    """A value as it may be seen. Where columns are mixed up, any field may hold a text or a number."""
+    if not isinstance(value, str):
+        return repr(value) if value is None or isinstance(value, int | float) else type(value).__name__
+    number = sum(map(str.isdigit, value)) >= 7 and field != "client_id"
+    return f"<{len(value)} characters>" if number or len(value) > 40 or value.count(" ") > 2 else repr(value)
 
 
 class ClientIdConflict(MessageError):
@@ -117,19 +123,19 @@ class Message:
         """
         if not isinstance(values, Mapping):
             raise MessageError("message", type(values).__name__, "must be an object of fields")
-        if not values.keys() <= _FIELDS:
-            strange = sorted(map(str, values.keys() - _FIELDS))[0]
+        if not values.keys() <= _FIELD_SET:
+            strange = sorted(map(str, values.keys() - _FIELD_SET))[0]
             # A file without its header row brings numbers and texts as names: they are not repeated.
             name = strange if strange.isidentifier() and len(strange) <= 40 else "…"
-            raise MessageError(name, "…", f"is no field of a message; the fields are {', '.join(_ORDER)}")
+            raise MessageError(name, "…", f"is no field of a message; the fields are {', '.join(FIELDS)}")
         for field in _REQUIRED:
             if field not in values:
                 raise MessageError(field, None, "is missing")
         return cls(**values)
 
 
-_ORDER = tuple(field.name for field in fields(Message))
-_FIELDS = frozenset(_ORDER)
+FIELDS = tuple(field.name for field in fields(Message))
+_FIELD_SET = frozenset(FIELDS)
 _REQUIRED = ("client_id", "recipient", "sender", "text")
 
 

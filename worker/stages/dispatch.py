@@ -8,16 +8,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from worker.ledger.transitions import (
-    Move,
-    Package,
-    claim,
-    renew,
-    route_works,
-    settle,
-    split,
-    take_job,
-)
+from worker.ledger.governor import route_works
+from worker.ledger.leases import renew
+from worker.ledger.transitions import Move, Package, claim, settle, split, take_job
 from worker.lines import Line
 from worker.providers.contract import Answered, Failure, JobTaken, Remedy, Taken, Verdict
 from worker.runtime import Runtime

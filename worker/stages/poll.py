@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from worker.ledger.leases import Leased, lease_polls
 from worker.ledger.queries import OpenMessage, open_messages
-from worker.ledger.transitions import Clock, Leased, Looks, Move, lease_polls, settle
+from worker.ledger.transitions import Clock, Looks, Move, settle
 from worker.lines import Line
 from worker.providers.contract import LOST, NOT_SENT, Failure, JobPhase, Jobs, Verdict
 from worker.runtime import Runtime

@@ -10,18 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from worker.ledger.leases import Leased, doubt_lapsed, lease_doubts, unasked
 from worker.ledger.queries import OpenMessage, open_messages
-from worker.ledger.transitions import (
-    Clock,
-    Leased,
-    Looks,
-    Move,
-    Moved,
-    doubt_lapsed,
-    lease_doubts,
-    settle,
-    unasked,
-)
+from worker.ledger.transitions import Clock, Looks, Move, Moved, settle
 from worker.lines import Line
 from worker.providers.contract import Doubt, Verdict
 from worker.runtime import Runtime

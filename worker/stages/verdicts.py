@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Protocol
 
 from worker.ledger import Connection
+from worker.ledger.governor import pause_route, route_failures, stop_route
 from worker.ledger.queries import OpenMessage
-from worker.ledger.transitions import Looks, Move, pause_route, route_failures, stop_route
+from worker.ledger.transitions import Looks, Move
 from worker.lines import Line
 from worker.providers.contract import LOST, NOT_SENT, THROTTLED, Answered, Asked, Failure, Remedy, Verdict
 from worker.runtime import Runtime

@@ -1,0 +1,106 @@
+"""The governor: one row a route says whether it may send, for the whole fleet and by the database's clock.
+
+Rates and fair share will be decided here too, under the same lock.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+from worker.sms.package import PackageState
+
+
+def refusal(connection: Connection, route: str, parallel: int) -> str:
+    """Why the route may not send now; empty if it may. Locks the route until the claim is committed."""
+    row = connection.execute(
+        text("""
+            SELECT state, why, paused_until > now() AS still FROM routes WHERE name = :route
+            FOR NO KEY UPDATE
+        """),
+        {"route": route},
+    ).one_or_none()
+    if row is None:
+        return "the route is not registered"
+    if row.state == "stopped" or (row.state == "paused" and row.still):
+        return f"the route is {row.state}: {row.why}"
+    # A statement of its own: it must count what was committed while we waited for the lock.
+    busy = connection.execute(
+        text(f"""
+            SELECT count(*) FROM packages
+            WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}'
+        """),  # noqa: S608 - our own constants
+        {"route": route},
+    ).scalar_one()
+    return f"{busy} packages are on the wire" if busy >= parallel else ""
+
+
+def register_routes(connection: Connection, names: Iterable[str]) -> None:
+    """Give every configured route its row, open unless it has one."""
+    connection.execute(
+        text("""
+            INSERT INTO routes (name) SELECT unnest(CAST(:names AS text[])) ORDER BY 1 ON CONFLICT DO NOTHING
+        """),
+        {"names": list(names)},
+    )
+
+
+def route_failures(connection: Connection, route: str) -> int:
+    """How often the route has failed in a row. Locks it: whoever asks is about to change it."""
+    found = connection.execute(
+        text("SELECT failures FROM routes WHERE name = :route FOR NO KEY UPDATE"), {"route": route}
+    )
+    return found.scalar_one_or_none() or 0
+
+
+def pause_route(connection: Connection, route: str, wait: timedelta, why: str) -> None:
+    """Send nothing for a while, after a failure. A stopped route stays stopped."""
+    connection.execute(
+        text("""
+            UPDATE routes SET state = 'paused', paused_until = now() + :wait, why = :why,
+                              failures = failures + 1, changed_at = now()
+            WHERE name = :route AND state <> 'stopped'
+        """),
+        {"route": route, "wait": wait, "why": why},
+    )
+
+
+def stop_route(connection: Connection, route: str, why: str) -> bool:
+    """Send nothing until somebody opens the route again. False if there is no such route."""
+    stopped = connection.execute(
+        text("""
+            UPDATE routes SET state = 'stopped', paused_until = NULL, why = :why, changed_at = now()
+            WHERE name = :route
+        """),
+        {"route": route, "why": why},
+    )
+    return bool(stopped.rowcount)
+
+
+def open_route(connection: Connection, route: str) -> bool:
+    """Let the route send again. False if there is no such route."""
+    opened = connection.execute(
+        text("""
+            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
+                              changed_at = now()
+            WHERE name = :route
+        """),
+        {"route": route},
+    )
+    return bool(opened.rowcount)
+
+
+def route_works(connection: Connection, route: str) -> None:
+    """A package went through: forget failures in a row. Touches the row only if there were any.
+
+    A pause is waited for all the same: what went through had left before it.
+    """
+    connection.execute(
+        text("""
+            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
+                              changed_at = now()
+            WHERE name = :route AND failures > 0
+              AND (state = 'open' OR (state = 'paused' AND paused_until <= now()))
+        """),
+        {"route": route},
+    )

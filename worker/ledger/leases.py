@@ -1,0 +1,111 @@
+"""Leases: whose turn it is to look at a package. To lease is to move its clock; who dies lets it run out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, TextClause, text
+
+from worker.ledger.transitions import Looks, Move, settle
+from worker.sms.package import PackageState
+from worker.sms.status import Status
+
+
+def renew(connection: Connection, package_id: int, lease: timedelta) -> bool:
+    """Begin the lease of an open package anew, before its request leaves. False if it has run out meanwhile
+    and rescue has taken the package up: then it is not ours to send any more."""
+    renewed = connection.execute(
+        text(f"""
+            UPDATE packages SET rescue_at = now() + :lease WHERE id = :id AND state = '{PackageState.OPEN}'
+        """),  # noqa: S608 - our own constants
+        {"id": package_id, "lease": lease},
+    )
+    return bool(renewed.rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A package that is ours to look at for a while. `tries` counts this look; `age` since it was opened."""
+
+    id: int
+    state: PackageState
+    job: str
+    tries: int
+    age: timedelta
+    doubted_for: timedelta
+
+
+def _lease_statement(clock: str, counter: str, condition: str) -> TextClause:
+    """Lease due packages, oldest first, up to so many messages. Leasing is moving their clock."""
+    return text(f"""
+        WITH due AS (
+            SELECT id, items, {clock} FROM packages
+            WHERE route = :route AND {clock} <= now() AND {condition}
+            ORDER BY {clock} LIMIT 500 FOR UPDATE SKIP LOCKED
+        ), counted AS (
+            SELECT id, sum(items) OVER (ORDER BY {clock}, id) - items AS before FROM due
+        )
+        UPDATE packages p SET {clock} = now() + :lease, {counter} = p.{counter} + 1
+        FROM counted c WHERE p.id = c.id AND c.before < :messages
+        RETURNING p.id, p.state, coalesce(p.job, '') AS job, p.{counter} AS tries,
+                  now() - p.opened_at AS age, coalesce(now() - p.doubted_at, interval '0') AS doubted_for
+    """)  # noqa: S608 - our own constants
+
+
+_LEASE_POLLS = _lease_statement("poll_at", "polls", "true")
+
+
+_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", f"state = '{PackageState.IN_DOUBT}'")
+
+
+def lease_polls(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
+    """Packages of the route that are due for a look, with about `messages` messages in all."""
+    return _leased(connection, _LEASE_POLLS, route, messages, lease)
+
+
+def lease_doubts(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
+    """Packages in doubt whose next question is due, with about `messages` messages in all."""
+    return _leased(connection, _LEASE_DOUBTS, route, messages, lease)
+
+
+def _leased(
+    connection: Connection, statement: TextClause, route: str, messages: int, lease: timedelta
+) -> list[Leased]:
+    rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease})
+    return [
+        Leased(row.id, PackageState(row.state), row.job, row.tries, row.age, row.doubted_for) for row in rows
+    ]
+
+
+def unasked(connection: Connection, package_ids: Iterable[int]) -> None:
+    """Take back the question that a lease has counted: it was not answered, so nothing was denied."""
+    connection.execute(
+        text("UPDATE packages SET asks = asks - 1 WHERE id = ANY(CAST(:ids AS bigint[])) AND asks > 0"),
+        {"ids": list(package_ids)},
+    )
+
+
+def doubt_lapsed(connection: Connection, route: str, first_look: timedelta) -> list[int]:
+    """Put open packages whose lease ran out, and their messages, in doubt. Returns the packages."""
+    lapsed = list(
+        connection.execute(
+            text(f"""
+                SELECT id FROM packages
+                WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.OPEN}'
+                ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED
+            """),  # noqa: S608 - our own constants
+            {"route": route},
+        ).scalars()
+    )
+    if lapsed:
+        held = connection.execute(
+            text(f"""
+                SELECT id, package_id FROM messages
+                WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = '{Status.SENDING}'
+            """),  # noqa: S608 - our own constants
+            {"ids": lapsed},
+        )
+        moves = [Move(row.id, row.package_id, Status.IN_DOUBT) for row in held]
+        look = Looks(poll=first_look, rescue=first_look)
+        settle(connection, moves, dict.fromkeys(lapsed, look), why="its dispatcher went away")
+    return lapsed
