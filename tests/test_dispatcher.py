@@ -18,13 +18,14 @@ from tests.conftest import Setup
 from tests.factories import message, messages
 from worker import ClientIdConflict, Dispatcher, EnqueueError, Lane, Message, MessageError
 from worker.bell import QUEUES
-from worker.dispatcher import CHUNK, HIGH_WATER
+from worker.dispatcher import HIGH_WATER
 from worker.intake import Intake
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.queries import books, by_status
 from worker.ledger.transitions import enqueue
 from worker.local.waiting import wait_until
 from worker.settings import Settings, SettingsError
+from worker.sms.package import CHUNK
 from worker.sms.status import Status
 
 NEVER = timedelta(hours=1)

@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from celery import Celery
 from kombu.connection import Connection
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
+from kombu.messaging import Producer
 
 from worker.intake import Intake, IntakeError
 from worker.sms.message import Lane
@@ -19,7 +20,8 @@ from worker.sms.message import Lane
 log = logging.getLogger(__name__)
 
 QUIET = timedelta(seconds=1)  # a bell that nobody answers is heard again after this
-STALE = 15  # seconds; a ring older than this has been made up for by beat
+STALE = 3600  # seconds; generous, for it compares the clocks of two hosts
+BACKLOG = 100  # rings in a queue; with so many unheard, one more says nothing
 
 DOOR = "celery"  # Celery's own default queue: where apps that do not import us send worker.enqueue
 QUEUES = ("urgent", "bulk", "poll", DOOR)
@@ -66,7 +68,7 @@ def celery_app(broker_url: str) -> Celery:
         task_send_sent_event=False,
         task_track_started=False,
         task_default_queue=DOOR,
-        task_queues=[Queue(name) for name in QUEUES],
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
         task_create_missing_queues=False,
         task_serializer="json",
         accept_content=["json"],
@@ -99,6 +101,20 @@ def bound_queues(app: Celery) -> list[str]:
     except OperationalError as problem:
         raise BrokerError(f"the broker cannot be reached: {problem}") from problem
     return sorted((key.decode() if isinstance(key, bytes) else key).removeprefix(_BINDING) for key in keys)
+
+
+def sees(app: Celery, key: str) -> bool:
+    """Whether the broker's database holds a key. Raises BrokerError if it is away."""
+    try:
+        with app.connection_for_read() as connection:
+            return bool(connection.default_channel.client.exists(key))
+    except OperationalError as problem:
+        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+
+
+def backlog(producer: Producer, queue: str) -> int:
+    """How many tasks wait in a queue."""
+    return int(producer.channel.client.llen(queue))
 
 
 def consumers(app: Celery, patience: float = 1.0) -> dict[str, set[str]]:

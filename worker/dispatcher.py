@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.message import ClientIdConflict, Lane, Message
+from worker.sms.package import CHUNK
 
 if TYPE_CHECKING:  # each of these is loaded when first needed
     from worker.bell import Bell
@@ -17,7 +18,6 @@ if TYPE_CHECKING:  # each of these is loaded when first needed
     from worker.ledger.queries import History
     from worker.lines import Line
 
-CHUNK = 500  # messages an entry
 HIGH_WATER = 200_000  # messages in a lane's stream; a producer waits while there are more
 
 
@@ -100,6 +100,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Close what was opened."""
+        self.__dict__.pop("_bell", None)
         for part in ("_intake", "_ledger"):
             if part in self.__dict__:
                 self.__dict__.pop(part).close()

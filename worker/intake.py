@@ -179,10 +179,15 @@ class Intake:
 
     # -- doorbells
 
+    @staticmethod
+    def bell_key(bell: str) -> str:
+        """The key of a doorbell."""
+        return f"worker:bell:{bell}"
+
     def first_ring(self, bell: str, quiet: timedelta) -> bool:
         """Whether this doorbell was silent; it counts as ringing until answered, or `quiet` is over."""
         with explained():
-            key = f"worker:bell:{bell}"
+            key = self.bell_key(bell)
             return bool(self.client.set(key, 1, nx=True, px=int(quiet.total_seconds() * 1000)))
 
     def answered(self, bell: str) -> None:

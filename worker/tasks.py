@@ -8,23 +8,27 @@ Start a worker with: celery -A worker.tasks worker -Q urgent,bulk,poll,celery --
 
 import logging
 import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 from celery import Celery, signals
+from celery.beat import Scheduler
+from celery.exceptions import Reject
 from celery.platforms import SecurityWarning
 from celery.worker.request import Request as CeleryRequest
 
-from worker.bell import STALE, Bell, celery_app, queue_of
+from worker.bell import BACKLOG, STALE, Bell, backlog, celery_app, queue_of
 from worker.intake import DeadLetter, Intake, IntakeError
 from worker.ledger import LedgerError
-from worker.lines import accept, make_ready
+from worker.lines import Line, accept, make_ready
 from worker.runtime import Runtime
-from worker.settings import Settings, names_only, read_routes
+from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.message import Lane, Message, MessageError
+from worker.sms.package import CHUNK
 from worker.stages.dispatch import dispatch as dispatch_stage
 from worker.stages.ingest import ingest as ingest_stage
 from worker.stages.poll import poll as poll_stage
@@ -48,14 +52,28 @@ RESCUE_TICK = 2.0
 # -- the process
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What it takes to hand messages in: no ledger, and no secrets."""
+
+    intake: Intake
+    bell: Bell
+    lines: Mapping[str, Line]
+
+
 _opening = threading.Lock()
 _stopping = threading.Event()
 
 
 @cache
-def _open() -> tuple[Runtime, Bell]:
+def _door() -> Door:
     intake = Intake.connect(settings.redis_url)
-    bell = Bell(app, intake)
+    return Door(intake, Bell(app, intake), make_ready(read_routes(settings.routes, secret=names_only)))
+
+
+@cache
+def _open() -> tuple[Runtime, Bell]:
+    bell = _door().bell
     return Runtime.open(settings, ring=bell.ring, stopping=_stopping.is_set), bell
 
 
@@ -65,12 +83,22 @@ def _opened() -> tuple[Runtime, Bell]:
         return _open()
 
 
-@signals.worker_init.connect
-@signals.beat_init.connect
-def _need_servers(**_: object) -> None:
-    """Production never starts servers of its own; `worker up` passes the addresses of the embedded ones."""
+def _ready(secret: Callable[[str], str] | None) -> dict[str, Line]:
+    """The lines, or the end of this process: Celery would go on without them, and do nothing for ever.
+
+    Production never starts servers of its own; `worker up` passes the addresses of the embedded ones.
+    """
     if settings.embedded:
         raise SystemExit("WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; or run: worker up")
+    try:
+        return make_ready(read_routes(settings.routes, secret))
+    except SettingsError as problem:
+        raise SystemExit(str(problem)) from None
+
+
+@signals.worker_init.connect
+def _check_settings(**_: object) -> None:
+    _ready(secret=None)
 
 
 @signals.worker_shutting_down.connect
@@ -153,28 +181,39 @@ class Discreet(CeleryRequest):
     kwargsrepr = "{…}"
 
 
-@app.task(name="worker.enqueue", Request=Discreet, throws=AWAY)
+@app.task(name="worker.enqueue", Request=Discreet)
 def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
     """Put messages into the intake: objects of fields, lists of them, or the fields of one as keywords.
 
     What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here.
     """
-    runtime, bell = _opened()
+    try:
+        return _take_in(_offered(given, fields))
+    except (*AWAY, SettingsError) as problem:
+        log.warning("cannot_take_in problem=%s", problem)
+        time.sleep(1)  # the task goes back to its queue, and must not come round like a wheel
+        raise Reject(problem, requeue=True) from problem
+
+
+def _take_in(offered: Iterable[Any]) -> dict[str, int]:
+    with _opening:
+        door = _door()
     taken: dict[Lane, list[Message]] = {}
     dead = 0
-    for raw in _offered(given, fields):
+    for raw in offered:
         try:
-            message = accept(Message.from_dict(raw), runtime.lines)
+            message = accept(Message.from_dict(raw), door.lines)
         except MessageError as problem:
             # Without the value: if columns are mixed up it is a text or somebody's number.
             reason = f"{problem.field}: {problem.problem}"
-            runtime.intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
+            door.intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
             dead += 1
         else:
             taken.setdefault(message.lane, []).append(message)
-    for lane, chunk in taken.items():
-        runtime.intake.add(lane, chunk)
-        bell.ring("ingest", lane.value)
+    for lane, messages in taken.items():
+        for start in range(0, len(messages), CHUNK):
+            door.intake.add(lane, messages[start : start + CHUNK])
+        door.bell.ring("ingest", lane.value)
     return {"taken": sum(map(len, taken.values())), "dead": dead}
 
 
@@ -194,10 +233,19 @@ def _offered(given: Sequence[Any], fields: dict[str, Any]) -> Iterator[Any]:
 # -- beat
 
 
-def _timetable() -> dict[str, dict[str, Any]]:
-    """Every stage of every lane and route, often. Ticks carry no work; one that comes late is dropped."""
+class Visits(Scheduler):
+    """Beat's scheduler. It keeps no file, since a missed tick needs no making up; and where ticks are not
+    answered it adds none, so that a weekend without workers does not fill Redis."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        if backlog(self.producer, entry.options["queue"]) < BACKLOG:
+            super().apply_entry(entry, producer)
+
+
+def _timetable(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Every stage of every lane and route, often. Ticks carry no work."""
     visits = [("ingest", lane.value, TICK) for lane in Lane]
-    for route in make_ready(read_routes(settings.routes, secret=names_only)):
+    for route in lines:
         visits += [("dispatch", f"{route}:{lane.value}", TICK) for lane in Lane]
         visits += [("poll", route, TICK), ("rescue", route, RESCUE_TICK)]
     return {
@@ -213,8 +261,8 @@ def _timetable() -> dict[str, dict[str, Any]]:
 
 @signals.beat_init.connect
 def _set_timetable(sender: Any, **_: object) -> None:
-    sender.scheduler.update_from_dict(_timetable())
+    sender.scheduler.update_from_dict(_timetable(_ready(secret=names_only)))
 
 
-app.conf.beat_scheduler = "celery.beat:Scheduler"  # keeps no file: a missed tick needs no making up
+app.conf.beat_scheduler = Visits
 app.conf.beat_max_loop_interval = 1

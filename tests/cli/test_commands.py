@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import Setup
 from tests.factories import messages
 from worker.ledger import Ledger
+from worker.ledger.governor import register_routes
 from worker.ledger.transitions import enqueue
 from worker.settings import Settings, inherited_environment
 from worker.sms.message import Lane
@@ -308,6 +309,22 @@ def test_a_paused_route_stays_paused_until_it_is_resumed(shell: Shell) -> None:
     (route,) = shell.worker("routes", "list", "--json").json["routes"]
     assert (route["state"], route["why"]) == ("stopped", "lunch")
     assert shell.worker("routes", "resume", "alpha", "--json").json == {"route": "alpha", "state": "open"}
+
+
+def test_a_route_that_left_the_routes_file_is_named_with_what_it_strands(
+    shell: Shell, ledger: Ledger
+) -> None:
+    with ledger.begin() as connection:
+        register_routes(connection, ["gone", "idle"])
+        enqueue(connection, messages(3, route="gone"))
+
+    routes = {route["name"]: route for route in shell.worker("routes", "list", "--json").json["routes"]}
+
+    assert set(routes) == {"alpha", "gone"}
+    assert (routes["gone"]["provider"], routes["gone"]["unfinished"]) == (None, 3)
+    assert "stranded" in shell.worker("routes", "list").out
+    findings = shell.worker("doctor", "--json").json["findings"]
+    assert any(f["verdict"] == "bad" and "gone" in f["seen"] for f in findings)
 
 
 def test_the_stop_list_keeps_a_number_from_getting_anything(shell: Shell, ledger: Ledger) -> None:

@@ -60,7 +60,9 @@ def door() -> dict[str, Any]:
     """The tasks and beat's timetable, for the routes of the example."""
     program = (
         "import json; from worker import tasks; "
-        "print(json.dumps([sorted(tasks.app.tasks), tasks._timetable(), tasks.app.conf.task_default_queue]))"
+        "ROUTES = tasks.read_routes(tasks.settings.routes, secret=tasks.names_only); "
+        "told = [sorted(tasks.app.tasks), tasks._timetable(ROUTES), tasks.app.conf.task_default_queue]; "
+        "print(json.dumps(told))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -718,3 +718,28 @@ def test_a_look_leaves_the_question_about_its_doubtful_siblings_when_it_was(open
         world.rescue()
 
     assert world.statuses() == {SENT: 2}
+
+
+def test_a_provider_that_answers_nothing_does_not_keep_messages_for_ever(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"horizon": "1h", "poll_max": "10m"})
+    sent(world, 3)
+    world.provider.script({"do": "drop_before", **STATUS})
+
+    world.passes(minutes=65)
+    world.poll()
+    assert world.statuses() == {SENT: 3}  # past the horizon, but nobody has said a word: one wait more
+
+    world.passes(minutes=65)
+    world.poll()
+    assert world.statuses() == {Status.UNCONFIRMED: 3}
+
+
+def test_a_provider_that_does_not_answer_gives_way_to_others_after_one_round(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"status_items": 1, "package_items": 1})
+    sent(world, 3)
+    world.provider.script({"do": "drop_before", **STATUS})
+
+    done = world.poll()
+
+    assert (done.deaf, done.more) == (True, False)
+    assert world.provider.requests("status") == 1

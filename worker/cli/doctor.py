@@ -1,12 +1,13 @@
 """`worker doctor`: looks for what would lose or repeat messages, and refuses it."""
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import typer
 
-from worker.bell import QUEUES, VISIBILITY, BrokerError, bound_queues, celery_app, consumers
+from worker.bell import QUEUES, VISIBILITY, BrokerError, Celery, bound_queues, celery_app, consumers, sees
 from worker.cli.output import Json, emit, out
 from worker.cli.session import opened_intake, opened_ledger, servers
 from worker.intake import Intake, IntakeError
@@ -60,7 +61,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
     with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
         yield from _guarded("database", lambda: _database(ledger))
         yield from _guarded("intake", lambda: _intake(intake))
-        yield from _guarded("broker", lambda: _broker(settings))
+        yield from _guarded("broker", lambda: _broker(settings, intake))
         yield from _guarded("time limits", lambda: _time_limits(settings))
         yield from _guarded("routes", lambda: _routes(settings, ledger))
         yield from _guarded("workers", lambda: _workers(settings, patience))
@@ -108,12 +109,13 @@ def _intake(intake: Intake) -> Iterator[Finding]:
         yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
 
 
-def _broker(settings: Settings) -> Iterator[Finding]:
+def _broker(settings: Settings, intake: Intake) -> Iterator[Finding]:
     """The broker needs a database of its own: others' visibility time-outs and keys reach into it."""
-    if _same_database(settings):
+    app = celery_app(settings.broker_url)
+    if _same_database(app, intake):
         yield Finding("broker", "bad", "shares a Redis database with the intake; give it one of its own")
         return
-    foreign = [name for name in bound_queues(celery_app(settings.broker_url)) if not _ours(name)]
+    foreign = [name for name in bound_queues(app) if not _ours(name)]
     if foreign:
         yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
     else:
@@ -125,12 +127,14 @@ def _ours(queue: str) -> bool:
     return queue in QUEUES or queue.endswith("celery.pidbox") or queue.startswith("celeryev")
 
 
-def _same_database(settings: Settings) -> bool:
-    def place(url: str) -> str:
-        plain = url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
-        return plain.rstrip("/")
-
-    return place(settings.broker_url) == place(settings.redis_url)
+def _same_database(app: Celery, intake: Intake) -> bool:
+    """By a mark left at one door and looked for at the other: addresses have many spellings."""
+    mark = f"doctor-{uuid.uuid4().hex}"
+    intake.first_ring(mark, timedelta(seconds=30))
+    try:
+        return sees(app, intake.bell_key(mark))
+    finally:
+        intake.answered(mark)
 
 
 def _time_limits(settings: Settings) -> Iterator[Finding]:
@@ -157,8 +161,17 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
     lines = make_ready(read_routes(settings.routes))
     yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
     with ledger.begin() as connection:
-        rows = [row for row in route_rows(connection) if row.name in lines]
+        rows = route_rows(connection)
     for row in rows:
+        stranded = row.unfinished if row.name not in lines else 0
+        if stranded:
+            yield Finding(
+                "routes",
+                "bad",
+                f"{row.name} is not in the routes file: {row.unfinished} messages are stranded",
+            )
+        if row.name not in lines:
+            continue
         if row.state != "open":
             yield Finding("routes", "warning", f"{row.name} is {row.state}: {row.why}")
         if row.in_doubt:

@@ -8,8 +8,8 @@ import typer
 from worker.cli.output import Json, complain, emit, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.governor import open_route, register_routes, stop_route
-from worker.ledger.queries import route_rows
-from worker.lines import make_ready
+from worker.ledger.queries import RouteRow, route_rows
+from worker.lines import Line, make_ready
 from worker.settings import Settings, names_only, read_routes
 
 app = typer.Typer(help="What each route is doing; pause and resume.", no_args_is_help=True)
@@ -24,23 +24,23 @@ def list_routes(as_json: Json = False) -> None:
         lines = make_ready(read_routes(settings.routes, secret=names_only))
         with ledger.begin() as connection:
             register_routes(connection, lines)
-            rows = [row for row in route_rows(connection) if row.name in lines]
+            rows = [row for row in route_rows(connection) if row.name in lines or row.unfinished]
     if as_json:
-        plain = [
-            {**asdict(row), "provider": lines[row.name].route.provider, "mode": lines[row.name].route.mode}
-            for row in rows
-        ]
-        emit({"routes": plain})
+        emit({"routes": [{**asdict(row), **_about(lines.get(row.name))} for row in rows]})
         return
-    table(
-        "Routes",
-        ("route", "provider", "mode", "state", "#queued", "#on the wire", "#in doubt", "why"),
-        [
-            (r.name, lines[r.name].route.provider, lines[r.name].route.mode, r.state, f"{r.queued:,}",
-             f"{r.on_the_wire:,}", f"{r.in_doubt:,}", r.why)
-            for r in rows
-        ],
-    )  # fmt: skip
+    heads = ("route", "provider", "mode", "state", "#queued", "#on the wire", "#in doubt", "why")
+    table("Routes", heads, [_cells(row, _about(lines.get(row.name))) for row in rows])
+
+
+def _about(line: Line | None) -> dict[str, str | None]:
+    """What the routes file says; a route that is gone from it strands its messages."""
+    return {"provider": line.route.provider if line else None, "mode": line.route.mode if line else None}
+
+
+def _cells(row: RouteRow, about: dict[str, str | None]) -> tuple[object, ...]:
+    counts = (f"{row.queued:,}", f"{row.on_the_wire:,}", f"{row.in_doubt:,}")
+    gone = None if about["provider"] else f"not in the routes file: {row.unfinished:,} messages are stranded"
+    return (row.name, about["provider"], about["mode"], row.state, *counts, gone or row.why)
 
 
 @app.command()
@@ -80,4 +80,4 @@ def _done(name: str, state: str, *, as_json: bool) -> None:
     if as_json:
         emit({"route": name, "state": state})
     else:
-        out.print(f"{name} is {state}.", markup=False)
+        out.print(f"{name} " + ("sends again." if state == "open" else "sends nothing until it is resumed."))

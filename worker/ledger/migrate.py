@@ -59,6 +59,8 @@ def behind(ledger: Ledger) -> tuple[str, str]:
 def _run(ledger: Ledger, work: "Callable[[Config], None]") -> None:
     config = _config()
     with ledger.begin() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = 0"))  # a second upgrade waits for the first
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         config.attributes["connection"] = connection
         work(config)

@@ -173,6 +173,7 @@ class RouteRow:
     queued: int
     on_the_wire: int
     in_doubt: int
+    unfinished: int  # queued, or in packages that somebody still has to come by for
 
 
 def route_rows(connection: Connection) -> list[RouteRow]:
@@ -187,7 +188,10 @@ def route_rows(connection: Connection) -> list[RouteRow]:
                     WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'open'),
                    (SELECT count(*) FROM packages p
                     JOIN messages m ON m.package_id = p.id AND m.status = 'in_doubt'
-                    WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'in_doubt')
+                    WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'in_doubt'),
+                   (SELECT count(*) FROM messages m WHERE m.route = r.name AND m.due_at IS NOT NULL)
+                   + (SELECT coalesce(sum(p.items), 0)::bigint FROM packages p WHERE p.route = r.name
+                      AND (p.rescue_at IS NOT NULL OR p.poll_at IS NOT NULL))
             FROM routes r ORDER BY r.name
         """)
     )

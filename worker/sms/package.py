@@ -44,6 +44,7 @@ class Limits:
     octets: int
 
 
+CHUNK = 500  # messages that are handed over together: one entry of the intake
 OVERHEAD = 200  # bytes of mark-up about one message, on the generous side
 
 

@@ -23,7 +23,7 @@ class Status(StrEnum):
     EXPIRED = "expired"  # final: validity passed, here while queued or in the network
     REJECTED = "rejected"  # final: the provider refused this message
     CANCELLED = "cancelled"  # final: withdrawn before it left
-    FAILED = "failed"  # final: attempts used up, surely never taken
+    FAILED = "failed"  # final: attempts used up, never taken; or in doubt, and its policy says to give up
     UNCONFIRMED = "unconfirmed"  # the polling horizon passed without a verdict; only a late receipt moves it
 
 

@@ -7,7 +7,7 @@ asked for by our id, since a job gives no verdicts. Past the horizon a message i
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.ledger.leases import Leased, lease_polls
@@ -36,6 +36,7 @@ class Polled:
     asked: int = 0
     final: int = 0
     strange: int = 0
+    deaf: bool = False  # nobody answers there: the others' turn
     more: bool = False
 
 
@@ -58,8 +59,11 @@ def poll(runtime: Runtime, route: str) -> Polled:
             done.asked + part.asked,
             done.final + part.final,
             done.strange + part.strange,
+            part.deaf,
         )
-    return Polled(done.packages, done.asked, done.final, done.strange, more=True)
+        if done.deaf:
+            return done  # every further round would be a time-out, in a pool that serves all routes
+    return replace(done, more=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class _Round:
         strange = note_strange(self.line, verdicts.values())
         failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
         final = self._write(messages, verdicts, doubtful, failure, self._looks(jobs))
-        return Polled(len(self.leased), len(messages), final, strange)
+        deaf = failure is not None and failure.name in (LOST.name, NOT_SENT.name)
+        return Polled(len(self.leased), len(messages), final, strange, deaf)
 
     def _jobs(self) -> dict[int, JobPhase | Failure]:
         """Where each package's job stands. Asking ends where nobody answers: each question more would take a
@@ -134,13 +139,18 @@ class _Round:
         looks: Mapping[int, Looks],
     ) -> int:
         """Settle what came out of jobs, report the rest, and set the next look. Returns how many ended."""
-        late = {package.id for package in self.leased if package.age > self.line.route.horizon}
+        route = self.line.route
+        late = {package.id for package in self.leased if package.age > route.horizon}
+        # Who does not answer at all gets one longest wait more.
+        given_up = {package.id for package in self.leased if package.age > route.horizon + route.poll_max}
         moves = [Move(m.id, m.package_id, Status.IN_DOUBT) for m in doubtful]
         news: list[Move] = []
         for message in messages:
             verdict = verdicts.get(message.id)
-            if verdict is None:
-                continue  # the asking was cut short
+            if verdict is None:  # the asking was cut short, or failed
+                if message.package_id in given_up and message.status is Status.SENT:
+                    news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
+                continue
             if message.status is Status.SENDING:
                 moves.append(self._settled(message, verdict))
             if report := reported(message.package_id, message.id, verdict):

@@ -1,0 +1,50 @@
+"""What the Celery processes do when what they need is not there."""
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+from celery import Celery
+
+from tests.conftest import Setup
+from tests.waiting import eventually
+from worker.cli import fleet
+from worker.intake import Intake
+from worker.local.supervisor import Supervisor
+from worker.sms.message import Lane
+
+ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize("name", ["bulk", "beat"])
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [({"key": "k", "speed": 1}, "speed"), ({"url": "env:NO_SUCH_URL"}, "NO_SUCH_URL")],
+    ids=["an unknown key", "a missing variable"],
+)
+def test_a_process_that_could_do_nothing_ends_and_says_why(
+    setup: Setup, name: str, route: dict[str, object], said: str
+) -> None:
+    settings = setup.routes(alpha={**ROUTE, **route})
+    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == name]
+
+    ended = subprocess.run(
+        child.command, env=dict(child.env), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode != 0
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_message_by_send_task_needs_no_ledger(setup: Setup, intake: Intake) -> None:
+    settings = replace(setup.routes(alpha=ROUTE), database_url="postgresql+psycopg://me@127.0.0.1:9/none")
+    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == "urgent"]
+    log: list[str] = []
+    with Supervisor([child], log.append):
+        Celery(broker=settings.broker_url, set_as_current=False).send_task(
+            "worker.enqueue",
+            kwargs={"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": "Hi"},
+        )
+
+        eventually(lambda: intake.waiting()[Lane.BULK] == 1, within=40)
