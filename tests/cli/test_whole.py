@@ -118,3 +118,15 @@ def test_up_that_was_killed_leaves_nothing_and_is_taken_over(env: dict[str, str]
     with up(env, folder) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
+
+
+def test_up_with_a_routes_file_that_is_none_says_so_and_starts_nothing(
+    env: dict[str, str], folder: Path
+) -> None:
+    (folder / "routes.toml").write_text("[routes.alpha]\nspeed = 1\n")
+
+    ran = worker(env, folder, "up")
+
+    assert ran.returncode == 1
+    assert "speed" in ran.stderr
+    assert still_running(folder) == []

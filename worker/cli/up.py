@@ -11,10 +11,11 @@ from worker.cli import fleet
 from worker.cli.output import complain, err, out
 from worker.cli.session import at, opened_ledger, write_sandbox_routes
 from worker.ledger.migrate import upgrade
+from worker.lines import make_ready
 from worker.local.instance import AlreadyRunningError, only_one
 from worker.local.servers import embedded, kept_running
 from worker.local.supervisor import Supervisor
-from worker.settings import Settings, SettingsError
+from worker.settings import Settings, SettingsError, read_routes
 
 
 def up(
@@ -50,6 +51,7 @@ def _run(settings: Settings, ports: dict[str, int]) -> None:
         kept_running(settings.data_dir, notify=_say),
     ):
         whole = at(settings, addresses)
+        make_ready(read_routes(whole.routes))  # before anything is started: no worker could do without
         with opened_ledger(whole) as ledger:
             upgrade(ledger)
         env = fleet.environment(whole)
