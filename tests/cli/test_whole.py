@@ -130,3 +130,17 @@ def test_up_with_a_routes_file_that_is_none_says_so_and_starts_nothing(
     assert ran.returncode == 1
     assert "speed" in ran.stderr
     assert still_running(folder) == []
+
+
+def test_a_command_that_is_told_to_end_takes_its_servers_with_it(env: dict[str, str], folder: Path) -> None:
+    os.mkfifo(folder / "nothing comes")
+    command = [sys.executable, "-m", "worker", "send", "nothing comes", "--sender", "Shop"]
+    process = subprocess.Popen(
+        command, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    eventually(lambda: any("postgres" in line for line in still_running(folder)))
+
+    process.terminate()
+
+    assert process.wait(timeout=30) != 0
+    eventually(lambda: not still_running(folder), within=10)

@@ -8,6 +8,7 @@ from celery import Celery
 
 from tests.conftest import Setup
 from tests.waiting import eventually
+from worker.bell import BACKLOG
 from worker.cli import fleet
 from worker.intake import Intake
 from worker.local.supervisor import Supervisor
@@ -48,3 +49,29 @@ def test_a_message_by_send_task_needs_no_ledger(setup: Setup, intake: Intake) ->
         )
 
         eventually(lambda: intake.waiting()[Lane.BULK] == 1, within=40)
+
+
+def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(setup: Setup) -> None:
+    settings = replace(setup.routes(alpha=ROUTE), redis_url="redis://127.0.0.1:9/0")
+    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == "urgent"]
+    log: list[str] = []
+    with Supervisor([child], log.append):
+        Celery(broker=settings.broker_url, set_as_current=False).send_task(
+            "worker.enqueue",
+            kwargs={"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": "Hi"},
+        )
+
+        eventually(lambda: sum("cannot_take_in" in line for line in log) >= 2, within=60)
+
+
+def test_beat_adds_no_tick_where_a_hundred_wait(setup: Setup) -> None:
+    settings = setup.routes(alpha=ROUTE)
+    broker = Intake.connect(settings.redis_url.replace("db=0", "db=1")).client
+    broker.lpush("bulk", *["unheard"] * BACKLOG)
+    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == "beat"]
+    log: list[str] = []
+    with Supervisor([child], log.append):
+        eventually(lambda: broker.llen("poll") >= 4, within=40)
+
+        assert broker.llen("bulk") == BACKLOG
+    broker.close()
