@@ -24,6 +24,7 @@ options = SandboxOptions(
     journal=Path(sys.argv[2]) if sys.argv[2] else None,
     mix=Mix(delivered=1, undeliverable=0, expired=0, rejected=0),
     timings=Timings(first=0.01, final=(0.03, 0.06), job=0.1),
+    may_kill=sys.argv[3] == "may kill",
 )
 serve(options, lambda url: print(url, flush=True))
 """
@@ -54,9 +55,10 @@ class Process:
 
 
 @contextmanager
-def started(journal: Path | None = None, port: int = 0) -> Iterator[Process]:
+def started(journal: Path | None = None, port: int = 0, *, may_kill: bool = False) -> Iterator[Process]:
     """Runs until the block ends, by SIGTERM if nothing else ended it before."""
-    command = [sys.executable, "-W", "error", "-c", PROGRAM, str(port), str(journal or "")]
+    arguments = [str(port), str(journal or ""), "may kill" if may_kill else ""]
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as popen:
         assert popen.stdout is not None
         try:

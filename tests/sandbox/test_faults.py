@@ -13,6 +13,7 @@ from worker.sandbox.misdeeds import FAULTS
 
 FOUR = [msg(own, f"+38093111000{own}") for own in range(1, 5)]
 IN_TEST_JOBS = {"job_failed", "job_notfound"}
+IN_TEST_KILLS = {"kill_unread", "kill_before", "kill_after", "kill_answering", "kill_answered"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ HUNG_UP = [
 
 
 def test_every_fault_has_a_case() -> None:
-    assert {case.do for case in ANSWERED + HUNG_UP} | IN_TEST_JOBS == set(FAULTS)
+    assert {case.do for case in ANSWERED + HUNG_UP} | IN_TEST_JOBS | IN_TEST_KILLS == set(FAULTS)
 
 
 @pytest.mark.parametrize("case", ANSWERED, ids=str)

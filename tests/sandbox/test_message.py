@@ -46,6 +46,18 @@ def test_an_own_id_is_taken_once(customer: Customer) -> None:
     assert (counts["taken"], counts["repeats_refused"], counts["refused"]) == (3, 2, 0)
 
 
+def test_a_provider_that_keeps_no_count_of_ids_takes_them_again(another: Another) -> None:
+    customer = another(SandboxOptions(take_repeats=True))
+    customer.send(msg(1, text="one"), msg(2, text="two"))
+
+    again = customer.send(msg(2, text="two"))
+
+    assert codes(again) == [1]
+    counts = customer.counts()
+    assert (counts["taken"], counts["twice"], counts["repeats_refused"]) == (3, 1, 0)
+    assert [times for *_, times in customer.http.get("/sandbox/deliveries").json()] == [1, 2]
+
+
 def test_a_refused_message_does_not_use_up_its_id(customer: Customer) -> None:
     assert codes(customer.send(msg(1, recipient="nobody"))) == [203]
 

@@ -20,6 +20,13 @@ def sandbox(
     final_least: Annotated[float, typer.Option(help="Seconds until the first messages are final.")] = 0.2,
     final_most: Annotated[float, typer.Option(help="Seconds until the last ones are.")] = 1.0,
     job_seconds: Annotated[float, typer.Option(help="Seconds an asynchronous job takes.")] = 0.3,
+    take_repeats: Annotated[
+        bool,
+        typer.Option("--take-repeats", help="Send again what comes under a used id, instead of refusing."),
+    ] = False,
+    may_kill: Annotated[
+        bool, typer.Option("--may-kill", help="Take scripts that kill -9 the calling process; Linux only.")
+    ] = False,
 ) -> None:
     """A make-believe provider that speaks AlphaSMS XML and takes a script of faults.
 
@@ -28,7 +35,15 @@ def sandbox(
     """
     try:
         timings = Timings(first=min(0.05, final_least), final=(final_least, final_most), job=job_seconds)
-        options = SandboxOptions(host=host, port=port, key=key, journal=journal, timings=timings)
+        options = SandboxOptions(
+            host=host,
+            port=port,
+            key=key,
+            journal=journal,
+            timings=timings,
+            take_repeats=take_repeats,
+            may_kill=may_kill,
+        )
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None
     try:

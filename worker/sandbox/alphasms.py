@@ -100,7 +100,7 @@ class Desk:
         return Line(own, str(taken.sms_id), taken.segments, completed, taken.state(now))
 
     def _intake(self, now: float) -> Intake:
-        return Intake(self._account, self._oracle, self._options.timings, now)
+        return Intake(self._account, self._oracle, self._options, now)
 
     def _new_job(self, misdeed: Misdeed, now: float) -> Job:
         """32 hex digits, as in the sample [seed]."""

@@ -2,7 +2,7 @@
 
 POST /api/xml.php             AlphaSMS XML (sheet section 1)
 GET  /sandbox/health          {"ok": true}
-GET  /sandbox/counts          what was asked, taken, sent twice, refused
+GET  /sandbox/counts          what was asked, taken, sent twice, refused, and who was killed
 GET  /sandbox/messages/ID     one message by own id, and its state now
 GET  /sandbox/deliveries      [[own id, recipient, content digest, times sent], ...]
 GET, POST, DELETE /sandbox/faults     the script: shown, replaced by a JSON list, cleared
@@ -16,18 +16,21 @@ from json import JSONDecodeError
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from worker.sandbox.account import Account
 from worker.sandbox.alphasms import Desk
 from worker.sandbox.answers import LABEL, document, error
+from worker.sandbox.callers import Caller, Spared
 from worker.sandbox.codes import RequestError, State
-from worker.sandbox.faults import Script
+from worker.sandbox.faults import HEAD, Script
 from worker.sandbox.journal import Journal
-from worker.sandbox.misdeeds import Ending, Misdeed
+from worker.sandbox.kills import Killed, KilledAnswered, KilledAnswering
+from worker.sandbox.misdeeds import KILLING, Ending, Misdeed
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.reading import Reader, RequestRefused
+from worker.sandbox.reading import Request as Asked
 from worker.sandbox.traffic import Traffic
 from worker.sandbox.wire import Cut, Dropped, transport_of
 
@@ -39,7 +42,7 @@ class Sandbox:
         self._account = Account(journal)
         self._reader = Reader(options)
         self._desk = Desk(options, self._account)
-        self._script = Script()
+        self._script = Script(options.may_kill)
         self._traffic = Traffic(options.parallel_limit)
         self._patience = asyncio.Event()  # set: nobody waits any longer; a reset begins a new one
 
@@ -66,11 +69,16 @@ class Sandbox:
     async def xml(self, request: Request) -> Response:
         """One exchange with the provider."""
         with self._traffic.session() as too_many:
+            transport = transport_of(request)
+            misdeed = self._script.meet(HEAD)
+            if misdeed.ending in KILLING:
+                self._traffic.requests[HEAD.command] += 1
+                return self._fatal(HEAD, misdeed, transport)
             try:
                 body = await request.body()
             except ClientDisconnect:
-                return Dropped(transport_of(request))
-            return await self._exchange(body, too_many, transport_of(request))
+                return Dropped(transport)
+            return await self._exchange(body, too_many, transport)
 
     async def _exchange(self, body: bytes, too_many: bool, transport: asyncio.Transport) -> Response:
         if too_many:
@@ -83,15 +91,31 @@ class Sandbox:
             return Response(error(refused.code), media_type=LABEL)
         self._traffic.requests[asked.command] += 1
         misdeed = self._script.meet(asked)
+        if misdeed.ending in KILLING:
+            return self._fatal(asked, misdeed, transport)
         patience = self._patience
         await _wait(misdeed.wait_before, patience)
         if patience is not self._patience:  # a reset in between: this belongs to the account that was
             return Dropped(transport)
-        answer = b""
-        if misdeed.take:
-            answer = document(self._desk.answer(asked, misdeed, time.time()))
+        answer = self._answer(asked, misdeed)
         await _wait(misdeed.wait_after, patience)
         return _ended(misdeed, misdeed.body(answer), transport)
+
+    def _fatal(self, asked: Asked, misdeed: Misdeed, transport: asyncio.Transport) -> Response:
+        """An exchange the caller does not survive. One that must be spared gets 500, and nothing is taken."""
+        try:
+            caller = Caller.of(transport)
+        except Spared as why:
+            return PlainTextResponse(f"the caller is spared: {why}", 500)
+        answer = self._answer(asked, misdeed)
+        if misdeed.ending is Ending.KILLED:
+            return Killed(transport, caller, self._traffic.count_kill)
+        late = KilledAnswering if misdeed.ending is Ending.KILLED_ANSWERING else KilledAnswered
+        return late(answer, misdeed.media_type, transport, caller, self._traffic.count_kill)
+
+    def _answer(self, asked: Asked, misdeed: Misdeed) -> bytes:
+        """The document, once what it tells is in the account."""
+        return document(self._desk.answer(asked, misdeed, time.time())) if misdeed.take else b""
 
     async def health(self, _: Request) -> Response:
         """Answers as soon as the sandbox listens."""
@@ -111,6 +135,7 @@ class Sandbox:
                 "by_state": account.by_state(time.time()),
                 "largest_package": account.largest_package,
                 "peak_parallel": self._traffic.peak,
+                "kills": self._traffic.kills,
             }
         )
 

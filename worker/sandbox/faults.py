@@ -6,10 +6,11 @@ A rule: {"when": {"command": "message", "recipient": "+380931110001"}, "skip": 1
 
 from dataclasses import dataclass
 
-from worker.sandbox.misdeeds import ALL, FAULTS, SENDING, Misdeed
+from worker.sandbox.misdeeds import ALL, FAULTS, KILLING, SENDING, UNREAD, Misdeed
 from worker.sandbox.reading import Request
 
 INNOCENT = Misdeed()
+HEAD = Request(UNREAD)  # a request of which no more than the head is known
 FRAME = {"when", "skip", "times", "do"}
 
 
@@ -42,7 +43,8 @@ class Rule:
 class Script:
     """The rules in order. A request meets the first one that is due; those before it count it as seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, may_kill: bool) -> None:
+        self._may_kill = may_kill
         self._rules: list[Rule] = []
 
     def meet(self, request: Request) -> Misdeed:
@@ -57,7 +59,12 @@ class Script:
         """A new script; raises ValueError with a sentence, and then the old one stays."""
         if not isinstance(written, list):
             raise ValueError("a script is a list of rules")
-        self._rules = [read_rule(place, rule) for place, rule in enumerate(written, 1)]
+        rules = [read_rule(place, rule) for place, rule in enumerate(written, 1)]
+        for place, rule in enumerate(rules, 1):
+            if rule.misdeed.ending in KILLING and not self._may_kill:
+                name = rule.written["do"]
+                raise ValueError(f"rule {place}: {name} takes a sandbox started with --may-kill (may_kill)")
+        self._rules = rules
 
     def shown(self) -> list[dict[str, object]]:
         """The rules as they were put, with their counts."""

@@ -3,7 +3,8 @@
 from worker.sandbox.account import Account, Entry, Job, Refused, Taken, content_digest
 from worker.sandbox.answers import Line
 from worker.sandbox.codes import Refusal, State
-from worker.sandbox.mix import Fate, Oracle, Timings
+from worker.sandbox.mix import Fate, Oracle
+from worker.sandbox.options import SandboxOptions
 from worker.sandbox.reading import Message
 from worker.sandbox.rules import own_id, refusal, segments_of
 
@@ -11,8 +12,9 @@ from worker.sandbox.rules import own_id, refusal, segments_of
 class Intake:
     """One package while it is judged. Nothing is remembered until the account keeps the `entry`."""
 
-    def __init__(self, account: Account, oracle: Oracle, timings: Timings, now: float) -> None:
-        self._account, self._oracle, self._timings, self._now = account, oracle, timings, now
+    def __init__(self, account: Account, oracle: Oracle, options: SandboxOptions, now: float) -> None:
+        self._account, self._oracle, self._timings, self._now = account, oracle, options.timings, now
+        self._forgetful = options.take_repeats
         self._next_sms_id = account.next_sms_id()
         self._own_ids: set[int] = set()
         self._taken: list[Taken] = []
@@ -25,7 +27,7 @@ class Intake:
         A used id comes first: whatever is wrong today, that message has been sent.
         """
         own = own_id(message.own)
-        if own is not None and (own in self._own_ids or self._account.by_own_id(own)):
+        if own is not None and self._was_used(own):
             self._repeats += 1
             return Line(message.own, "0", 0, None, Refusal.DUPLICATE)
         segments = segments_of(message.text)
@@ -36,6 +38,9 @@ class Intake:
                 return self._take(message, own, segments, fate, known_at)
             code = Refusal.RECIPIENT
         return self._refuse(message, own, code, known_at)
+
+    def _was_used(self, own: int) -> bool:
+        return not self._forgetful and (own in self._own_ids or self._account.by_own_id(own) is not None)
 
     def entry(self, size: int, job: Job | None = None) -> Entry:
         """What this package of `size` messages changed."""

@@ -20,6 +20,7 @@ STRANGE_ID = 900_000_000_000_001  # nobody asks for ids as high as this
 SENDING = frozenset({"message", "message-async"})
 LISTED = frozenset({"message", "status"})  # answers with one `<msg>` a message
 ALL = frozenset({"message", "message-async", "job", "status"})
+UNREAD = "unread"  # in place of a command, while only the head of a request has come
 
 
 class Ending(Enum):
@@ -28,6 +29,12 @@ class Ending(Enum):
     ANSWERED = "the whole answer"
     DROPPED = "the connection closes without a byte"
     CUT = "the head announces the whole body, half of it comes, the connection closes"
+    KILLED = "the caller is killed without a byte"
+    KILLED_ANSWERING = "the caller reads half of the answer and is killed"
+    KILLED_ANSWERED = "the whole answer has come, and the caller is killed before it can act on it"
+
+
+KILLING = frozenset({Ending.KILLED, Ending.KILLED_ANSWERING, Ending.KILLED_ANSWERED})
 
 
 def _same(value: T) -> T:
@@ -125,6 +132,12 @@ FAULTS: Mapping[str, Fault] = {
     "drop_before": Fault(lambda _: Misdeed(take=False, ending=Ending.DROPPED), {}),
     "drop_after": Fault(lambda _: Misdeed(ending=Ending.DROPPED), {}),
     "cut": Fault(lambda _: Misdeed(ending=Ending.CUT), {}),
+    # kill -9 of the caller, for a sandbox that may
+    "kill_unread": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}, frozenset({UNREAD})),
+    "kill_before": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}),
+    "kill_after": Fault(lambda _: Misdeed(ending=Ending.KILLED), {}),
+    "kill_answering": Fault(lambda _: Misdeed(ending=Ending.KILLED_ANSWERING), {}),
+    "kill_answered": Fault(lambda _: Misdeed(ending=Ending.KILLED_ANSWERED), {}),
     # another answer than ours
     "http": Fault(
         lambda p: _instead(PAGE, p["take"], int(p["code"])),

@@ -1,5 +1,6 @@
 """Everything one can set on a sandbox."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,10 @@ class SandboxOptions:
     journal: Path | None = None  # absent: everything is forgotten with the process
     parallel_limit: int | None = None  # more requests at once get request error 212
     unknown_id: Literal["answered", "left out"] = "answered"  # sheet 3.4: both have to be reckoned with
+    take_repeats: bool = False  # of own ids, instead of 208: as a provider that keeps no count of them
+    may_kill: bool = (
+        False  # take scripts that kill -9 the caller: only where every caller is there to be killed
+    )
     zone: str = "Europe/Kyiv"  # of dates without one, in and out [assumption of the sheet]
 
     def __post_init__(self) -> None:
@@ -29,3 +34,5 @@ class SandboxOptions:
             raise ValueError("login and password come together")
         if self.parallel_limit is not None and self.parallel_limit < 1:
             raise ValueError("parallel_limit must be at least 1")
+        if self.may_kill and sys.platform != "linux":
+            raise ValueError("killing callers needs Linux: they are found through /proc")

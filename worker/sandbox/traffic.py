@@ -15,8 +15,14 @@ class Traffic:
 
     def clear(self) -> None:
         """Begin a new count. Requests still running stay in the number of parallel ones."""
-        self.requests: Counter[str] = Counter()  # by command, also "unreadable", "unknown" and "throttled"
+        # By command, and "unread", "unreadable", "unknown", "throttled".
+        self.requests: Counter[str] = Counter()
+        self.kills = 0  # callers killed
         self.peak = self._now
+
+    def count_kill(self) -> None:
+        """One caller less."""
+        self.kills += 1
 
     @contextmanager
     def session(self) -> Iterator[bool]:

@@ -22,6 +22,12 @@ def transport_of(request: Request) -> asyncio.Transport:
     return cast("asyncio.Transport", request.state.transport)
 
 
+async def hung_up(receive: Receive) -> None:
+    """Returns once uvicorn knows that the connection is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class Dropped(Response):
     """No answer: the connection is closed without a byte."""
 
@@ -32,8 +38,7 @@ class Dropped(Response):
     async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
         """Returns once uvicorn knows of it: earlier, it would try to answer 500."""
         self._transport.abort()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await hung_up(receive)
 
 
 class Cut(Response):
@@ -49,5 +54,4 @@ class Cut(Response):
         half = bytes(self.body[: len(self.body) // 2])
         await send({"type": "http.response.body", "body": half, "more_body": True})
         self._transport.close()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await hung_up(receive)
