@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from worker.lines import make_ready
-from worker.providers.contract import Doubt
 from worker.settings import Route, Settings, SettingsError, duration, names_only, next_database, read_routes
+from worker.sms.doubt import Doubt
 
 SECRET = "s3cret"
 GOOD = f"""

@@ -11,12 +11,14 @@ Importing this is quick: neither Celery nor SQLAlchemy nor Redis is loaded befor
 """
 
 from worker.dispatcher import Dispatcher, EnqueueError
+from worker.sms.doubt import Doubt
 from worker.sms.message import ClientIdConflict, Kind, Lane, Message, MessageError
 from worker.version import __version__
 
 __all__ = [
     "ClientIdConflict",
     "Dispatcher",
+    "Doubt",
     "EnqueueError",
     "Kind",
     "Lane",

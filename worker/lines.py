@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.providers import PROVIDERS, dialect
-from worker.providers.contract import Account, Dialect, Doubt
+from worker.providers.contract import Account, Dialect
 from worker.settings import Route, SettingsError
 from worker.sms.backoff import Backoff
+from worker.sms.doubt import Doubt
 from worker.sms.message import Message, MessageError
 
 
@@ -22,6 +23,11 @@ class Line:
     def doubt(self) -> Doubt:
         """How doubt is settled here: as the route says, else as the provider allows."""
         return Doubt(self.route.in_doubt) if self.route.in_doubt else self.dialect.doubt
+
+    def policy(self, own: Doubt | None) -> Doubt:
+        """How doubt about one message is settled: by asking where that is the way; else as the message says
+        of its own, else as the route says."""
+        return self.doubt if own is None or self.doubt is Doubt.ASK else own
 
     def retry_delay(self, tries: int, chance: float) -> timedelta:
         """The wait of a message after so many tries."""

@@ -1,77 +1,18 @@
 """The command line as people and programs meet it: sentences, exit codes, one JSON object, no traceback."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
+from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import messages
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes
+from worker.ledger.migrate import head
 from worker.ledger.transitions import enqueue
-from worker.settings import Settings, inherited_environment
-from worker.sms.message import Lane
-
-ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one JSON object on stdout."""
-        lines = self.out.splitlines()
-        assert len(lines) == 1, self.out
-        found: dict[str, Any] = json.loads(lines[0])
-        return found
-
-
-@dataclass(frozen=True)
-class Shell:
-    """Runs `worker …` with an environment."""
-
-    env: Mapping[str, str]
-    folder: Path
-
-    def worker(self, *words: str, stdin: str = "", **env: str) -> Ran:
-        """Run a command; whatever it meets, nobody sees a traceback."""
-        done = subprocess.run(
-            [sys.executable, "-m", "worker", *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env={**self.env, **env},
-            cwd=self.folder,
-            timeout=120,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr + done.stdout, done.stderr
-        return Ran(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def shell(setup: Setup) -> Shell:
-    """A shell on this test's own servers, with one route."""
-    settings = setup.routes(alpha=ROUTE)
-    return Shell(_env(settings), setup.folder)
-
-
-def _env(settings: Settings) -> dict[str, str]:
-    root = str(Path(__file__).parents[2])
-    return {**inherited_environment(), **settings.environment(), "PYTHONPATH": root}
-
+from worker.sms.doubt import Doubt
+from worker.sms.message import Lane, Message
 
 CSV = "client_id,recipient,text\na,+380931110001,Hello\nb,+380931110002,Hello\n"
 
@@ -101,6 +42,29 @@ def test_many_messages_are_sent_from_stdin(shell: Shell, lines: str) -> None:
     ran = shell.worker("send", "-", "--sender", "Shop", "--json", stdin=lines)
 
     assert (ran.code, ran.json) == (0, {"enqueued": 2, "refused": 0, "errors": []})
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(
+            "client_id,recipient,text,in_doubt\na,+380931110001,Hello,fail\nb,+380931110002,Hello,\n",
+            id="csv",
+        ),
+        pytest.param(
+            '{"client_id": "a", "recipient": "+380931110001", "text": "Hello", "in_doubt": "fail"}\n'
+            '{"client_id": "b", "recipient": "+380931110002", "text": "Hello"}\n',
+            id="json lines",
+        ),
+    ],
+)
+def test_a_policy_is_given_by_lines_and_an_option_fills_it_in(shell: Shell, setup: Setup, lines: str) -> None:
+    shell.worker("send", "-", "--sender", "Shop", "--in-doubt", "resend", stdin=lines)
+
+    intake = setup.runtime(alpha=ROUTE).intake
+    [entry] = intake.read(Lane.BULK, entries=1, idle=timedelta(0))
+    read = [Message.from_dict(raw) for raw in entry.messages if isinstance(raw, dict)]
+    assert [message.in_doubt for message in read] == [Doubt.FAIL, Doubt.RESEND]
 
 
 def test_lines_that_cannot_be_messages_are_named_and_the_others_sent(shell: Shell) -> None:
@@ -152,6 +116,7 @@ FAILURES = [
     pytest.param([*SEND[:4], "Far too long a name", *SEND[5:]], {}, "sender", id="a sender too long"),
     pytest.param([*SEND, "--route", "beta"], {}, "must be one of alpha", id="an unknown route"),
     pytest.param([*SEND, "--lane", "slow"], {}, "urgent, bulk", id="an unknown lane"),
+    pytest.param([*SEND, "--in-doubt", "ask"], {}, "hold, resend, fail", id="a policy that is none"),
     pytest.param(["status", "nobody"], {}, "nobody", id="an id nobody knows"),
     pytest.param(["books"], {"WORKER_REDIS_URL": ""}, "together", id="one address of two"),
     pytest.param(["routes", "list"], {"WORKER_ROUTES": "gone.toml"}, "gone.toml", id="no routes file"),
@@ -264,8 +229,8 @@ def test_a_database_that_is_not_migrated_is_said_with_the_remedy(shell: Shell, d
     assert before.code == 1
     assert "worker db upgrade" in before.err
 
-    assert shell.worker("db", "upgrade", "--json").json == {"before": "", "now": "0001"}
-    assert shell.worker("db", "upgrade", "--json").json == {"before": "0001", "now": "0001"}
+    assert shell.worker("db", "upgrade", "--json").json == {"before": "", "now": head()}
+    assert shell.worker("db", "upgrade", "--json").json == {"before": head(), "now": head()}
     assert shell.worker("books", "--json").json["total"] == 0
 
 

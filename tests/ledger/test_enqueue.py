@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, blocked
 from worker.ledger.stop_list import unsuppress
 from worker.ledger.transitions import Conflict, Enqueued, enqueue
+from worker.sms.doubt import Doubt
 from worker.sms.message import ClientIdConflict, Kind, Lane, Message
 from worker.sms.status import Status
 
@@ -24,6 +26,7 @@ def test_a_message_is_entered_with_everything_it_carries(book: Book) -> None:
         lane=Lane.URGENT,
         campaign="spring",
         valid_until=TOMORROW,
+        in_doubt=Doubt.RESEND,
         text="Ще “лапки”, €uro, 👍, tab\tand\nline",
     )
 
@@ -45,6 +48,20 @@ def test_a_message_is_entered_with_everything_it_carries(book: Book) -> None:
     }
     assert (row.status, row.valid_until, row.attempts, row.package_id) == ("queued", TOMORROW, 0, None)
     assert row.due_at == row.enqueued_at
+    assert row.in_doubt == "resend"
+
+
+def test_a_message_without_a_policy_leaves_it_to_its_route(book: Book) -> None:
+    book.enqueue(messages(1))
+
+    assert book.one("SELECT in_doubt IS NULL FROM messages")
+
+
+def test_no_message_may_say_that_its_provider_can_be_asked(book: Book) -> None:
+    book.enqueue(messages(1))
+
+    with pytest.raises(IntegrityError, match="ck_messages_in_doubt"):
+        book.rows("UPDATE messages SET in_doubt = 'ask'")
 
 
 def test_nothing_offered_is_nothing_entered(book: Book) -> None:
@@ -85,7 +102,13 @@ def test_a_number_written_otherwise_is_the_same_number(book: Book) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"route": "beta"}, {"lane": Lane.URGENT}, {"campaign": "autumn"}, {"valid_until": TOMORROW}],
+    [
+        {"route": "beta"},
+        {"lane": Lane.URGENT},
+        {"campaign": "autumn"},
+        {"valid_until": TOMORROW},
+        {"in_doubt": "fail"},
+    ],
     ids=str,
 )
 def test_what_the_recipient_would_not_notice_makes_no_other_message(

@@ -28,7 +28,6 @@ from worker.providers.contract import (
     UNREADABLE,
     Account,
     Asked,
-    Doubt,
     Failure,
     JobPhase,
     JobReport,
@@ -37,6 +36,7 @@ from worker.providers.contract import (
     Request,
     Verdict,
 )
+from worker.sms.doubt import Doubt
 from worker.sms.message import Kind, Message, MessageError
 from worker.sms.package import Item, Limits
 from worker.sms.status import Status

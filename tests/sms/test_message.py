@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.sms.doubt import POLICIES, Doubt
 from worker.sms.message import (
     CONTENT,
     TEXT_LIMIT,
@@ -113,6 +114,7 @@ REFUSED: dict[str, list[object]] = {
         "0001-01-01T00:00:00+05:00",
         "9999-12-31T23:59:59-05:00",
     ],
+    "in_doubt": ["ask", "HOLD", "never", "hold ", 1, True, [], {}, Doubt.ASK],
 }  # fmt: skip
 
 CASES = [(field, value) for field, values in REFUSED.items() for value in values]
@@ -244,7 +246,8 @@ def test_what_stands_at_the_edge_is_kept_as_it_is(field: str, value: str) -> Non
 
 
 def test_words_become_members() -> None:
-    made = message(kind="flash", lane="urgent")
+    made = message(kind="flash", lane="urgent", in_doubt="resend")
+    assert made.in_doubt is Doubt.RESEND
     assert made.kind is Kind.FLASH
     assert made.lane is Lane.URGENT
 
@@ -263,6 +266,18 @@ def test_an_instant_is_brought_to_utc(written: object) -> None:
     assert made == datetime(2031, 3, 4, 8, tzinfo=UTC)
     assert made is not None
     assert made.tzinfo is UTC
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_policy_of_its_own(nothing: object) -> None:
+    made = message(in_doubt=nothing)
+    assert made.in_doubt is None
+    assert "in_doubt" not in made.as_dict()
+
+
+def test_the_refusal_of_a_policy_names_those_there_are() -> None:
+    with pytest.raises(MessageError, match=r"^in_doubt: must be one of hold, resend, fail, got 'ask'"):
+        message(in_doubt="ask")
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
@@ -320,6 +335,7 @@ messages = st.builds(
     route=st.just("") | words,
     campaign=st.just("") | words,
     valid_until=st.none() | instants,
+    in_doubt=st.none() | st.sampled_from(POLICIES),
 )
 
 

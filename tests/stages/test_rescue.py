@@ -12,8 +12,11 @@ import pytest
 from tests.factories import message, messages
 from tests.stages.test_poll import BAD_REPORTS, named
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
-from worker.ledger.transitions import Package
+from worker.ledger.doubt import Resolution, Selection, chunks, resolve
+from worker.ledger.transitions import Looks, Package, claim
 from worker.providers.contract import Reply
+from worker.sms.message import Lane
+from worker.sms.package import Limits
 from worker.sms.status import Status
 from worker.stages.dispatch import _record
 from worker.stages.rescue import Rescued, rescue
@@ -21,6 +24,7 @@ from worker.stages.rescue import Rescued, rescue
 SENDING, SENT, DELIVERED, IN_DOUBT = Status.SENDING, Status.SENT, Status.DELIVERED, Status.IN_DOUBT
 QUEUED, FAILED, REJECTED = Status.QUEUED, Status.FAILED, Status.REJECTED
 STATUS = {"when": {"command": "status"}}
+LOOK = Looks(poll=timedelta(seconds=30), rescue=timedelta(seconds=5))
 
 
 def claimed(world: World, many: int = 4, route: str = "alpha") -> Package:
@@ -477,7 +481,7 @@ def test_fail_gives_up(open_world: OpenWorld) -> None:
     world.rescue()
 
     assert world.statuses() == {FAILED: 4}
-    assert world.history().events[-1].note == "in doubt; policy fail"
+    assert world.history().events[-1].note == "in doubt; policy fail of the route"
     assert world.states() == {"closed": 1}
     assert world.provider.requests("status") == 0
 
@@ -496,6 +500,142 @@ def test_resend_sends_again_and_never_more_often_than_attempts(open_world: OpenW
     assert world.road() == ["queued", "sending", "in_doubt", "queued", "sending", "in_doubt", "failed"]
     assert world.provider.requests("message") == 2
     assert world.provider.requests("status") == 0
+
+
+@pytest.mark.parametrize("route", ["alpha", "beta"])
+def test_a_message_s_own_policy_comes_before_its_route_s(open_world: OpenWorld, route: str) -> None:
+    policies = {"fail": FAILED, "resend": QUEUED, "hold": IN_DOUBT, "": IN_DOUBT}
+    world = open_world(alpha={"in_doubt": "hold"}, beta={"in_doubt": "hold"})
+    world.enqueue([message(n, route=route, in_doubt=own) for n, own in enumerate(policies, 1)])
+    world.claim(route)
+    world.passes(seconds=61)
+    world.rescue(route)
+    world.passes(seconds=6)
+
+    assert world.rescue(route) == Rescued(doubtful=2, requeued=1)
+
+    assert [world.message(n).status for n in range(1, 5)] == list(policies.values())
+    assert world.message(2).attempts == 1
+    assert [world.history(n).events[-1].note for n in (1, 2)] == [
+        "in doubt; policy fail of the message",
+        "in doubt; policy resend of the message",
+    ]
+    (package,) = world.packages()
+    assert (package.state, package.rescue_at is not None) == ("in_doubt", True)
+    assert world.provider.requests("status") == 0
+
+
+def test_a_message_is_held_on_a_route_that_gives_up(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"in_doubt": "fail"})
+    world.enqueue([message(1, in_doubt="hold"), message(2)])
+    world.claim()
+    for _ in range(3):
+        world.passes(hours=1)
+        world.rescue()
+
+    assert [world.message(n).status for n in (1, 2)] == ["in_doubt", "failed"]
+
+
+@pytest.mark.parametrize("own", ["hold", "resend", "fail"])
+def test_where_the_provider_can_be_asked_no_policy_matters(world: World, own: str) -> None:
+    world.enqueue([message(1, in_doubt=own), message(2, in_doubt=own)])
+    package = world.claim().package
+    assert package is not None
+    submitted(world, package)
+    world.provider.settle_down()
+    world.passes(seconds=61)
+    world.rescue()
+    world.passes(seconds=6)
+
+    world.rescue()
+
+    assert world.statuses() == {DELIVERED: 2}
+
+
+def test_what_is_sent_again_too_often_fails_and_says_by_which_policy(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"in_doubt": "hold", "attempts": 1})
+    world.enqueue([message(1, in_doubt="resend")])
+    world.claim()
+    world.passes(seconds=61)
+    world.rescue()
+    world.passes(seconds=6)
+    world.rescue()
+
+    assert world.statuses() == {FAILED: 1}
+    assert world.history().events[-1].note == "in doubt; policy resend of the message; attempts used up"
+
+
+def test_what_is_held_is_looked_at_ever_more_rarely(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"in_doubt": "hold", "poll_max": "10m"})
+    in_doubt_for_good(world)
+
+    waits: list[float] = []
+    while len(waits) < 10:
+        waits.append(world.packages()[0].rescue_in.total_seconds())
+        world.passes(seconds=waits[-1] + 0.02)
+        assert not world.rescue().more
+
+    assert waits == pytest.approx([5, 5, 10, 20, 40, 80, 160, 320, 600, 600], rel=0.1)
+    assert world.statuses() == {IN_DOUBT: 4}
+    assert world.packages()[0].asks == 0
+
+
+def test_between_two_looks_nothing_of_what_is_held_is_touched(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"in_doubt": "hold"})
+    in_doubt_for_good(world)
+    world.passes(hours=1)
+    world.rescue()
+    before = world.rows("SELECT xmin, * FROM packages")
+
+    assert world.rescue() == Rescued()
+
+    assert world.rows("SELECT xmin, * FROM packages") == before
+
+
+def test_more_held_packages_than_a_step_takes_are_looked_at_in_several_and_then_rest(
+    open_world: OpenWorld,
+) -> None:
+    world = open_world(alpha={"in_doubt": "hold"})
+    world.enqueue(messages(510))
+    with world.runtime.ledger.begin() as connection:
+        for _ in range(510):
+            claim(connection, "alpha", Lane.BULK, limits=Limits(1, 1), parallel=1000, lease=timedelta(0))
+    world.passes(seconds=61)
+    while world.rescue().lapsed:
+        pass
+    assert world.statuses() == {IN_DOUBT: 510}
+    world.passes(hours=1)
+
+    assert [world.rescue().more for _ in range(3)] == [True, False, False]
+
+    assert world.statuses() == {IN_DOUBT: 510}
+    assert all(package.rescue_in > timedelta(minutes=14) for package in world.packages())
+
+
+def test_what_is_held_obeys_the_policy_its_route_is_given_later(open_world: OpenWorld) -> None:
+    in_doubt_for_good(open_world(alpha={"in_doubt": "hold"}))
+    world = open_world(alpha={"in_doubt": "fail"})
+    world.passes(minutes=16)
+
+    world.rescue()
+
+    assert world.statuses() == {FAILED: 4}
+
+
+def test_looks_at_what_was_held_are_no_denials_once_its_route_asks(open_world: OpenWorld) -> None:
+    held = open_world(alpha={"in_doubt": "hold"})
+    claimed(held)
+    for _ in range(5):
+        held.passes(hours=1)
+        held.rescue()
+    world = open_world(alpha={"in_doubt": "ask"})
+    world.passes(hours=1)
+
+    assert world.rescue() == Rescued(doubtful=4)
+
+    assert world.statuses() == {IN_DOUBT: 4}
+    world.passes(minutes=2)
+    assert world.rescue() == Rescued(doubtful=4, requeued=4)
 
 
 def test_hold_still_takes_up_what_a_dead_dispatcher_left(open_world: OpenWorld) -> None:
@@ -561,3 +701,80 @@ def test_a_rescuer_that_comes_late_queues_nothing_again(world: World) -> None:
 
     assert world.statuses() == {SENT: 4}
     assert world.until_final() == {DELIVERED: 4}
+
+
+# -- a person's word between our question and the book
+
+
+def says(world: World, word: Resolution) -> None:
+    """Somebody runs `worker resolve --all`."""
+    with world.runtime.ledger.snapshot() as connection:
+        meant = chunks(connection, Selection())
+    for chunk in meant:
+        with world.runtime.ledger.begin() as connection:
+            resolve(connection, chunk, word, looks=lambda _: LOOK, note="resolved by anna: seen")
+
+
+WORDS = [(Resolution.SENT, SENT), (Resolution.REJECTED, REJECTED), (Resolution.REQUEUE, QUEUED)]
+
+
+@pytest.mark.parametrize(("word", "status"), WORDS)
+@pytest.mark.parametrize("policy", ["ask", "resend"])
+def test_what_a_person_settles_first_is_settled(
+    open_world: OpenWorld, policy: str, word: Resolution, status: Status
+) -> None:
+    world = open_world(alpha={"in_doubt": policy})
+    doubtful(world)
+    if policy == "ask":
+        world.rescue()  # denied once
+        world.passes(minutes=2)
+
+    chance = overtaking(world, lambda: says(world, word))
+    done = rescue(replace(world.runtime, chance=chance), "alpha")
+
+    assert (done.doubtful, done.requeued) == (4, 0)
+    assert world.statuses() == {status: 4}
+    assert world.history().events[-1].note == "resolved by anna: seen"
+    assert world.message().attempts == 0
+    (package,) = world.packages()
+    assert (package.rescue_at, package.poll_at is not None) == (None, status is SENT)
+
+
+@pytest.mark.parametrize("route", ["alpha", "beta"])
+def test_what_is_resolved_as_sent_is_polled_until_its_end(open_world: OpenWorld, route: str) -> None:
+    world = open_world(alpha={"in_doubt": "hold"}, beta={"in_doubt": "hold"})
+    submitted(world, claimed(world, route=route), route)
+    world.passes(seconds=61)
+    world.rescue(route)
+
+    says(world, Resolution.SENT)
+
+    assert world.until_final() == {DELIVERED: 4}
+    assert world.road() == ["queued", "sending", "in_doubt", "sent", "delivered"]
+
+
+def test_what_is_queued_again_by_hand_is_sent_though_its_attempts_are_used_up(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"in_doubt": "hold", "attempts": 1})
+    claimed(world)
+    world.passes(seconds=61)
+    world.rescue()
+    world.rows("UPDATE messages SET attempts = 1 RETURNING id")
+
+    says(world, Resolution.REQUEUE)
+
+    assert world.until_final() == {DELIVERED: 4}
+    assert world.message().attempts == 1
+
+
+def test_a_dispatcher_thought_dead_changes_nothing_of_a_person_s_word(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"in_doubt": "hold"})
+    package = claimed(world)
+    reply = submitted(world, package)
+    world.passes(seconds=61)
+    world.rescue()
+    says(world, Resolution.REJECTED)
+
+    late_writer(world, package, reply)
+
+    assert world.statuses() == {REJECTED: 4}
+    assert world.states() == {"closed": 1}

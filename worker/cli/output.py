@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
 
@@ -36,9 +37,12 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) ->
     """A table on stdout. Columns whose head starts with # are numbers."""
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None)
     for head in heads:
-        grid.add_column(head.removeprefix("#"), justify="right" if head.startswith("#") else "left")
+        side: JustifyMethod = "right" if head.startswith("#") else "left"
+        grid.add_column(head.removeprefix("#"), justify=side, overflow="fold")  # half an id is none
     for row in rows:
-        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+        grid.add_row(
+            *(Text("" if cell is None else str(cell)) for cell in row)
+        )  # as it is: "[x]" is no style
     out.print(grid)
 
 

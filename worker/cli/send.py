@@ -39,6 +39,12 @@ def send(
     lane: Annotated[str | None, typer.Option(help="urgent or bulk. Default: bulk.")] = None,
     kind: Annotated[str | None, typer.Option(help="sms, flash or voice. Default: sms.")] = None,
     campaign: Annotated[str | None, typer.Option(help="A name to count them under.")] = None,
+    in_doubt: Annotated[
+        str | None,
+        typer.Option(
+            help="hold, resend or fail, where nobody can know whether they have it. Default: the route's."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Hand messages over: one by options, or many from a file.
@@ -50,7 +56,7 @@ def send(
         name: value
         for name, value in (
             ("sender", sender), ("text", text), ("route", route), ("lane", lane), ("kind", kind),
-            ("campaign", campaign),
+            ("campaign", campaign), ("in_doubt", in_doubt),
         )
         if value is not None
     }  # fmt: skip

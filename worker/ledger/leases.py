@@ -29,33 +29,38 @@ class Leased:
 
     id: int
     state: PackageState
+    items: int  # messages it left with
     job: str
     tries: int
     age: timedelta
     doubted_for: timedelta
 
 
-def _lease_statement(clock: str, counter: str, condition: str) -> TextClause:
+PACKAGES = 500
+"""Packages leased at once, at most."""
+
+
+def _lease_statement(clock: str, counter: str, condition: str, step: int = 1) -> TextClause:
     """Lease due packages, oldest first, up to so many messages. Leasing is moving their clock."""
     return text(f"""
         WITH due AS (
             SELECT id, items, {clock} FROM packages
             WHERE route = :route AND {clock} <= now() AND {condition}
-            ORDER BY {clock} LIMIT 500 FOR UPDATE SKIP LOCKED
+            ORDER BY {clock} LIMIT {PACKAGES} FOR UPDATE SKIP LOCKED
         ), counted AS (
             SELECT id, sum(items) OVER (ORDER BY {clock}, id) - items AS before FROM due
         )
-        UPDATE packages p SET {clock} = now() + :lease, {counter} = p.{counter} + 1
+        UPDATE packages p SET {clock} = now() + :lease, {counter} = p.{counter} + {step}
         FROM counted c WHERE p.id = c.id AND c.before < :messages
-        RETURNING p.id, p.state, coalesce(p.job, '') AS job, p.{counter} AS tries,
+        RETURNING p.id, p.state, p.items, coalesce(p.job, '') AS job, p.{counter} AS tries,
                   now() - p.opened_at AS age, coalesce(now() - p.doubted_at, interval '0') AS doubted_for
     """)  # noqa: S608 - our own constants
 
 
+_DOUBTED = f"state = '{PackageState.IN_DOUBT}'"
 _LEASE_POLLS = _lease_statement("poll_at", "polls", "true")
-
-
-_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", f"state = '{PackageState.IN_DOUBT}'")
+_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", _DOUBTED)
+_LEASE_POLICIES = _lease_statement("rescue_at", "asks", _DOUBTED, step=0)
 
 
 def lease_polls(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
@@ -68,12 +73,19 @@ def lease_doubts(connection: Connection, route: str, *, messages: int, lease: ti
     return _leased(connection, _LEASE_DOUBTS, route, messages, lease)
 
 
+def lease_policies(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
+    """The same where policies decide. Nobody is asked, so no question is counted: should the route ask one
+    day, its first denial must not pass for the second."""
+    return _leased(connection, _LEASE_POLICIES, route, messages, lease)
+
+
 def _leased(
     connection: Connection, statement: TextClause, route: str, messages: int, lease: timedelta
 ) -> list[Leased]:
     rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease})
     return [
-        Leased(row.id, PackageState(row.state), row.job, row.tries, row.age, row.doubted_for) for row in rows
+        Leased(row.id, PackageState(row.state), row.items, row.job, row.tries, row.age, row.doubted_for)
+        for row in rows
     ]
 
 

@@ -3,7 +3,7 @@
 `messages.status` stands in no index, nor in the condition of one: then Postgres can settle and report in
 place (a HOT update) instead of touching every index. So the queue is "due_at is set", not "status is queued";
 a CHECK keeps the two the same. Foreign keys between the big tables are left out for the same reason;
-`worker books` proves what they would have promised.
+`worker books --check` proves what they would have promised.
 """
 
 from collections.abc import Iterable
@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from worker.sms.doubt import POLICIES
 from worker.sms.message import Kind, Lane
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status, Verb, roads
@@ -79,10 +80,12 @@ messages = Table(
     Column("sender", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("provider_id", Text),  # theirs
+    Column("in_doubt", Text),  # its own policy; empty: its route's
     UniqueConstraint("client_id"),
     CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
     CheckConstraint(f"lane IN ({sql_list(Lane)})", name="lane"),
     CheckConstraint(f"kind IN ({sql_list(Kind)})", name="kind"),
+    CheckConstraint(f"in_doubt IN ({sql_list(POLICIES)})", name="in_doubt"),
     CheckConstraint(f"(status = '{Status.QUEUED}') = (due_at IS NOT NULL)", name="due_while_queued"),
     CheckConstraint(f"(status IN ({sql_list(FINAL)})) = (finalized_at IS NOT NULL)", name="finalized"),
     CheckConstraint(f"status NOT IN ({sql_list(_WITH_PACKAGE)}) OR package_id IS NOT NULL", name="packed"),

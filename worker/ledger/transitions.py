@@ -46,12 +46,13 @@ _ENQUEUE = text(f"""
         SELECT * FROM unnest(
             CAST(:client_id AS text[]), CAST(:route AS text[]), CAST(:lane AS text[]), CAST(:kind AS text[]),
             CAST(:campaign AS text[]), CAST(:recipient AS text[]), CAST(:sender AS text[]),
-            CAST(:text AS text[]), CAST(:valid_until AS timestamptz[])
-        ) AS o (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until)
+            CAST(:text AS text[]), CAST(:valid_until AS timestamptz[]), CAST(:in_doubt AS text[])
+        ) AS o (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until, in_doubt)
     ), entered AS (
         INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until,
-                              status, due_at, finalized_at)
+                              in_doubt, status, due_at, finalized_at)
         SELECT o.client_id, o.route, o.lane, o.kind, o.campaign, o.recipient, o.sender, o.text, o.valid_until,
+               o.in_doubt,
                CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END,
                CASE WHEN s.recipient IS NULL THEN now() END,
                CASE WHEN s.recipient IS NOT NULL THEN now() END
@@ -103,6 +104,7 @@ def _columns(messages: Sequence[Message]) -> dict[str, list[object]]:
         "sender": [m.sender for m in messages],
         "text": [m.text for m in messages],
         "valid_until": [m.valid_until for m in messages],
+        "in_doubt": [m.in_doubt.value if m.in_doubt else None for m in messages],
     }
 
 
@@ -150,7 +152,8 @@ def _record_conflicts(connection: Connection, conflicts: Iterable[tuple[Conflict
 class Move:
     """One message to one status. `package_id` is the fence: a row that has left that package stays as it is.
 
-    `delay` is how long a message queued again must wait; `tried` whether this used up an attempt.
+    `delay` is how long a message queued again must wait; `tried` whether this used up an attempt; `note` says
+    why of this move alone, where the reason given for all of them is not its own.
     """
 
     message_id: int
@@ -162,6 +165,7 @@ class Move:
     happened_at: datetime | None = None
     delay: timedelta = timedelta(0)
     tried: bool = False
+    note: str = ""
 
 
 def _move_statement(verb: Verb) -> TextClause:
@@ -170,8 +174,10 @@ def _move_statement(verb: Verb) -> TextClause:
             SELECT * FROM unnest(
                 CAST(:message_id AS bigint[]), CAST(:package_id AS bigint[]), CAST(:target AS text[]),
                 CAST(:code AS text[]), CAST(:provider_id AS text[]), CAST(:segments AS smallint[]),
-                CAST(:happened_at AS timestamptz[]), CAST(:delay AS interval[]), CAST(:tried AS smallint[])
-            ) AS n (message_id, package_id, target, code, provider_id, segments, happened_at, delay, tried)
+                CAST(:happened_at AS timestamptz[]), CAST(:delay AS interval[]), CAST(:tried AS smallint[]),
+                CAST(:notes AS text[])
+            ) AS n (message_id, package_id, target, code, provider_id, segments, happened_at, delay, tried,
+                    note)
         ), moved AS (
             UPDATE messages m SET
                 status = n.target,
@@ -185,10 +191,12 @@ def _move_statement(verb: Verb) -> TextClause:
             WHERE m.id = n.message_id
               AND m.package_id IS NOT DISTINCT FROM n.package_id
               AND (m.status, n.target) IN ({sql_roads(verb)})
-            RETURNING m.id, n.package_id, old.status AS source, n.target, n.code, n.happened_at
+            RETURNING m.id, n.package_id, old.status AS source, n.target, n.code, n.happened_at,
+                      n.note
         ), written AS (
             INSERT INTO events (message_id, package_id, verb, source, target, code, note, happened_at)
-            SELECT id, package_id, '{verb}', source, target, code, :note, happened_at FROM moved
+            SELECT id, package_id, '{verb}', source, target, code, coalesce(note, :note), happened_at
+            FROM moved
         )
         SELECT target, count(*) FROM moved GROUP BY target
     """)  # noqa: S608 - our own constants
@@ -215,6 +223,7 @@ def _move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str =
             "happened_at": [m.happened_at for m in moves],
             "delay": [m.delay for m in moves],
             "tried": [int(m.tried) for m in moves],
+            "notes": [m.note or None for m in moves],
             "note": note or None,
         },
     )
@@ -328,7 +337,7 @@ def split(connection: Connection, package: Package, route: str, lease: timedelta
     Returns no halves if somebody else has settled it meanwhile, or a part of it: what has left the package
     must not leave again with a half.
     """
-    held = _hold(connection, [package.id], PackageState.OPEN)
+    held = lock_packages(connection, [package.id], PackageState.OPEN)
     if not held or _still_sending(connection, package) < len(package.items):
         return []
     middle = len(package.items) // 2
@@ -431,7 +440,7 @@ def settle(
     package concerned; `keeps` is the clock that is not the writer's to move if it runs. Late writers are
     welcome: rows that left their package stay as they are.
     """
-    _hold(connection, looks)
+    lock_packages(connection, looks)
     moved = Counter(_move(connection, Verb.SETTLE, moves, why))
     moved.update(_move(connection, Verb.REPORT, news))
     connection.execute(
@@ -448,7 +457,9 @@ def settle(
     return moved
 
 
-def _hold(connection: Connection, package_ids: Iterable[int], state: PackageState | None = None) -> list[int]:
+def lock_packages(
+    connection: Connection, package_ids: Iterable[int], state: PackageState | None = None
+) -> list[int]:
     """Lock packages, in order; those in `state` only, if one is given."""
     return list(
         connection.execute(

@@ -27,7 +27,6 @@ from worker.providers.contract import (
     Account,
     Answered,
     Asked,
-    Doubt,
     Failure,
     JobPhase,
     JobReport,
@@ -37,6 +36,7 @@ from worker.providers.contract import (
     Verdict,
     read_http,
 )
+from worker.sms.doubt import Doubt
 from worker.sms.message import Kind, Message, MessageError, mask
 from worker.sms.package import Item, Limits
 from worker.sms.segments import segments

@@ -8,9 +8,10 @@ with the route. What is not proven untaken is in doubt.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import ClassVar, Protocol, runtime_checkable
 
+from worker.sms.doubt import Doubt
 from worker.sms.message import Message
 from worker.sms.package import Item, Limits
 from worker.sms.status import Status
@@ -74,15 +75,6 @@ FAILURES = (
     UNREADABLE,
 )
 """Every failure there is."""
-
-
-class Doubt(StrEnum):
-    """How a message in doubt is settled."""
-
-    ASK = "ask"  # ask the provider by our own id
-    HOLD = "hold"  # leave it to a person
-    RESEND = "resend"  # the caller would rather have it twice than never
-    FAIL = "fail"  # the caller would rather have it never than twice
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Message: one text to one recipient, and what makes one acceptable."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+from worker.sms.doubt import POLICIES, Doubt
 
 TEXT_LIMIT = 2000  # characters; what a provider carries is less, and checked by its dialect
 
@@ -64,7 +66,8 @@ class Message:
     `client_id` is the caller's own id: unique for ever, so that giving us the same message twice sends it
     once. `recipient` is an international number; blanks, dots, dashes and brackets are dropped and a plus is
     put in front. An empty `route` means the only route there is. `valid_until` (aware) is when it is too
-    late to send. Raises MessageError, which names the field.
+    late to send. `in_doubt` (hold, resend or fail) is what becomes of it where nobody can know whether they
+    have it; empty means as its route says. Raises MessageError, which names the field.
     """
 
     client_id: str
@@ -76,6 +79,7 @@ class Message:
     route: str = ""
     campaign: str = ""
     valid_until: datetime | None = None
+    in_doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         _check_name("client_id", self.client_id, 1, 128)
@@ -87,6 +91,7 @@ class Message:
         object.__setattr__(self, "kind", _member(Kind, "kind", self.kind))
         object.__setattr__(self, "lane", _member(Lane, "lane", self.lane))
         object.__setattr__(self, "valid_until", _instant(self.valid_until))
+        object.__setattr__(self, "in_doubt", _policy(self.in_doubt))
 
     def __repr__(self) -> str:
         return (
@@ -113,6 +118,8 @@ class Message:
             whole["campaign"] = self.campaign
         if self.valid_until:
             whole["valid_until"] = self.valid_until.isoformat()
+        if self.in_doubt:
+            whole["in_doubt"] = self.in_doubt.value
         return whole
 
     @classmethod
@@ -203,8 +210,19 @@ def _member(values: type[Any], field: str, value: object) -> Any:
     try:
         return values(value)
     except ValueError:
-        allowed = ", ".join(member.value for member in values)
-        raise MessageError(field, value, f"must be one of {allowed}") from None
+        raise _none_of([member.value for member in values], field, value) from None
+
+
+def _none_of(allowed: Iterable[str], field: str, value: object) -> MessageError:
+    return MessageError(field, value, f"must be one of {', '.join(allowed)}")
+
+
+def _policy(value: object) -> Doubt | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or value not in POLICIES:
+        raise _none_of(POLICIES, "in_doubt", value)
+    return Doubt(value)
 
 
 def _instant(value: object) -> datetime | None:

@@ -2,21 +2,24 @@
 
 A package whose lease ran out may have been on the wire: it is in doubt. Where the provider can be asked by
 our id, it is asked; what it denies twice, and for long enough, was surely not taken and is queued again under
-the same id. Where it cannot be asked, the route's policy decides, and holding is the default.
+the same id. Where it cannot be asked, the message's own policy decides, else the route's; holding is the
+default, and what is held waits for a person.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from worker.ledger.leases import Leased, doubt_lapsed, lease_doubts, unasked
+from worker.ledger.doubt import Decidable, decidable
+from worker.ledger.leases import PACKAGES, Leased, doubt_lapsed, lease_doubts, lease_policies, unasked
 from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import Clock, Looks, Move, Moved, settle
 from worker.lines import Line
-from worker.providers.contract import Doubt, Verdict
+from worker.providers.contract import Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
+from worker.sms.doubt import Doubt
 from worker.sms.status import Status
 from worker.stages.verdicts import ask, mend_route, note_strange, reported, requeue, settled, stopping, worst
 
@@ -43,42 +46,69 @@ def rescue(runtime: Runtime, route: str) -> Rescued:
         lapsed = doubt_lapsed(connection, route, line.route.doubt_first)
     if lapsed:
         log.warning("packages_lapsed route=%s packages=%s", route, lapsed)
-    if line.doubt is Doubt.HOLD:
-        return Rescued(lapsed=len(lapsed))
-    with runtime.ledger.begin() as connection:
-        leased = lease_doubts(connection, route, messages=MESSAGES, lease=line.route.lease)
-        messages = open_messages(connection, [p.id for p in leased], (Status.IN_DOUBT,))
-    if not leased:
-        return Rescued(lapsed=len(lapsed))
-    moved = _decide(runtime, line, leased, messages)
-    counts = " ".join(f"{status}={count}" for status, count in moved.items())
-    log.info("doubt_settled route=%s messages=%d %s", route, len(messages), counts)
+    settle_doubt = _by_asking if line.doubt is Doubt.ASK else _by_policy
+    return replace(settle_doubt(runtime, line), lapsed=len(lapsed))
+
+
+def _rescued(line: Line, leased: Sequence[Leased], doubtful: int, moved: Moved) -> Rescued:
+    if doubtful:
+        counts = " ".join(f"{status}={count}" for status, count in moved.items())
+        log.info("doubt_settled route=%s messages=%d %s", line.route.name, doubtful, counts)
     return Rescued(
-        lapsed=len(lapsed),
-        doubtful=len(messages),
+        doubtful=doubtful,
         taken=moved.get(Status.SENT, 0),
         requeued=moved.get(Status.QUEUED, 0),
-        more=len(messages) >= MESSAGES,
+        more=sum(package.items for package in leased) >= MESSAGES or len(leased) >= PACKAGES,
     )
 
 
-def _decide(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Sequence[OpenMessage]) -> Moved:
-    if line.doubt is Doubt.ASK:
-        return _ask(runtime, line, leased, messages)
-    moves = [_by_policy(runtime, line, message) for message in messages]
+# -- where nobody can be asked
+
+
+def _by_policy(runtime: Runtime, line: Line) -> Rescued:
+    """Do with each message as its policy says; nothing with what is held, but to come by again."""
     with runtime.ledger.begin() as connection:
-        looks = _looks(line, leased)
-        return settle(connection, moves, looks, keeps=Clock.POLL, why=f"in doubt; policy {line.doubt}")
+        leased = lease_policies(connection, line.route.name, messages=MESSAGES, lease=line.route.lease)
+        messages = decidable(connection, [package.id for package in leased], line.doubt)
+    if not leased:
+        return Rescued()
+    moves = [_decided(runtime, line, message) for message in messages]
+    with runtime.ledger.begin() as connection:
+        moved = settle(connection, moves, _rare_looks(line, leased), keeps=Clock.POLL)
+    return _rescued(line, leased, len(messages), moved)
 
 
-def _by_policy(runtime: Runtime, line: Line, message: OpenMessage) -> Move:
-    if line.doubt is Doubt.RESEND:
-        return requeue(runtime, line, message.package_id, message, tried=True)
-    return Move(message.id, message.package_id, Status.FAILED)
+def _decided(runtime: Runtime, line: Line, message: Decidable) -> Move:
+    note = f"in doubt; policy {message.policy} of the {'message' if message.own else 'route'}"
+    if message.policy is Doubt.FAIL:
+        return Move(message.id, message.package_id, Status.FAILED, note=note)
+    again = requeue(runtime, line, message.package_id, message, tried=True)
+    return replace(again, note=note if again.target is Status.QUEUED else f"{note}; attempts used up")
+
+
+def _rare_looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
+    """As long again as it has been in doubt: what is held for days may yet be given another policy."""
+    first, most = line.route.doubt_first, line.route.poll_max
+    return {
+        package.id: Looks(poll=line.route.poll_first, rescue=min(max(first, package.doubted_for), most))
+        for package in leased
+    }
+
+
+# -- where the provider can be asked
+
+
+def _by_asking(runtime: Runtime, line: Line) -> Rescued:
+    """Ask, adopt what they know, and queue again what they have denied for long enough."""
+    with runtime.ledger.begin() as connection:
+        leased = lease_doubts(connection, line.route.name, messages=MESSAGES, lease=line.route.lease)
+        messages = open_messages(connection, [package.id for package in leased], (Status.IN_DOUBT,))
+    if not leased:
+        return Rescued()
+    return _rescued(line, leased, len(messages), _ask(runtime, line, leased, messages))
 
 
 def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Sequence[OpenMessage]) -> Moved:
-    """Ask, adopt what they know, and queue again what they have denied for long enough."""
     verdicts, failure = ask(runtime, line, messages)
     note_strange(line, verdicts.values())
     denied = {package.id for package in leased if _surely_denied(line, package)}

@@ -1,0 +1,16 @@
+"""Doubt: how a message is settled of which nobody knows whether they have it."""
+
+from enum import StrEnum
+
+
+class Doubt(StrEnum):
+    """How a message in doubt is settled."""
+
+    ASK = "ask"  # ask the provider by our own id
+    HOLD = "hold"  # leave it to a person
+    RESEND = "resend"  # the caller would rather have it twice than never
+    FAIL = "fail"  # the caller would rather have it never than twice
+
+
+POLICIES = (Doubt.HOLD, Doubt.RESEND, Doubt.FAIL)
+"""What a message may say of itself. Whether its provider can be asked is not its to know."""
