@@ -1,5 +1,6 @@
 """Commands that look: status, books."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,6 +10,8 @@ from worker.cli.output import Json, complain, emit, err, out, table
 from worker.cli.session import migrated_ledger, opened_intake, servers
 from worker.intake import Intake
 from worker.ledger import Ledger
+from worker.ledger.audit import Finding, audit
+from worker.ledger.invariants import INVARIANTS
 from worker.ledger.queries import Books, History, books, history
 from worker.sms.message import mask
 
@@ -64,15 +67,24 @@ def _show(found: History) -> None:
     )
 
 
-def show_books(as_json: Json = False) -> None:
+def show_books(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Verify everything the ledger claims, and name the rows that break it."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Every message given to us, by state; exit code 1 if the books do not balance."""
     with (
         servers() as settings,
         migrated_ledger(settings) as ledger,
         opened_intake(settings) as intake,
-        err.status("counting…"),
+        err.status("counting…") as doing,
     ):
-        read = read_books(ledger, intake)
+        if check:
+            read = checked_books(ledger, intake, lambda view: doing.update(f"checking {view}…"))
+        else:
+            read = read_books(ledger, intake)
     if as_json:
         emit(read)
     else:
@@ -84,7 +96,26 @@ def show_books(as_json: Json = False) -> None:
 def read_books(ledger: Ledger, intake: Intake) -> dict[str, Any]:
     """The books as plain values: what `worker books --json` prints."""
     with ledger.snapshot() as connection:
-        found: Books = books(connection)
+        found = books(connection)
+    return _plain_books(found, intake)
+
+
+def checked_books(
+    ledger: Ledger, intake: Intake, tell: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """The same with `checks`, of the same instant. What breaks an invariant unbalances the books."""
+    with ledger.snapshot() as connection:
+        broken = audit(connection, tell=tell)
+        tell("the count")
+        found = books(connection)
+    read = _plain_books(found, intake)
+    read["balanced"] = read["balanced"] and not broken
+    read["unbalanced"] += [f"{finding.invariant}: {finding.count} rows" for finding in broken]
+    read["checks"] = {"invariants": len(INVARIANTS), "broken": [_plain_finding(one) for one in broken]}
+    return read
+
+
+def _plain_books(found: Books, intake: Intake) -> dict[str, Any]:
     return {
         "total": found.total,
         "by_status": {status.value: count for status, count in found.by_status.items()},
@@ -97,13 +128,40 @@ def read_books(ledger: Ledger, intake: Intake) -> dict[str, Any]:
     }
 
 
+def _plain_finding(finding: Finding) -> dict[str, Any]:
+    rows = [asdict(breach) for breach in finding.breaches]
+    return {"invariant": finding.invariant, "claim": finding.claim, "count": finding.count, "rows": rows}
+
+
 def print_books(read: dict[str, Any]) -> None:
     """The books as a table."""
     rows = [*read["by_status"].items(), ("total", read["total"])]
     table("Books", ("status", "#messages"), [(name, f"{count:,}") for name, count in rows])
     beside = ("waiting", "duplicates", "conflicts", "dead_letters")
     out.print("  ".join(f"{name.replace('_', ' ')} {read[name]:,}" for name in beside), style="dim")
+    if "checks" in read:
+        _print_checks({finding["invariant"]: finding for finding in read["checks"]["broken"]})
     if read["balanced"]:
         out.print("The books balance.", style="green")
     else:
         out.print("The books do NOT balance: " + "; ".join(read["unbalanced"]), style="bold red")
+
+
+def _print_checks(broken: Mapping[str, Any]) -> None:
+    """A line per invariant, and under each that is broken the rows that break it."""
+    out.print("\nChecks", style="bold")
+    for invariant in INVARIANTS:
+        finding = broken.get(invariant.name)
+        if finding is None:
+            out.print(f"  {invariant.name:<30}ok", style="dim", markup=False)
+        else:
+            _print_finding(finding)
+
+
+def _print_finding(finding: Mapping[str, Any]) -> None:
+    head = f"  {finding['invariant']:<30}{finding['count']:,} rows break it: {finding['claim']}"
+    out.print(head, style="red", markup=False, soft_wrap=True)
+    for row in finding["rows"]:
+        out.print(f"      {row['kind']} {row['name']}: {row['wrong']}", markup=False, soft_wrap=True)
+    if more := finding["count"] - len(finding["rows"]):
+        out.print(f"      and {more:,} more", style="dim")

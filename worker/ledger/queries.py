@@ -109,10 +109,13 @@ def history(connection: Connection, client_id: str) -> History | None:
     )
 
 
+_KNOWN = frozenset(Status)  # a word that is none cannot stand here; if it does, the counts do not balance
+
+
 def by_status(connection: Connection) -> dict[Status, int]:
     """How many messages stand in each status; statuses with none are left out."""
     rows = connection.execute(text("SELECT status, count(*) FROM messages GROUP BY status"))
-    found = {Status(status): count for status, count in rows}
+    found = {Status(status): count for status, count in rows if status in _KNOWN}
     return {status: found[status] for status in Status if status in found}
 
 
@@ -140,8 +143,9 @@ def books(connection: Connection) -> Books:
     for source, target, count in connection.execute(
         text("SELECT source, target, count(*) FROM events GROUP BY source, target")
     ):
-        recorded[Status(target)] += count
-        if source is not None:
+        if target in _KNOWN:
+            recorded[Status(target)] += count
+        if source in _KNOWN:
             recorded[Status(source)] -= count
     return Books(
         total=sum(counted.values()),
