@@ -7,14 +7,16 @@ million times.
 
 import logging
 from datetime import timedelta
+from typing import Any, Self
 
 from celery import Celery
+from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 
-from worker.intake import Intake, IntakeError
+from worker.intake import ANSWER, KEEPALIVE, Intake, IntakeError
 from worker.sms.message import Lane
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,11 @@ _BINDING = "_kombu.binding."  # kombu keeps a key for each queue that was ever b
 
 VISIBILITY = 3600  # seconds after which Redis hands an unfinished task to another worker
 
+OVERDUE = 3
+"""Seconds. kombu asks Redis for rings with BRPOP, for one second each time, and waits for the answer without
+time-out. Every so often it looks whether one is overdue by as much, and then drops the connection: at most
+1 + 2 x 3 s after the network went silent. By default (25) a worker stays deaf for up to 51 s."""
+
 
 class BrokerError(RuntimeError):
     """The broker cannot be used. One sentence, no credential."""
@@ -41,6 +48,23 @@ def _check_address(broker_url: str) -> None:
             connection.get_transport_cls()
     except (ValueError, KeyError, ImportError) as problem:
         raise BrokerError(f"WORKER_BROKER_URL is no broker's address ({type(problem).__name__})") from None
+
+
+class BrokerConnection(Connection):
+    """A connection to the broker that is made again soon after the broker is back, however long it was away.
+
+    By itself Celery would wait two seconds longer after each vain attempt, up to thirty.
+    """
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Self:
+        """See kombu. Who asks for other intervals gets them."""
+        soon = {"interval_start": 1, "interval_step": 1, "interval_max": 2}
+        super().ensure_connection(*args, **{**soon, **options})
+        return self
+
+
+class _Exchange(AMQP):  # the place where Celery lets the kind of its connections be chosen
+    Connection = BrokerConnection
 
 
 def queue_of(stage: str, name: str) -> str:
@@ -56,7 +80,7 @@ def celery_app(broker_url: str) -> Celery:
     Raises BrokerError for what is no broker's URL.
     """
     _check_address(broker_url)
-    app = Celery("worker", broker=broker_url, set_as_current=False)
+    app = Celery("worker", broker=broker_url, amqp=_Exchange, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,  # the ledger is the memory
         task_acks_late=True,  # belt and braces: a lost ring only costs the wait for beat
@@ -73,11 +97,14 @@ def celery_app(broker_url: str) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # by default a worker ends itself after the hundredth
         broker_transport_options={
             "visibility_timeout": VISIBILITY,
-            "socket_timeout": 30,
-            "socket_connect_timeout": 5,
+            "socket_timeout": OVERDUE,  # of all but BRPOP. The loop waits for these, and hears nothing else
+            "socket_connect_timeout": ANSWER,
             "socket_keepalive": True,
+            "socket_keepalive_options": KEEPALIVE,
+            "health_check_interval": OVERDUE,
             "retry_on_timeout": True,
             # A ring is not worth waiting for: by default kombu would try for six seconds.
             "max_retries": 1,
@@ -113,18 +140,33 @@ def sees(app: Celery, key: str) -> bool:
 
 
 def backlog(producer: Producer, queue: str) -> int:
-    """How many tasks wait in a queue."""
-    return int(producer.channel.client.llen(queue))
+    """How many tasks wait in a queue. Raises BrokerError if the broker is away."""
+    connection = producer.connection
+    try:
+        return int(producer.channel.client.llen(queue))
+    except (OperationalError, *connection.connection_errors, *connection.channel_errors) as problem:
+        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+
+
+def waiting(app: Celery) -> dict[str, int]:
+    """How many tasks wait in each of our queues. Raises BrokerError if the broker is away."""
+    try:
+        with app.connection_for_read() as connection:
+            client = connection.default_channel.client
+            return {queue: int(client.llen(queue)) for queue in QUEUES}
+    except OperationalError as problem:
+        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
 
 
 def consumers(app: Celery, patience: float = 1.0) -> dict[str, set[str]]:
     """The workers that answer within so many seconds, each with the queues it consumes.
 
-    Raises BrokerError if the broker is away.
+    Raises BrokerError if the broker is away, or goes away meanwhile.
     """
+    lost = app.connection_for_read().connection_errors
     try:
         answers = app.control.inspect(timeout=patience).active_queues() or {}
-    except OperationalError as problem:
+    except (OperationalError, *lost) as problem:
         raise BrokerError(f"the broker cannot be reached: {problem}") from problem
     return {worker: {queue["name"] for queue in queues} for worker, queues in answers.items()}
 

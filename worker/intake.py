@@ -3,15 +3,16 @@
 Keys: `worker:intake:LANE` (stream; fields `n`, how many messages, and `m`, a JSON array of them),
 `worker:intake:LANE:waiting` (messages in that stream, kept in the same step as the stream),
 `worker:intake:dead` (stream of what could not be entered, with the reason), `worker:bell:NAME` (a doorbell
-rung a moment ago). Reading is at least once: an entry is deleted only when the ledger has it, and one read
-by a process that died is read again.
+rung a moment ago), `worker:marks` (hash; what each process last did, see worker.marks). Reading is at least
+once: an entry is deleted only when the ledger has it, and one read by a process that died is read again.
 """
 
 import json
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import redis
@@ -23,6 +24,20 @@ from worker.sms.message import Lane, Message
 GROUP = "ingest"
 CONSUMER = "ingest"  # one name for all: what a dead process had read is then told by its idle time alone
 DEAD = "worker:intake:dead"
+MARKS = "worker:marks"
+
+ANSWER = 5
+"""Seconds that Redis has for an answer, and for a connection. It needs a moment; what takes longer is a
+network gone silent, and who waits for that is deaf for as long after the network is back."""
+
+TRIES = 6  # after the first: over a restart of a few seconds
+
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)  # not everywhere; there, ANSWER alone has to do
+}
+"""An idle connection is known to be dead 11 s after the network went silent, before anybody waits on it."""
 
 
 class IntakeError(RuntimeError):
@@ -74,6 +89,12 @@ end
 return gone
 """
 
+# Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
+_MARK = """
+local now = redis.call('TIME')
+return redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
+"""
+
 
 class Intake:
     """The streams of one Redis database."""
@@ -81,12 +102,14 @@ class Intake:
     def __init__(self, client: "redis.Redis") -> None:
         self.client = client
         self._done = client.register_script(_DONE)
+        self._mark = client.register_script(_MARK)
 
     @classmethod
-    def connect(cls, url: str) -> "Intake":
+    def connect(cls, url: str, tries: int = TRIES) -> "Intake":
         """An intake at a Redis URL. Connects when first used; rides over a restart of a few seconds.
 
-        A command repeated after a lost connection may add an entry twice: the ledger absorbs that.
+        `tries`: how often a command is tried again. One repeated after a lost connection may add an entry
+        twice: the ledger absorbs that.
         Raises IntakeError for what is no such URL.
         """
         try:
@@ -94,10 +117,11 @@ class Intake:
                 url,
                 decode_responses=True,
                 encoding_errors="surrogateescape",  # foreign bytes spoil their own message, not the reading
-                socket_timeout=10,
-                socket_connect_timeout=5,
-                retry=Retry(ExponentialBackoff(cap=1, base=0.05), 6),
+                socket_timeout=ANSWER,
+                socket_connect_timeout=ANSWER,
+                retry=Retry(ExponentialBackoff(cap=1, base=0.05), tries),
                 retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+                **_kept_alive(url),
             )
         except (ValueError, TypeError):  # their text may hold the password
             raise IntakeError(
@@ -195,6 +219,27 @@ class Intake:
         with explained():
             self.client.delete(f"worker:bell:{bell}")
 
+    # -- marks of work done
+
+    def leave_mark(self, node: str, facts: Mapping[str, object]) -> None:
+        """Write down what a process says of itself, beside the instant by Redis's own clock."""
+        with explained():
+            self._mark(keys=[MARKS], args=[node, json.dumps(facts)])
+
+    def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
+        """Redis's clock now; and of every process when it last said something, and what."""
+        with explained(), self.client.pipeline(transaction=True) as both:
+            both.time()
+            both.hgetall(MARKS)
+            (seconds, micros), found = both.execute()
+        now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
+        return now, {node: _said(raw) for node, raw in found.items()}
+
+    def forget_marks(self, *nodes: str) -> None:
+        """Processes that ended in peace, or are long gone, leave no mark."""
+        with explained():
+            self.client.hdel(MARKS, *nodes)
+
     # -- doctor
 
     def configuration(self) -> dict[str, str]:
@@ -222,6 +267,17 @@ def _stream(lane: Lane) -> str:
 
 def _waiting(lane: Lane) -> str:
     return f"worker:intake:{lane.value}:waiting"
+
+
+def _kept_alive(url: str) -> dict[str, Any]:
+    if url.startswith("unix:"):
+        return {}
+    return {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
+
+
+def _said(raw: str) -> tuple[datetime, Mapping[str, Any]]:
+    instant, _, facts = raw.partition(" ")
+    return datetime.fromtimestamp(float(instant), UTC), json.loads(facts)
 
 
 def _fields(letter: DeadLetter) -> dict[Any, Any]:

@@ -7,6 +7,7 @@ Start a worker with: celery -A worker.tasks worker -Q urgent,bulk,poll,celery --
 """
 
 import logging
+import socket
 import threading
 import time
 import warnings
@@ -16,15 +17,16 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, signals
-from celery.beat import Scheduler
+from celery.beat import Scheduler, SchedulingError
 from celery.exceptions import Reject
 from celery.platforms import SecurityWarning
 from celery.worker.request import Request as CeleryRequest
 
-from worker.bell import BACKLOG, STALE, Bell, backlog, celery_app, queue_of
+from worker.bell import BACKLOG, STALE, Bell, BrokerError, backlog, celery_app, queue_of
 from worker.intake import DeadLetter, Intake, IntakeError
 from worker.ledger import LedgerError
 from worker.lines import Line, accept, make_ready
+from worker.marks import BEAT, Crew
 from worker.runtime import Runtime
 from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.message import Lane, Message, MessageError
@@ -63,6 +65,7 @@ class Door:
 
 _opening = threading.Lock()
 _stopping = threading.Event()
+_crew = Crew(lambda: Intake.connect(settings.redis_url, tries=1))
 
 
 @cache
@@ -107,6 +110,22 @@ def _stop_claiming(**_: object) -> None:
     _stopping.set()
 
 
+@signals.celeryd_after_setup.connect
+def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
+    hands = 1 if "prefork" in instance.pool_cls.__module__ else instance.concurrency  # of one process
+    _crew.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
+
+
+@signals.worker_ready.connect
+def _present_worker(**_: object) -> None:
+    _crew.present()
+
+
+@signals.worker_shutdown.connect
+def _leave(**_: object) -> None:
+    _crew.leave()
+
+
 class _Brief(logging.Formatter):
     """A server that is away is said in a line: how the broker's client noticed helps nobody."""
 
@@ -136,9 +155,10 @@ def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, 
     A server that is away is one line in the log; beat comes by again.
     """
     try:
-        runtime, bell = _opened()
-        bell.answered(stage, name)
-        counts = work(runtime)
+        with _crew.step():
+            runtime, bell = _opened()
+            bell.answered(stage, name)
+            counts = work(runtime)
     except AWAY as problem:
         log.warning("server_away stage=%s name=%s problem=%s", stage, name, problem)
         raise
@@ -188,7 +208,8 @@ def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
     What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here.
     """
     try:
-        return _take_in(_offered(given, fields))
+        with _crew.step():
+            return _take_in(_offered(given, fields))
     except (*AWAY, SettingsError) as problem:
         log.warning("cannot_take_in problem=%s", problem)
         time.sleep(1)  # the task goes back to its queue, and must not come round like a wheel
@@ -238,8 +259,13 @@ class Visits(Scheduler):
     answered it adds none, so that a weekend without workers does not fill Redis."""
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        if backlog(self.producer, entry.options["queue"]) < BACKLOG:
-            super().apply_entry(entry, producer)
+        try:
+            if backlog(self.producer, entry.options["queue"]) < BACKLOG:
+                self.apply_async(entry, producer=producer, advance=False)
+        except (BrokerError, SchedulingError) as problem:  # a missed tick needs no making up
+            log.warning("bell_not_heard tick=%s problem=%s", entry.name, problem)
+        else:
+            _crew.rang()
 
 
 def _timetable(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -261,7 +287,10 @@ def _timetable(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 @signals.beat_init.connect
 def _set_timetable(sender: Any, **_: object) -> None:
-    sender.scheduler.update_from_dict(_timetable(_ready(secret=names_only)))
+    timetable = _timetable(_ready(secret=names_only))
+    sender.scheduler.update_from_dict(timetable)
+    visited = {visit["options"]["queue"] for visit in timetable.values()}
+    _crew.introduce(f"{BEAT}@{socket.gethostname()}", visited)
 
 
 app.conf.beat_scheduler = Visits

@@ -1,13 +1,17 @@
 """`worker doctor` refuses what would lose or repeat messages, and says what it saw."""
 
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 
+from tests.cli.conftest import Shell
 from tests.conftest import Setup
-from worker.cli.doctor import Finding, examine
+from worker.cli.examination import Finding, examine
 from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes, stop_route
@@ -49,6 +53,7 @@ def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     # The servers of the tests do not flush to the disk, and the doctor sees that.
     assert verdicts.pop("durability") == "bad"
     assert verdicts.pop("workers") == "warning"
+    assert verdicts.pop("beat") == "warning"
     assert set(verdicts.values()) == {"ok"}
     assert set(verdicts) == {"database", "eviction", "persistence", "broker", "time limits", "routes"}
 
@@ -106,7 +111,7 @@ Spoil = Callable[[Patient], "object"]
     [
         (lambda p: _redis(p, "maxmemory-policy", "allkeys-lru"), "eviction", "bad", "allkeys-lru"),
         (lambda p: _redis(p, "appendonly", "no"), "persistence", "bad", "appendonly is off"),
-        (_behind, "database", "bad", "0001 is expected"),
+        (_behind, "database", "bad", "stands at 0000"),
         (lambda p: _settings(p, database_url=NOBODY), "database", "bad", "cannot be reached"),
         (lambda p: _settings(p, redis_url="redis://127.0.0.1:9/0"), "intake", "bad", "cannot be reached"),
         (lambda p: _settings(p, broker_url="redis://127.0.0.1:9/1"), "broker", "bad", "cannot be reached"),
@@ -136,3 +141,84 @@ def test_what_is_unsafe_is_refused(
 
 def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
     assert patient.settings.broker_url == next_database(patient.settings.redis_url)
+
+
+# -- who works
+
+
+def leave(intake: Intake, node: str, queues: list[str], worked: float, *, busy: int = 0) -> None:
+    """A process that last worked so many seconds ago; beat has rung for an hour."""
+    facts = {"heard": worked, "worked": worked, "unbroken": 3600, "busy": busy, "hands": 4, "trouble": ""}
+    intake.leave_mark(node, {"queues": queues, **facts})
+
+
+def test_a_deaf_worker_is_named_with_the_instant_from_which_it_did_nothing(patient: Patient) -> None:
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@here", ["bulk"], 90)
+
+    found = patient.found()
+
+    assert found["workers"].verdict == "bad"
+    assert "bulk@here is deaf: no work done since" in found["workers"].seen
+    assert "(90 s)" in found["workers"].seen
+    assert found["workers"].seen.endswith("it does not answer a ping")
+    assert (found["beat"].verdict, found["beat"].seen) == ("ok", "beat@here rings")
+
+
+def test_a_worker_that_is_gone_is_a_warning_where_another_does_its_work(patient: Patient) -> None:
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@there", ["bulk"], 90)
+
+    found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
+
+    assert {f.verdict for f in found} == {"warning"}
+    assert any("bulk@there is gone" in f.seen for f in found)
+
+
+def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> None:
+    leave(patient.intake, "beat@here", ["bulk"], 90)
+
+    beat = patient.found()["beat"]
+
+    assert beat.verdict == "warning"  # no worker answers either: nothing is meant to run
+    assert beat.seen.startswith("no beat has rung since")
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "state", "said"),
+    [
+        ("bulk@here", 0, "works", "bulk@here works"),
+        ("bulk@there", 1, "deaf", "bulk@there is deaf: no work done since"),
+        ("bulk@full", 0, "busy", "bulk@full has all hands full"),
+        ("beat@here", 0, "works", "beat@here works"),
+        ("bulk@nowhere", 1, "new", "bulk@nowhere has never worked"),
+    ],
+)
+def test_one_process_is_judged_for_its_health_check(
+    shell: Shell, patient: Patient, node: str, code: int, state: str, said: str
+) -> None:
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@there", ["bulk"], 90)
+    leave(patient.intake, "bulk@full", ["bulk"], 90, busy=4)
+
+    plain = shell.worker("doctor", "--node", node)
+    told = shell.worker("doctor", "--node", node, "--json")
+
+    assert plain.code == told.code == code
+    assert said in (plain.err if code else plain.out)
+    assert (told.json["node"], told.json["healthy"], told.json["state"]) == (node, code == 0, state)
+
+
+def test_this_host_is_written_as_celery_writes_it(shell: Shell, patient: Patient) -> None:
+    leave(patient.intake, f"bulk@{socket.gethostname()}", ["bulk"], 1)
+
+    assert shell.worker("doctor", "--node", "bulk@%h").code == 0
+
+
+def test_a_health_check_loads_neither_celery_nor_the_database() -> None:
+    program = "import sys, worker.cli.doctor; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert not {"celery", "kombu", "sqlalchemy", "psycopg", "httpx", "lxml"} & set(loaded.stdout.split())

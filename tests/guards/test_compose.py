@@ -20,11 +20,11 @@ from tests.guards.repository import (
     variables,
 )
 from worker.cli.fleet import GRACE
+from worker.marks import BEAT, STILL
 from worker.settings import Route, Settings, duration, next_database
 
 NAME = pyproject()["project"]["name"]
 ENDS_BY_ITSELF = {"migrate"}
-HAS_NOTHING_TO_ASK = {"beat"}  # no state, no port, no answer to a ping
 PASSWORDS = {name: "secret" for name in variables(text("docker-compose.yml")) if name.endswith("_PASSWORD")}
 
 Service = dict[str, Any]
@@ -91,13 +91,26 @@ def test_what_goes_on_is_restarted_and_what_ends_is_not() -> None:
 
 def test_everything_that_can_be_asked_for_its_health_is() -> None:
     unasked = {name for name, service in services().items() if "healthcheck" not in service}
-    assert unasked == ENDS_BY_ITSELF | HAS_NOTHING_TO_ASK
+    assert unasked == ENDS_BY_ITSELF
 
 
 @CONSUMERS
-def test_a_worker_is_asked_by_its_own_name(service: Service) -> None:
-    asked = option(service["healthcheck"]["test"][1].split(), "--destination", "-d")
-    assert asked == option(service["command"], "-n", "--hostname").replace("%h", "$$HOSTNAME")
+def test_a_worker_is_judged_by_its_work_and_its_own_name(service: Service) -> None:
+    name = option(service["command"], "-n", "--hostname")
+    assert service["healthcheck"]["test"] == ["CMD", "worker", "doctor", "--node", name]
+
+
+def test_beat_is_judged_by_its_rings() -> None:
+    beat = services()["beat"]
+    assert beat["command"][-1] == BEAT
+    assert beat["healthcheck"]["test"] == ["CMD", "worker", "doctor", "--node", f"{BEAT}@%h"]
+
+
+@CONSUMERS
+def test_who_is_deaf_is_found_soon_and_who_starts_is_given_time(service: Service) -> None:
+    look = service["healthcheck"]
+    assert duration("start_period", look["start_period"]) > STILL
+    assert STILL + look["retries"] * duration("interval", look["interval"]) <= timedelta(minutes=2)
 
 
 # -- it keeps what it has and says nothing to strangers

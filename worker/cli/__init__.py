@@ -19,6 +19,7 @@ COMMANDS = {
     "send": "send:send",
     "status": "reports:status",
     "books": "reports:show_books",
+    "resolve": "resolve:resolve",
     "routes": "routes:app",
     "stoplist": "stoplist:app",
     "doctor": "doctor:doctor",

@@ -1,190 +1,98 @@
-"""`worker doctor`: looks for what would lose or repeat messages, and refuses it."""
+"""`worker doctor`: looks for what would lose, repeat or delay messages, and refuses it.
 
-import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+Judging one process is for health checks, which come every minute: it loads no Celery and no database.
+"""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.bell import QUEUES, VISIBILITY, BrokerError, Celery, bound_queues, celery_app, consumers, sees
-from worker.cli.output import Json, emit, out
-from worker.cli.session import opened_intake, opened_ledger, servers
-from worker.intake import Intake, IntakeError
-from worker.ledger import Ledger, LedgerError
-from worker.ledger.migrate import behind
-from worker.ledger.queries import route_rows, server_settings
-from worker.lines import make_ready
-from worker.settings import Route, Settings, SettingsError, read_routes
-from worker.stages.dispatch import PACKAGES
-from worker.stages.poll import ROUNDS
-from worker.stages.verdicts import PATIENCE
+from worker.cli.output import Json, complain, emit, out
+from worker.hearing import judge_node
+from worker.intake import Intake
+from worker.marks import read_marks
+from worker.settings import Settings
 
-NEEDED = 180000  # RETURNING old.* came with PostgreSQL 18
-STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
+if TYPE_CHECKING:
+    from worker.cli.examination import Finding
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: ok, warning (works, but look at it), or bad (do not send like this)."""
-
-    what: str
-    verdict: str
-    seen: str
-
-
-def doctor(as_json: Json = False) -> None:
-    """Look for settings that would lose or repeat messages; exit code 1 if there are any."""
-    with servers() as settings:
-        findings = list(examine(settings))
-    bad = [finding for finding in findings if finding.verdict == "bad"]
-    if as_json:
-        emit({"healthy": not bad, "findings": [asdict(finding) for finding in findings]})
+def doctor(
+    node: Annotated[
+        str,
+        typer.Option(
+            help="Judge one process by the work it does, quickly: urgent@%h, say; beat@%h is beat. "
+            "%h is the name of this host. Exit code 1 if it is deaf."
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Look for what would lose, repeat or delay messages; exit code 1 if there is any."""
+    if node:
+        _judge(node.replace("%h", socket.gethostname()), as_json)
     else:
-        _show(findings)
-    if bad:
+        _examine(as_json)
+
+
+def _judge(node: str, as_json: bool) -> None:
+    with _intake() as intake:
+        now, marks = read_marks(intake)
+    judged = judge_node(node, now, marks)
+    if as_json:
+        worked_at = judged.since.isoformat() if judged.since else None
+        emit(
+            {
+                "node": node,
+                "healthy": judged.healthy,
+                "state": judged.state.name.lower(),
+                "worked_at": worked_at,
+            }
+        )
+    elif judged.healthy:
+        out.print(judged.sentence(now), markup=False, soft_wrap=True)
+    else:
+        complain(judged.sentence(now))
+    if not judged.healthy:
         raise typer.Exit(1)
 
 
-def _show(findings: Iterable[Finding]) -> None:
+@contextmanager
+def _intake() -> Iterator[Intake]:
+    settings = Settings.from_env()
+    if settings.embedded:
+        from worker.cli.session import opened_intake, servers  # slow: it can start servers
+
+        with servers() as whole, opened_intake(whole) as intake:
+            yield intake
+        return
+    intake = Intake.connect(settings.redis_url, tries=1)
+    try:
+        yield intake
+    finally:
+        intake.close()
+
+
+def _examine(as_json: bool) -> None:
+    from worker.cli.examination import examine  # a second of loading
+    from worker.cli.session import servers
+
+    with servers() as settings:
+        findings = list(examine(settings))
+    healthy = all(finding.verdict != "bad" for finding in findings)
+    if as_json:
+        emit({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
+    else:
+        _show(findings)
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _show(findings: "Sequence[Finding]") -> None:
     marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "bold red")}
     for finding in findings:
         mark, style = marks[finding.verdict]
         out.print(f"{mark} {finding.what:<12} {finding.seen}", style=style, markup=False, soft_wrap=True)
-
-
-def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
-    """Every check, each by itself: one that cannot be made is bad, and the others are made all the same.
-
-    `patience` is how many seconds the workers have to answer.
-    """
-    with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
-        yield from _guarded("database", lambda: _database(ledger))
-        yield from _guarded("intake", lambda: _intake(intake))
-        yield from _guarded("broker", lambda: _broker(settings, intake))
-        yield from _guarded("time limits", lambda: _time_limits(settings))
-        yield from _guarded("routes", lambda: _routes(settings, ledger))
-        yield from _guarded("workers", lambda: _workers(settings, patience))
-
-
-def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    try:
-        return list(look())
-    except (LedgerError, IntakeError, BrokerError, SettingsError) as problem:
-        return [Finding(what, "bad", str(problem))]
-
-
-def _database(ledger: Ledger) -> Iterator[Finding]:
-    there, expected = behind(ledger)
-    with ledger.begin() as connection:
-        server = server_settings(connection)
-    name = f"PostgreSQL {server.version // 10000}"
-    if server.version < NEEDED:
-        yield Finding("database", "bad", f"{name} is too old; {NEEDED // 10000} is needed")
-    elif there != expected:
-        yield Finding("database", "bad", f"stands at {there or 'nothing'}, {expected} is expected")
-    else:
-        yield Finding("database", "ok", f"{name}, migrated to {there}")
-    if server.lazy:
-        yield Finding(
-            "durability", "bad", f"{', '.join(server.lazy)} is off: a crash may forget what was sent"
-        )
-
-
-def _intake(intake: Intake) -> Iterator[Finding]:
-    seen = intake.configuration()
-    if seen["maxmemory-policy"] != "noeviction":
-        yield Finding(
-            "eviction",
-            "bad",
-            f"maxmemory-policy is {seen['maxmemory-policy']}: full memory would drop messages",
-        )
-    else:
-        yield Finding("eviction", "ok", "maxmemory-policy is noeviction")
-    if seen["appendonly"] != "yes":
-        yield Finding("persistence", "bad", "appendonly is off: a restart of Redis would drop messages")
-    else:
-        yield Finding("persistence", "ok", "appendonly is on")
-    if letters := intake.dead_letters():
-        yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
-
-
-def _broker(settings: Settings, intake: Intake) -> Iterator[Finding]:
-    """The broker needs a database of its own: others' visibility time-outs and keys reach into it."""
-    app = celery_app(settings.broker_url)
-    if _same_database(app, intake):
-        yield Finding("broker", "bad", "shares a Redis database with the intake; give it one of its own")
-        return
-    foreign = [name for name in bound_queues(app) if not _ours(name)]
-    if foreign:
-        yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
-    else:
-        yield Finding("broker", "ok", "has a Redis database of its own")
-
-
-def _ours(queue: str) -> bool:
-    """Our queues, and those through which Celery talks to its workers."""
-    return queue in QUEUES or queue.endswith("celery.pidbox") or queue.startswith("celeryev")
-
-
-def _same_database(app: Celery, intake: Intake) -> bool:
-    """By a mark left at one door and looked for at the other: addresses have many spellings."""
-    mark = f"doctor-{uuid.uuid4().hex}"
-    intake.first_ring(mark, timedelta(seconds=30))
-    try:
-        return sees(app, intake.bell_key(mark))
-    finally:
-        intake.answered(mark)
-
-
-def _time_limits(settings: Settings) -> Iterator[Finding]:
-    """A task that outlives the visibility time-out is handed to a second worker too."""
-    longest = max((longest_step(route), name) for name, route in read_routes(settings.routes).items())
-    if longest[0] >= timedelta(seconds=VISIBILITY):
-        yield Finding(
-            "time limits",
-            "bad",
-            f"a step of {longest[1]} may take {longest[0]}; the visibility time-out is {VISIBILITY} s",
-        )
-    else:
-        seen = f"no step takes longer than {longest[0]}; the visibility time-out is {VISIBILITY} s"
-        yield Finding("time limits", "ok", seen)
-
-
-def longest_step(route: Route) -> timedelta:
-    """The longest a stage can take on a route, every exchange taking all the time it has."""
-    round_of_questions = 2 * (route.lease * PATIENCE + route.exchange)  # of jobs, then of messages
-    return max(PACKAGES * route.exchange, ROUNDS * round_of_questions) + STATEMENTS
-
-
-def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
-    lines = make_ready(read_routes(settings.routes))
-    yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
-    with ledger.begin() as connection:
-        rows = route_rows(connection)
-    for row in rows:
-        stranded = row.unfinished if row.name not in lines else 0
-        if stranded:
-            yield Finding(
-                "routes",
-                "bad",
-                f"{row.name} is not in the routes file: {row.unfinished} messages are stranded",
-            )
-        if row.name not in lines:
-            continue
-        if row.state != "open":
-            yield Finding("routes", "warning", f"{row.name} is {row.state}: {row.why}")
-        if row.in_doubt:
-            yield Finding("doubt", "warning", f"{row.in_doubt} messages of {row.name} are in doubt")
-
-
-def _workers(settings: Settings, patience: float) -> Iterator[Finding]:
-    answers = consumers(celery_app(settings.broker_url), patience)
-    served = set().union(*answers.values())
-    missing = [name for name in QUEUES if name not in served]
-    if not answers:
-        yield Finding("workers", "warning", "no Celery worker answers")
-    elif missing:
-        yield Finding("workers", "bad", f"no worker consumes {', '.join(missing)}")
-    else:
-        yield Finding("workers", "ok", f"{len(answers)} answer, every queue has a consumer")

@@ -1,0 +1,211 @@
+"""The examination of `worker doctor`: looks for what would lose, repeat or delay messages."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from worker.bell import (
+    QUEUES,
+    VISIBILITY,
+    BrokerError,
+    Celery,
+    bound_queues,
+    celery_app,
+    consumers,
+    sees,
+    waiting,
+)
+from worker.cli.session import opened_intake, opened_ledger
+from worker.hearing import Evidence, Judgement, State
+from worker.intake import Intake, IntakeError
+from worker.ledger import Ledger, LedgerError
+from worker.ledger.migrate import behind
+from worker.ledger.queries import route_rows, server_settings
+from worker.lines import make_ready
+from worker.marks import read_marks
+from worker.settings import Route, Settings, SettingsError, read_routes
+from worker.stages.dispatch import PACKAGES
+from worker.stages.poll import ROUNDS
+from worker.stages.verdicts import PATIENCE
+
+NEEDED = 180000  # RETURNING old.* came with PostgreSQL 18
+STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ok, warning (works, but look at it), or bad (do not send like this)."""
+
+    what: str
+    verdict: str
+    seen: str
+
+
+def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
+    """Every check, each by itself: one that cannot be made is bad, and the others are made all the same.
+
+    `patience` is how many seconds the workers have to answer.
+    """
+    with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
+        yield from _guarded("database", lambda: _database(ledger))
+        yield from _guarded("intake", lambda: _intake(intake))
+        yield from _guarded("broker", lambda: _broker(settings, intake))
+        yield from _guarded("time limits", lambda: _time_limits(settings))
+        yield from _guarded("routes", lambda: _routes(settings, ledger))
+        yield from _guarded("workers", lambda: _workers(settings, intake, patience))
+
+
+def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    try:
+        return list(look())
+    except (LedgerError, IntakeError, BrokerError, SettingsError) as problem:
+        return [Finding(what, "bad", str(problem))]
+
+
+def _database(ledger: Ledger) -> Iterator[Finding]:
+    there, expected = behind(ledger)
+    with ledger.begin() as connection:
+        server = server_settings(connection)
+    name = f"PostgreSQL {server.version // 10000}"
+    if server.version < NEEDED:
+        yield Finding("database", "bad", f"{name} is too old; {NEEDED // 10000} is needed")
+    elif there != expected:
+        yield Finding("database", "bad", f"stands at {there or 'nothing'}, {expected} is expected")
+    else:
+        yield Finding("database", "ok", f"{name}, migrated to {there}")
+    if server.lazy:
+        yield Finding(
+            "durability", "bad", f"{', '.join(server.lazy)} is off: a crash may forget what was sent"
+        )
+
+
+def _intake(intake: Intake) -> Iterator[Finding]:
+    seen = intake.configuration()
+    if seen["maxmemory-policy"] != "noeviction":
+        yield Finding(
+            "eviction",
+            "bad",
+            f"maxmemory-policy is {seen['maxmemory-policy']}: full memory would drop messages",
+        )
+    else:
+        yield Finding("eviction", "ok", "maxmemory-policy is noeviction")
+    if seen["appendonly"] != "yes":
+        yield Finding("persistence", "bad", "appendonly is off: a restart of Redis would drop messages")
+    else:
+        yield Finding("persistence", "ok", "appendonly is on")
+    if letters := intake.dead_letters():
+        yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
+
+
+def _broker(settings: Settings, intake: Intake) -> Iterator[Finding]:
+    """The broker needs a database of its own: others' visibility time-outs and keys reach into it."""
+    app = celery_app(settings.broker_url)
+    if _same_database(app, intake):
+        yield Finding("broker", "bad", "shares a Redis database with the intake; give it one of its own")
+        return
+    foreign = [name for name in bound_queues(app) if not _ours(name)]
+    if foreign:
+        yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
+    else:
+        yield Finding("broker", "ok", "has a Redis database of its own")
+
+
+def _ours(queue: str) -> bool:
+    """Our queues, and those through which Celery talks to its workers."""
+    return queue in QUEUES or queue.endswith("celery.pidbox") or queue.startswith("celeryev")
+
+
+def _same_database(app: Celery, intake: Intake) -> bool:
+    """By a mark left at one door and looked for at the other: addresses have many spellings."""
+    mark = f"doctor-{uuid.uuid4().hex}"
+    intake.first_ring(mark, timedelta(seconds=30))
+    try:
+        return sees(app, intake.bell_key(mark))
+    finally:
+        intake.answered(mark)
+
+
+def _time_limits(settings: Settings) -> Iterator[Finding]:
+    """A task that outlives the visibility time-out is handed to a second worker too."""
+    longest = max((longest_step(route), name) for name, route in read_routes(settings.routes).items())
+    if longest[0] >= timedelta(seconds=VISIBILITY):
+        yield Finding(
+            "time limits",
+            "bad",
+            f"a step of {longest[1]} may take {longest[0]}; the visibility time-out is {VISIBILITY} s",
+        )
+    else:
+        seen = f"no step takes longer than {longest[0]}; the visibility time-out is {VISIBILITY} s"
+        yield Finding("time limits", "ok", seen)
+
+
+def longest_step(route: Route) -> timedelta:
+    """The longest a stage can take on a route, every exchange taking all the time it has."""
+    round_of_questions = 2 * (route.lease * PATIENCE + route.exchange)  # of jobs, then of messages
+    return max(PACKAGES * route.exchange, ROUNDS * round_of_questions) + STATEMENTS
+
+
+def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
+    lines = make_ready(read_routes(settings.routes))
+    yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
+    with ledger.begin() as connection:
+        rows = route_rows(connection)
+    for row in rows:
+        stranded = row.unfinished if row.name not in lines else 0
+        if stranded:
+            yield Finding(
+                "routes",
+                "bad",
+                f"{row.name} is not in the routes file: {row.unfinished} messages are stranded",
+            )
+        if row.name not in lines:
+            continue
+        if row.state != "open":
+            yield Finding("routes", "warning", f"{row.name} is {row.state}: {row.why}")
+        if row.in_doubt:
+            yield Finding("doubt", "warning", f"{row.in_doubt} messages of {row.name} are in doubt")
+
+
+def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Finding]:
+    """Who answers, and who works: an answer alone says little."""
+    evidence = _evidence(settings, intake, patience)
+    answers = evidence.answers or {}
+    yield from _beat(evidence)
+    served = set().union(*answers.values())
+    missing = [name for name in QUEUES if name not in served]
+    judgements = evidence.judge()
+    for judged in judgements:
+        if not judged.healthy:
+            verdict = "warning" if judged.state is State.GONE else "bad"
+            yield Finding("workers", verdict, _told(judged, evidence))
+    if not answers:
+        yield Finding("workers", "warning", "no Celery worker answers")
+    elif missing:
+        yield Finding("workers", "bad", f"no worker consumes {', '.join(missing)}")
+    elif all(judged.healthy for judged in judgements):
+        yield Finding("workers", "ok", f"{len(answers)} answer, every queue has a consumer")
+
+
+def _evidence(settings: Settings, intake: Intake, patience: float) -> Evidence:
+    """In this order: a ring that waited before the ping was taken meanwhile, if anybody hears."""
+    app = celery_app(settings.broker_url)
+    rings = waiting(app)
+    answers = consumers(app, patience)
+    now, marks = read_marks(intake)
+    return Evidence(now, marks, rings, answers)
+
+
+def _told(judged: Judgement, evidence: Evidence) -> str:
+    answers = judged.node in (evidence.answers or {})
+    return f"{judged.sentence(evidence.now)}; it {'answers a ping' if answers else 'does not answer a ping'}"
+
+
+def _beat(evidence: Evidence) -> Iterator[Finding]:
+    """Without beat nothing is polled or rescued, and a lost ring stays lost."""
+    if evidence.beats:
+        yield Finding("beat", "ok", f"{', '.join(beat.node for beat in evidence.beats)} rings")
+        return
+    last = max((mark.worked_at for mark in evidence.marks if mark.is_beat and mark.worked_at), default=None)
+    since = f" since {last:%H:%M:%S} UTC" if last else ""
+    yield Finding("beat", "bad" if evidence.answers else "warning", f"no beat has rung{since}")

@@ -1,0 +1,148 @@
+"""Hearing: tells a process that is up but deaf from one that works, by the marks of work done.
+
+Celery on Redis can lose its ear: the process runs and answers a ping, and takes no task any more until
+somebody restarts it. But beat visits every queue each second. Hence who hears is never still for long, and
+who is still with a hand free, while it is rung for, is deaf.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from worker.marks import STILL, Mark
+
+TURN = timedelta(seconds=1)
+"""Added for each worker of a queue: they are served in turn, and beat's visits come once a second."""
+
+
+class State(Enum):
+    """How it stands with a process. The value is what people read."""
+
+    WORKS = "works"  # a step ended, or a ring went out, a moment ago
+    BUSY = "has all hands full"  # every hand holds a step: it cannot come to the door, deaf or not
+    UNRUNG = "is not rung for"  # it is still, and nobody rings: nothing can be said
+    GONE = "is gone"  # it is still and does not answer, and others do its work
+    FAILING = "hears, and fails"  # it comes to the door, and no step succeeds
+    NEW = "has never worked"  # it listens, it is rung for, and it never came to a door
+    DEAF = "is deaf"  # it is still, it has a hand free, and rings for it go unheard
+    MUTE = "is mute"  # beat, and it does not ring
+
+
+HEALTHY = frozenset({State.WORKS, State.BUSY, State.UNRUNG})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be said of one process."""
+
+    node: str
+    state: State
+    since: datetime | None  # when it last worked
+    trouble: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.state in HEALTHY
+
+    def sentence(self, now: datetime) -> str:
+        """For people."""
+        if self.since is None:
+            return f"{self.node} {self.state.value}{self._because}"
+        still = max(0, round((now - self.since).total_seconds()))
+        when = f"no work done since {self.since:%H:%M:%S} UTC ({still} s)"
+        return f"{self.node} {self.state.value}: {when}{self._because}"
+
+    @property
+    def _because(self) -> str:
+        return f"; its steps end in {self.trouble}, see its log" if self.trouble else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a judgement needs, as seen at one instant.
+
+    `waiting`: rings by queue, empty if nobody looked. `answers`: who answers a ping, and the queues it
+    consumes; None if nobody was asked.
+    """
+
+    now: datetime
+    marks: Collection[Mark]
+    waiting: Mapping[str, int]
+    answers: Mapping[str, Collection[str]] | None = None
+
+    @property
+    def beats(self) -> list[Mark]:
+        """The beats that ring."""
+        return [mark for mark in self.marks if mark.is_beat and self.is_fresh(mark.worked_at, STILL)]
+
+    def is_fresh(self, instant: datetime | None, within: timedelta) -> bool:
+        """Whether it was a moment ago."""
+        return instant is not None and self.now - instant <= within
+
+    def judge(self) -> list[Judgement]:
+        """Every worker there is a mark or an answer of, by name."""
+        known = [self.judge_worker(mark) for mark in self.marks if not mark.is_beat]
+        marked = {mark.node for mark in self.marks}
+        silent = [
+            Judgement(node, State.NEW if self._is_rung(frozenset(queues)) else State.UNRUNG, None)
+            for node, queues in (self.answers or {}).items()
+            if node not in marked
+        ]
+        return sorted(known + silent, key=lambda found: found.node)
+
+    def judge_worker(self, mark: Mark) -> Judgement:
+        """One worker, by its mark."""
+        return Judgement(mark.node, self._state(mark), mark.worked_at, mark.trouble)
+
+    def _state(self, mark: Mark) -> State:
+        patience = self._patience(mark)
+        if self.is_fresh(mark.worked_at, patience):
+            return State.WORKS
+        if mark.busy >= mark.hands:
+            return State.BUSY if self._answers(mark.node) else self._unanswering(mark)
+        if self.is_fresh(mark.heard_at, patience):
+            return State.FAILING if mark.trouble else State.WORKS
+        if not self._is_rung(mark.queues, patience):
+            return State.UNRUNG if self._answers(mark.node) else State.GONE
+        if not self._answers(mark.node):
+            return self._unanswering(mark)
+        return State.NEW if mark.worked_at is None else State.DEAF
+
+    def _unanswering(self, mark: Mark) -> State:
+        """Stopped or killed, nobody can see from here. Where others do its work it is merely gone."""
+        others = {
+            queue
+            for other in self.marks
+            if other.node != mark.node and self.is_fresh(other.worked_at, STILL) and not other.is_beat
+            for queue in other.queues
+        }
+        return State.GONE if mark.queues <= others else State.DEAF
+
+    def _answers(self, node: str) -> bool:
+        return self.answers is None or node in self.answers
+
+    def _patience(self, mark: Mark) -> timedelta:
+        """How long a worker that hears may be still."""
+        sharing = sum(1 for other in self.marks if not other.is_beat and other.queues & mark.queues)
+        return STILL + TURN * sharing
+
+    def _is_rung(self, queues: Collection[str], patience: timedelta = timedelta(0)) -> bool:
+        """Whether it ought to have heard something: beat rings for that long, or a ring waits in a queue."""
+        visited = any(
+            beat.queues & set(queues) and self.now - (beat.unbroken_since or self.now) >= patience
+            for beat in self.beats
+        )
+        return visited or any(self.waiting.get(queue) for queue in queues)
+
+
+def judge_node(node: str, now: datetime, marks: Collection[Mark]) -> Judgement:
+    """One process, by the marks alone: quick, for health checks."""
+    evidence = Evidence(now, marks, waiting={})
+    mark = next((mark for mark in marks if mark.node == node), None)
+    if mark is None:
+        return Judgement(node, State.NEW, None)
+    if mark.is_beat:
+        return Judgement(node, State.WORKS if mark in evidence.beats else State.MUTE, mark.worked_at)
+    return evidence.judge_worker(mark)

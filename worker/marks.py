@@ -1,0 +1,192 @@
+"""Marks of work done: what each process says of itself, for others to judge (see worker.hearing).
+
+A worker writes down when it last came to a door and when it last ended a step, and beat when it last rang.
+Instants are those of Redis: hosts need not agree on the time.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from worker.intake import Intake, IntakeError
+
+log = logging.getLogger(__name__)
+
+STILL = timedelta(seconds=20)
+"""Who was still for so long is asked why. Twenty visits of beat, and longer than the 15 s in which a process
+comes back by itself once a fault is over."""
+
+KEPT = timedelta(hours=1)
+"""What said nothing for so long is forgotten. Also the longest that a step may take: see "time limits"."""
+
+EVERY = 1.0  # seconds between two marks of a process, at least
+
+BEAT = "beat"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What one process last said of itself."""
+
+    node: str
+    queues: frozenset[str]  # those it consumes; beat: those it visits
+    heard_at: datetime  # it came up, came to a door, or left one
+    worked_at: datetime | None = None  # it ended a step, and not by an error; beat: it rang
+    unbroken_since: datetime | None = None  # beat: it rang from then on, without a gap
+    busy: int = 0  # steps in hand
+    hands: int = 1  # steps it can have in hand
+    trouble: str = ""  # what kind of error ended the last step that failed, if none succeeded since
+
+    @classmethod
+    def read(cls, node: str, told_at: datetime, facts: Mapping[str, Any]) -> Self:
+        """A mark as the intake has it: instants stand there as seconds before it was told."""
+
+        def instant(name: str) -> datetime | None:
+            ago = facts.get(name)
+            return None if ago is None else told_at - timedelta(seconds=ago)
+
+        return cls(
+            node,
+            frozenset(facts["queues"]),
+            instant("heard") or told_at,
+            instant("worked"),
+            instant("unbroken"),
+            busy=facts["busy"],
+            hands=facts["hands"],
+            trouble=facts["trouble"],
+        )
+
+    @property
+    def is_beat(self) -> bool:
+        """Whether it rings, and consumes nothing."""
+        return self.node.startswith(f"{BEAT}@")
+
+
+def read_marks(intake: Intake) -> tuple[datetime, list[Mark]]:
+    """Redis's clock now, and the marks there are; those too old are forgotten. Raises IntakeError."""
+    now, found = intake.marks()
+    marks = [Mark.read(node, *told) for node, told in sorted(found.items())]
+    if old := [mark.node for mark in marks if now - mark.heard_at > KEPT]:
+        intake.forget_marks(*old)
+    return now, [mark for mark in marks if mark.node not in old]
+
+
+class Crew:
+    """The hands of this process, and who tells of them.
+
+    Steps only take notes here. A thread of its own writes, at most once a second and only news: so Redis
+    being away, or silent, costs no step a moment.
+    """
+
+    def __init__(self, connect: Callable[[], Intake], clock: Callable[[], float] = time.monotonic) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._node = ""
+        self._queues: tuple[str, ...] = ()
+        self._hands = 1
+        self._begin_anew()
+        os.register_at_fork(after_in_child=self._begin_anew)  # a pool of processes: threads do not come along
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._intake: Intake | None = None
+        self._busy = 0
+        self._heard = self._clock()
+        self._worked: float | None = None
+        self._unbroken: float | None = None
+        self._trouble = ""
+
+    def introduce(self, node: str, queues: Collection[str], hands: int = 1) -> None:
+        """Who this is. Whoever is not introduced leaves no marks."""
+        self._node, self._queues, self._hands = node, tuple(queues), hands
+
+    def present(self) -> None:
+        """It is up and listens."""
+        self._note(busy=0)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One step, from coming to the door to leaving it."""
+        self._note(busy=+1)
+        try:
+            yield
+        except Exception as problem:
+            self._note(busy=-1, trouble=type(problem).__name__)  # no more: its text may quote a number
+            raise
+        except BaseException:
+            self._note(busy=-1)
+            raise
+        self._note(busy=-1, worked=True)
+
+    def rang(self) -> None:
+        """Beat visited a queue, or saw that enough rings wait there."""
+        self._note(busy=0, worked=True)
+
+    def leave(self) -> None:
+        """This process ends in peace."""
+        node, self._node = self._node, ""
+        with self._writing:  # what is under way must not land after it was forgotten
+            if node and self._intake:  # else nothing was written, or Redis is away
+                try:
+                    self._intake.forget_marks(node)
+                except IntakeError as problem:
+                    log.info("mark_stays node=%s problem=%s", node, problem)
+
+    def _note(self, busy: int, *, worked: bool = False, trouble: str = "") -> None:
+        if not self._node:
+            return
+        with self._lock:
+            self._heard = self._clock()
+            self._busy += busy
+            if worked:
+                if self._worked is None or self._heard - self._worked > STILL.total_seconds():
+                    self._unbroken = self._heard
+                self._worked, self._trouble = self._heard, ""
+            elif trouble:
+                self._trouble = trouble
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._tell, name="marks", daemon=True)
+                self._thread.start()
+        self._news.set()
+
+    def _tell(self) -> None:
+        intake = self._connect()
+        while self._node:
+            self._news.wait()
+            self._news.clear()
+            with self._writing:
+                self._write(intake)
+            time.sleep(EVERY)
+
+    def _write(self, intake: Intake) -> None:
+        node = self._node
+        if not node:  # it left meanwhile
+            return
+        try:
+            intake.leave_mark(node, self._facts())
+            self._intake = intake
+        except IntakeError:  # the stages say what is wrong; here it is only told later
+            self._intake = None
+            self._news.set()
+
+    def _facts(self) -> dict[str, object]:
+        with self._lock:
+            now = self._clock()
+            return {
+                "queues": self._queues,
+                "heard": now - self._heard,
+                "worked": None if self._worked is None else now - self._worked,
+                "unbroken": None if self._unbroken is None else now - self._unbroken,
+                "busy": self._busy,
+                "hands": self._hands,
+                "trouble": self._trouble,
+            }
