@@ -1,0 +1,10 @@
+"""The cases of the matrix, by name: every row of DESIGN section 10, a room a kind of fault."""
+
+from tests.faults.cases.case import Case
+from tests.faults.cases.doubles import DOUBLES
+from tests.faults.cases.doubt import DOUBT
+from tests.faults.cases.infrastructure import INFRASTRUCTURE
+from tests.faults.cases.kills import KILLS
+from tests.faults.cases.provider import PROVIDER
+
+CASES: dict[str, Case] = {case.name: case for case in (*KILLS, *INFRASTRUCTURE, *DOUBLES, *PROVIDER, *DOUBT)}

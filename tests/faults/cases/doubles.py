@@ -1,0 +1,52 @@
+"""More than one of what there should be one of, and clocks that disagree."""
+
+from functools import partial
+
+from tests.faults import clock
+from tests.faults.cases.case import Case
+from tests.faults.world import Batch, World
+from worker.sms.status import Status
+
+
+def two_beats(world: World, batch: Batch) -> None:
+    with world.second_fleet(names=("beat",)):
+        world.enqueue(batch)
+        world.await_settled(batch, within=60)
+
+
+def two_fleets(world: World, batch: Batch) -> None:
+    """Both at work on one campaign; one is killed in the middle of it."""
+    with world.second_fleet() as second:
+        world.enqueue(batch)
+        world.await_status(batch, Status.SENDING, Status.SENT)
+        second.kill("bulk2", "poll2")
+        world.await_settled(batch, within=60)
+
+
+def offset_clock(world: World, batch: Batch, *, seconds: int) -> None:
+    """A host whose clock is wrong works beside one whose clock is right, and dies in mid-package."""
+    with clock.swept(), world.second_fleet(extra_env=clock.offset(seconds)) as second:
+        middle = len(batch.messages) // 2
+        world.enqueue(batch, slice(middle))
+        world.await_settled(batch, within=60)
+        world.script({"do": "kill_after", "when": {"command": "message"}, "times": 3})
+        world.enqueue(batch, slice(middle, None))
+        world.await_met(3)
+        second.kill("beat2")
+
+
+def enqueued_twice(world: World, batch: Batch) -> None:
+    """The application runs its file again, in the middle of the first run."""
+    world.enqueue(batch)
+    world.await_status(batch, Status.SENDING, Status.SENT)
+    world.dispatcher.enqueue_many(batch.messages)
+
+
+DOUBLES = (
+    Case("two_beats", two_beats),
+    Case("two_fleets", two_fleets, messages=2000),
+    Case("clock_five_minutes_ahead", partial(offset_clock, seconds=300)),
+    Case("clock_five_minutes_behind", partial(offset_clock, seconds=-300)),
+    Case("clock_two_hours_ahead", partial(offset_clock, seconds=7200)),
+    Case("the_same_file_again", enqueued_twice, messages=2000),
+)

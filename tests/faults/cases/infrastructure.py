@@ -1,0 +1,186 @@
+"""What befalls the broker, Redis and PostgreSQL, and the network to them."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from tests.faults.cases.case import Case
+from tests.faults.proxy import Proxy
+from tests.faults.world import Batch, World
+from tests.waiting import eventually
+from worker.dispatcher import EnqueueError
+from worker.sms.status import Status
+
+MINUTE = 60.0
+WHILE = 20.0  # seconds: longer than what reconnects by itself at once
+BROKER = 1  # its Redis database
+
+
+@contextmanager
+def half_way(world: World, batch: Batch) -> Iterator[None]:
+    """The fault meets a campaign under way, and the rest of it is handed over afterwards."""
+    middle = len(batch.messages) // 2
+    world.enqueue(batch, slice(middle))
+    world.await_status(batch, Status.SENDING, Status.SENT)
+    yield
+    world.enqueue(batch, slice(middle, None))
+
+
+# -- the broker: Celery's messages are no memory
+
+
+def rings_deleted(world: World, batch: Batch) -> None:
+    """Every Celery message is gone, time and again."""
+    with half_way(world, batch), world.servers.client(BROKER) as broker:
+        for _ in range(10):
+            broker.delete("urgent", "bulk", "poll", "celery", "unacked", "unacked_index")
+            time.sleep(0.1)
+
+
+def broker_flushed(world: World, batch: Batch) -> None:
+    with half_way(world, batch), world.servers.client(BROKER) as broker:
+        broker.flushdb()
+
+
+# -- Redis
+
+
+def redis_restarted(world: World, batch: Batch, *, number: signal.Signals) -> None:
+    with half_way(world, batch):
+        world.servers.end_redis(number)
+        world.servers.revive()
+
+
+def redis_stopped(world: World, batch: Batch) -> None:
+    """Held still for a while, as a machine that swaps does."""
+    with half_way(world, batch):
+        world.servers.redis_server.suspend()
+        time.sleep(WHILE)
+        world.servers.redis_server.resume()
+
+
+def redis_killed_at_the_door(world: World, batch: Batch) -> None:
+    """The moment `enqueue` has returned, ten times over: what it promised must be there."""
+    for part in range(10):
+        world.enqueue(batch, slice(part * 100, (part + 1) * 100))
+        world.servers.end_redis(signal.SIGKILL)
+        world.servers.revive()
+
+
+def redis_full(world: World, batch: Batch) -> None:
+    """The application is told, and may hand the same over again."""
+    with half_way(world, batch), world.servers.client() as redis:
+        redis.config_set("maxmemory", 1)
+        with pytest.raises(EnqueueError):
+            world.enqueue(batch)
+        redis.config_set("maxmemory", 0)
+
+
+# -- PostgreSQL
+
+
+def postgres_restarted(world: World, batch: Batch, *, number: signal.Signals) -> None:
+    with half_way(world, batch):
+        world.servers.end_postgres(number)
+        world.servers.revive()
+
+
+def backend_killed(world: World, batch: Batch) -> None:
+    """One connection's process: PostgreSQL ends all the others and recovers."""
+    with half_way(world, batch):
+        world.servers.backends()[0].kill()
+        eventually(lambda: world.statuses(batch))
+
+
+def connections_terminated(world: World, batch: Batch) -> None:
+    with half_way(world, batch):
+        for _ in range(10):
+            world.servers.ask(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'worker' "
+                "AND pid <> pg_backend_pid()"
+            )
+            time.sleep(0.2)
+
+
+def disk_full(world: World, batch: Batch) -> None:
+    """The ledger cannot grow: what is handed over meanwhile waits in Redis."""
+    world.fill_ledger(100_000)
+    middle = len(batch.messages) // 2
+    world.enqueue(batch, slice(middle))
+    with world.servers.full_disk():
+        world.enqueue(batch, slice(middle, None))
+        eventually(lambda: "could not extend file" in world.servers.said_by_postgres())
+
+
+# -- the network to both
+
+
+def unreachable(world: World, batch: Batch, *, proxy: Callable[[World], Proxy], seconds: float) -> None:
+    """New connections are refused."""
+    with half_way(world, batch):
+        proxy(world).refuse()
+        time.sleep(seconds)
+        proxy(world).mend()
+
+
+def silent(world: World, batch: Batch, *, proxy: Callable[[World], Proxy]) -> None:
+    """Not a byte passes, and nobody is told: what was connected stays dead."""
+    with half_way(world, batch):
+        proxy(world).silence()
+        time.sleep(WHILE)
+        proxy(world).mend("dead")
+
+
+def cut_often(world: World, batch: Batch, *, proxy: Callable[[World], Proxy]) -> None:
+    """Every connection reset, five times a second."""
+    with half_way(world, batch):
+        for _ in range(25):
+            proxy(world).cut()
+            time.sleep(0.2)
+
+
+def to_redis(world: World) -> Proxy:
+    """The fleet's way to Redis."""
+    return world.servers.redis_proxy
+
+
+def to_postgres(world: World) -> Proxy:
+    """The fleet's way to PostgreSQL."""
+    return world.servers.postgres_proxy
+
+
+def everything_killed(world: World, batch: Batch) -> None:
+    """Both servers, the provider, every worker and beat: as the power of a whole rack."""
+    with half_way(world, batch):
+        world.servers.end_postgres(signal.SIGQUIT)
+        world.servers.end_redis()
+        world.provider.kill("sandbox")
+        world.fleet.kill("urgent", "bulk", "poll", "beat")
+        world.servers.revive()
+
+
+INFRASTRUCTURE = (
+    Case("celery_messages_deleted", rings_deleted),
+    Case("broker_database_wiped", broker_flushed),
+    Case("redis_restarted", partial(redis_restarted, number=signal.SIGTERM)),
+    Case("redis_killed", partial(redis_restarted, number=signal.SIGKILL)),
+    Case("redis_killed_as_enqueue_returns", redis_killed_at_the_door),
+    Case("redis_standing_still", redis_stopped),
+    Case("redis_full", redis_full),
+    Case("redis_unreachable", partial(unreachable, proxy=to_redis, seconds=WHILE)),
+    Case("redis_network_silent", partial(silent, proxy=to_redis)),
+    Case("redis_connections_cut", partial(cut_often, proxy=to_redis)),
+    Case("postgres_restarted", partial(postgres_restarted, number=signal.SIGINT)),
+    Case("postgres_ended_at_once", partial(postgres_restarted, number=signal.SIGQUIT)),
+    Case("postgres_killed", partial(postgres_restarted, number=signal.SIGKILL)),
+    Case("postgres_backend_killed", backend_killed),
+    Case("postgres_connections_terminated", connections_terminated),
+    Case("postgres_unreachable_for_a_minute", partial(unreachable, proxy=to_postgres, seconds=MINUTE)),
+    Case("postgres_network_silent", partial(silent, proxy=to_postgres)),
+    Case("postgres_connections_cut", partial(cut_often, proxy=to_postgres)),
+    Case("everything_killed_at_once", everything_killed),
+)

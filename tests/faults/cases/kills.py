@@ -1,0 +1,222 @@
+"""kill -9 at every step of every stage. A held lock, or the sandbox, holds the process at the step."""
+
+from functools import partial
+
+from tests.faults.cases.case import Act, Case
+from tests.faults.world import Batch, World
+from tests.waiting import eventually
+from worker.sms.status import FINAL, Status
+
+MESSAGES = "TABLE messages IN SHARE MODE"  # no message is entered or moved
+PACKAGES = "TABLE packages IN SHARE MODE"  # no package is opened or moved
+EVENTS = "TABLE events IN SHARE MODE"  # nothing is recorded
+
+ONE_PACKAGE = 150
+
+
+# -- ingest
+
+
+def ingest_before_commit(world: World, batch: Batch) -> None:
+    with world.servers.held(MESSAGES):
+        world.enqueue(batch)
+        world.await_lock_waiter("INSERT INTO messages")
+        world.fleet.kill("bulk")
+
+
+def ingest_after_commit(world: World, batch: Batch) -> None:
+    """Redis is held still, so that what was committed cannot be acknowledged."""
+    with world.servers.held(MESSAGES):
+        world.enqueue(batch)
+        world.await_lock_waiter("INSERT INTO messages")
+        world.servers.redis_server.suspend()
+    try:
+        eventually(lambda: world.statuses(batch), every=0.01)
+        world.fleet.kill("bulk")
+    finally:
+        world.servers.redis_server.resume()
+
+
+# -- dispatch
+
+
+def claim_before_commit(world: World, batch: Batch) -> None:
+    with world.servers.held(PACKAGES):
+        world.enqueue(batch)
+        world.await_lock_waiter("INSERT INTO packages")
+        world.fleet.kill("bulk")
+
+
+def by_the_sandbox(world: World, batch: Batch, *, point: str, command: str, times: int = 2) -> None:
+    """The sandbox kills whoever asks, at a point of the exchange."""
+    world.script({"do": point, "when": {"command": command}, "times": times})
+    world.enqueue(batch)
+    world.await_met(times)
+
+
+def unread(world: World, batch: Batch) -> None:
+    world.script({"do": "kill_unread", "times": 2})
+    world.enqueue(batch)
+    world.await_met(2)
+
+
+def while_settling(world: World, batch: Batch, *, lock: str, statement: str) -> None:
+    """The answer has come, and cannot be written down."""
+    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "*"}, "times": 1})
+    world.enqueue(batch)
+    world.await_met()
+    with world.servers.held(lock):
+        world.await_lock_waiter(statement)
+        world.fleet.kill("bulk")
+
+
+def taken_after_the_end(world: World, batch: Batch) -> None:
+    """The request lies in the socket of a provider that stands still; its sender dies before it is read."""
+    with world.provider.stopped("sandbox"):
+        world.enqueue(batch)
+        eventually(world.unread_by_provider, every=0.005)
+        world.fleet.kill("bulk")
+
+
+def while_halving(world: World, batch: Batch) -> None:
+    """One message spoils its document; the search for it dies twice."""
+    bad = batch.messages[70]
+    world.script(
+        {"do": "kill_before", "when": {"command": "message"}, "skip": 2, "times": 1},
+        {"do": "kill_after", "when": {"command": "message"}, "skip": 2, "times": 1},
+        {"do": "error", "code": 201, "when": {"recipient": bad.recipient}},
+    )
+    world.enqueue(batch)
+    world.await_status(batch, Status.REJECTED, within=60)
+
+
+# -- poll and rescue
+
+
+def report_before_commit(world: World, batch: Batch) -> None:
+    """One package that has been sent, so that whoever writes is the report."""
+    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "status"}, "times": 1})
+    world.enqueue(batch)
+    world.await_met()
+    with world.servers.held(EVENTS):
+        world.await_lock_waiter("WITH news")
+        world.fleet.kill("poll")
+
+
+def rescue_taking_up(world: World, batch: Batch) -> None:
+    """One package, so that nobody else writes: whoever waits for the lock is rescue."""
+    by_the_sandbox(world, batch, point="kill_after", command="message", times=1)
+    with world.servers.held(EVENTS):
+        world.await_lock_waiter("WITH news")
+        world.fleet.kill("poll")
+
+
+def rescue_asking(world: World, batch: Batch) -> None:
+    world.script(
+        {"do": "kill_after", "when": {"command": "message"}, "times": 1},
+        {"do": "kill_before", "when": {"command": "status"}, "times": 1},
+        {"do": "kill_after", "when": {"command": "status"}, "times": 1},
+    )
+    world.enqueue(batch)
+    world.await_met(3)
+
+
+def rescue_settling(world: World, batch: Batch) -> None:
+    world.script(
+        {"do": "kill_after", "when": {"command": "message"}, "times": 1},
+        {"do": "slow", "seconds": 0.5, "when": {"command": "status"}, "times": 1},
+    )
+    world.enqueue(batch)
+    world.await_met(2)
+    with world.servers.held(EVENTS):
+        world.await_lock_waiter("WITH news")
+        world.fleet.kill("poll")
+
+
+# -- whole processes
+
+
+def stopped_beyond_its_lease(world: World, batch: Batch) -> None:
+    """Others take the package up meanwhile and finish it; then its first owner wakes, and writes."""
+    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "message"}, "times": 1})
+    world.enqueue(batch)
+    world.await_met()
+    with world.fleet.stopped("bulk"):
+        world.await_status(batch, *FINAL, least=len(batch.messages), within=60)
+
+
+def in_mid_campaign(world: World, batch: Batch, *, names: tuple[str, ...]) -> None:
+    world.enqueue(batch)
+    world.await_status(batch, Status.SENDING, Status.SENT)
+    world.fleet.kill(*names)
+
+
+def every_worker_three_times(world: World, batch: Batch) -> None:
+    for part in range(3):
+        world.enqueue(batch, slice(part * 500, (part + 1) * 500))
+        world.await_status(batch, Status.SENDING)
+        world.fleet.kill("urgent", "bulk", "poll", "beat")
+
+
+def pool_children(world: World, batch: Batch) -> None:
+    """Every child of the pool, whatever it is doing."""
+    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "*"}, "times": 3})
+    world.enqueue(batch)
+    world.await_met()
+    for child in world.fleet.children("bulk") + world.fleet.children("poll"):
+        world.fleet.kill_child(child)
+
+
+def provider_killed(world: World, batch: Batch) -> None:
+    world.enqueue(batch)
+    for _ in range(3):
+        world.await_status(batch, Status.SENDING, Status.SENT)
+        world.provider.kill("sandbox")
+        eventually(world.provider_answers)
+
+
+def sandbox_kills(point: str, command: str, times: int = 2) -> Act:
+    """See `by_the_sandbox`."""
+    return partial(by_the_sandbox, point=point, command=command, times=times)
+
+
+KILLS = (
+    Case("ingest_killed_before_its_commit", ingest_before_commit),
+    Case("ingest_killed_between_commit_and_acknowledgement", ingest_after_commit),
+    Case("claim_killed_before_its_commit", claim_before_commit),
+    Case("dispatch_killed_with_its_request_unread", unread),
+    Case("dispatch_killed_with_nothing_taken", sandbox_kills("kill_before", "message")),
+    Case("dispatch_killed_with_all_taken", sandbox_kills("kill_after", "message")),
+    Case("dispatch_killed_in_mid_answer", sandbox_kills("kill_answering", "message")),
+    Case("dispatch_killed_when_answered", sandbox_kills("kill_answered", "message")),
+    Case("job_killed_with_nothing_taken", sandbox_kills("kill_before", "message-async")),
+    Case("job_killed_with_all_taken", sandbox_kills("kill_after", "message-async")),
+    Case(
+        "dispatch_killed_before_it_wrote_the_answer",
+        partial(while_settling, lock=EVENTS, statement="WITH news"),
+        messages=ONE_PACKAGE,
+        routes=("sync",),
+    ),
+    Case(
+        "job_killed_before_it_wrote_its_number",
+        partial(while_settling, lock=PACKAGES, statement="SET state = 'job'"),
+        messages=ONE_PACKAGE,
+        routes=("async",),
+    ),
+    Case("dispatch_killed_and_its_request_taken_later", taken_after_the_end),
+    Case("dispatch_killed_in_search_of_a_bad_message", while_halving, messages=ONE_PACKAGE, routes=("sync",)),
+    Case("poll_killed_asking_for_states", sandbox_kills("kill_before", "status")),
+    Case("poll_killed_with_states_answered", sandbox_kills("kill_answered", "status")),
+    Case("poll_killed_asking_for_a_job", sandbox_kills("kill_before", "job")),
+    Case("report_killed_before_its_commit", report_before_commit, messages=ONE_PACKAGE, routes=("sync",)),
+    Case("rescue_killed_taking_a_package_up", rescue_taking_up, messages=ONE_PACKAGE, routes=("sync",)),
+    Case("rescue_killed_asking", rescue_asking, messages=ONE_PACKAGE, routes=("sync",)),
+    Case("rescue_killed_before_its_commit", rescue_settling, messages=ONE_PACKAGE, routes=("sync",)),
+    Case("worker_stopped_beyond_its_lease", stopped_beyond_its_lease, messages=ONE_PACKAGE, routes=("sync",)),
+    Case("beat_killed", partial(in_mid_campaign, names=("beat",))),
+    Case("every_worker_killed_three_times", every_worker_three_times, messages=1500),
+    Case("provider_killed", provider_killed),
+    Case("pool_children_killed", pool_children, pool="prefork"),
+    Case("pool_child_killed_with_all_taken", sandbox_kills("kill_after", "message"), pool="prefork"),
+    Case("pool_parent_killed", partial(in_mid_campaign, names=("bulk", "poll")), pool="prefork"),
+)

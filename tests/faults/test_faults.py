@@ -1,0 +1,35 @@
+"""A representative part of the matrix, in every run of the tests: one fault of each kind.
+
+The whole is `make faults`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults import matrix
+from tests.faults.cases import CASES
+
+REPRESENTATIVE = (
+    "ingest_killed_between_commit_and_acknowledgement",
+    "dispatch_killed_with_all_taken",
+    "job_killed_before_it_wrote_its_number",
+    "worker_stopped_beyond_its_lease",
+    "celery_messages_deleted",
+    "redis_killed_as_enqueue_returns",
+    "postgres_ended_at_once",
+    "provider_502_after_taking",
+    "doubt_settled_by_hand",
+)
+
+
+@pytest.mark.xdist_group("faults")  # one installation at a time: two would wait for each other's processors
+def test_a_fault_of_each_kind_loses_nothing_and_repeats_nothing(folder: Path) -> None:
+    said: list[str] = []
+
+    results = list(matrix.run([CASES[name] for name in REPRESENTATIVE], folder, said.append, lambda _: None))
+
+    bad = {result.name: result.complaints() for result in results if not result.good}
+    assert not bad, "\n".join([str(bad), *said[-100:]])
+    assert sum(result.kills for result in results) > 0
+    assert [result.name for result in results] == list(REPRESENTATIVE)
