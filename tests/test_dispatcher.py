@@ -106,6 +106,7 @@ def test_everything_an_application_needs_has_one_door() -> None:
     assert set(worker.__all__) == {
         "ClientIdConflict",
         "Dispatcher",
+        "Doubt",
         "EnqueueError",
         "Kind",
         "Lane",

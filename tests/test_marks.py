@@ -1,0 +1,177 @@
+"""What a process writes down of its work, and that Redis being away costs its steps nothing."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.waiting import eventually
+from worker.intake import Intake
+from worker.local.pair import Addresses
+from worker.marks import KEPT, Crew, Mark, read_marks
+
+
+@pytest.fixture
+def crew(servers: Addresses, intake: Intake) -> Crew:
+    """The crew of a worker of two hands."""
+    crew = Crew(lambda: Intake.connect(servers.redis_url))
+    crew.introduce("bulk@here", ["bulk"], hands=2)
+    return crew
+
+
+def the_mark(intake: Intake) -> Mark | None:
+    _, marks = read_marks(intake)
+    return next((mark for mark in marks if mark.node == "bulk@here"), None)
+
+
+def worked(intake: Intake) -> Mark | None:
+    mark = the_mark(intake)
+    return mark if mark and mark.worked_at else None
+
+
+def test_a_worker_that_came_up_is_marked_before_it_worked(crew: Crew, intake: Intake) -> None:
+    crew.present()
+
+    mark = eventually(lambda: the_mark(intake))
+    assert mark
+    assert (set(mark.queues), mark.hands, mark.busy, mark.worked_at) == ({"bulk"}, 2, 0, None)
+
+
+def test_a_step_in_hand_and_a_step_ended_are_told_apart(crew: Crew, intake: Intake) -> None:
+    before, _ = read_marks(intake)
+    with crew.step():
+        in_hand = eventually(lambda: the_mark(intake))
+    ended = eventually(lambda: worked(intake))
+
+    assert in_hand
+    assert (in_hand.busy, in_hand.worked_at) == (1, None)
+    assert ended
+    assert ended.busy == 0
+    assert ended.worked_at
+    assert ended.worked_at >= before
+
+
+def test_instants_are_those_of_redis_and_of_the_work_not_of_the_writing(
+    servers: Addresses, intake: Intake
+) -> None:
+    clock = [1000.0]
+    crew = Crew(lambda: Intake.connect(servers.redis_url), clock=lambda: clock[0])
+    crew.introduce("bulk@here", ["bulk"])
+    with crew.step():
+        clock[0] += 5
+    eventually(lambda: worked(intake))
+    clock[0] += 300  # as after an outage of Redis: the work is old when it is told
+    crew.present()
+
+    def told() -> timedelta | None:
+        now, _ = read_marks(intake)
+        mark = worked(intake)
+        return now - mark.worked_at if mark and mark.worked_at else None
+
+    assert eventually(lambda: (told() or timedelta(0)) >= timedelta(seconds=299))
+
+
+def test_a_step_that_fails_is_no_work_and_says_no_more_than_its_kind(crew: Crew, intake: Intake) -> None:
+    with pytest.raises(ValueError, match="380"), crew.step():
+        raise ValueError("no such number: +380931110001")
+
+    mark = eventually(lambda: (mark := the_mark(intake)) and mark.trouble and mark)
+    assert mark
+    assert (mark.trouble, mark.worked_at, mark.busy) == ("ValueError", None, 0)
+
+
+def test_work_done_ends_the_trouble(crew: Crew, intake: Intake) -> None:
+    with pytest.raises(ValueError, match="no"), crew.step():
+        raise ValueError("no")
+    with crew.step():
+        pass
+
+    mark = eventually(lambda: worked(intake))
+    assert mark
+    assert mark.trouble == ""
+
+
+def test_a_mark_is_written_once_a_second_at_most(crew: Crew, intake: Intake) -> None:
+    written: list[str] = []
+    with intake.client.monitor() as monitor:  # type: ignore[no-untyped-call]
+        listening = threading.Thread(
+            target=lambda: written.extend(_marks_until(monitor, "the end")), daemon=True
+        )
+        listening.start()
+        until = time.monotonic() + 2.2
+        while time.monotonic() < until:
+            with crew.step():
+                pass
+        intake.client.echo("the end")
+        listening.join(5)
+
+    assert 2 <= len(written) <= 3
+
+
+def _marks_until(monitor: Any, end: str) -> list[str]:
+    found: list[str] = []
+    for said in monitor.listen():
+        if end in said["command"]:
+            return found
+        if said["command"].startswith("HSET worker:marks"):
+            found.append(said["command"])
+    return found
+
+
+def test_a_step_never_waits_for_redis_and_never_fails_for_it() -> None:
+    crew = Crew(lambda: Intake.connect("redis://127.0.0.1:9/0", tries=0))
+    crew.introduce("bulk@here", ["bulk"])
+
+    started = time.monotonic()
+    for _ in range(100):
+        with crew.step():
+            pass
+    crew.leave()
+
+    assert time.monotonic() - started < 1
+
+
+def test_who_ends_in_peace_leaves_no_mark(crew: Crew, intake: Intake) -> None:
+    crew.present()
+    eventually(lambda: the_mark(intake))
+
+    crew.leave()
+
+    assert the_mark(intake) is None
+
+
+def test_what_was_silent_for_an_hour_is_forgotten(intake: Intake) -> None:
+    silent = KEPT.total_seconds() + 1
+    intake.leave_mark("bulk@old", {"queues": ["bulk"], "heard": silent, "busy": 0, "hands": 1, "trouble": ""})
+
+    assert read_marks(intake)[1] == []
+    assert intake.marks()[1] == {}
+
+
+def test_beat_tells_since_when_it_rings_without_a_gap(servers: Addresses, intake: Intake) -> None:
+    clock = [1000.0]
+    crew = Crew(lambda: Intake.connect(servers.redis_url), clock=lambda: clock[0])
+    crew.introduce("beat@here", ["bulk"])
+    for second in (0, 1, 2, 60, 61, 65):
+        clock[0] = 1000.0 + second
+        crew.rang()
+
+    def unbroken() -> float | None:
+        _, marks = read_marks(intake)
+        mark = next(iter(marks), None)
+        if mark is None or mark.worked_at is None or mark.unbroken_since is None:
+            return None
+        return (mark.worked_at - mark.unbroken_since).total_seconds()
+
+    assert eventually(lambda: unbroken() == pytest.approx(5))
+
+
+def test_a_mark_reads_as_it_was_told() -> None:
+    told_at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    facts = {"queues": ["bulk"], "heard": 2, "worked": None, "busy": 1, "hands": 4, "trouble": ""}
+
+    mark = Mark.read("bulk@a", told_at, facts)
+
+    assert mark == Mark("bulk@a", frozenset({"bulk"}), told_at - timedelta(seconds=2), busy=1, hands=4)
