@@ -105,7 +105,8 @@ def celery_app(broker_url: str) -> Celery:
             "socket_keepalive": True,
             "socket_keepalive_options": KEEPALIVE,
             "health_check_interval": OVERDUE,
-            "retry_on_timeout": True,
+            # No `retry_on_timeout`: redis-py would then retry inside a read of the worker's main thread, on a
+            # new connection and for ever, and the worker is deaf. Celery reconnects by itself, and whole.
             # A ring is not worth waiting for: by default kombu would try for six seconds.
             "max_retries": 1,
             "interval_start": 0,

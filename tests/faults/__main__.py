@@ -36,6 +36,7 @@ def main() -> int:
     with (options.folder / "faults.log").open("w", encoding="utf-8") as log:
         results = _play(options, console, lambda line: print(line, file=log, flush=True))
     Console(width=140 if not sys.stdout.isatty() else None).print(report.table(results))
+    (options.folder / "faults.md").write_text(report.markdown(results), "utf-8")
     for result in results:
         if not result.good:
             console.print(f"alone: make faults ONLY={result.name} SEED={options.seed}", style="red")
@@ -51,7 +52,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=MESSAGES, help="of the random phase")
     parser.add_argument("--kills", type=int, default=KILLS, help="of the random phase")
     parser.add_argument(
-        "--folder", type=Path, default=Path(".worker"), help="for servers, and for faults.log: what all said"
+        "--folder",
+        type=Path,
+        default=Path(".worker"),
+        help="for servers, faults.log (what all said) and faults.md (the table)",
     )
     return parser.parse_args()
 

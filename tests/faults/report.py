@@ -45,6 +45,13 @@ def cells(result: Result) -> tuple[str, ...]:
     )
 
 
+def markdown(results: Sequence[Result]) -> str:
+    """The same as a table for a page, sorted by name."""
+    rows = [HEADS, ("---", *["--:"] * (len(HEADS) - 1))]
+    rows += [cells(result) for result in sorted(results, key=lambda result: result.name)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
 def tell(console: Console, result: Result) -> None:
     """One line as soon as it is known, and what is wrong with it."""
     mark = "[green]✓[/]" if result.good else "[bold red]✗[/]"

@@ -16,6 +16,7 @@ REPRESENTATIVE = (
     "job_killed_before_it_wrote_its_number",
     "worker_stopped_beyond_its_lease",
     "celery_messages_deleted",
+    "redis_connections_cut",
     "redis_killed_as_enqueue_returns",
     "postgres_ended_at_once",
     "provider_502_after_taking",

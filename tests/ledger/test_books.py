@@ -15,7 +15,7 @@ from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
 from worker.ledger import Ledger
 from worker.ledger.leases import doubt_lapsed, lease_doubts, lease_polls, renew
-from worker.ledger.queries import books, by_status
+from worker.ledger.queries import books, by_status, history
 from worker.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
 from worker.sms.message import Lane
 from worker.sms.package import PackageState
@@ -321,3 +321,20 @@ def test_messages_come_out_of_the_books_as_they_went_in(book: Book) -> None:
     book.report(package, [Status.DELIVERED] * 4)
 
     assert Counter(book.books().by_status) == Counter({Status.QUEUED: 4, Status.SENT: 2, Status.DELIVERED: 4})
+
+
+def test_history_is_told_in_the_order_of_what_happened_though_a_writer_began_early(
+    book: Book, other: Book
+) -> None:
+    book.enqueue(messages(1))
+    with book.ledger.begin() as early:
+        early.execute(text("SELECT now()"))  # the instant of all it will write
+        package = other.claim().package
+        assert package is not None
+        settle(early, [Move(package.items[0].id, package.id, Status.SENT)], {package.id: LOOK})
+
+    told = book.do(history, "client-1")
+
+    assert told is not None
+    assert [event.verb for event in told.events] == ["enqueue", "claim", "settle"]
+    assert told.events[2].at < told.events[1].at

@@ -126,7 +126,7 @@ def in_doubt(connection: Connection, selection: Selection, limit: int | None) ->
             FROM (SELECT m.*, p.asks, p.doubted_at {meant} ORDER BY p.doubted_at, m.id LIMIT :limit) l
             LEFT JOIN LATERAL (
                 SELECT at, code, note FROM events
-                WHERE message_id = l.id AND target = '{Status.IN_DOUBT}' ORDER BY at DESC, id DESC LIMIT 1
+                WHERE message_id = l.id AND target = '{Status.IN_DOUBT}' ORDER BY id DESC LIMIT 1
             ) e ON true
             ORDER BY l.doubted_at, l.id
         """),  # noqa: S608 - our own constants

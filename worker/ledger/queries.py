@@ -90,7 +90,7 @@ def history(connection: Connection, client_id: str) -> History | None:
     lines = connection.execute(
         text("""
             SELECT at, verb, source, target, package_id, code, note FROM events
-            WHERE message_id = :id ORDER BY at, id
+            WHERE message_id = :id ORDER BY id
         """),
         {"id": found.id},
     )

@@ -1,5 +1,6 @@
 """kill -9 at every step of every stage. A held lock, or the sandbox, holds the process at the step."""
 
+from contextlib import ExitStack
 from functools import partial
 
 from tests.faults.cases.case import Act, Case
@@ -145,6 +146,25 @@ def stopped_beyond_its_lease(world: World, batch: Batch) -> None:
         world.await_status(batch, *FINAL, least=len(batch.messages), within=60)
 
 
+def late_with_a_refusal(world: World, batch: Batch) -> None:
+    """It is told that nothing was taken, and stopped before it can read that. Others take the package up, and
+    just then send its messages themselves; now it wakes, and wants to queue them again."""
+    world.script(
+        {"do": "throttle", "when": {"command": "message"}, "times": 1},
+        {"do": "slow", "seconds": 0.8, "when": {"command": "message"}, "times": 1},
+    )
+    with world.provider.stopped("sandbox"), ExitStack() as stopped:
+        world.enqueue(batch)
+        eventually(world.unread_by_provider, every=0.005)
+        stopped.enter_context(world.fleet.stopped("bulk"))
+        sleeping = stopped.pop_all()
+    with sleeping, world.second_fleet(names=("bulk",)):
+        world.await_status(batch, Status.QUEUED, within=60)
+        world.await_status(batch, Status.SENDING, least=len(batch.messages))
+        sleeping.close()
+        world.await_settled(batch, within=60)
+
+
 def in_mid_campaign(world: World, batch: Batch, *, names: tuple[str, ...]) -> None:
     world.enqueue(batch)
     world.await_status(batch, Status.SENDING, Status.SENT)
@@ -213,6 +233,9 @@ KILLS = (
     Case("rescue_killed_asking", rescue_asking, messages=ONE_PACKAGE, routes=("sync",)),
     Case("rescue_killed_before_its_commit", rescue_settling, messages=ONE_PACKAGE, routes=("sync",)),
     Case("worker_stopped_beyond_its_lease", stopped_beyond_its_lease, messages=ONE_PACKAGE, routes=("sync",)),
+    Case(
+        "worker_stopped_and_late_with_a_refusal", late_with_a_refusal, messages=ONE_PACKAGE, routes=("sync",)
+    ),
     Case("beat_killed", partial(in_mid_campaign, names=("beat",))),
     Case("every_worker_killed_three_times", every_worker_three_times, messages=1500),
     Case("provider_killed", provider_killed),
