@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.faults import world as worlds
@@ -12,9 +12,11 @@ from tests.faults.fleet import Fleet
 from tests.faults.matrix import PATIENCE, Result, told
 from tests.faults.world import BOTH, Batch, World
 from tests.waiting import eventually
+from worker.sms.message import Lane
 
 NAME = "random_kills"
 ROUTES = (*BOTH, "far")
+URGENT = 20  # one message in so many
 CHUNK = 2_000
 AHEAD = 30_000  # messages handed over and not settled: enough for every worker to have its hands full
 PAUSE = (0.1, 1.1)  # seconds between two kills, shortest and longest
@@ -39,9 +41,10 @@ class Chaos:
         """Until all has been handed over and enough were killed."""
         feeder = threading.Thread(target=self._feed, name="feeder", daemon=True)
         feeder.start()
-        while (done := self.world.fleet_kills) < self.kills or not self.fed.is_set():
+        while self.world.fleet_kills < self.kills or not self.fed.is_set():
             self._kill_one()
-            self.watch(f"{done + 1} kills, {len(self.batch.handed_over):,} messages handed over")
+            handed_over = f"{len(self.batch.handed_over):,} messages handed over"
+            self.watch(f"{self.world.fleet_kills} kills, {handed_over}")
             time.sleep(self.random.uniform(*PAUSE))
         feeder.join()
         for problem in self.failure:
@@ -58,7 +61,10 @@ class Chaos:
             self.fed.set()
 
     def _has_room(self) -> bool:
-        return len(self.batch.handed_over) - self.world.settled_of(self.batch) < AHEAD
+        """Not too much at once, and not all of it before the last ones are killed."""
+        handed_over = len(self.batch.handed_over)
+        due = len(self.batch.messages) * self.world.fleet_kills / self.kills
+        return handed_over <= due and handed_over - self.world.settled_of(self.batch) < AHEAD
 
     def _kill_one(self) -> None:
         [kind] = self.random.choices(list(VICTIMS), weights=list(VICTIMS.values()))
@@ -107,6 +113,7 @@ def play(
         world.second_fleet(pool="prefork") as second,
     ):
         batch = world.batch(NAME, messages, ROUTES)
+        batch.messages[::URGENT] = [replace(one, lane=Lane.URGENT) for one in batch.messages[::URGENT]]
         trouble, flows, settled = "", 0.0, 0.0
         try:
             Chaos(world, second, random.Random(f"{seed}:{NAME}"), kills, batch, watch).run()
