@@ -22,9 +22,9 @@ from worker.ledger.doubt import (
     resolve,
     statuses,
 )
-from worker.ledger.leases import doubt_lapsed, lease_doubts, lease_policies
+from worker.ledger.leases import doubt_lapsed, lease_doubts
 from worker.ledger.queries import history
-from worker.ledger.transitions import Clock, Looks, Move, Package, settle
+from worker.ledger.transitions import Clock, Move, Package, settle
 from worker.sms.doubt import Doubt
 from worker.sms.message import Message
 from worker.sms.status import Status
@@ -93,18 +93,6 @@ def test_a_policy_decides_only_what_is_in_doubt(book: Book) -> None:
     book.settle(package, [S, R, D])
 
     assert [m.id for m in book.do(decidable, [package.id], Doubt.FAIL)] == [package.items[2].id]
-
-
-def test_a_look_where_nobody_is_asked_counts_as_no_question(book: Book) -> None:
-    package = book.package(messages(2))
-    book.settle(package, D, look=Looks(poll=HOUR, rescue=timedelta(0)))
-
-    for _ in range(3):
-        [leased] = book.do(lease_policies, ROUTE, messages=10, lease=timedelta(0))
-        assert (leased.id, leased.items, leased.tries) == (package.id, 2, 0)
-
-    [asked] = book.do(lease_doubts, ROUTE, messages=10, lease=HOUR)
-    assert asked.tries == 1
 
 
 # -- the list --------------------------------------------------------------------------------------------
@@ -414,7 +402,7 @@ def test_a_person_and_a_rescuer_at_once_settle_each_message_once(book: Book, oth
 
     def rescuer() -> int:
         done = 0
-        while leased := other.do(lease_policies, ROUTE, messages=40, lease=HOUR):
+        while leased := other.do(lease_doubts, ROUTE, messages=40, lease=HOUR):
             ids = [package.id for package in leased]
             moves = [Move(one.id, one.package_id, F) for one in other.do(decidable, ids, Doubt.FAIL)]
             moved = other.do(settle, moves, dict.fromkeys(ids, LOOK), keeps=Clock.POLL)

@@ -25,7 +25,8 @@ def renew(connection: Connection, package_id: int, lease: timedelta) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A package that is ours to look at for a while. `tries` counts this look; `age` since it was opened."""
+    """A package that is ours to look at for a while. `tries`: looks so far, this one included; for one in
+    doubt, the questions about it that were answered so far."""
 
     id: int
     state: PackageState
@@ -40,7 +41,7 @@ PACKAGES = 500
 """Packages leased at once, at most."""
 
 
-def _lease_statement(clock: str, counter: str, condition: str, step: int = 1) -> TextClause:
+def _lease_statement(clock: str, tries: str, condition: str, count: str = "") -> TextClause:
     """Lease due packages, oldest first, up to so many messages. Leasing is moving their clock."""
     return text(f"""
         WITH due AS (
@@ -50,17 +51,15 @@ def _lease_statement(clock: str, counter: str, condition: str, step: int = 1) ->
         ), counted AS (
             SELECT id, sum(items) OVER (ORDER BY {clock}, id) - items AS before FROM due
         )
-        UPDATE packages p SET {clock} = now() + :lease, {counter} = p.{counter} + {step}
+        UPDATE packages p SET {clock} = now() + :lease {count}
         FROM counted c WHERE p.id = c.id AND c.before < :messages
-        RETURNING p.id, p.state, p.items, coalesce(p.job, '') AS job, p.{counter} AS tries,
+        RETURNING p.id, p.state, p.items, coalesce(p.job, '') AS job, p.{tries} AS tries,
                   now() - p.opened_at AS age, coalesce(now() - p.doubted_at, interval '0') AS doubted_for
     """)  # noqa: S608 - our own constants
 
 
-_DOUBTED = f"state = '{PackageState.IN_DOUBT}'"
-_LEASE_POLLS = _lease_statement("poll_at", "polls", "true")
-_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", _DOUBTED)
-_LEASE_POLICIES = _lease_statement("rescue_at", "asks", _DOUBTED, step=0)
+_LEASE_POLLS = _lease_statement("poll_at", "polls", "true", ", polls = p.polls + 1")
+_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", f"state = '{PackageState.IN_DOUBT}'")
 
 
 def lease_polls(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
@@ -69,14 +68,8 @@ def lease_polls(connection: Connection, route: str, *, messages: int, lease: tim
 
 
 def lease_doubts(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
-    """Packages in doubt whose next question is due, with about `messages` messages in all."""
+    """Packages in doubt that are due to be asked about, or decided, with about `messages` messages in all."""
     return _leased(connection, _LEASE_DOUBTS, route, messages, lease)
-
-
-def lease_policies(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
-    """The same where policies decide. Nobody is asked, so no question is counted: should the route ask one
-    day, its first denial must not pass for the second."""
-    return _leased(connection, _LEASE_POLICIES, route, messages, lease)
 
 
 def _leased(
@@ -89,10 +82,11 @@ def _leased(
     ]
 
 
-def unasked(connection: Connection, package_ids: Iterable[int]) -> None:
-    """Take back the question that a lease has counted: it was not answered, so nothing was denied."""
+def answered(connection: Connection, package_ids: Iterable[int]) -> None:
+    """Count a question about packages, now that it was answered. Not when it is put: who dies over it has
+    learnt nothing, and the next denial must not pass for the second."""
     connection.execute(
-        text("UPDATE packages SET asks = asks - 1 WHERE id = ANY(CAST(:ids AS bigint[])) AND asks > 0"),
+        text("UPDATE packages SET asks = asks + 1 WHERE id = ANY(CAST(:ids AS bigint[]))"),
         {"ids": list(package_ids)},
     )
 

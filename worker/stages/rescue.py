@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.ledger.doubt import Decidable, decidable
-from worker.ledger.leases import PACKAGES, Leased, doubt_lapsed, lease_doubts, lease_policies, unasked
+from worker.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
 from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import Clock, Looks, Move, Moved, settle
 from worker.lines import Line
@@ -68,7 +68,7 @@ def _rescued(line: Line, leased: Sequence[Leased], doubtful: int, moved: Moved) 
 def _by_policy(runtime: Runtime, line: Line) -> Rescued:
     """Do with each message as its policy says; nothing with what is held, but to come by again."""
     with runtime.ledger.begin() as connection:
-        leased = lease_policies(connection, line.route.name, messages=MESSAGES, lease=line.route.lease)
+        leased = lease_doubts(connection, line.route.name, messages=MESSAGES, lease=line.route.lease)
         messages = decidable(connection, [package.id for package in leased], line.doubt)
     if not leased:
         return Rescued()
@@ -127,7 +127,7 @@ def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Seque
             keeps=Clock.POLL,
             why="asked by our id",
         )
-        unasked(connection, unanswered)
+        answered(connection, {package.id for package in leased} - unanswered)
         if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
             mend_route(runtime, line, connection, trouble)
     return moved
@@ -159,8 +159,8 @@ def _patience(line: Line, package: Leased) -> timedelta:
 
 
 def _surely_denied(line: Line, package: Leased) -> bool:
-    """Asked more than once, and for long enough: a request still under way would have arrived."""
-    return package.tries > 1 and package.doubted_for >= _patience(line, package)
+    """Denied before this time too, and for long enough: a request still under way would have arrived."""
+    return package.tries > 0 and package.doubted_for >= _patience(line, package)
 
 
 def _looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
@@ -169,7 +169,7 @@ def _looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
     return {
         package.id: Looks(
             poll=line.route.poll_first,
-            rescue=_next(backoff.delay(package.tries + 1), _patience(line, package) - package.doubted_for),
+            rescue=_next(backoff.delay(package.tries + 2), _patience(line, package) - package.doubted_for),
         )
         for package in leased
     }
