@@ -446,6 +446,22 @@ def test_a_redis_that_asks_for_a_password_is_one_sentence(own: OwnRedis, at_own:
     stranger.close()
 
 
+def test_producers_are_stopped_while_there_is_room_for_those_who_empty_it(at_own: Intake) -> None:
+    at_own.add(Lane.BULK, messages(100))
+    used = int(at_own.client.info("memory")["used_memory"])
+    at_own.client.config_set("maxmemory", str(used + used // 20))  # 5 % are left
+    another = Intake(at_own.client)
+
+    with pytest.raises(IntakeError, match="more than 90% full"):
+        another.add(Lane.BULK, messages(1))
+
+    [entry] = read(at_own)
+    at_own.done(Lane.BULK, [entry])
+    assert at_own.waiting()[Lane.BULK] == 0
+    at_own.client.config_set("maxmemory", "0")
+    another.add(Lane.BULK, messages(1))
+
+
 def test_a_full_redis_refuses_new_messages_in_one_sentence_and_forgets_none(at_own: Intake) -> None:
     at_own.add(Lane.BULK, messages(100))
     at_own.client.config_set("maxmemory", "1")

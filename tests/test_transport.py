@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from worker.providers.contract import LOST, NOT_SENT, UNREADABLE, Failure, Remedy, Reply, Request, Taken
-from worker.transport import REPLY_LIMIT, SORTED, Transport
+from worker.transport import REPLY_LIMIT, SORTED, Transport, steady
 
 SECRET = "s3cret"
 BODY = b"<message>Your code is 271828</message>"
@@ -588,6 +588,29 @@ def test_a_failure_we_do_not_know_travels_up_untouched() -> None:
 
 
 # -- discretion ------------------------------------------------------------------------------------------
+
+
+def test_not_a_byte_leaves_after_the_instant_it_may_leave_until(
+    transport: Transport, peer: StartPeer
+) -> None:
+    server = peer(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+
+    late = transport.exchange(request(server.url), connect=SECOND, whole=SECOND, until=steady())
+    in_time = transport.exchange(request(server.url), connect=SECOND, whole=SECOND, until=steady() + 5)
+
+    assert isinstance(late, Failure)
+    assert (late.name, late.taken) == (NOT_SENT.name, Taken.NO)
+    assert isinstance(in_time, Reply)
+    assert len(server.requests) == 1
+
+
+def test_an_exchange_that_may_go_on_only_so_long_ends_then(transport: Transport, peer: StartPeer) -> None:
+    server = peer(answering())
+
+    outcome = transport.exchange(request(server.url), connect=SECOND, whole=60 * SECOND, until=steady() + 0.3)
+
+    assert isinstance(outcome, Failure)
+    assert outcome.taken is Taken.PERHAPS
 
 
 @pytest.mark.parametrize(

@@ -164,10 +164,10 @@ def consumers(app: Celery, patience: float = 1.0) -> dict[str, set[str]]:
 
     Raises BrokerError if the broker is away, or goes away meanwhile.
     """
-    lost = app.connection_for_read().connection_errors
+    broker = app.connection_for_read()
     try:
         answers = app.control.inspect(timeout=patience).active_queues() or {}
-    except (OperationalError, *lost) as problem:
+    except (OperationalError, *broker.connection_errors, *broker.channel_errors) as problem:
         raise BrokerError(f"the broker cannot be reached: {problem}") from problem
     return {worker: {queue["name"] for queue in queues} for worker, queues in answers.items()}
 

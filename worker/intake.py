@@ -9,6 +9,7 @@ once: an entry is deleted only when the ledger has it, and one read by a process
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ MARKS = "worker:marks"
 ANSWER = 5
 """Seconds that Redis has for an answer, and for a connection. It needs a moment; what takes longer is a
 network gone silent, and who waits for that is deaf for as long after the network is back."""
+
+ROOM = 0.9  # of Redis's memory that producers may fill
 
 TRIES = 6  # after the first: over a restart of a few seconds
 
@@ -103,6 +106,7 @@ class Intake:
         self.client = client
         self._done = client.register_script(_DONE)
         self._mark = client.register_script(_MARK)
+        self._roomy_until = 0.0
 
     @classmethod
     def connect(cls, url: str, tries: int = TRIES) -> "Intake":
@@ -136,13 +140,32 @@ class Intake:
     # -- producers
 
     def add(self, lane: Lane, messages: Sequence[Message]) -> str:
-        """Append one entry holding these messages. Its id is the receipt."""
+        """Append one entry holding these messages. Its id is the receipt.
+
+        Raises IntakeError if Redis is away, or so full that its last room is for those who empty it.
+        """
+        self._leave_room()
         payload = json.dumps([m.as_dict() for m in messages], ensure_ascii=False, separators=(",", ":"))
         with explained(), self.client.pipeline(transaction=True) as both:
             both.xadd(_stream(lane), {"n": len(messages), "m": payload})
             both.incrby(_waiting(lane), len(messages))
             entry_id, _ = both.execute()
         return str(entry_id)
+
+    def _leave_room(self) -> None:
+        """Producers stop before Redis is full: rings and acknowledgements take memory too, and where they are
+        refused nobody empties the streams any more. Asked once a second."""
+        if time.monotonic() < self._roomy_until:
+            return
+        with explained():
+            try:
+                memory = self.client.info("memory")
+            except redis.ResponseError:  # an account that may not ask; Redis itself still refuses when full
+                memory = {}
+        most = int(memory.get("maxmemory", 0))
+        if most and int(memory["used_memory"]) > most * ROOM:
+            raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
+        self._roomy_until = time.monotonic() + 1
 
     def waiting(self) -> dict[Lane, int]:
         """Messages given to us that are not in the ledger yet, by lane."""
@@ -155,18 +178,26 @@ class Intake:
     def read(self, lane: Lane, entries: int, idle: timedelta) -> list[Entry]:
         """Up to `entries` entries: first those read `idle` ago and never finished, then new ones."""
         with explained():
-            self._ensure_group(lane)
-            claimed = self.client.xautoclaim(
-                _stream(lane), GROUP, CONSUMER, int(idle.total_seconds() * 1000), count=entries
-            )
-            found = [(i, fields) for i, fields in claimed[1] if fields]
-            if len(found) < entries:
-                fresh = self.client.xreadgroup(
-                    GROUP, CONSUMER, {_stream(lane): ">"}, count=entries - len(found)
-                )
-                for _, batch in cast("list[Any]", fresh or []):
-                    found.extend(batch)
+            try:
+                found = self._read(lane, entries, idle)
+            except redis.ResponseError as problem:
+                if "NOGROUP" not in str(problem):
+                    raise
+                # Only now, once in the life of a stream: a Redis short of memory would refuse it each time.
+                self._make_group(lane)
+                found = self._read(lane, entries, idle)
         return [_entry(lane, str(entry_id), fields) for entry_id, fields in found]
+
+    def _read(self, lane: Lane, entries: int, idle: timedelta) -> list[tuple[Any, Any]]:
+        claimed = self.client.xautoclaim(
+            _stream(lane), GROUP, CONSUMER, int(idle.total_seconds() * 1000), count=entries
+        )
+        found = [(i, fields) for i, fields in claimed[1] if fields]
+        if len(found) < entries:
+            fresh = self.client.xreadgroup(GROUP, CONSUMER, {_stream(lane): ">"}, count=entries - len(found))
+            for _, batch in cast("list[Any]", fresh or []):
+                found.extend(batch)
+        return found
 
     def done(self, lane: Lane, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
         """Delete entries that the ledger has, and bury what it could not take, in one step."""
@@ -193,7 +224,7 @@ class Intake:
             letters = cast("list[Any]", self.client.xrange(DEAD, count=most))
         return [(str(letter_id), dict(fields)) for letter_id, fields in letters]
 
-    def _ensure_group(self, lane: Lane) -> None:
+    def _make_group(self, lane: Lane) -> None:
         """From 0, not from now: what was added before the group existed counts too."""
         try:
             self.client.xgroup_create(_stream(lane), GROUP, id="0", mkstream=True)

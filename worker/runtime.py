@@ -1,7 +1,7 @@
 """Runtime: everything a stage needs, in one frozen value. The one place where things meet."""
 
+import math
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from worker.ledger.governor import register_routes
 from worker.lines import Line, make_ready
 from worker.providers.contract import Failure, Reply, Request
 from worker.settings import Route, Settings, read_routes
-from worker.transport import Transport
+from worker.transport import Transport, steady
 
 Ring = Callable[[str, str], None]
 """Says that there is work: (stage, its name). May be heard twice, or not at all."""
@@ -32,7 +32,7 @@ class Runtime:
     lines: Mapping[str, Line]
     ring: Ring = silence
     chance: Callable[[], float] = random.random
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = steady
     stopping: Callable[[], bool] = field(default=lambda: False)
 
     @classmethod
@@ -56,6 +56,9 @@ class Runtime:
         self.intake.close()
         self.ledger.close()
 
-    def exchange(self, route: Route, request: Request) -> Reply | Failure:
-        """One HTTP exchange with a route's provider, within the route's time-outs."""
-        return self.transport.exchange(request, connect=route.connect_timeout, whole=route.timeout)
+    def exchange(self, route: Route, request: Request, until: float = math.inf) -> Reply | Failure:
+        """One HTTP exchange with a route's provider, within the route's time-outs; nothing leaves after
+        `until`, an instant of `clock`."""
+        return self.transport.exchange(
+            request, connect=route.connect_timeout, whole=route.timeout, until=until
+        )

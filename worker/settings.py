@@ -237,7 +237,10 @@ def duration(where: str, raw: object) -> timedelta:
     found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)(ms|s|m|h|d)", raw) if isinstance(raw, str) else None
     if not found:
         raise SettingsError(f'{where} must be a length of time such as "2s", "15m" or "6d", got {raw!r}')
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    except OverflowError:
+        raise SettingsError(f"{where} is longer than time itself, got {raw!r}") from None
 
 
 def _check_value(where: str, name: str, value: object) -> None:

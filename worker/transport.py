@@ -40,12 +40,19 @@ SORTED: dict[type[Exception], Failure] = {
 """Every way an exchange can fail, and what it means. A guard test fails when httpx grows a new one."""
 
 
+def steady() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the machine sleeps: who was held still must
+    notice it."""
+    return time.clock_gettime(_STEADY)
+
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first is Linux's own
+
+
 class Transport:
     """A pool of connections to providers, one for the process; safe to share between threads."""
 
-    def __init__(
-        self, client: httpx.Client | None = None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, client: httpx.Client | None = None, clock: Callable[[], float] = steady) -> None:
         self._patience = _Patience(clock)
         self._client = client or _client(self._patience)
 
@@ -53,14 +60,17 @@ class Transport:
         """Close the connections."""
         self._client.close()
 
-    def exchange(self, request: Request, *, connect: timedelta, whole: timedelta) -> Reply | Failure:
+    def exchange(
+        self, request: Request, *, connect: timedelta, whole: timedelta, until: float = math.inf
+    ) -> Reply | Failure:
         """Send a request, which may take `whole`, and read its whole answer, which may take `whole` again.
 
         All of it ends after `connect` + 2 `whole`, whatever they do: a server that drips a byte a second, or
-        takes one, does not keep us.
+        takes one, does not keep us. Not a byte leaves after `until`, by our clock.
         """
         timeout = httpx.Timeout(whole.total_seconds(), connect=connect.total_seconds(), pool=5.0)
-        self._patience.begin(connect + 2 * whole)
+        if not self._patience.begin(connect + 2 * whole, until):
+            return NOT_SENT.because(detail="its lease had run out")
         try:
             return self._exchange(request, timeout)
         except tuple(SORTED) as problem:
@@ -100,9 +110,11 @@ class _Patience:
         self._clock = clock
         self._thread = threading.local()
 
-    def begin(self, whole: timedelta) -> None:
-        """An exchange begins, and must be over after `whole`."""
-        self._thread.deadline = self._clock() + whole.total_seconds()
+    def begin(self, whole: timedelta, until: float) -> bool:
+        """An exchange begins, and must be over after `whole`, or at `until`. False if that is past."""
+        now = self._clock()
+        self._thread.deadline = min(now + whole.total_seconds(), until)
+        return now < until
 
     def bound(self, timeout: float | None, late: type[httpx.TimeoutException]) -> float:
         """The time-out, or what is left if that is less; raises `late` if nothing is."""

@@ -317,6 +317,7 @@ USAGE = [
     pytest.param(
         ["--all", "--route", "alpha", "--as", "sent", *SAID], "one of the three", id="all and a route"
     ),
+    pytest.param(["--older-than", "3000000d", "--as", "sent", *SAID], "--older-than", id="a time too long"),
     pytest.param(["--older-than", "soon", "--as", "sent", *SAID], "--older-than", id="a time that is none"),
     pytest.param(["--all", "--limit", "5", "--as", "sent", *SAID], "--limit", id="a limit for a word"),
     pytest.param(["--limit", "-1"], "--limit", id="less than none"),

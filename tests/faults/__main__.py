@@ -57,7 +57,10 @@ def _options() -> argparse.Namespace:
         default=Path(".worker"),
         help="for servers, faults.log (what all said) and faults.md (the table)",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if min(options.messages, options.kills) < 1:
+        parser.error("--messages and --kills must be at least 1")
+    return options
 
 
 def _play(options: argparse.Namespace, console: Console, log: Callable[[str], None]) -> list[Result]:

@@ -45,11 +45,9 @@ class Fleet:
     def _killed(self, name: str) -> bool:
         """False if it had just died by itself, or at the sandbox's hand: then the next life is meant."""
         try:
-            os.kill(self.pid(name), signal.SIGKILL)
-        except ProcessLookupError:
+            return self.kill_process(psutil.Process(self.pid(name)))
+        except psutil.NoSuchProcess:
             return False
-        self.kills += 1
-        return True
 
     def children(self, name: str) -> list[psutil.Process]:
         """The pool children of a prefork worker, as far as they live."""
@@ -58,13 +56,15 @@ class Fleet:
         except psutil.NoSuchProcess:
             return []
 
-    def kill_child(self, process: psutil.Process) -> None:
-        """Kill -9 one pool child, unless it has just died; its parent starts another."""
+    def kill_process(self, process: psutil.Process) -> bool:
+        """Kill -9 one process, unless it has just died and only waits to be seen to."""
         try:
+            alive = process.status() != psutil.STATUS_ZOMBIE
             process.kill()
         except psutil.NoSuchProcess:
-            return
-        self.kills += 1
+            return False
+        self.kills += alive
+        return alive
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:

@@ -2,14 +2,14 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults import world as worlds
 from tests.faults.cases.case import Case
-from tests.faults.tally import Tally
+from tests.faults.tally import NONE, Pardon, Tally
 from tests.faults.world import Batch, World
 
 PROMPT = 15.0  # seconds after which it must flow again
@@ -18,53 +18,81 @@ PATIENCE = 60.0  # seconds until we give up on that
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one case. `flows`: seconds from the end of the fault until a new message left, on every
-    route concerned; `settled`: until the last of the old ones had its end. `trouble`: what did not come."""
+    """What came of one case. `flows`: seconds from the end of the fault until new messages, in both lanes of
+    every route concerned, had come to their end; `settled`: until the last of the old ones had. `troubles`:
+    what did not come at all."""
 
     name: str
     kills: int
     tally: Tally
-    flows: float
-    settled: float
-    trouble: str = ""
+    flows: float = 0.0
+    settled: float = 0.0
+    troubles: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
         """Whether every promise was kept."""
-        return self.tally.good and not self.trouble and self.flows <= PROMPT
+        return not self.complaints()
 
     def complaints(self) -> list[str]:
         """What is wrong, a line each."""
         late = [f"it flowed again only after {self.flows:.1f} s"] if self.flows > PROMPT else []
-        return [*self.tally.complaints(), *late, *([self.trouble] if self.trouble else [])]
+        return [*self.tally.complaints(), *late, *self.troubles]
 
 
 def play(world: World, case: Case) -> Result:
     """One case from start to count."""
     policy = {"in_doubt": case.in_doubt} if case.in_doubt else {}
     batch = world.batch(case.name, case.messages, case.routes, **policy)
-    killed, shot = world.fleet_kills, world.sandbox_kills()
+    return judged(world, batch, lambda: case.act(world, batch), case.routes, case.within, case.pardon)
+
+
+def judged(
+    world: World,
+    batch: Batch,
+    act: Callable[[], None],
+    routes: Sequence[str],
+    within: float,
+    pardon: Pardon = NONE,
+) -> Result:
+    """Act, then wait until it flows and all is settled, then count. Whatever goes wrong is the result's; what
+    cannot be counted counts as lost."""
+    killed, shot = world.kills, world.provider.kills()
     flows = settled = 0.0
-    trouble = ""
+    troubles = []
     try:
-        case.act(world, batch)
-        ended = time.monotonic()
-        flows = world.probe(case.routes, PATIENCE)
-        world.await_settled(batch, case.within)
-        settled = time.monotonic() - ended
-    except Exception as problem:  # whatever it is, it is this case's, and the others are played all the same
-        trouble = told(problem, world, batch)
-    world.repair()
-    kills = world.fleet_kills - killed + world.sandbox_kills(since=shot)
-    return Result(case.name, kills, world.tally(batch, case.forgiven), flows, settled, trouble)
+        act()
+        over_at = batch.over_at or time.monotonic()
+        world.await_flow(routes, PATIENCE)
+        flows = time.monotonic() - over_at
+        world.await_settled(batch, within)
+        settled = time.monotonic() - over_at
+    except Exception as problem:
+        troubles.append(told(problem, world, batch))
+    try:
+        world.repair()
+        kills = world.kills - killed + world.provider.kills(since=shot)
+        tally = world.tally(batch, pardon)
+    except Exception as problem:
+        troubles.append(told(problem, world, batch))
+        kills, tally = 0, _uncounted(batch)
+    return Result(batch.name, kills, tally, flows, settled, tuple(troubles))
+
+
+def _uncounted(batch: Batch) -> Tally:
+    return Tally(len(batch.handed_over), lost=tuple(one.client_id for one in batch.handed_over))
 
 
 def told(problem: Exception, world: World, batch: Batch) -> str:
     """What was waited for in vain, where, and where the messages stand."""
-    place = [frame for frame in traceback.extract_tb(problem.__traceback__) if "faults" in frame.filename][-1]
     counts = ", ".join(f"{status} {count}" for status, count in world.status_counts(batch).items())
+    return f"{_said(problem)}; the messages: {counts or 'none in the ledger'}"
+
+
+def _said(problem: Exception) -> str:
+    frames = [frame for frame in traceback.extract_tb(problem.__traceback__) if "faults" in frame.filename]
     what = (str(problem) or type(problem).__name__).splitlines()[0]
-    return f"{what}, in {place.name}, line {place.lineno}; the messages: {counts or 'none in the ledger'}"
+    return f"{what}, in {frames[-1].name}, line {frames[-1].lineno}"
 
 
 def run(
@@ -76,13 +104,16 @@ def run(
         world: World | None = None
         pool = ""
         for case in sorted(cases, key=lambda case: case.pool, reverse=True):  # stable: keeps the order given
-            if world is None or pool != case.pool:
-                stack.close()
-                watch(f"starting a world of {case.pool}")
-                world, pool = stack.enter_context(worlds.running(parent, log, pool=case.pool)), case.pool
-            watch(case.about)
             log(f"======== {case.name}")
-            result = play(world, case)
+            try:
+                if world is None or pool != case.pool:
+                    stack.close()
+                    watch(f"starting a world of {case.pool}")
+                    world, pool = stack.enter_context(worlds.running(parent, log, pool=case.pool)), case.pool
+                watch(case.about)
+                result = play(world, case)
+            except Exception as problem:  # a world that does not even start
+                result = Result(case.name, 0, Tally(0), troubles=(_said(problem),))
             yield result
             if not result.good:
                 world = None

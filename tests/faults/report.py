@@ -23,8 +23,8 @@ def table(results: Sequence[Result]) -> Table:
 
 
 CAPTION = (
-    "flows: seconds from the end of the fault until a new message left on every route; "
-    "settled: until the last old one had its end"
+    "flows: seconds from the end of the fault until new messages in both lanes of every route had their end; "
+    "settled: until the last old one had"
 )
 
 
@@ -37,7 +37,7 @@ def cells(result: Result) -> tuple[str, ...]:
         f"{result.kills:,}",
         f"{len(tally.lost):,}",
         f"{len(tally.twice):,}",
-        f"{tally.doubtful:,}",
+        f"{len(tally.doubtful):,}",
         f"{len(tally.unlisted):,}",
         "unbalanced" if tally.unbalanced or tally.denied else "balanced",
         f"{result.flows:.1f} s",

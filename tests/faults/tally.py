@@ -5,12 +5,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.sandbox.account import content_digest
+from worker.sandbox.codes import State
 from worker.sms.message import Message
 from worker.sms.status import FINAL, Status
 
-NEVER_TAKEN = frozenset({Status.QUEUED, Status.SUPPRESSED, Status.CANCELLED, Status.FAILED})
-SURELY_TAKEN = frozenset({Status.SENT, Status.DELIVERED, Status.UNDELIVERABLE, Status.UNCONFIRMED})
-LOOSE = frozenset(Status) - FINAL - {Status.IN_DOUBT, Status.UNCONFIRMED}
+BY_THE_NETWORK = str(State.REJECTED.value)
+ENDED = FINAL | {Status.UNCONFIRMED}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What our books say of one message: where it stands, whether it was ever told as sent, and the last
+    word of the provider."""
+
+    status: Status
+    sent: bool
+    code: str = ""
+
+    @property
+    def taken(self) -> bool:
+        """Whether they tell it as taken: sent, or found refused by the network that it was sent to."""
+        return self.sent or (self.status is Status.REJECTED and self.code == BY_THE_NETWORK)
+
+
+@dataclass(frozen=True)
+class Pardon:
+    """What a case allows. `statuses`: ends a policy chooses without knowing. `refused`: how many messages the
+    provider refuses by the case's own script; no other may end without having been taken."""
+
+    statuses: frozenset[Status] = frozenset()
+    refused: int = 0
+
+
+NONE = Pardon()
 
 
 @dataclass(frozen=True)
@@ -19,12 +46,12 @@ class Tally:
     up; `unbalanced` holds what the audit says of the whole ledger."""
 
     messages: int
-    lost: tuple[str, ...]  # not in the ledger, without an end, or told as sent and never taken
-    twice: tuple[str, ...]  # delivered more than once, as counted at the provider
-    denied: tuple[str, ...]  # taken, and our books say that they never were
-    doubtful: int  # in doubt at the end
-    unlisted: tuple[str, ...]  # of these, what `worker resolve` does not name
-    unbalanced: tuple[str, ...]
+    lost: tuple[str, ...] = ()  # never taken, and not by anybody's decision; or without an end
+    twice: tuple[str, ...] = ()  # delivered more than once, as counted at the provider
+    denied: tuple[str, ...] = ()  # taken, and our books say that they never were
+    doubtful: tuple[str, ...] = ()  # in doubt at the end
+    unlisted: tuple[str, ...] = ()  # of these, what `worker resolve` does not name
+    unbalanced: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -45,42 +72,44 @@ class Tally:
 
 def count(
     handed_over: Sequence[Message],
-    statuses: Mapping[str, Status],
+    books: Mapping[str, Told],
     delivered: Mapping[str, int],
-    listed: frozenset[str],
-    unbalanced: Sequence[str],
-    forgiven: frozenset[Status] = frozenset(),
+    *,
+    listed: frozenset[str] = frozenset(),
+    unbalanced: Sequence[str] = (),
+    pardon: Pardon = NONE,
 ) -> Tally:
-    """Hold what was handed over against the ledger's statuses (by client id), what the provider delivered
-    (times by content digest) and the doubts that are listed (client ids). `forgiven` are statuses that a
-    policy allows for what was taken."""
-    found: dict[str, list[str]] = {"lost": [], "twice": [], "denied": [], "doubtful": []}
+    """Hold what was handed over against what the books tell (by client id), what the provider delivered
+    (times by content digest) and the doubts that are listed (client ids)."""
+    found: dict[str, list[str]] = {"lost": [], "twice": [], "denied": [], "doubtful": [], "refused": []}
     for message in handed_over:
-        taken = times(message, delivered)
-        for what in _judged(statuses.get(message.client_id), taken, NEVER_TAKEN - forgiven):
+        for what in _judged(books.get(message.client_id), times(message, delivered), pardon.statuses):
             found[what].append(message.client_id)
     return Tally(
         messages=len(handed_over),
-        lost=tuple(found["lost"]),
+        lost=(*found["lost"], *found["refused"][pardon.refused :]),
         twice=tuple(found["twice"]),
         denied=tuple(found["denied"]),
-        doubtful=len(found["doubtful"]),
+        doubtful=tuple(found["doubtful"]),
         unlisted=tuple(one for one in found["doubtful"] if one not in listed),
         unbalanced=tuple(unbalanced),
     )
 
 
-def _judged(status: Status | None, taken: int, never_taken: frozenset[Status]) -> list[str]:
-    judged = []
-    if status is None or status in LOOSE or (status in SURELY_TAKEN and not taken):
-        judged.append("lost")
-    if taken > 1:
-        judged.append("twice")
-    if taken and status in never_taken:
-        judged.append("denied")
-    if status is Status.IN_DOUBT:
-        judged.append("doubtful")
-    return judged
+def _judged(told: Told | None, taken: int, pardoned: frozenset[Status]) -> list[str]:
+    judged = ["twice"] if taken > 1 else []
+    if told is None:
+        return [*judged, "lost"]
+    if told.status is Status.IN_DOUBT:
+        return [*judged, "doubtful"]
+    if told.status not in ENDED:
+        return [*judged, "lost"]
+    if told.status in pardoned:
+        return judged
+    if taken:
+        return judged if told.taken else [*judged, "denied"]
+    refused = told.status is Status.REJECTED and not told.taken
+    return [*judged, "refused" if refused else "lost"]
 
 
 def times(message: Message, delivered: Mapping[str, int]) -> int:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.factories import message
-from tests.faults.tally import Tally, count, times_by_digest
+from tests.faults.tally import NONE, Pardon, Tally, Told, count, times_by_digest
 from worker.sandbox.account import content_digest
 from worker.sms.status import Status
 
@@ -11,59 +11,77 @@ ONE = message(1)
 DIGEST = content_digest(ONE.recipient, ONE.sender, ONE.text)
 
 
-def tally(status: Status | None, taken: int, listed: bool = False) -> Tally:
-    statuses = {ONE.client_id: status} if status else {}
-    return count([ONE], statuses, {DIGEST: taken}, frozenset({ONE.client_id} if listed else ()), [])
+def tally(
+    status: Status | None, taken: int, *, sent: bool = False, listed: bool = False, pardon: Pardon = NONE
+) -> Tally:
+    books = {ONE.client_id: Told(status, sent)} if status else {}
+    named = frozenset({ONE.client_id} if listed else ())
+    return count([ONE], books, {DIGEST: taken}, listed=named, pardon=pardon)
 
 
 @pytest.mark.parametrize(
-    ("status", "taken"),
-    [
-        (Status.DELIVERED, 1),
-        (Status.UNDELIVERABLE, 1),
-        (Status.EXPIRED, 1),
-        (Status.EXPIRED, 0),
-        (Status.REJECTED, 1),
-        (Status.REJECTED, 0),
-        (Status.FAILED, 0),
-        (Status.UNCONFIRMED, 1),
-    ],
+    "status",
+    [Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED, Status.UNCONFIRMED],
 )
-def test_one_delivery_and_a_final_status_is_good(status: Status, taken: int) -> None:
-    assert tally(status, taken).good
+def test_one_delivery_told_as_sent_with_an_end_is_good(status: Status) -> None:
+    assert tally(status, 1, sent=True).good
 
 
-@pytest.mark.parametrize(
-    ("status", "taken"),
-    [
-        (None, 0),  # handed over, and nobody knows of it
-        (None, 1),
-        (Status.QUEUED, 0),  # without an end
-        (Status.SENDING, 1),
-        (Status.SENT, 1),
-        (Status.DELIVERED, 0),  # told as delivered, and they never had it
-        (Status.UNCONFIRMED, 0),
-    ],
-)
-def test_what_has_no_end_or_a_false_one_is_lost(status: Status | None, taken: int) -> None:
+def test_what_the_network_refused_had_been_taken() -> None:
+    books = {ONE.client_id: Told(Status.REJECTED, sent=False, code="108")}
+
+    assert count([ONE], books, {DIGEST: 1}).good
+    assert count([ONE], books, {}).lost == (ONE.client_id,)
+
+
+@pytest.mark.parametrize("status", [None, Status.QUEUED, Status.SENDING])
+@pytest.mark.parametrize("taken", [0, 1])
+def test_what_has_no_end_is_lost(status: Status | None, taken: int) -> None:
     assert tally(status, taken).lost == (ONE.client_id,)
 
 
-@pytest.mark.parametrize("status", [Status.DELIVERED, Status.FAILED, None])
+def test_what_is_sent_and_has_no_end_is_lost() -> None:
+    assert tally(Status.SENT, 1, sent=True).lost == (ONE.client_id,)
+
+
+@pytest.mark.parametrize("status", [Status.DELIVERED, Status.EXPIRED, Status.UNCONFIRMED])
+def test_what_is_told_as_sent_and_was_never_taken_is_lost(status: Status) -> None:
+    assert tally(status, 0, sent=True).lost == (ONE.client_id,)
+
+
+@pytest.mark.parametrize(
+    "status", [Status.FAILED, Status.EXPIRED, Status.SUPPRESSED, Status.CANCELLED, Status.REJECTED]
+)
+def test_what_we_gave_up_on_and_nobody_refused_is_lost(status: Status) -> None:
+    assert tally(status, 0).lost == (ONE.client_id,)
+
+
+@pytest.mark.parametrize(
+    "status", [Status.FAILED, Status.EXPIRED, Status.SUPPRESSED, Status.CANCELLED, Status.REJECTED]
+)
+def test_what_they_have_and_the_books_never_told_as_sent_is_denied(status: Status) -> None:
+    found = tally(status, 1)
+
+    assert found.denied == (ONE.client_id,)
+    assert not found.good
+
+
+@pytest.mark.parametrize("status", [Status.DELIVERED, Status.FAILED, Status.IN_DOUBT, None])
 def test_two_deliveries_are_twice_whatever_the_books_say(status: Status | None) -> None:
-    assert tally(status, 2).twice == (ONE.client_id,)
+    assert tally(status, 2, sent=True, listed=True).twice == (ONE.client_id,)
 
 
-@pytest.mark.parametrize("status", [Status.FAILED, Status.SUPPRESSED, Status.CANCELLED])
-def test_what_they_have_and_the_books_deny_is_told(status: Status) -> None:
-    assert tally(status, 1).denied == (ONE.client_id,)
-    assert not tally(status, 1).good
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_policy_may_give_up_without_knowing(taken: int) -> None:
+    assert tally(Status.FAILED, taken, pardon=Pardon(statuses=frozenset({Status.FAILED}))).good
 
 
-def test_a_policy_may_give_up_what_they_have() -> None:
-    statuses = {ONE.client_id: Status.FAILED}
+def test_only_so_many_may_be_refused_as_the_script_refuses() -> None:
+    two = [ONE, message(2)]
+    books = {one.client_id: Told(Status.REJECTED, sent=False) for one in two}
 
-    assert count([ONE], statuses, {DIGEST: 1}, frozenset(), [], frozenset({Status.FAILED})).good
+    assert count(two, books, {}, pardon=Pardon(refused=2)).good
+    assert count(two, books, {}, pardon=Pardon(refused=1)).lost == (two[1].client_id,)
 
 
 def test_a_listed_doubt_is_good_and_an_unlisted_one_is_not() -> None:
@@ -73,10 +91,12 @@ def test_a_listed_doubt_is_good_and_an_unlisted_one_is_not() -> None:
 
 
 def test_a_broken_book_is_never_good() -> None:
-    tally = count([ONE], {ONE.client_id: Status.DELIVERED}, {DIGEST: 1}, frozenset(), ["package 7: no clock"])
+    books = {ONE.client_id: Told(Status.DELIVERED, sent=True)}
 
-    assert not tally.good
-    assert tally.complaints() == ["unbalanced: 1 (package 7: no clock)"]
+    found = count([ONE], books, {DIGEST: 1}, unbalanced=["package 7: no clock"])
+
+    assert not found.good
+    assert found.complaints() == ["unbalanced: 1 (package 7: no clock)"]
 
 
 def test_one_content_under_two_ids_of_theirs_is_two_deliveries() -> None:

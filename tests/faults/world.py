@@ -6,21 +6,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 from sqlalchemy import text
 
 from tests.faults import fleet, servers
 from tests.faults.fleet import Fleet
+from tests.faults.provider import Provider
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Servers
-from tests.faults.tally import Tally, count, times, times_by_digest
+from tests.faults.tally import Pardon, Tally, Told, count, times
 from tests.waiting import eventually
 from worker.cli import fleet as processes
 from worker.dispatcher import Dispatcher, EnqueueError
@@ -28,6 +28,8 @@ from worker.ledger import Connection, Ledger, LedgerError
 from worker.ledger.audit import Finding, audit
 from worker.ledger.governor import open_route
 from worker.ledger.migrate import upgrade
+from worker.ledger.queries import RouteRow, route_rows
+from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import enqueue
 from worker.settings import Settings
 from worker.sms.message import Lane, Message
@@ -56,7 +58,6 @@ doubt_wait_job = "4s"
 """A route whose every wait is short. Doubt lasts longer than any request takes to reach the provider: the
 slowest of the cases lies three seconds before it is taken."""
 
-REQUEST = 1000  # bytes; no request that sends is shorter
 BOTH = ("sync", "async")
 HELD = "held"  # its doubt is left to people
 ROUTES = (*BOTH, "far", HELD)
@@ -70,21 +71,25 @@ class Batch:
     messages: list[Message]
     ends: frozenset[Status]  # where nothing more is to be waited for
     handed_over: list[Message] = field(default_factory=list)
+    over_at: float | None = None  # when the fault ended, by the monotonic clock
+
+    def over(self) -> None:
+        """From here on nothing is broken any more; without this word, when the act returns."""
+        self.over_at = time.monotonic()
 
 
 @dataclass
 class World:
-    """Everything a case needs. Numbers go on over cases, so that contents never repeat."""
+    """An installation, and an application that uses it. Numbers go on over cases: contents never repeat."""
 
     servers: Servers
     settings: Settings
-    url: str  # of the sandbox
-    provider: Fleet
-    provider_proxy: Proxy  # what the route "far" goes through
+    provider: Provider
     fleet: Fleet
     ledger: Ledger
     dispatcher: Dispatcher
-    log: Callable[[str], None]
+    said: list[str]  # by all processes, a line each
+    hear: Callable[[str], None]
     _fleets: list[Fleet] = field(default_factory=list)
     _serial: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -114,57 +119,13 @@ class World:
         self.dispatcher.enqueue_many(chosen)
         batch.handed_over += chosen
 
-    def fill_ledger(self, size: int) -> None:
-        """Make the ledger large: so many messages to somebody on the stop list."""
-        with self.ledger.begin() as connection:
-            connection.execute(text("INSERT INTO stop_list VALUES ('+380930000000') ON CONFLICT DO NOTHING"))
-        filler = self.batch("filler", size, recipient="+380930000000").messages
-        for start in range(0, size, 5000):
-            with self.ledger.begin() as connection:
-                enqueue(connection, filler[start : start + 5000])
-
-    # -- what can be seen
-
-    def status_counts(self, batch: Batch) -> Counter[Status]:
-        """How many messages of a batch stand where; nothing while PostgreSQL is away."""
-        return Counter(self.statuses(batch).values())
-
-    def statuses(self, batch: Batch) -> dict[str, Status]:
-        """Where each message of a batch stands; nothing while PostgreSQL is away."""
-        try:
-            with self.ledger.begin() as connection:
-                return _statuses(connection, batch.name)
-        except LedgerError:
-            return {}
-
-    def await_status(self, batch: Batch, *wanted: Status, least: int = 1, within: float = 30) -> None:
-        """Until so many messages of a batch stand in one of these statuses."""
-        eventually(
-            lambda: sum(self.status_counts(batch)[status] for status in wanted) >= least, within, every=0.01
-        )
-
-    def await_settled(self, batch: Batch, within: float) -> None:
-        """Until every message handed over has its end, or is in doubt where a person is to decide."""
-        eventually(lambda: self.settled_of(batch) >= len(batch.handed_over), within, every=0.2)
-
-    def settled_of(self, batch: Batch) -> int:
-        """How many of a batch have their end, or are in doubt where a person is to decide."""
-        counts = self.status_counts(batch)
-        return sum(counts[status] for status in batch.ends)
-
-    def await_lock_waiter(self, statement: str) -> None:
-        """Until such a statement of the fleet stands before a lock."""
-        eventually(
-            lambda: any(statement in one for one in self.servers.waiting_for_locks()), within=30, every=0.01
-        )
-
-    def probe(self, routes: Sequence[str], within: float) -> float:
-        """Seconds until a lone urgent message on each route has left: then it flows again."""
-        started = time.monotonic()
-        batch = self.batch(f"probe-{next(self._serial)}", len(routes), routes, lane=Lane.URGENT)
-        eventually(lambda: self._handed_over(batch), within, every=0.1)
-        eventually(lambda: self._left(batch) == len(routes), within, every=0.02)
-        return time.monotonic() - started
+    def await_flow(self, routes: Sequence[str], within: float) -> None:
+        """Until a lone message in each lane of each route has come to its end: every worker does its work."""
+        batches = [self.batch(f"probe-{next(self._serial)}", len(routes), routes, lane=lane) for lane in Lane]
+        for batch in batches:
+            eventually(partial(self._handed_over, batch), within, every=0.1)
+        for batch in batches:
+            self.await_settled(batch, within)
 
     def _handed_over(self, batch: Batch) -> bool:
         try:
@@ -173,68 +134,81 @@ class World:
             return False  # an application would try again, too
         return True
 
-    def _left(self, batch: Batch) -> int:
-        counts = self.status_counts(batch)
-        return sum(counts[status] for status in batch.ends | {Status.SENT})
+    def fill_ledger(self, size: int) -> None:
+        """Make the ledger large: so many messages to somebody on the stop list."""
+        with self.ledger.begin() as connection:
+            suppress(connection, ["+380930000000"])
+        filler = self.batch("filler", size, recipient="+380930000000").messages
+        for start in range(0, size, 5000):
+            with self.ledger.begin() as connection:
+                enqueue(connection, filler[start : start + 5000])
 
-    # -- the provider
+    # -- what can be seen
 
-    def provider_answers(self) -> bool:
-        """Whether the sandbox is there."""
+    def statuses(self, batch: Batch) -> dict[str, Status]:
+        """Where each message of a batch stands; nothing while PostgreSQL is away."""
+        return {client_id: told.status for client_id, told in self.books(batch).items()}
+
+    def books(self, batch: Batch) -> dict[str, Told]:
+        """What is told of each message of a batch; nothing while PostgreSQL is away."""
         try:
-            return httpx.get(f"{self.url}/sandbox/health", timeout=1).is_success
-        except httpx.TransportError:
-            return False
+            with self.ledger.begin() as connection:
+                return _told(connection, batch.name)
+        except LedgerError:
+            return {}
 
-    def unread_by_provider(self) -> bool:
-        """Whether a request lies in the provider's sockets; the end of a connection alone counts as 1."""
-        port = f":{urlsplit(self.url).port:04X}"
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        return any(row[1].endswith(port) and int(row[4].partition(":")[2], 16) > REQUEST for row in rows)
+    def status_counts(self, batch: Batch) -> Counter[Status]:
+        """How many messages of a batch stand where; nothing while PostgreSQL is away."""
+        try:
+            with self.ledger.begin() as connection:
+                rows = connection.execute(_COUNTED, {"name": batch.name}).all()
+        except LedgerError:
+            return Counter()
+        return Counter({Status(status): count for status, count in rows})
 
-    def script(self, *rules: dict[str, Any]) -> None:
-        """Make the sandbox misbehave."""
-        httpx.post(f"{self.url}/sandbox/faults", json=list(rules), timeout=10).raise_for_status()
+    def await_status(self, batch: Batch, *wanted: Status, least: int = 1, within: float = 30) -> None:
+        """Until so many messages of a batch stand in one of these statuses."""
+        eventually(
+            lambda: sum(self.status_counts(batch)[status] for status in wanted) >= least, within, every=0.01
+        )
 
-    def met(self) -> int:
-        """How often the script has come up."""
-        found = httpx.get(f"{self.url}/sandbox/faults", timeout=10).json()
-        return sum(rule["hits"] for rule in found)
+    def settled_of(self, batch: Batch) -> int:
+        """How many of a batch have their end, or are in doubt where a person is to decide."""
+        counts = self.status_counts(batch)
+        return sum(counts[status] for status in batch.ends)
 
-    def await_met(self, times: int = 1) -> None:
-        """Until the script has come up so often."""
-        eventually(lambda: self.met() >= times, within=60, every=0.02)
+    def await_settled(self, batch: Batch, within: float) -> None:
+        """Until every message handed over has its end, or is in doubt where a person is to decide."""
+        eventually(lambda: self.settled_of(batch) >= len(batch.handed_over), within, every=0.1)
+
+    def await_lock_waiter(self, statement: str) -> None:
+        """Until such a statement of the fleet stands before a lock."""
+        eventually(
+            lambda: any(statement in one for one in self.servers.waiting_for_locks()), within=30, every=0.01
+        )
+
+    def await_said(self, process: str, words: str, since: int) -> None:
+        """Until a process has said something, after the line of that number."""
+        eventually(
+            lambda: any(line.startswith(process) and words in line for line in self.said[since:]), within=30
+        )
+
+    def await_stopped(self, *routes: str) -> None:
+        """Until the governor has stopped these routes."""
+        stopped = set(routes)
+        eventually(lambda: {row.name for row in self._routes() if row.state == "stopped"} >= stopped)
+
+    def _routes(self) -> list[RouteRow]:
+        with self.ledger.begin() as connection:
+            return route_rows(connection)
+
+    # -- an operator
 
     def resume(self, *routes: str) -> None:
-        """What an operator does once the trouble with an account is over."""
+        """What is done once the trouble with an account is over."""
         with self.ledger.begin() as connection:
             for route in routes:
                 open_route(connection, route)
-
-    # -- what came of it
-
-    def tally(self, batch: Batch, forgiven: frozenset[Status] = frozenset()) -> Tally:
-        """Everything counted; call it when the batch has settled."""
-        with self.ledger.snapshot() as connection:
-            statuses = _statuses(connection, batch.name)
-            broken = audit(connection)
-        delivered = self._delivered()
-        doubtful = [client_id for client_id, status in statuses.items() if status is Status.IN_DOUBT]
-        listed = self.listed() if doubtful else frozenset()
-        return count(batch.handed_over, statuses, delivered, listed, _breaches(broken), forgiven)
-
-    def taken(self, batch: Batch) -> set[str]:
-        """The client ids that the provider has, as it says itself."""
-        delivered = self._delivered()
-        return {message.client_id for message in batch.messages if times(message, delivered)}
-
-    def _delivered(self) -> Mapping[str, int]:
-        return times_by_digest(httpx.get(f"{self.url}/sandbox/deliveries", timeout=60).json())
-
-    def listed(self) -> frozenset[str]:
-        """The client ids that `worker resolve` names as in doubt."""
-        found = self.command("resolve", "--json", "--limit", "0")
-        return frozenset(message["client_id"] for message in found["messages"])
 
     def command(self, *arguments: str) -> Any:
         """What a command of ours printed as JSON. Its stderr is the error, should it fail."""
@@ -245,55 +219,72 @@ class World:
         assert done.returncode == 0, f"worker {' '.join(arguments)}: {done.stderr}"
         return json.loads(done.stdout)
 
-    @property
-    def fleet_kills(self) -> int:
-        """Processes we have killed with -9 so far."""
-        return sum(one.kills for one in (self.provider, self.fleet, *self._fleets))
-
-    def sandbox_kills(self, since: int = 0) -> int:
-        """Callers the sandbox has killed, less `since`; it forgets its count when it dies itself."""
-        kills = int(httpx.get(f"{self.url}/sandbox/counts", timeout=10).json()["kills"])
-        return kills - since if kills >= since else kills
-
     def repair(self) -> None:
         """Whatever a case has left broken works again."""
-        for proxy in (self.servers.postgres_proxy, self.servers.redis_proxy, self.provider_proxy):
+        for proxy in (self.servers.postgres_proxy, self.servers.redis_proxy, self.provider.proxy):
             proxy.mend()
         self.servers.revive()
-        eventually(self.provider_answers, within=30)
-        self.script()
+        eventually(self.provider.answers, within=30)
+        self.provider.script()
         self.resume(*ROUTES)
+
+    # -- what came of it
+
+    def tally(self, batch: Batch, pardon: Pardon) -> Tally:
+        """Everything counted; call it when the batch has settled."""
+        with self.ledger.snapshot() as connection:
+            told = _told(connection, batch.name)
+            broken = audit(connection)
+        doubtful = any(one.status is Status.IN_DOUBT for one in told.values())
+        return count(
+            batch.handed_over,
+            told,
+            self.provider.delivered(),
+            listed=self._listed() if doubtful else frozenset(),
+            unbalanced=_breaches(broken),
+            pardon=pardon,
+        )
+
+    def taken(self, batch: Batch) -> set[str]:
+        """The client ids that the provider has, as it says itself."""
+        delivered = self.provider.delivered()
+        return {message.client_id for message in batch.messages if times(message, delivered)}
+
+    def _listed(self) -> frozenset[str]:
+        """The client ids that `worker resolve` names as in doubt."""
+        found = self.command("resolve", "--json", "--limit", "0")
+        return frozenset(message["client_id"] for message in found["messages"])
+
+    @property
+    def kills(self) -> int:
+        """Processes we have killed with -9 so far."""
+        return sum(one.kills for one in (self.provider.process, self.fleet, *self._fleets))
 
     @contextmanager
     def second_fleet(self, **how: Any) -> Iterator[Fleet]:
         """More workers and another beat on the same servers; see `fleet.running`."""
-        with fleet.running(self.settings, self.log, suffix="2", **how) as second:
+        with fleet.running(self.settings, self.hear, suffix="2", **how) as second:
             self._fleets.append(second)
             second.await_ready()
             yield second
 
 
+_COUNTED = text("SELECT status, count(*) FROM messages WHERE campaign = :name GROUP BY status")
+_TOLD = text("""
+    SELECT m.client_id, m.status, EXISTS (
+        SELECT FROM events e WHERE e.message_id = m.id AND e.target = 'sent'
+    ), (SELECT coalesce(code, '') FROM events e WHERE e.message_id = m.id ORDER BY id DESC LIMIT 1)
+    FROM messages m WHERE m.campaign = :name
+""")
+
+
+def _told(connection: Connection, name: str) -> dict[str, Told]:
+    rows = connection.execute(_TOLD, {"name": name})
+    return {client_id: Told(Status(status), sent, code) for client_id, status, sent, code in rows}
+
+
 def _breaches(broken: Sequence[Finding]) -> list[str]:
     return [f"{row.kind} {row.name}: {row.wrong}" for finding in broken for row in finding.breaches]
-
-
-def _statuses(connection: Connection, name: str) -> dict[str, Status]:
-    rows = connection.execute(
-        text("SELECT client_id, status FROM messages WHERE campaign = :name"), {"name": name}
-    )
-    return {client_id: Status(status) for client_id, status in rows}
-
-
-def _routes(url: str, through_proxy: str, common: str) -> str:
-    """Two routes straight to the sandbox, one through the proxy, one that nobody asks about doubt."""
-    held = url.replace("127.0.0.1", "localhost")  # an account may stand in the file once a mode and address
-    tables = {
-        "sync": f'url = "{url}"\nmode = "sync"',
-        "async": f'url = "{url}"\nmode = "async"',
-        "far": f'url = "{through_proxy}"\nmode = "sync"',
-        "held": f'url = "{held}"\nmode = "sync"\nin_doubt = "hold"',
-    }
-    return "\n".join(f"[routes.{name}]\n{common}{table}\n" for name, table in tables.items())
 
 
 @contextmanager
@@ -307,23 +298,41 @@ def running(
 ) -> Iterator[World]:
     """A world in a folder of its own under `parent`, ready for work; gone afterwards. `log` is told what its
     processes say."""
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        log(line)
+
     with ExitStack() as stack:
         pair = stack.enter_context(servers.running(parent))
         port = processes.free_port()
         url = f"http://127.0.0.1:{port}"
         proxy = stack.enter_context(Proxy(("127.0.0.1", port)))
         extent = f"package_items = {package_items}\nparallel = {parallel}\n"
-        settings = _settings(pair, _routes(url, f"http://127.0.0.1:{proxy.port}", SWIFT + extent))
+        settings = _settings(pair, _tables(url, f"http://127.0.0.1:{proxy.port}", SWIFT + extent))
         ledger = stack.enter_context(closing(Ledger.connect(pair.ours.database_url)))
         upgrade(ledger)
         dispatcher = stack.enter_context(closing(Dispatcher(settings)))
         journal = pair.folder / "sandbox.journal"
-        provider = stack.enter_context(fleet.sandbox_running(settings, port, journal, log))
-        workers = stack.enter_context(fleet.running(settings, log, pool=pool))
-        world = World(pair, settings, url, provider, proxy, workers, ledger, dispatcher, log)
+        sandbox = stack.enter_context(fleet.sandbox_running(settings, port, journal, hear))
+        provider = Provider(url, sandbox, proxy)
+        workers = stack.enter_context(fleet.running(settings, hear, pool=pool))
         workers.await_ready()
-        eventually(world.provider_answers, within=30)
-        yield world
+        eventually(provider.answers, within=30)
+        yield World(pair, settings, provider, workers, ledger, dispatcher, said, hear)
+
+
+def _tables(url: str, through_proxy: str, common: str) -> str:
+    """Two routes straight to the sandbox, one through the proxy, one that nobody asks about doubt."""
+    held = url.replace("127.0.0.1", "localhost")  # an account may stand in the file once a mode and address
+    tables = {
+        "sync": f'url = "{url}"\nmode = "sync"',
+        "async": f'url = "{url}"\nmode = "async"',
+        "far": f'url = "{through_proxy}"\nmode = "sync"',
+        HELD: f'url = "{held}"\nmode = "sync"\nin_doubt = "hold"',
+    }
+    return "\n".join(f"[routes.{name}]\n{common}{table}\n" for name, table in tables.items())
 
 
 def _settings(pair: Servers, routes: str) -> Settings:

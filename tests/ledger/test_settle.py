@@ -1011,6 +1011,16 @@ def test_only_a_question_that_was_answered_counts(book: Book) -> None:
     assert leased.tries == 1
 
 
+def test_an_open_package_is_not_polled_though_a_part_of_it_was_told_as_sent(book: Book) -> None:
+    package = book.package(messages(2))
+    book.settle(package, [S], look=Looks(poll=timedelta(0), rescue=HOUR))
+
+    assert book.do(lease_polls, ROUTE, messages=10, lease=HOUR) == []
+
+    book.settle(package, [S, S], look=Looks(poll=timedelta(0), rescue=HOUR))
+    assert [one.id for one in book.do(lease_polls, ROUTE, messages=10, lease=HOUR)] == [package.id]
+
+
 def test_an_open_package_is_not_asked_about(book: Book) -> None:
     package = book.package(messages(1))
     lapse(book, package)

@@ -4,6 +4,7 @@ A step is every place where a stage meets the world: before and after a commit, 
 acknowledgement. What was committed, read or sent before stays so; the rest never happens.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -60,9 +61,11 @@ class MortalTransport(Transport):
         super().__init__(transport._client)
         self._fate = fate
 
-    def exchange(self, request: Request, *, connect: timedelta, whole: timedelta) -> Reply | Failure:
+    def exchange(
+        self, request: Request, *, connect: timedelta, whole: timedelta, until: float = math.inf
+    ) -> Reply | Failure:
         self._fate.step("before an exchange")
-        reply = super().exchange(request, connect=connect, whole=whole)
+        reply = super().exchange(request, connect=connect, whole=whole, until=until)
         self._fate.step("after an exchange")
         return reply
 

@@ -21,6 +21,7 @@ from worker.sandbox.server import bound_socket, running
 from worker.sms.message import Lane
 from worker.sms.status import Status
 from worker.stages.dispatch import PACKAGES, Dispatched, dispatch
+from worker.transport import steady
 
 IN_DOUBT, QUEUED, REJECTED, SENT = Status.IN_DOUBT, Status.QUEUED, Status.REJECTED, Status.SENT
 
@@ -788,6 +789,19 @@ def test_a_half_whose_lease_ran_out_in_mid_search_is_left_to_rescue(world: World
 
     assert world.provider.requests("message") == 0, "a half that is not ours any more was sent"
     assert requests == 2
+
+
+def test_a_dispatcher_held_still_until_its_lease_is_over_sends_nothing(world: World) -> None:
+    """Stopped between its claim and its request, as a paused container is: when it wakes, others may have the
+    package, and it cannot know. So it goes by the clock."""
+    world.enqueue(messages(2))
+    lease = world.line().route.lease.total_seconds()
+
+    dispatch(replace(world.runtime, clock=lambda: steady() - lease), "alpha", Lane.BULK)
+
+    assert world.provider.requests("message") == 0
+    assert world.states() == {"unsent": 1}
+    assert world.road(1) == ["queued", "sending", "queued"]
 
 
 # -- our ids at the provider

@@ -25,7 +25,7 @@ from worker.ledger.doubt import (
 from worker.ledger.doubt import resolve as resolve_chunk
 from worker.ledger.transitions import Looks
 from worker.lines import Line, make_ready
-from worker.settings import Settings, SettingsError, duration, names_only, read_routes
+from worker.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
 from worker.sms.doubt import Doubt
 from worker.sms.message import Lane, mask
 from worker.sms.status import Status
@@ -101,9 +101,12 @@ def _names(client_ids: Iterable[str]) -> tuple[str, ...]:
 
 def _age(written: str) -> timedelta:
     try:
-        return duration("--older-than", written)
-    except (SettingsError, OverflowError) as problem:
+        age = duration("--older-than", written)
+    except SettingsError as problem:
         raise typer.BadParameter(str(problem)) from None
+    if age > LONGEST:
+        raise typer.BadParameter(f"--older-than may be at most {LONGEST.days}d, got {written}")
+    return age
 
 
 def _check_selection(selection: Selection, *, everything: bool) -> None:

@@ -58,7 +58,10 @@ def _lease_statement(clock: str, tries: str, condition: str, count: str = "") ->
     """)  # noqa: S608 - our own constants
 
 
-_LEASE_POLLS = _lease_statement("poll_at", "polls", "true", ", polls = p.polls + 1")
+# What is open is its dispatcher's alone: a question about what he is just sending would be denied.
+_LEASE_POLLS = _lease_statement(
+    "poll_at", "polls", f"state <> '{PackageState.OPEN}'", ", polls = p.polls + 1"
+)
 _LEASE_DOUBTS = _lease_statement("rescue_at", "asks", f"state = '{PackageState.IN_DOUBT}'")
 
 

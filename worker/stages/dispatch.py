@@ -7,6 +7,7 @@ done, and rescue takes it up when its lease runs out.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from worker.ledger.governor import route_works
 from worker.ledger.leases import renew
@@ -22,6 +23,7 @@ from worker.stages.verdicts import first_looks, mend_route, note_strange, requeu
 log = logging.getLogger(__name__)
 
 HOPELESS = 4  # messages refused one by one
+HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
 PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
 
 
@@ -46,6 +48,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
     while done.packages < PACKAGES:
         if runtime.stopping():
             return done
+        until = _lease_end(runtime, line)
         with runtime.ledger.begin() as connection:
             taken = claim(
                 connection,
@@ -60,26 +63,35 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
             return replace(done, more=taken.more)
         if taken.more:
             runtime.ring("dispatch", f"{route}:{lane.value}")
-        _deliver(runtime, line, taken.package)
+        _deliver(runtime, line, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
     return replace(done, more=True)
 
 
-def _deliver(runtime: Runtime, line: Line, package: Package) -> None:
+def _lease_end(runtime: Runtime, line: Line) -> float:
+    """Until when a lease that is about to begin lets us send, by our own clock.
+
+    Taken before the lease is, so that it ends sooner here than in the ledger. A process that is held still,
+    or told late that its claim was committed, would otherwise send what others have taken up meanwhile.
+    """
+    return runtime.clock() + (line.route.lease - HASTE).total_seconds()
+
+
+def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> None:
     """Send a package and record what came of it; if it is refused as unreadable, look for the bad message."""
-    outcome = _submit(runtime, line, package)
+    outcome = _submit(runtime, line, package, until)
     if isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(package.items) > 1:
         _Search(runtime, line).run(package, outcome)
     else:
         _record(runtime, line, package, outcome)
 
 
-def _submit(runtime: Runtime, line: Line, package: Package) -> Answered | JobTaken | Failure:
-    """One exchange, with no database connection held."""
+def _submit(runtime: Runtime, line: Line, package: Package, until: float) -> Answered | JobTaken | Failure:
+    """One exchange, with no database connection held, and none of it after `until`."""
     offset = line.route.reference_offset
     items = [replace(item, reference=item.reference + offset) for item in package.items] if offset else None
     sent: Sequence[Item] = items or package.items
-    reply = runtime.exchange(line.route, line.dialect.submit(sent))
+    reply = runtime.exchange(line.route, line.dialect.submit(sent), until)
     return reply if isinstance(reply, Failure) else line.dialect.read_submit(sent, reply)
 
 
@@ -162,9 +174,10 @@ class _Search:
         heap = self._halves(package, failure)
         while heap and not self._hopeless(blamed, others):
             part = heap.pop()
+            until = _lease_end(self.runtime, self.line)
             if not self._still_ours(part):
                 continue
-            outcome = _submit(self.runtime, self.line, part)
+            outcome = _submit(self.runtime, self.line, part, until)
             if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE):
                 others.append(outcome)
                 _record(self.runtime, self.line, part, outcome)

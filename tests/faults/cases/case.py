@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tests.faults.tally import NONE, Pardon
 from tests.faults.world import BOTH, Batch, World
-from worker.sms.status import Status
 
 Act = Callable[[World, Batch], None]
 """Hands the batch over and injects the fault; returns when the fault is over."""
@@ -20,7 +20,7 @@ class Case:
     routes: Sequence[str] = BOTH
     pool: str = "threads"
     in_doubt: str = ""  # the messages' own policy
-    forgiven: frozenset[Status] = frozenset()  # ends that the policy allows although the provider has it
+    pardon: Pardon = NONE
     within: float = 90.0  # seconds from the end of the fault until all is settled
 
     @property

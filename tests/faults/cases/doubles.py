@@ -5,6 +5,7 @@ from functools import partial
 from tests.faults import clock
 from tests.faults.cases.case import Case
 from tests.faults.world import Batch, World
+from tests.waiting import eventually
 from worker.sms.status import Status
 
 
@@ -20,19 +21,32 @@ def two_fleets(world: World, batch: Batch) -> None:
         world.enqueue(batch)
         world.await_status(batch, Status.SENDING, Status.SENT)
         second.kill("bulk2", "poll2")
+        batch.over()
         world.await_settled(batch, within=60)
 
 
-def offset_clock(world: World, batch: Batch, *, seconds: int) -> None:
-    """A host whose clock is wrong works beside one whose clock is right, and dies in mid-package."""
+def wrong_clock(world: World, batch: Batch, *, seconds: int) -> None:
+    """Only hosts whose clock is wrong have a hand free, and one dies in mid-package; then the others wake."""
     with clock.swept(), world.second_fleet(extra_env=clock.offset(seconds)) as second:
-        middle = len(batch.messages) // 2
-        world.enqueue(batch, slice(middle))
+        with world.fleet.stopped("bulk"), world.fleet.stopped("poll"):
+            middle = len(batch.messages) // 2
+            world.enqueue(batch, slice(middle))
+            world.await_settled(batch, within=60)
+            first_life = second.pid("bulk2")
+            world.provider.script({"do": "kill_after", "when": {"command": "message"}, "times": 1})
+            world.enqueue(batch, slice(middle, None))
+            world.provider.await_met()
+        batch.over()
+        eventually(lambda: second.pid("bulk2") != first_life)
+
+
+def clocks_apart(world: World, batch: Batch, *, seconds: int) -> None:
+    """A host so far off that it takes every ring for expired, beside one whose clock is right."""
+    with clock.swept(), world.second_fleet(extra_env=clock.offset(seconds)) as second:
+        world.enqueue(batch)
         world.await_settled(batch, within=60)
-        world.script({"do": "kill_after", "when": {"command": "message"}, "times": 3})
-        world.enqueue(batch, slice(middle, None))
-        world.await_met(3)
-        second.kill("beat2")
+        second.kill("beat2", "bulk2", "poll2")
+        batch.over()
 
 
 def enqueued_twice(world: World, batch: Batch) -> None:
@@ -45,8 +59,8 @@ def enqueued_twice(world: World, batch: Batch) -> None:
 DOUBLES = (
     Case("two_beats", two_beats),
     Case("two_fleets", two_fleets, messages=2000),
-    Case("clock_five_minutes_ahead", partial(offset_clock, seconds=300)),
-    Case("clock_five_minutes_behind", partial(offset_clock, seconds=-300)),
-    Case("clock_two_hours_ahead", partial(offset_clock, seconds=7200)),
+    Case("clock_five_minutes_ahead", partial(wrong_clock, seconds=300)),
+    Case("clock_five_minutes_behind", partial(wrong_clock, seconds=-300)),
+    Case("clock_two_hours_ahead", partial(clocks_apart, seconds=7200)),
     Case("the_same_file_again", enqueued_twice, messages=2000),
 )

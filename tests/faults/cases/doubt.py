@@ -3,6 +3,7 @@
 from functools import partial
 
 from tests.faults.cases.case import Case
+from tests.faults.tally import Pardon
 from tests.faults.world import Batch, World
 from worker.sms.status import FINAL, Status
 
@@ -11,16 +12,17 @@ HELD = ("held",)  # nobody is asked there
 
 def unanswered(world: World, batch: Batch) -> None:
     """Taken, and not a word of it."""
-    world.script({"do": "drop_after", "when": {"command": "message"}, "times": 2})
+    world.provider.script({"do": "drop_after", "when": {"command": "message"}, "times": 2})
     world.enqueue(batch)
-    world.await_met(2)
+    world.provider.await_met(2)
 
 
 def died(world: World, batch: Batch, *, point: str = "kill_after") -> None:
     """Our dispatcher died; the provider has it, or has it not."""
-    world.script({"do": point, "when": {"command": "message"}, "times": 1})
+    world.provider.script({"do": point, "when": {"command": "message"}, "times": 1})
     world.enqueue(batch)
-    world.await_met()
+    world.provider.await_met()
+    batch.over()
 
 
 def settled_by_hand(world: World, batch: Batch) -> None:
@@ -49,7 +51,7 @@ DOUBT = (
         died,
         routes=HELD,
         in_doubt="fail",
-        forgiven=frozenset({Status.FAILED}),
+        pardon=Pardon(statuses=frozenset({Status.FAILED})),
     ),
     # One package, not taken, for once: what they have, this policy sends twice, as its owner wants it.
     Case(

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import pytest
-
 from tests.faults.cases.case import Case
 from tests.faults.proxy import Proxy
 from tests.faults.world import Batch, World
@@ -18,6 +16,7 @@ from worker.sms.status import Status
 MINUTE = 60.0
 WHILE = 20.0  # seconds: longer than what reconnects by itself at once
 BROKER = 1  # its Redis database
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'worker'"
 
 
 @contextmanager
@@ -27,6 +26,7 @@ def half_way(world: World, batch: Batch) -> Iterator[None]:
     world.enqueue(batch, slice(middle))
     world.await_status(batch, Status.SENDING, Status.SENT)
     yield
+    batch.over()
     world.enqueue(batch, slice(middle, None))
 
 
@@ -35,10 +35,12 @@ def half_way(world: World, batch: Batch) -> Iterator[None]:
 
 def rings_deleted(world: World, batch: Batch) -> None:
     """Every Celery message is gone, time and again."""
+    deleted = 0
     with half_way(world, batch), world.servers.client(BROKER) as broker:
-        for _ in range(10):
-            broker.delete("urgent", "bulk", "poll", "celery", "unacked", "unacked_index")
+        for _ in range(20):
+            deleted += int(broker.delete("urgent", "bulk", "poll", "celery", "unacked", "unacked_index"))
             time.sleep(0.1)
+    assert deleted, "there was nothing to delete"
 
 
 def broker_flushed(world: World, batch: Batch) -> None:
@@ -75,9 +77,32 @@ def redis_full(world: World, batch: Batch) -> None:
     """The application is told, and may hand the same over again."""
     with half_way(world, batch), world.servers.client() as redis:
         redis.config_set("maxmemory", 1)
-        with pytest.raises(EnqueueError):
-            world.enqueue(batch)
-        redis.config_set("maxmemory", 0)
+        try:
+            assert _refused(world, batch), "a full Redis has taken messages"
+        finally:
+            redis.config_set("maxmemory", 0)
+
+
+def _refused(world: World, batch: Batch, part: slice = slice(None)) -> bool:
+    try:
+        world.enqueue(batch, part)
+    except EnqueueError:
+        return True
+    return False
+
+
+def redis_filled(world: World, batch: Batch) -> None:
+    """Producers fill it while nobody reads. They are told, and what it holds drains by itself."""
+    with world.servers.client() as redis:
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + 6 * 2**20)
+        try:
+            with world.fleet.stopped("bulk"):
+                parts = (slice(start, start + 500) for start in range(0, len(batch.messages), 500))
+                assert any(_refused(world, batch, part) for part in parts), "Redis has taken all of it"
+            batch.over()
+            world.await_settled(batch, within=60)
+        finally:
+            redis.config_set("maxmemory", 0)
 
 
 # -- PostgreSQL
@@ -97,23 +122,23 @@ def backend_killed(world: World, batch: Batch) -> None:
 
 
 def connections_terminated(world: World, batch: Batch) -> None:
+    ended = 0
     with half_way(world, batch):
         for _ in range(10):
-            world.servers.ask(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'worker' "
-                "AND pid <> pg_backend_pid()"
-            )
+            ended += len(world.servers.ask(TERMINATE))
             time.sleep(0.2)
+    assert ended, "there was nothing to terminate"
 
 
 def disk_full(world: World, batch: Batch) -> None:
     """The ledger cannot grow: what is handed over meanwhile waits in Redis."""
-    world.fill_ledger(100_000)
+    world.fill_ledger(120_000)
     middle = len(batch.messages) // 2
     world.enqueue(batch, slice(middle))
     with world.servers.full_disk():
         world.enqueue(batch, slice(middle, None))
         eventually(lambda: "could not extend file" in world.servers.said_by_postgres())
+    batch.over()
 
 
 # -- the network to both
@@ -158,7 +183,7 @@ def everything_killed(world: World, batch: Batch) -> None:
     with half_way(world, batch):
         world.servers.end_postgres(signal.SIGQUIT)
         world.servers.end_redis()
-        world.provider.kill("sandbox")
+        world.provider.kill()
         world.fleet.kill("urgent", "bulk", "poll", "beat")
         world.servers.revive()
 
@@ -171,6 +196,7 @@ INFRASTRUCTURE = (
     Case("redis_killed_as_enqueue_returns", redis_killed_at_the_door),
     Case("redis_standing_still", redis_stopped),
     Case("redis_full", redis_full),
+    Case("redis_filled_by_producers", redis_filled, messages=60_000),
     Case("redis_unreachable", partial(unreachable, proxy=to_redis, seconds=WHILE)),
     Case("redis_network_silent", partial(silent, proxy=to_redis)),
     Case("redis_connections_cut", partial(cut_often, proxy=to_redis)),
@@ -179,6 +205,7 @@ INFRASTRUCTURE = (
     Case("postgres_killed", partial(postgres_restarted, number=signal.SIGKILL)),
     Case("postgres_backend_killed", backend_killed),
     Case("postgres_connections_terminated", connections_terminated),
+    Case("postgres_disk_full", disk_full),
     Case("postgres_unreachable_for_a_minute", partial(unreachable, proxy=to_postgres, seconds=MINUTE)),
     Case("postgres_network_silent", partial(silent, proxy=to_postgres)),
     Case("postgres_connections_cut", partial(cut_often, proxy=to_postgres)),

@@ -1,9 +1,11 @@
 """kill -9 at every step of every stage. A held lock, or the sandbox, holds the process at the step."""
 
+import time
 from contextlib import ExitStack
 from functools import partial
 
 from tests.faults.cases.case import Act, Case
+from tests.faults.tally import Pardon
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
 from worker.sms.status import FINAL, Status
@@ -13,6 +15,7 @@ PACKAGES = "TABLE packages IN SHARE MODE"  # no package is opened or moved
 EVENTS = "TABLE events IN SHARE MODE"  # nothing is recorded
 
 ONE_PACKAGE = 150
+LEASE = 9.0  # seconds, and one more than the routes' own
 
 
 # -- ingest
@@ -50,22 +53,22 @@ def claim_before_commit(world: World, batch: Batch) -> None:
 
 def by_the_sandbox(world: World, batch: Batch, *, point: str, command: str, times: int = 2) -> None:
     """The sandbox kills whoever asks, at a point of the exchange."""
-    world.script({"do": point, "when": {"command": command}, "times": times})
+    world.provider.script({"do": point, "when": {"command": command}, "times": times})
     world.enqueue(batch)
-    world.await_met(times)
+    world.provider.await_met(times)
 
 
 def unread(world: World, batch: Batch) -> None:
-    world.script({"do": "kill_unread", "times": 2})
+    world.provider.script({"do": "kill_unread", "times": 2})
     world.enqueue(batch)
-    world.await_met(2)
+    world.provider.await_met(2)
 
 
 def while_settling(world: World, batch: Batch, *, lock: str, statement: str) -> None:
     """The answer has come, and cannot be written down."""
-    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "*"}, "times": 1})
+    world.provider.script({"do": "slow", "seconds": 0.5, "when": {"command": "*"}, "times": 1})
     world.enqueue(batch)
-    world.await_met()
+    world.provider.await_met()
     with world.servers.held(lock):
         world.await_lock_waiter(statement)
         world.fleet.kill("bulk")
@@ -73,22 +76,22 @@ def while_settling(world: World, batch: Batch, *, lock: str, statement: str) -> 
 
 def taken_after_the_end(world: World, batch: Batch) -> None:
     """The request lies in the socket of a provider that stands still; its sender dies before it is read."""
-    with world.provider.stopped("sandbox"):
+    with world.provider.stopped():
         world.enqueue(batch)
-        eventually(world.unread_by_provider, every=0.005)
+        eventually(world.provider.has_unread, every=0.005)
         world.fleet.kill("bulk")
 
 
 def while_halving(world: World, batch: Batch) -> None:
     """One message spoils its document; the search for it dies twice."""
     bad = batch.messages[70]
-    world.script(
+    world.provider.script(
         {"do": "kill_before", "when": {"command": "message"}, "skip": 2, "times": 1},
         {"do": "kill_after", "when": {"command": "message"}, "skip": 2, "times": 1},
         {"do": "error", "code": 201, "when": {"recipient": bad.recipient}},
     )
     world.enqueue(batch)
-    world.await_status(batch, Status.REJECTED, within=60)
+    world.await_status(batch, Status.REJECTED, within=60)  # the search is over, and was a part of the fault
 
 
 # -- poll and rescue
@@ -96,9 +99,9 @@ def while_halving(world: World, batch: Batch) -> None:
 
 def report_before_commit(world: World, batch: Batch) -> None:
     """One package that has been sent, so that whoever writes is the report."""
-    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "status"}, "times": 1})
+    world.provider.script({"do": "slow", "seconds": 0.5, "when": {"command": "status"}, "times": 1})
     world.enqueue(batch)
-    world.await_met()
+    world.provider.await_met()
     with world.servers.held(EVENTS):
         world.await_lock_waiter("WITH news")
         world.fleet.kill("poll")
@@ -113,22 +116,22 @@ def rescue_taking_up(world: World, batch: Batch) -> None:
 
 
 def rescue_asking(world: World, batch: Batch) -> None:
-    world.script(
+    world.provider.script(
         {"do": "kill_after", "when": {"command": "message"}, "times": 1},
         {"do": "kill_before", "when": {"command": "status"}, "times": 1},
         {"do": "kill_after", "when": {"command": "status"}, "times": 1},
     )
     world.enqueue(batch)
-    world.await_met(3)
+    world.provider.await_met(3)
 
 
 def rescue_settling(world: World, batch: Batch) -> None:
-    world.script(
+    world.provider.script(
         {"do": "kill_after", "when": {"command": "message"}, "times": 1},
         {"do": "slow", "seconds": 0.5, "when": {"command": "status"}, "times": 1},
     )
     world.enqueue(batch)
-    world.await_met(2)
+    world.provider.await_met(2)
     with world.servers.held(EVENTS):
         world.await_lock_waiter("WITH news")
         world.fleet.kill("poll")
@@ -139,29 +142,47 @@ def rescue_settling(world: World, batch: Batch) -> None:
 
 def stopped_beyond_its_lease(world: World, batch: Batch) -> None:
     """Others take the package up meanwhile and finish it; then its first owner wakes, and writes."""
-    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "message"}, "times": 1})
+    world.provider.script({"do": "slow", "seconds": 0.5, "when": {"command": "message"}, "times": 1})
     world.enqueue(batch)
-    world.await_met()
+    world.provider.await_met()
     with world.fleet.stopped("bulk"):
         world.await_status(batch, *FINAL, least=len(batch.messages), within=60)
+        woken = len(world.said)
+    batch.over()
+    world.await_said("bulk", "package_settled", since=woken)
 
 
 def late_with_a_refusal(world: World, batch: Batch) -> None:
     """It is told that nothing was taken, and stopped before it can read that. Others take the package up, and
     just then send its messages themselves; now it wakes, and wants to queue them again."""
-    world.script(
+    world.provider.script(
         {"do": "throttle", "when": {"command": "message"}, "times": 1},
         {"do": "slow", "seconds": 0.8, "when": {"command": "message"}, "times": 1},
     )
-    with world.provider.stopped("sandbox"), ExitStack() as stopped:
+    with world.provider.stopped(), ExitStack() as stopped:
         world.enqueue(batch)
-        eventually(world.unread_by_provider, every=0.005)
+        eventually(world.provider.has_unread, every=0.005)
         stopped.enter_context(world.fleet.stopped("bulk"))
         sleeping = stopped.pop_all()
     with sleeping, world.second_fleet(names=("bulk",)):
         world.await_status(batch, Status.QUEUED, within=60)
         world.await_status(batch, Status.SENDING, least=len(batch.messages))
+        woken = len(world.said)
         sleeping.close()
+        batch.over()
+        world.await_said("bulk ", "package_settled", since=woken)
+        world.await_settled(batch, within=60)
+
+
+def paused_now_and_then(world: World, batch: Batch) -> None:
+    """Workers held still at any instant, for longer than their leases, while others go on."""
+    with world.second_fleet(names=("urgent", "bulk")):
+        for part in range(3):
+            world.enqueue(batch, slice(part * 1000, (part + 1) * 1000))
+            world.await_status(batch, Status.SENDING)
+            with world.fleet.stopped("bulk"), world.fleet.stopped("urgent"):
+                time.sleep(LEASE)
+        batch.over()
         world.await_settled(batch, within=60)
 
 
@@ -180,19 +201,19 @@ def every_worker_three_times(world: World, batch: Batch) -> None:
 
 def pool_children(world: World, batch: Batch) -> None:
     """Every child of the pool, whatever it is doing."""
-    world.script({"do": "slow", "seconds": 0.5, "when": {"command": "*"}, "times": 3})
+    world.provider.script({"do": "slow", "seconds": 0.5, "when": {"command": "*"}, "times": 3})
     world.enqueue(batch)
-    world.await_met()
+    world.provider.await_met()
     for child in world.fleet.children("bulk") + world.fleet.children("poll"):
-        world.fleet.kill_child(child)
+        world.fleet.kill_process(child)
 
 
 def provider_killed(world: World, batch: Batch) -> None:
     world.enqueue(batch)
     for _ in range(3):
         world.await_status(batch, Status.SENDING, Status.SENT)
-        world.provider.kill("sandbox")
-        eventually(world.provider_answers)
+        world.provider.kill()
+        eventually(world.provider.answers)
 
 
 def sandbox_kills(point: str, command: str, times: int = 2) -> Act:
@@ -224,7 +245,13 @@ KILLS = (
         routes=("async",),
     ),
     Case("dispatch_killed_and_its_request_taken_later", taken_after_the_end),
-    Case("dispatch_killed_in_search_of_a_bad_message", while_halving, messages=ONE_PACKAGE, routes=("sync",)),
+    Case(
+        "dispatch_killed_in_search_of_a_bad_message",
+        while_halving,
+        messages=ONE_PACKAGE,
+        routes=("sync",),
+        pardon=Pardon(refused=1),
+    ),
     Case("poll_killed_asking_for_states", sandbox_kills("kill_before", "status")),
     Case("poll_killed_with_states_answered", sandbox_kills("kill_answered", "status")),
     Case("poll_killed_asking_for_a_job", sandbox_kills("kill_before", "job")),
@@ -236,6 +263,7 @@ KILLS = (
     Case(
         "worker_stopped_and_late_with_a_refusal", late_with_a_refusal, messages=ONE_PACKAGE, routes=("sync",)
     ),
+    Case("workers_paused_beyond_their_leases", paused_now_and_then, messages=3000),
     Case("beat_killed", partial(in_mid_campaign, names=("beat",))),
     Case("every_worker_killed_three_times", every_worker_three_times, messages=1500),
     Case("provider_killed", provider_killed),

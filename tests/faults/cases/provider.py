@@ -15,42 +15,43 @@ SENDING = ("message", "message-async")
 
 def misbehaving(world: World, batch: Batch, *, rules: list[Rule], times: int) -> None:
     """The sandbox follows a script until it has come up often enough."""
-    world.script(*rules)
+    world.provider.script(*rules)
     world.enqueue(batch)
-    world.await_met(times)
-    world.script()
+    world.provider.await_met(times)
+    batch.over()
+    world.provider.script()
 
 
 def shutting_the_door(world: World, batch: Batch, *, code: int) -> None:
     """They refuse the account; the routes stop, until an operator has settled it with them."""
-    world.script({"do": "error", "code": code, "when": {"command": "*"}})
+    world.provider.script({"do": "error", "code": code, "when": {"command": "*"}})
     world.enqueue(batch)
-    world.await_met(2)
-    world.script()
+    world.await_stopped(*BOTH)
+    world.provider.script()
     world.resume(*BOTH)
 
 
 def refusing_connections(world: World, batch: Batch) -> None:
-    world.provider_proxy.refuse()
+    world.provider.proxy.refuse()
     world.enqueue(batch)
     world.await_status(batch, Status.QUEUED)
     time.sleep(3)
-    world.provider_proxy.mend()
+    world.provider.proxy.mend()
 
 
 def cutting_connections(world: World, batch: Batch) -> None:
     """Requests and answers end anywhere."""
     world.enqueue(batch)
     for place in (1_000, 20_000, 5_000):
-        world.provider_proxy.cut_after(place, "up").wait(5)
-        world.provider_proxy.cut_after(place // 10, "down").wait(5)
+        assert world.provider.proxy.cut_after(place, "up").wait(30)
+        assert world.provider.proxy.cut_after(place // 10, "down").wait(30)
 
 
 def silent(world: World, batch: Batch) -> None:
-    world.provider_proxy.silence()
+    world.provider.proxy.silence()
     world.enqueue(batch)
     world.await_status(batch, Status.IN_DOUBT)
-    world.provider_proxy.mend("dead")
+    world.provider.proxy.mend("dead")
 
 
 def case(name: str, *rules: Rule, routes: tuple[str, ...] = BOTH, times: int = 2) -> Case:

@@ -1,0 +1,516 @@
+"""What may be done to the ledger, each act twice: for real, in a transaction, and to the model.
+
+`perform` is what a stage would call. `judge` says whether what came of it was right, and does the same to
+the model. `alone` is False for one of two acts at the same time: it may have passed over what the other held.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy import Connection, text
+
+from tests.ledger.model import TICK, Look, Model, ModelPackage, Who, Word
+from worker.ledger.doubt import Chunk, Resolution, Resolved, Selection, chunks, resolve
+from worker.ledger.governor import open_route, pause_route, route_works, stop_route
+from worker.ledger.leases import (
+    Leased,
+    answered,
+    doubt_lapsed,
+    lease_doubts,
+    lease_polls,
+    renew,
+)
+from worker.ledger.queries import OpenMessage, open_messages
+from worker.ledger.stop_list import suppress, unsuppress
+from worker.ledger.transitions import (
+    Claim,
+    Clock,
+    Conflict,
+    Enqueued,
+    Looks,
+    Move,
+    Moved,
+    Package,
+    cancel,
+    claim,
+    enqueue,
+    settle,
+    split,
+    take_job,
+)
+from worker.sms.message import Lane, Message
+from worker.sms.package import Item, Limits, PackageState
+from worker.sms.status import Status, Verb
+
+
+class Act(Protocol):
+    """One transaction of somebody's. `waits`: whether it may wait for one that only holds packages and
+    messages; who looks for work passes over what is being worked on."""
+
+    waits: ClassVar[bool]
+
+    def perform(self, connection: Connection) -> Any: ...
+    def judge(self, model: Model, outcome: Any, alone: bool) -> None: ...
+
+
+# -- enqueue and cancel --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A message of an application. Its text begins with its client id, so that whoever gets it can tell."""
+
+    number: int
+    route: str
+    lane: Lane = Lane.BULK
+    wording: str = "Hello"
+    valid: int | None = None  # ticks from now; none left if not above 0
+
+    def message(self) -> Message:
+        """As it is offered. In the middle of a tick, so that a slow machine is late for nothing."""
+        until = None if self.valid is None else datetime.now(UTC) + (self.valid - 0.5) * TICK
+        return Message(
+            client_id=f"m{self.number}",
+            recipient=recipient(self.number),
+            sender="Shop",
+            text=f"m{self.number} {self.wording}",
+            lane=self.lane,
+            route=self.route,
+            valid_until=until,
+        )
+
+
+def recipient(number: int) -> str:
+    """Whom message `number` is for; some get several."""
+    return f"+38093{number % 7:07d}"
+
+
+def client_id(item: Item) -> str:
+    """Which message this is that leaves."""
+    return item.text.split()[0]
+
+
+@dataclass(frozen=True)
+class Enter:
+    """An application or ingest gives us messages."""
+
+    offers: tuple[Offer, ...]
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> tuple[Enqueued, list[Message]]:
+        offered = [offer.message() for offer in self.offers]
+        return enqueue(connection, offered), offered
+
+    def judge(self, model: Model, outcome: tuple[Enqueued, list[Message]], alone: bool) -> None:
+        entered, offered = outcome
+        new = repeats = 0
+        conflicts = []
+        for offer, message in zip(self.offers, offered, strict=True):
+            if message.client_id not in model.messages:
+                model.enter(message, None if offer.valid is None else model.now + offer.valid)
+                new += 1
+            elif model.messages[message.client_id].text == message.text:
+                repeats += 1
+            else:
+                conflicts.append(Conflict(message.client_id, ("text",)))
+                model.conflicts.add(json.dumps(message.as_dict()))
+        model.duplicates += repeats
+        assert entered == Enqueued(new, repeats, tuple(conflicts))
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Somebody cancels messages, known or not."""
+
+    names: tuple[str, ...]
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> int:
+        return cancel(connection, self.names)
+
+    def judge(self, model: Model, outcome: int, alone: bool) -> None:
+        known = [name for name in dict.fromkeys(self.names) if name in model.messages]
+        assert outcome == sum(model.move(Verb.CANCEL, name, None, Status.CANCELLED) for name in known)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Somebody's number goes on the stop list, or off it."""
+
+    number: int
+    on: bool
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> int:
+        return (suppress if self.on else unsuppress)(connection, [recipient(self.number)])
+
+    def judge(self, model: Model, outcome: int, alone: bool) -> None:
+        stopped = recipient(self.number) in model.stopped
+        assert outcome == (stopped is not self.on)
+        (model.stopped.add if self.on else model.stopped.discard)(recipient(self.number))
+
+
+# -- dispatchers ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Taking:
+    """A dispatcher claims."""
+
+    route: str
+    lane: Lane
+    items: int
+    parallel: int
+    lease: int
+    waits: ClassVar[bool] = False
+
+    def perform(self, connection: Connection) -> tuple[Claim, list[str]]:
+        """The claim, and who expired by it."""
+        claimed = claim(
+            connection,
+            self.route,
+            self.lane,
+            limits=Limits(self.items, 10**9),
+            parallel=self.parallel,
+            lease=self.lease * TICK,
+        )
+        expired = connection.execute(
+            text("""
+                SELECT m.client_id FROM events e JOIN messages m ON m.id = e.message_id
+                WHERE e.at = now() AND e.verb = 'claim' AND e.target = 'expired'
+            """)
+        )
+        return claimed, list(expired.scalars())
+
+    def judge(self, model: Model, outcome: tuple[Claim, list[str]], alone: bool) -> None:
+        claimed, expired = outcome
+        items = claimed.package.items if claimed.package else []
+        taken = [client_id(item) for item in items]
+        if model.closed(self.route, self.parallel if self.lane is Lane.URGENT else max(1, self.parallel - 1)):
+            assert claimed == Claim(None, why=claimed.why)
+            assert claimed.why
+            return
+        self._judge_turns(model, [*taken, *expired], alone)
+        assert claimed.expired == len(expired)
+        assert [model.too_late(name) for name in taken] == [False] * len(taken)
+        assert [model.too_late(name) for name in expired] == [True] * len(expired)
+        if alone:
+            assert claimed.more == (len(taken) + len(expired) == self.items or bool(expired and not taken))
+        for name in expired:
+            assert model.move(Verb.CLAIM, name, None, Status.EXPIRED)
+        if claimed.package:
+            self._take(model, claimed.package)
+
+    def _judge_turns(self, model: Model, picked: Sequence[str], alone: bool) -> None:
+        """Nobody is picked twice, before his time, or past somebody whose turn it was."""
+        due = model.due(self.route, self.lane)
+        assert len(set(picked)) == len(picked) <= self.items
+        assert set(picked) <= set(due)
+        if alone:
+            assert len(picked) == min(self.items, len(due))
+            assert sorted(map(model.turn, picked)) == [model.turn(name) for name in due[: len(picked)]]
+
+    def _take(self, model: Model, package: Package) -> None:
+        names = [client_id(item) for item in package.items]
+        assert [model.turn(name) for name in names] == sorted(map(model.turn, names))
+        assert [model.messages[name].attempts for name in names] == [item.attempts for item in package.items]
+        for item, name in zip(package.items, names, strict=True):
+            model.names[item.id] = name
+            model.hand_out(name, package.id, self.lease)
+            assert model.move(Verb.CLAIM, name, None, Status.SENDING, into=package.id)
+        model.open_package(package.id, self.route, names, self.lease)
+
+
+@dataclass(frozen=True)
+class Halving:
+    """A dispatcher was told that his package cannot be read."""
+
+    package: Package
+    route: str
+    lease: int
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> list[Package]:
+        return split(connection, self.package, self.route, self.lease * TICK, "unreadable")
+
+    def judge(self, model: Model, outcome: list[Package], alone: bool) -> None:
+        number, names = self.package.id, [client_id(item) for item in self.package.items]
+        whole = sorted(model.inside(number, Status.SENDING)) == sorted(names)
+        if model.packages[number].state is not PackageState.OPEN or not whole:
+            assert outcome == []
+            return
+        assert [item for half in outcome for item in half.items] == list(self.package.items)
+        assert len(outcome) == 2
+        for half in outcome:
+            held = [client_id(item) for item in half.items]
+            model.open_package(half.id, self.route, held, self.lease)
+            for name in held:
+                model.hand_out(name, half.id, self.lease, of=number)
+        model.packages[number].state = PackageState.REFUSED
+        model.packages[number].rescue = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A dispatcher was told that his package became a job."""
+
+    package: int
+    look: int
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> bool:
+        return take_job(connection, self.package, f"job-{self.package}", self.look * TICK)
+
+    def judge(self, model: Model, outcome: bool, alone: bool) -> None:
+        package = model.packages[self.package]
+        assert outcome == (package.state is PackageState.OPEN and package.doubted is None)
+        if outcome:
+            package.state, package.job = PackageState.JOB, f"job-{self.package}"
+            package.rescue, package.poll = None, model.now + self.look
+            for name in model.inside(self.package):
+                model.give_back(name, self.package)
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """A dispatcher asks whether his package is still his, before it leaves."""
+
+    package: int
+    lease: int
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> bool:
+        return renew(connection, self.package, self.lease * TICK)
+
+    def judge(self, model: Model, outcome: bool, alone: bool) -> None:
+        package = model.packages[self.package]
+        assert outcome == (package.state is PackageState.OPEN)
+        if outcome:
+            package.rescue = model.now + self.lease
+            for name in model.inside(self.package, Status.SENDING):
+                model.hand_out(name, self.package, self.lease, of=self.package)
+
+
+# -- whoever writes about packages ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Somebody settles and reports. `answered` are packages about which a question was answered."""
+
+    who: Who
+    looks: Mapping[int, Look]
+    words: tuple[Word, ...] = ()
+    news: tuple[Word, ...] = ()
+    keeps: Clock | None = None
+    emptied: PackageState = PackageState.CLOSED
+    answered: tuple[int, ...] = ()
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> Moved:
+        moved = settle(
+            connection,
+            [_move(word) for word in self.words],
+            {package: Looks(look.poll * TICK, look.rescue * TICK) for package, look in self.looks.items()},
+            news=[_move(word) for word in self.news],
+            keeps=self.keeps,
+            emptied=self.emptied,
+        )
+        answered(connection, self.answered)
+        return moved
+
+    def judge(self, model: Model, outcome: Moved, alone: bool) -> None:
+        moved: Counter[Status] = Counter()
+        moved.update(word.target for word in self.words if model.settle(word, self.who))
+        moved.update(word.target for word in self.news if model.report(word))
+        assert dict(outcome) == dict(moved)
+        model.restate(self.looks, self.keeps, self.emptied)
+        for package in self.answered:
+            model.packages[package].asks += 1
+
+
+def _move(word: Word) -> Move:
+    return Move(word.message, word.package, word.target, delay=word.delay * TICK, tried=word.tried)
+
+
+# -- rescue and poll -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lapse:
+    """Rescue takes up what dead dispatchers left."""
+
+    route: str
+    look: int
+    waits: ClassVar[bool] = False
+
+    def perform(self, connection: Connection) -> list[int]:
+        return doubt_lapsed(connection, self.route, self.look * TICK)
+
+    def judge(self, model: Model, outcome: list[int], alone: bool) -> None:
+        lapsed = [
+            number
+            for number, package in model.packages.items()
+            if package.route == self.route and package.state is PackageState.OPEN
+            if package.rescue is not None and package.rescue <= model.now
+        ]
+        assert set(outcome) <= set(lapsed)
+        if alone:
+            assert outcome == sorted(lapsed)
+        for number in outcome:
+            for name in model.inside(number, Status.SENDING):
+                assert model.move(Verb.SETTLE, name, number, Status.IN_DOUBT)
+        model.restate({number: Look(self.look, self.look) for number in outcome}, None)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Packages that somebody looks at, and their messages as he saw them when he began."""
+
+    leased: tuple[Leased, ...]
+    messages: tuple[OpenMessage, ...]
+
+
+_SEEN = {Clock.POLL: (Status.SENDING, Status.SENT), Clock.RESCUE: (Status.IN_DOUBT,)}
+
+
+@dataclass(frozen=True)
+class Leasing:
+    """Poll or rescue takes packages to look at, by their clock."""
+
+    clock: Clock
+    route: str
+    messages: int
+    lease: int
+    waits: ClassVar[bool] = False
+
+    def perform(self, connection: Connection) -> Looking:
+        lease = lease_polls if self.clock is Clock.POLL else lease_doubts
+        leased = lease(connection, self.route, messages=self.messages, lease=self.lease * TICK)
+        found = open_messages(connection, [package.id for package in leased], _SEEN[self.clock])
+        return Looking(tuple(leased), tuple(found))
+
+    def judge(self, model: Model, outcome: Looking, alone: bool) -> None:
+        due = {number: package for number, package in model.packages.items() if self._due(model, package)}
+        leased = {package.id for package in outcome.leased}
+        assert leased <= due.keys()
+        if alone:
+            self._judge_turns(due, leased)
+        for package in outcome.leased:
+            self._lease(model, package)
+        seen = sorted(name for number in leased for name in model.inside(number, *_SEEN[self.clock]))
+        assert sorted(model.names[message.id] for message in outcome.messages) == seen
+
+    def _at(self, package: ModelPackage) -> int | None:
+        return package.poll if self.clock is Clock.POLL else package.rescue
+
+    def _due(self, model: Model, package: ModelPackage) -> bool:
+        state = package.state
+        asked = state is not PackageState.OPEN if self.clock is Clock.POLL else state is PackageState.IN_DOUBT
+        at = self._at(package)
+        return package.route == self.route and asked and at is not None and at <= model.now
+
+    def _judge_turns(self, due: Mapping[int, ModelPackage], leased: set[int]) -> None:
+        """As many as there is room for, the longest due first."""
+        left = due.keys() - leased
+        times = {number: self._at(package) or 0 for number, package in due.items()}
+        if left:
+            assert leased
+            assert sum(due[number].items for number in leased) >= self.messages
+            assert max(times[number] for number in leased) <= min(times[number] for number in left)
+
+    def _lease(self, model: Model, leased: Leased) -> None:
+        package = model.packages[leased.id]
+        if self.clock is Clock.POLL:
+            package.poll, package.polls = model.now + self.lease, package.polls + 1
+        else:
+            package.rescue = model.now + self.lease
+        tries = package.polls if self.clock is Clock.POLL else package.asks
+        assert (leased.state, leased.job, leased.tries) == (package.state, package.job or "", tries)
+
+
+# -- a person ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A person sees what is in doubt."""
+
+    route: str
+    waits: ClassVar[bool] = False
+
+    def perform(self, connection: Connection) -> list[Chunk]:
+        return chunks(connection, Selection(route=self.route))
+
+    def judge(self, model: Model, outcome: list[Chunk], alone: bool) -> None:
+        seen = {model.names[number] for chunk in outcome for number in chunk.message_ids}
+        doubtful = {
+            name
+            for name, message in model.messages.items()
+            if message.status is Status.IN_DOUBT and message.route == self.route
+        }
+        assert seen == doubtful
+
+
+@dataclass(frozen=True)
+class Resolving:
+    """A person says what has become of messages in doubt, some while after they were seen."""
+
+    chunk: Chunk
+    resolution: Resolution
+    look: Look
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> list[Resolved]:
+        looks = Looks(self.look.poll * TICK, self.look.rescue * TICK)
+        return resolve(connection, self.chunk, self.resolution, looks=lambda _: looks, note="a person")
+
+    def judge(self, model: Model, outcome: list[Resolved], alone: bool) -> None:
+        target = {
+            Resolution.SENT: Status.SENT,
+            Resolution.REJECTED: Status.REJECTED,
+            Resolution.REQUEUE: Status.QUEUED,
+        }[self.resolution]
+        moved = [
+            Word(number, package, target)
+            for number, package in zip(self.chunk.message_ids, self.chunk.package_ids, strict=True)
+            if model.names[number] in model.inside(package, Status.IN_DOUBT)
+        ]
+        assert all(model.settle(word, Who.OTHER) for word in moved)
+        assert sorted(row.client_id for row in outcome) == sorted(model.names[word.message] for word in moved)
+        model.restate({word.package: self.look for word in moved}, Clock.RESCUE)
+
+
+# -- the governor --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Door:
+    """A route is paused for a while, stopped, opened, or found to work."""
+
+    route: str
+    what: str
+    wait: int = 1
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> None:
+        if self.what == "pause":
+            pause_route(connection, self.route, self.wait * TICK, "busy")
+        elif self.what == "stop":
+            stop_route(connection, self.route, "no money")
+        else:
+            (open_route if self.what == "open" else route_works)(connection, self.route)
+
+    def judge(self, model: Model, outcome: None, alone: bool) -> None:
+        door = model.routes[self.route]
+        still = door.state == "stopped" or (door.state == "paused" and (door.until or 0) > model.now)
+        if self.what == "pause" and door.state != "stopped":
+            door.state, door.until, door.failures = "paused", model.now + self.wait, door.failures + 1
+        elif self.what == "stop":
+            door.state, door.until = "stopped", None
+        elif self.what == "open" or (self.what == "works" and door.failures and not still):
+            door.state, door.until, door.failures = "open", None, 0

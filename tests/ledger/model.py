@@ -1,0 +1,269 @@
+"""The ledger as plain dicts: what each verb makes of it, worked out without SQL, locks or threads.
+
+Of the product it takes the names of things and the table of roads, no more. Time is counted in ticks and
+stands still while somebody acts.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum, auto
+
+from worker.ledger.transitions import Clock
+from worker.sms.message import Lane, Message
+from worker.sms.package import PackageState
+from worker.sms.status import FINAL, Status, Verb, sources
+
+TICK = timedelta(minutes=1)
+"""Long enough that the real time an example takes is nothing beside it."""
+
+OVER = (PackageState.REFUSED, PackageState.UNSENT, PackageState.CLOSED)
+
+Line = tuple[Verb, Status | None, Status, int | None]
+"""One line of history: verb, source, target, package."""
+
+
+class Who(Enum):
+    """Who writes about a package."""
+
+    HOLDER = auto()  # the dispatcher it was handed to, in time or late
+    OTHER = auto()  # a poll, a rescue, a receipt
+
+
+@dataclass
+class ModelMessage:
+    """A message; `due` while it is queued, `late` the tick from which it may not be sent any more."""
+
+    route: str
+    lane: Lane
+    text: str
+    status: Status
+    due: int | None
+    late: int | None
+    package: int | None = None
+    attempts: int = 0
+    history: list[Line] = field(default_factory=list)
+
+
+@dataclass
+class ModelPackage:
+    """A package with its clocks, as ticks; None where a clock stands still."""
+
+    route: str
+    items: int
+    rescue: int | None
+    poll: int | None = None
+    doubted: int | None = None
+    state: PackageState = PackageState.OPEN
+    job: str | None = None
+    polls: int = 0
+    asks: int = 0
+
+
+@dataclass
+class ModelRoute:
+    """A route's door."""
+
+    state: str = "open"
+    until: int | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Who may be sending a message now: the dispatcher that was given `package`, for so long."""
+
+    package: int
+    until: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """When to look again, in ticks from now."""
+
+    poll: int
+    rescue: int
+
+
+@dataclass(frozen=True)
+class Word:
+    """What somebody says of a message, about the package he knows it in."""
+
+    message: int
+    package: int
+    target: Status
+    delay: int = 0
+    tried: bool = False
+
+
+@dataclass
+class Model:
+    """The book. Messages by client id, packages by number.
+
+    `hands` is a book of its own: it knows what dispatchers were given and have given back themselves, and
+    nothing of what others wrote about it. That no message is in two hands follows from it alone.
+    """
+
+    routes: dict[str, ModelRoute]
+    now: int = 0
+    messages: dict[str, ModelMessage] = field(default_factory=dict)
+    packages: dict[int, ModelPackage] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)  # the ledger's id to client id, once it was claimed
+    hands: dict[str, Hand] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+    duplicates: int = 0
+    conflicts: set[str] = field(default_factory=set)
+
+    # -- enqueue
+
+    def enter(self, message: Message, late: int | None) -> None:
+        """A client id that was never seen before."""
+        stopped = message.recipient in self.stopped
+        status = Status.SUPPRESSED if stopped else Status.QUEUED
+        self.messages[message.client_id] = ModelMessage(
+            message.route, message.lane, message.text, status, None if stopped else self.now, late
+        )
+        self.messages[message.client_id].history.append((Verb.ENQUEUE, None, status, None))
+
+    # -- the road
+
+    def move(
+        self, verb: Verb, name: str, package: int | None, target: Status, *, into: int | None = None
+    ) -> bool:
+        """Walk one message along the road, if it is still in `package` and the road leads there."""
+        message = self.messages[name]
+        if message.package != package or message.status not in sources(verb, target):
+            return False
+        message.history.append((verb, message.status, target, into or package))
+        message.status = target
+        message.due = None
+        return True
+
+    def settle(self, word: Word, who: Who) -> bool:
+        """One message out of a request, or out of doubt."""
+        name = self.names[word.message]
+        if not self.move(Verb.SETTLE, name, word.package, word.target):
+            return False
+        message = self.messages[name]
+        message.attempts += word.tried
+        if word.target is Status.QUEUED:
+            message.package, message.due = None, self.now + word.delay
+        if who is Who.HOLDER:
+            self.give_back(name, word.package)
+        return True
+
+    def report(self, word: Word) -> bool:
+        """What became of one message in the network."""
+        name = self.names[word.message]
+        moved = self.move(Verb.REPORT, name, word.package, word.target)
+        self.messages[name].attempts += word.tried and moved
+        return moved
+
+    # -- hands
+
+    def hand_out(self, name: str, package: int, lease: int, *, of: int | None = None) -> None:
+        """Give a message to a dispatcher: nobody may have it in hand, but himself as part of package `of`."""
+        hand = self.hands.get(name)
+        free = hand is None or hand.until <= self.now or hand.package == of
+        assert free, f"{name} is handed out with package {package} while {hand} may be sending it"
+        self.hands[name] = Hand(package, self.now + lease)
+
+    def give_back(self, name: str, package: int) -> None:
+        """The dispatcher has no more to do with it. A late one gives back nothing that is another's."""
+        hand = self.hands.get(name)
+        if hand is not None and hand.package == package:
+            del self.hands[name]
+
+    # -- packages
+
+    def inside(self, package: int, *statuses: Status) -> list[str]:
+        """The messages of a package in these statuses; all of them, if none is named."""
+        return [
+            name
+            for name, message in self.messages.items()
+            if message.package == package and (not statuses or message.status in statuses)
+        ]
+
+    def open_package(self, number: int, route: str, names: Iterable[str], lease: int) -> None:
+        """A new package, leased to whoever opened it."""
+        held = list(names)
+        self.packages[number] = ModelPackage(route, len(held), self.now + lease)
+        for name in held:
+            self.messages[name].package = number
+
+    def restate(
+        self, looks: Mapping[int, Look], keeps: Clock | None, emptied: PackageState = PackageState.CLOSED
+    ) -> None:
+        """Packages follow their messages."""
+        for number, look in looks.items():
+            if self.packages[number].state not in OVER:
+                self._restate(number, look, keeps, emptied)
+
+    def _restate(self, number: int, look: Look, keeps: Clock | None, emptied: PackageState) -> None:
+        package = self.packages[number]
+        sending = bool(self.inside(number, Status.SENDING))
+        doubtful = bool(self.inside(number, Status.IN_DOUBT))
+        sent = bool(self.inside(number, Status.SENT))
+        leased = sending and package.state is PackageState.OPEN
+        if package.state is PackageState.JOB and not sending:
+            package.polls = 0
+        if not (sent or (sending and not leased)):
+            package.poll = None
+        elif package.poll is None or keeps is not Clock.POLL:
+            package.poll = self.now + look.poll
+        if not (leased or doubtful):
+            package.rescue = None
+        elif not leased and (package.doubted is None or keeps is not Clock.RESCUE):
+            package.rescue = self.now + look.rescue
+        package.doubted = (self.now if package.doubted is None else package.doubted) if doubtful else None
+        if not leased:
+            package.state = _state(package.state, doubtful, sending, sent, emptied)
+
+    # -- looks
+
+    def closed(self, route: str, room: int) -> bool:
+        """Whether the governor lets nobody through."""
+        door = self.routes[route]
+        shut = door.state == "stopped" or (door.state == "paused" and (door.until or 0) > self.now)
+        return shut or self.busy(route) >= room
+
+    def busy(self, route: str) -> int:
+        """How many packages are on the wire."""
+        open_ones = (package for package in self.packages.values() if package.state is PackageState.OPEN)
+        return sum(package.route == route for package in open_ones)
+
+    def due(self, route: str, lane: Lane) -> list[str]:
+        """What may be claimed, first come first: urgent before bulk; of one tick in any order."""
+        names = [
+            name
+            for name, message in self.messages.items()
+            if message.route == route and message.due is not None and message.due <= self.now
+            if lane is Lane.BULK or message.lane is Lane.URGENT
+        ]
+        return sorted(names, key=self.turn)
+
+    def turn(self, name: str) -> tuple[bool, int]:
+        """Whose turn comes before whose."""
+        message = self.messages[name]
+        assert message.due is not None
+        return message.lane is Lane.BULK, message.due
+
+    def too_late(self, name: str) -> bool:
+        """Whether its validity has passed."""
+        late = self.messages[name].late
+        return late is not None and late <= self.now
+
+    def unfinished(self) -> list[str]:
+        """Messages that somebody must still do something about."""
+        ended = FINAL | {Status.UNCONFIRMED}
+        return [name for name, message in self.messages.items() if message.status not in ended]
+
+
+def _state(
+    before: PackageState, doubtful: bool, sending: bool, sent: bool, emptied: PackageState
+) -> PackageState:
+    if doubtful:
+        return PackageState.IN_DOUBT
+    if sending:
+        return before
+    return PackageState.SETTLED if sent else emptied

@@ -1,0 +1,152 @@
+"""A look at the whole ledger, of one instant, and what must be true of it whatever happened."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from tests.ledger.book import Book
+from tests.ledger.model import OVER, TICK, Line, Model
+from worker.ledger.queries import books
+from worker.sms.package import PackageState
+from worker.sms.status import FINAL, Status, Verb
+
+_MESSAGES = text("""
+    SELECT id, client_id, route, status, package_id, attempts, due_at - now() AS due_in FROM messages
+""")
+_PACKAGES = text("""
+    SELECT id, route, items, state, job, polls, asks,
+           poll_at - now() AS poll_in, rescue_at - now() AS rescue_in, doubted_at - now() AS doubted_in
+    FROM packages
+""")
+_ROUTES = text("SELECT name, state, paused_until - now() AS paused_for, failures FROM routes")
+_EVENTS = text("""
+    SELECT e.id, m.client_id, e.verb, e.source, e.target, e.package_id
+    FROM events e JOIN messages m ON m.id = e.message_id WHERE e.id > :after ORDER BY e.id
+""")
+
+
+@dataclass
+class Watch:
+    """What was seen last, and what was ever seen of each message's history."""
+
+    book: Book
+    messages: Sequence[Row[Any]] = ()
+    packages: Sequence[Row[Any]] = ()
+    routes: Sequence[Row[Any]] = ()
+    histories: dict[str, list[Line]] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
+    last_event: int = 0
+
+    def look(self) -> None:
+        """See the ledger as it stands now."""
+        with self.book.ledger.begin() as connection:  # nobody writes now, so this is one instant
+            self.messages = connection.execute(_MESSAGES).all()
+            self.packages = connection.execute(_PACKAGES).all()
+            self.routes = connection.execute(_ROUTES).all()
+            self._read_events(connection)
+
+    def _read_events(self, connection: Connection) -> None:
+        for row in connection.execute(_EVENTS, {"after": self.last_event}):
+            source = Status(row.source) if row.source else None
+            line = (Verb(row.verb), source, Status(row.target), row.package_id)
+            self.histories.setdefault(row.client_id, []).append(line)
+            self.last_event = row.id
+
+    # -- as the model says
+
+    def agrees(self, model: Model) -> None:
+        """Every message with its whole history, every package and route."""
+        assert self.histories == {name: message.history for name, message in model.messages.items()}
+        assert self._messages() == {
+            name: (message.status, message.package, message.attempts, _left(message.due, model))
+            for name, message in model.messages.items()
+        }
+        assert self._packages() == {
+            number: (
+                package.state,
+                *(package.route, package.items, package.job, package.polls, package.asks),
+                *(_left(at, model) for at in (package.poll, package.rescue, package.doubted)),
+            )
+            for number, package in model.packages.items()
+        }
+        assert {row.name: (row.state, _ticks(row.paused_for), row.failures) for row in self.routes} == {
+            name: (route.state, _left(route.until, model), route.failures)
+            for name, route in model.routes.items()
+        }
+
+    def _messages(self) -> Mapping[str, tuple[object, ...]]:
+        return {
+            row.client_id: (row.status, row.package_id, row.attempts, _ticks(row.due_in))
+            for row in self.messages
+        }
+
+    def _packages(self) -> Mapping[int, tuple[object, ...]]:
+        return {
+            row.id: (
+                row.state,
+                *(row.route, row.items, row.job, row.polls, row.asks),
+                *(_ticks(clock) for clock in (row.poll_in, row.rescue_in, row.doubted_in)),
+            )
+            for row in self.packages
+        }
+
+    # -- whatever the model says
+
+    def books_balance(self, model: Model) -> None:
+        """Each message is in one status, the events prove the count, and no repeat is forgotten."""
+        found = self.book.do(books)
+        assert found.unbalanced == ()
+        assert found.by_status == Counter(Status(row.status) for row in self.messages)
+        assert (found.duplicates, found.conflicts) == (model.duplicates, len(model.conflicts))
+
+    def histories_chain(self) -> None:
+        """Each line leaves where the one before came to, and the last is where the message stands."""
+        for row in self.messages:
+            lines = self.histories[row.client_id]
+            came = [target for _, _, target, _ in lines]
+            assert [source for _, source, _, _ in lines] == [None, *came[:-1]]
+            assert came[-1] == row.status
+
+    def finals_stay(self) -> None:
+        """What has come to its end once is there for ever."""
+        now = {row.client_id: row.status for row in self.messages}
+        assert {name: now[name] for name in self.ends} == self.ends
+        self.ends.update({name: status for name, status in now.items() if status in FINAL})
+
+    def somebody_comes_by(self) -> None:
+        """For what is queued, a claim; for what is in a package, the clock of a stage that looks at it."""
+        packages = {row.id: row for row in self.packages}
+        for row in self.messages:
+            if row.status == Status.QUEUED:
+                assert row.due_in is not None
+            if row.status in (Status.SENDING, Status.SENT, Status.IN_DOUBT):
+                assert _comes_by(row.status, packages[row.package_id]), f"{row} is forgotten"
+
+    def what_is_over_is_empty(self) -> None:
+        """A package that has ended holds nothing open, and nobody looks at it."""
+        open_ones = {row.package_id for row in self.messages if row.status in (Status.SENDING, Status.SENT)}
+        over = [row for row in self.packages if row.state in OVER]
+        assert [row for row in over if row.id in open_ones or row.poll_in or row.rescue_in] == []
+
+
+def _comes_by(status: str, package: Row[Any]) -> bool:
+    rescued = package.rescue_in is not None and package.state in (PackageState.OPEN, PackageState.IN_DOUBT)
+    polled = package.poll_in is not None
+    return {
+        Status.SENT: polled,
+        Status.IN_DOUBT: rescued,
+        # The poll of a package that is open or in doubt asks about what is sent; of these it sees it too.
+        Status.SENDING: (rescued and package.state == PackageState.OPEN) or polled,
+    }[Status(status)]
+
+
+def _left(at: int | None, model: Model) -> int | None:
+    return None if at is None else at - model.now
+
+
+def _ticks(left: timedelta | None) -> int | None:
+    return None if left is None else round(left / TICK)
