@@ -17,10 +17,12 @@ def ago(seconds: float) -> datetime:
 
 
 FRESH, LONG_AGO = ago(1), ago(60)
-BEAT = Mark("beat@a", frozenset({"urgent", "bulk", "poll"}), FRESH, FRESH, unbroken_since=ago(3600))
-WORKING = Mark("bulk@a", BULK, FRESH, FRESH, hands=4)
+BEAT = Mark("beat@a", frozenset({"urgent", "bulk", "poll"}), FRESH, FRESH, FRESH, unbroken_since=ago(3600))
+WORKING = Mark("bulk@a", BULK, FRESH, FRESH, FRESH, hands=4, longest=timedelta(minutes=10))
 STOOD = replace(WORKING, heard_at=LONG_AGO, worked_at=LONG_AGO)
 """It came to no door for a minute."""
+FULL = replace(STOOD, busy=4)
+"""Its hands are all full for a minute, and it says so."""
 PEER = replace(WORKING, node="bulk@b")
 
 
@@ -53,7 +55,12 @@ def test_a_worker_that_just_came_up_has_time() -> None:
 
 
 def test_steps_that_take_long_in_every_hand_are_no_deafness() -> None:
-    assert state(replace(STOOD, busy=4), BEAT, rings=100, answers=True) is State.BUSY
+    assert state(FULL, BEAT, rings=100, answers=True) is State.BUSY
+
+
+def test_a_ping_missed_by_one_who_says_that_its_hands_are_full_means_nothing() -> None:
+    assert state(FULL, BEAT, answers=False) is State.BUSY
+    assert state(FULL, BEAT, PEER, answers=False) is State.BUSY
 
 
 def test_one_of_many_workers_of_a_queue_is_served_less_often() -> None:
@@ -84,7 +91,31 @@ def test_still_while_a_peer_works_is_deaf() -> None:
 
 def test_still_and_silent_with_nobody_to_do_its_work_is_deaf() -> None:
     assert state(STOOD, BEAT, answers=False) is State.DEAF
-    assert state(replace(STOOD, busy=4), BEAT, answers=False) is State.DEAF
+
+
+# -- who hangs
+
+
+@pytest.mark.parametrize("answers", [None, True, False])
+def test_all_hands_full_for_longer_than_a_step_may_take_is_stuck(answers: bool | None) -> None:
+    hung = replace(FULL, worked_at=ago(700))
+    assert state(replace(hung, heard_at=ago(599)), BEAT, answers=answers) is State.BUSY
+    assert state(replace(hung, heard_at=ago(601)), BEAT, answers=answers) is State.STUCK
+
+
+def test_a_step_in_hand_of_which_nothing_is_said_any_more_is_frozen() -> None:
+    frozen = replace(FULL, told_at=LONG_AGO)
+    assert state(frozen, BEAT) is State.FROZEN
+    assert state(frozen, BEAT, PEER, answers=True) is State.FROZEN
+    assert state(frozen, BEAT, answers=False) is State.FROZEN
+    assert state(frozen, BEAT, PEER, answers=False) is State.GONE
+    assert state(replace(frozen, busy=1)) is State.FROZEN  # though nobody rings
+
+
+def test_who_goes_on_after_it_was_frozen_is_busy_again_and_works() -> None:
+    thawed = replace(FULL, told_at=FRESH)
+    assert state(thawed, BEAT) is State.BUSY
+    assert state(replace(thawed, busy=3, heard_at=FRESH, worked_at=FRESH), BEAT) is State.WORKS
 
 
 # -- who is neither
@@ -97,6 +128,11 @@ def test_still_and_silent_while_others_do_its_work_is_gone() -> None:
 def test_still_while_nobody_rings_says_nothing() -> None:
     assert state(STOOD, answers=True) is State.UNRUNG
     assert state(STOOD, replace(BEAT, worked_at=LONG_AGO), answers=True) is State.UNRUNG
+
+
+def test_an_idle_worker_without_beat_says_seldom_that_it_is_there_and_is_healthy() -> None:
+    idle = replace(WORKING, told_at=ago(800), heard_at=ago(9000), worked_at=None)
+    assert judge_node("bulk@a", NOW, [idle]).healthy
 
 
 def test_still_when_beat_has_only_begun_to_ring_says_nothing_yet() -> None:
@@ -135,7 +171,7 @@ def test_beat_is_no_worker() -> None:
     [
         ("bulk@a", True, "bulk@a works: no work done since 11:59:59 UTC (1 s)"),
         ("bulk@b", False, "bulk@b is deaf: no work done since 11:59:00 UTC (60 s)"),
-        ("bulk@c", False, "bulk@c has never worked"),
+        ("bulk@c", False, "bulk@c has left no mark"),
         ("beat@a", True, "beat@a works: no work done since 11:59:59 UTC (1 s)"),
         ("beat@b", False, "beat@b is mute: no work done since 11:59:00 UTC (60 s)"),
     ],

@@ -2,23 +2,26 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.waiting import eventually
-from worker.intake import Intake
+from worker.intake import MARKS, Intake
 from worker.local.pair import Addresses
 from worker.marks import KEPT, Crew, Mark, read_marks
 
 
 @pytest.fixture
-def crew(servers: Addresses, intake: Intake) -> Crew:
+def crew(servers: Addresses, intake: Intake) -> Iterator[Crew]:
     """The crew of a worker of two hands."""
     crew = Crew(lambda: Intake.connect(servers.redis_url))
-    crew.introduce("bulk@here", ["bulk"], hands=2)
-    return crew
+    crew.introduce("bulk@here", ["bulk"], hands=2, longest=timedelta(minutes=9))
+    yield crew
+    crew.leave()  # its thread would write into the next test
 
 
 def the_mark(intake: Intake) -> Mark | None:
@@ -37,6 +40,7 @@ def test_a_worker_that_came_up_is_marked_before_it_worked(crew: Crew, intake: In
     mark = eventually(lambda: the_mark(intake))
     assert mark
     assert (set(mark.queues), mark.hands, mark.busy, mark.worked_at) == ({"bulk"}, 2, 0, None)
+    assert mark.longest == timedelta(minutes=9)
 
 
 def test_a_step_in_hand_and_a_step_ended_are_told_apart(crew: Crew, intake: Intake) -> None:
@@ -143,11 +147,60 @@ def test_who_ends_in_peace_leaves_no_mark(crew: Crew, intake: Intake) -> None:
 
 
 def test_what_was_silent_for_an_hour_is_forgotten(intake: Intake) -> None:
-    silent = KEPT.total_seconds() + 1
-    intake.leave_mark("bulk@old", {"queues": ["bulk"], "heard": silent, "busy": 0, "hands": 1, "trouble": ""})
+    intake.leave_mark("bulk@old", {"queues": ["bulk"], "heard": 0, "busy": 0, "hands": 1, "trouble": ""})
+    _, _, facts = str(intake.client.hget(MARKS, "bulk@old")).partition(" ")
+    intake.client.hset(MARKS, "bulk@old", f"{time.time() - KEPT.total_seconds() - 60} {facts}")
 
     assert read_marks(intake)[1] == []
     assert intake.marks()[1] == {}
+
+
+def test_what_speaks_is_kept_however_long_it_was_still(intake: Intake) -> None:
+    still = KEPT.total_seconds() + 60
+    intake.leave_mark("bulk@idle", {"queues": ["bulk"], "heard": still, "busy": 0, "hands": 1, "trouble": ""})
+
+    assert [mark.node for mark in read_marks(intake)[1]] == ["bulk@idle"]
+
+
+def told_again(intake: Intake) -> Mark:
+    """The second mark of two in which nothing is new."""
+    first = eventually(lambda: the_mark(intake))
+    assert first
+    eventually(lambda: (mark := the_mark(intake)) and mark.told_at > first.told_at, within=5)
+    second = the_mark(intake)
+    assert second
+    return second
+
+
+def test_a_step_in_hand_is_told_again_and_again(crew: Crew, intake: Intake) -> None:
+    with crew.step():
+        mark = told_again(intake)
+
+    assert mark.busy == 1
+    assert mark.told_at - mark.heard_at > timedelta(seconds=0.9)
+
+
+def test_who_has_nothing_to_do_says_so_again_but_seldom(servers: Addresses, intake: Intake) -> None:
+    class Chatty(Crew):
+        idle = 0.1
+
+    crew = Chatty(lambda: Intake.connect(servers.redis_url))
+    crew.introduce("bulk@here", ["bulk"])
+    crew.present()
+
+    assert told_again(intake).busy == 0
+    crew.leave()
+    assert timedelta(minutes=5) < timedelta(seconds=Crew.idle) < KEPT / 2
+
+
+def test_a_mark_says_how_far_the_clock_of_its_process_is_off(servers: Addresses, intake: Intake) -> None:
+    crew = Crew(lambda: Intake.connect(servers.redis_url), wall=lambda: time.time() - 4000)
+    crew.introduce("bulk@here", ["bulk"])
+    crew.present()
+
+    mark = eventually(lambda: the_mark(intake))
+    assert mark
+    assert mark.ahead.total_seconds() == pytest.approx(-4000, abs=10)
 
 
 def test_beat_tells_since_when_it_rings_without_a_gap(servers: Addresses, intake: Intake) -> None:
@@ -171,7 +224,10 @@ def test_beat_tells_since_when_it_rings_without_a_gap(servers: Addresses, intake
 def test_a_mark_reads_as_it_was_told() -> None:
     told_at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     facts = {"queues": ["bulk"], "heard": 2, "worked": None, "busy": 1, "hands": 4, "trouble": ""}
+    heard_at = told_at - timedelta(seconds=2)
+    mark = Mark("bulk@a", frozenset({"bulk"}), told_at, heard_at, busy=1, hands=4)
 
-    mark = Mark.read("bulk@a", told_at, facts)
-
-    assert mark == Mark("bulk@a", frozenset({"bulk"}), told_at - timedelta(seconds=2), busy=1, hands=4)
+    assert Mark.read("bulk@a", told_at, facts) == mark  # of a process that says no more than that
+    assert Mark.read(
+        "bulk@a", told_at, {**facts, "longest": 90, "clock": told_at.timestamp() + 70}
+    ) == replace(mark, longest=timedelta(seconds=90), ahead=timedelta(seconds=70))

@@ -2,7 +2,8 @@
 
 Celery on Redis can lose its ear: the process runs and answers a ping, and takes no task any more until
 somebody restarts it. But beat visits every queue each second. Hence who hears is never still for long, and
-who is still with a hand free, while it is rung for, is deaf.
+who is still with a hand free, while it is rung for, is deaf. Who has all hands full cannot come to a door for
+as long as a step may take; but it says so all the while, unless it is frozen.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,10 +22,13 @@ class State(Enum):
 
     WORKS = "works"  # a step ended, or a ring went out, a moment ago
     BUSY = "has all hands full"  # every hand holds a step: it cannot come to the door, deaf or not
+    STUCK = "is stuck"  # every hand holds a step, and has for longer than any step may take
+    FROZEN = "is frozen"  # it has a step in hand, and does not even say so any more
     UNRUNG = "is not rung for"  # it is still, and nobody rings: nothing can be said
     GONE = "is gone"  # it is still and does not answer, and others do its work
     FAILING = "hears, and fails"  # it comes to the door, and no step succeeds
     NEW = "has never worked"  # it listens, it is rung for, and it never came to a door
+    UNMARKED = "has left no mark"  # it never came up, it ended in peace, or it was silent for an hour
     DEAF = "is deaf"  # it is still, it has a hand free, and rings for it go unheard
     MUTE = "is mute"  # beat, and it does not ring
 
@@ -100,17 +104,21 @@ class Evidence:
         patience = self._patience(mark)
         if self.is_fresh(mark.worked_at, patience):
             return State.WORKS
-        if mark.busy >= mark.hands:
-            return State.BUSY if self._answers(mark.node) else self._unanswering(mark)
+        if mark.busy and not self.is_fresh(mark.told_at, patience):
+            return self._unless_gone(mark, State.FROZEN)
+        if mark.busy >= mark.hands:  # a ping missed means nothing: it says by itself that it is there
+            return State.BUSY if self.is_fresh(mark.heard_at, mark.longest) else State.STUCK
         if self.is_fresh(mark.heard_at, patience):
             return State.FAILING if mark.trouble else State.WORKS
+        return self._still(mark, patience)
+
+    def _still(self, mark: Mark, patience: timedelta) -> State:
+        """Of one that came to no door for a while, and has a hand free."""
         if not self._is_rung(mark.queues, patience):
             return State.UNRUNG if self._answers(mark.node) else State.GONE
-        if not self._answers(mark.node):
-            return self._unanswering(mark)
-        return State.NEW if mark.worked_at is None else State.DEAF
+        return self._unless_gone(mark, State.NEW if mark.worked_at is None else State.DEAF)
 
-    def _unanswering(self, mark: Mark) -> State:
+    def _unless_gone(self, mark: Mark, state: State) -> State:
         """Stopped or killed, nobody can see from here. Where others do its work it is merely gone."""
         others = {
             queue
@@ -118,7 +126,7 @@ class Evidence:
             if other.node != mark.node and self.is_fresh(other.worked_at, STILL) and not other.is_beat
             for queue in other.queues
         }
-        return State.GONE if mark.queues <= others else State.DEAF
+        return state if self._answers(mark.node) or not mark.queues <= others else State.GONE
 
     def _answers(self, node: str) -> bool:
         return self.answers is None or node in self.answers
@@ -142,7 +150,7 @@ def judge_node(node: str, now: datetime, marks: Collection[Mark]) -> Judgement:
     evidence = Evidence(now, marks, waiting={})
     mark = next((mark for mark in marks if mark.node == node), None)
     if mark is None:
-        return Judgement(node, State.NEW, None)
+        return Judgement(node, State.UNMARKED, None)
     if mark.is_beat:
         return Judgement(node, State.WORKS if mark in evidence.beats else State.MUTE, mark.worked_at)
     return evidence.judge_worker(mark)

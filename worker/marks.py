@@ -1,7 +1,8 @@
 """Marks of work done: what each process says of itself, for others to judge (see worker.hearing).
 
 A worker writes down when it last came to a door and when it last ended a step, and beat when it last rang.
-Instants are those of Redis: hosts need not agree on the time.
+While a step is in hand it says so again every second or two, however long the step takes: whoever holds one
+and says nothing is not at work on it. Instants are those of Redis: hosts need not agree on the time.
 """
 
 import logging
@@ -23,9 +24,13 @@ STILL = timedelta(seconds=20)
 comes back by itself once a fault is over."""
 
 KEPT = timedelta(hours=1)
-"""What said nothing for so long is forgotten. Also the longest that a step may take: see "time limits"."""
+"""What said nothing for so long is forgotten. Also what a step may take if nobody said: see "time limits"."""
 
-EVERY = 1.0  # seconds between two marks of a process, at least
+EVERY = 1.0  # seconds between two marks of a process, at least; twice as much at most while a step is in hand
+
+IDLE = KEPT.total_seconds() / 4
+"""Seconds after which who has nothing to do says once more that it is there. Not oftener: of a pool of
+processes, which share a name, an idle one would speak over those that work."""
 
 BEAT = "beat"
 
@@ -36,12 +41,15 @@ class Mark:
 
     node: str
     queues: frozenset[str]  # those it consumes; beat: those it visits
+    told_at: datetime  # it said this
     heard_at: datetime  # it came up, came to a door, or left one
     worked_at: datetime | None = None  # it ended a step, and not by an error; beat: it rang
     unbroken_since: datetime | None = None  # beat: it rang from then on, without a gap
     busy: int = 0  # steps in hand
     hands: int = 1  # steps it can have in hand
+    longest: timedelta = KEPT  # what a step of its may take
     trouble: str = ""  # what kind of error ended the last step that failed, if none succeeded since
+    ahead: timedelta = timedelta(0)  # of Redis's clock, its own; less than nothing: behind
 
     @classmethod
     def read(cls, node: str, told_at: datetime, facts: Mapping[str, Any]) -> Self:
@@ -51,15 +59,19 @@ class Mark:
             ago = facts.get(name)
             return None if ago is None else told_at - timedelta(seconds=ago)
 
+        clock, longest = facts.get("clock"), facts.get("longest")
         return cls(
             node,
             frozenset(facts["queues"]),
+            told_at,
             instant("heard") or told_at,
             instant("worked"),
             instant("unbroken"),
             busy=facts["busy"],
             hands=facts["hands"],
+            longest=KEPT if longest is None else timedelta(seconds=longest),
             trouble=facts["trouble"],
+            ahead=timedelta(seconds=0 if clock is None else clock - told_at.timestamp()),
         )
 
     @property
@@ -72,7 +84,7 @@ def read_marks(intake: Intake) -> tuple[datetime, list[Mark]]:
     """Redis's clock now, and the marks there are; those too old are forgotten. Raises IntakeError."""
     now, found = intake.marks()
     marks = [Mark.read(node, *told) for node, told in sorted(found.items())]
-    if old := [mark.node for mark in marks if now - mark.heard_at > KEPT]:
+    if old := [mark.node for mark in marks if now - mark.told_at > KEPT]:
         intake.forget_marks(*old)
     return now, [mark for mark in marks if mark.node not in old]
 
@@ -80,16 +92,25 @@ def read_marks(intake: Intake) -> tuple[datetime, list[Mark]]:
 class Crew:
     """The hands of this process, and who tells of them.
 
-    Steps only take notes here. A thread of its own writes, at most once a second and only news: so Redis
-    being away, or silent, costs no step a moment.
+    Steps only take notes here. A thread of its own writes, at most once a second: so Redis being away, or
+    silent, costs no step a moment.
     """
 
-    def __init__(self, connect: Callable[[], Intake], clock: Callable[[], float] = time.monotonic) -> None:
+    idle = IDLE
+
+    def __init__(
+        self,
+        connect: Callable[[], Intake],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._connect = connect
         self._clock = clock
+        self._wall = wall
         self._node = ""
         self._queues: tuple[str, ...] = ()
         self._hands = 1
+        self._longest = KEPT
         self._begin_anew()
         os.register_at_fork(after_in_child=self._begin_anew)  # a pool of processes: threads do not come along
 
@@ -105,9 +126,11 @@ class Crew:
         self._unbroken: float | None = None
         self._trouble = ""
 
-    def introduce(self, node: str, queues: Collection[str], hands: int = 1) -> None:
-        """Who this is. Whoever is not introduced leaves no marks."""
-        self._node, self._queues, self._hands = node, tuple(queues), hands
+    def introduce(
+        self, node: str, queues: Collection[str], hands: int = 1, longest: timedelta = KEPT
+    ) -> None:
+        """Who this is, and how long a step of its may take. Whoever is not introduced leaves no marks."""
+        self._node, self._queues, self._hands, self._longest = node, tuple(queues), hands, longest
 
     def present(self) -> None:
         """It is up and listens."""
@@ -161,7 +184,7 @@ class Crew:
     def _tell(self) -> None:
         intake = self._connect()
         while self._node:
-            self._news.wait()
+            self._news.wait(EVERY if self._busy else self.idle)
             self._news.clear()
             with self._writing:
                 self._write(intake)
@@ -188,5 +211,7 @@ class Crew:
                 "unbroken": None if self._unbroken is None else now - self._unbroken,
                 "busy": self._busy,
                 "hands": self._hands,
+                "longest": self._longest.total_seconds(),
                 "trouble": self._trouble,
+                "clock": self._wall(),
             }

@@ -31,6 +31,7 @@ from worker.runtime import Runtime
 from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.message import Lane, Message, MessageError
 from worker.sms.package import CHUNK
+from worker.stages.bounds import longest_step
 from worker.stages.dispatch import dispatch as dispatch_stage
 from worker.stages.ingest import ingest as ingest_stage
 from worker.stages.poll import poll as poll_stage
@@ -113,7 +114,8 @@ def _stop_claiming(**_: object) -> None:
 @signals.celeryd_after_setup.connect
 def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
     hands = 1 if "prefork" in instance.pool_cls.__module__ else instance.concurrency  # of one process
-    _crew.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
+    longest = max(longest_step(line.route) for line in _ready(secret=names_only).values())
+    _crew.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands, longest)
 
 
 @signals.worker_ready.connect

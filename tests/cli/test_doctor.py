@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import pytest
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from worker.cli.examination import Finding, examine
-from worker.intake import Intake
+from worker.intake import MARKS, Intake
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes, stop_route
 from worker.settings import Settings, next_database
@@ -146,10 +147,16 @@ def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
 # -- who works
 
 
-def leave(intake: Intake, node: str, queues: list[str], worked: float, *, busy: int = 0) -> None:
+def leave(intake: Intake, node: str, queues: list[str], worked: float, **also: float) -> None:
     """A process that last worked so many seconds ago; beat has rung for an hour."""
-    facts = {"heard": worked, "worked": worked, "unbroken": 3600, "busy": busy, "hands": 4, "trouble": ""}
-    intake.leave_mark(node, {"queues": queues, **facts})
+    facts = {"heard": worked, "worked": worked, "unbroken": 3600, "busy": 0, "hands": 4, "trouble": ""}
+    intake.leave_mark(node, {"queues": queues, **facts, **also})
+
+
+def freeze(intake: Intake, node: str, seconds: float) -> None:
+    """It said its last so long ago."""
+    instant, _, facts = str(intake.client.hget(MARKS, node)).partition(" ")
+    intake.client.hset(MARKS, node, f"{float(instant) - seconds} {facts}")
 
 
 def test_a_deaf_worker_is_named_with_the_instant_from_which_it_did_nothing(patient: Patient) -> None:
@@ -186,13 +193,47 @@ def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> N
 
 
 @pytest.mark.parametrize(
+    ("off", "verdict", "said"),
+    [
+        (0, "ok", "none is further than 60 s from Redis's"),
+        (59, "ok", "none is further than 60 s"),
+        (65, "warning", "@here is 65 s ahead of Redis's"),
+        (-1790, "warning", "@here is 1790 s behind Redis's"),
+        (-1810, "bad", "@here is 1810 s behind Redis's"),
+        (7200, "bad", "a ring is stale after 3600 s"),
+    ],
+)
+@pytest.mark.parametrize("node", ["bulk@here", "beat@here"])
+def test_a_host_whose_clock_is_off_is_named_before_its_rings_are_stale(
+    patient: Patient, node: str, off: float, verdict: str, said: str
+) -> None:
+    leave(patient.intake, node, ["bulk"], 1, clock=time.time() + off)
+
+    clocks = patient.found()["clocks"]
+
+    assert clocks.verdict == verdict
+    assert said in clocks.seen
+
+
+def test_the_clock_of_who_is_gone_concerns_nobody(patient: Patient) -> None:
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@there", ["bulk"], 90, clock=time.time() + 7200)
+    leave(patient.intake, "beat@there", ["bulk"], 90, clock=time.time() + 7200)
+
+    assert patient.found()["clocks"].verdict == "ok"
+
+
+@pytest.mark.parametrize(
     ("node", "code", "state", "said"),
     [
         ("bulk@here", 0, "works", "bulk@here works"),
         ("bulk@there", 1, "deaf", "bulk@there is deaf: no work done since"),
         ("bulk@full", 0, "busy", "bulk@full has all hands full"),
         ("beat@here", 0, "works", "beat@here works"),
-        ("bulk@nowhere", 1, "new", "bulk@nowhere has never worked"),
+        ("bulk@stuck", 1, "stuck", "bulk@stuck is stuck: no work done since"),
+        ("bulk@frozen", 1, "frozen", "bulk@frozen is frozen: no work done since"),
+        ("bulk@nowhere", 1, "unmarked", "bulk@nowhere has left no mark"),
     ],
 )
 def test_one_process_is_judged_for_its_health_check(
@@ -201,7 +242,10 @@ def test_one_process_is_judged_for_its_health_check(
     leave(patient.intake, "beat@here", ["bulk"], 1)
     leave(patient.intake, "bulk@here", ["bulk"], 1)
     leave(patient.intake, "bulk@there", ["bulk"], 90)
-    leave(patient.intake, "bulk@full", ["bulk"], 90, busy=4)
+    leave(patient.intake, "bulk@full", ["bulk"], 90, busy=4, longest=600)
+    leave(patient.intake, "bulk@stuck", ["bulk"], 601, busy=4, longest=600)
+    leave(patient.intake, "bulk@frozen", ["bulk"], 1, busy=4, longest=600)
+    freeze(patient.intake, "bulk@frozen", 60)
 
     plain = shell.worker("doctor", "--node", node)
     told = shell.worker("doctor", "--node", node, "--json")

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.e2e.conftest import Install, Installation
-from tests.factories import message
+from tests.factories import message, messages
 from tests.faults.proxy import Proxy, Target
 from tests.waiting import eventually
 from worker.cli.examination import examine
@@ -106,7 +106,7 @@ class TestASilentNetwork:
         assert_sent(installation, 3, within=PROMPTLY - (time.monotonic() - mended_at))
 
 
-def test_a_stopped_worker_is_called_deaf_until_it_goes_on(install: Install) -> None:
+def test_a_stopped_worker_is_unhealthy_until_it_goes_on(install: Install) -> None:
     installation = install(alpha={})
     shell = Shell.at(installation.settings, installation.settings.data_dir)
     poll = installation.supervisor.pids()["poll"]
@@ -120,10 +120,39 @@ def test_a_stopped_worker_is_called_deaf_until_it_goes_on(install: Install) -> N
     finally:
         os.kill(poll, signal.SIGCONT)
 
-    assert any(f.verdict == "bad" and f.seen.startswith("poll@") and "is deaf" in f.seen for f in found)
+    bad = [f.seen for f in found if f.verdict == "bad" and f.seen.startswith("poll@")]
+    assert any("is deaf" in seen or "is frozen" in seen for seen in bad)  # caught between steps, or in one
     eventually(lambda: shell.worker("doctor", "--node", "poll@%h").code == 0, within=10, every=0.2)
     assert {f.verdict for f in examine(installation.settings) if f.what in ("workers", "beat")} == {"ok"}
 
     installation.supervisor.stop()
     _, marks = read_marks(installation.intake)
     assert [mark.node for mark in marks if not mark.is_beat] == []  # who ends in peace is not missed
+
+
+def test_a_worker_stopped_with_all_hands_full_is_frozen_until_it_goes_on(install: Install) -> None:
+    installation = install(alpha={"timeout": "60s", "lease": "150s", "package_items": 1, "parallel": 8})
+    installation.script({"when": {"command": "message"}, "times": 4, "do": "slow", "seconds": 30})
+    shell = Shell.at(installation.settings, installation.settings.data_dir)
+
+    def bulk(what: str) -> object:
+        return shell.worker("doctor", "--node", "bulk@%h", "--json").json[what]
+
+    def in_hand() -> int:
+        _, marks = read_marks(installation.intake)
+        return next(mark.busy for mark in marks if mark.node.startswith("bulk@"))
+
+    installation.enqueue(messages(8))
+    eventually(lambda: in_hand() == 4, within=20)
+    worker = installation.supervisor.pids()["bulk"]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        assert bulk("healthy")  # nobody can know yet
+        eventually(lambda: bulk("state") == "frozen", within=40, every=1)
+        assert not bulk("healthy")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+    eventually(lambda: bulk("healthy"), within=10, every=0.2)
+    installation.await_final(8)
+    eventually(lambda: bulk("state") == "works", within=10, every=0.2)

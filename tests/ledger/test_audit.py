@@ -360,6 +360,17 @@ BREAKAGES = [
         "queued-2",
         "event",
     ),
+    Breakage(
+        "numbers_are_not_given_again",
+        "SELECT setval('message_reference', (SELECT max(reference) FROM messages), false)",
+        "queued-2",
+    ),
+    Breakage(
+        "numbers_are_not_given_again",
+        "SELECT setval('events_id_seq', (SELECT max(id) FROM events), false)",
+        "queued-2",
+        "event",
+    ),
     Breakage("conflicts_have_messages", "UPDATE conflicts SET client_id = 'nobody'", "nobody"),
     Breakage("brakes_are_known", "UPDATE routes SET state = 'ajar' WHERE name = 'beta'", "beta", "route"),
     Breakage("brakes_are_known", "UPDATE routes SET state = 'paused' WHERE name = 'beta'", "beta", "route"),

@@ -1,9 +1,11 @@
 """A connection to the ledger behind which the network went silent is given up; a slow statement is not."""
 
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -135,6 +137,95 @@ def test_a_slow_statement_is_waited_for(network: Proxy, address: dict[str, Any])
         assert network.counts.accepted >= 3  # it did ask, twice at least
 
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+# -- a pooler between
+
+
+class Pooler:
+    """Stands before the database as PgBouncer does: the process ids its clients are given are made up.
+
+    `hears`: of how many connections it passes on what is said after the greeting.
+    """
+
+    def __init__(self, target: Target, hears: int = 1000) -> None:
+        self._target = target
+        self._hears = hears
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        self.accepted = 0
+        Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._door.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._door.accept()
+                server = socket.socket(socket.AF_UNIX if isinstance(self._target, Path) else socket.AF_INET)
+                server.connect(str(self._target) if isinstance(self._target, Path) else self._target)
+                self.accepted += 1
+                greeted = Event()
+                deaf = self.accepted > self._hears
+                Thread(target=self._down, args=(server, client, greeted), daemon=True).start()
+                Thread(target=self._up, args=(client, server, greeted, deaf), daemon=True).start()
+
+    def _down(self, server: socket.socket, client: socket.socket, greeted: Event) -> None:
+        with suppress(OSError), server, client:
+            while said := server.recv(65536):
+                if not greeted.is_set() and (key := said.find(KEY)) >= 0:
+                    greeted.set()
+                    place = key + len(KEY)
+                    said = said[:place] + MADE_UP + said[place + 4 :]
+                client.sendall(said)
+
+    def _up(self, client: socket.socket, server: socket.socket, greeted: Event, deaf: bool) -> None:
+        with suppress(OSError), client, server:
+            while said := client.recv(65536):
+                if not (deaf and greeted.is_set()):
+                    server.sendall(said)
+
+
+KEY = b"K\x00\x00\x00\x0c"  # BackendKeyData: a process id and a secret follow
+MADE_UP = (2**30).to_bytes(4)  # no system of ours counts so far
+
+
+@pytest.fixture
+def pooled(database_url: str, address: dict[str, Any]) -> Iterator[Callable[..., dict[str, Any]]]:
+    """The database by way of a pooler."""
+    with ExitStack() as stack:
+
+        def start(**options: int) -> dict[str, Any]:
+            pooler = stack.enter_context(closing(Pooler(where(database_url), **options)))
+            return {**address, "port": pooler.port}
+
+        yield start
+
+
+def test_behind_a_pooler_nothing_is_given_up(pooled: Callable[..., dict[str, Any]]) -> None:
+    with Hasty.open(**pooled(), autocommit=True) as connection:
+        assert connection.info.backend_pid == 2**30
+
+        connection.execute("SELECT pg_sleep(2)")
+
+
+def test_a_question_without_an_answer_is_given_up_and_the_statement_is_not(
+    pooled: Callable[..., dict[str, Any]],
+) -> None:
+    ends: list[str] = []
+    connection = Hasty.open(**pooled(hears=1), autocommit=True)
+    asked = Thread(
+        target=lambda: ends.append(told(lambda: connection.execute("SELECT pg_sleep(1)"))), daemon=True
+    )
+    asked.start()
+    asked.join(15)
+
+    assert ends == ["done"]  # only then: closing would wait for the question too
+    connection.close()
+
+
+# -- a ledger
 
 
 def test_a_ledger_behind_a_network_that_swallowed_its_connections_is_back_in_seconds(

@@ -26,7 +26,7 @@ def doctor(
         str,
         typer.Option(
             help="Judge one process by the work it does, quickly: urgent@%h, say; beat@%h is beat. "
-            "%h is the name of this host. Exit code 1 if it is deaf."
+            "%h is the name of this host. Exit code 1 if it does no work and should."
         ),
     ] = "",
     as_json: Json = False,

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from worker.bell import (
     QUEUES,
+    STALE,
     VISIBILITY,
     BrokerError,
     Celery,
@@ -23,14 +24,17 @@ from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import behind
 from worker.ledger.queries import route_rows, server_settings
 from worker.lines import make_ready
-from worker.marks import read_marks
-from worker.settings import Route, Settings, SettingsError, read_routes
-from worker.stages.dispatch import PACKAGES
-from worker.stages.poll import ROUNDS
-from worker.stages.verdicts import PATIENCE
+from worker.marks import Mark, read_marks
+from worker.settings import Settings, SettingsError, read_routes
+from worker.stages.bounds import longest_step
 
 NEEDED = 180000  # RETURNING old.* came with PostgreSQL 18
-STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
+
+OFF = timedelta(seconds=60)
+"""A clock that is further off than that is worth a look. Much more than a mark takes to be written."""
+
+TOO_FAR = timedelta(seconds=STALE) / 2
+"""Two clocks that are off by as much, one either way, make every ring stale before it is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,6 @@ def _time_limits(settings: Settings) -> Iterator[Finding]:
         yield Finding("time limits", "ok", seen)
 
 
-def longest_step(route: Route) -> timedelta:
-    """The longest a stage can take on a route, every exchange taking all the time it has."""
-    round_of_questions = 2 * (route.lease * PATIENCE + route.exchange)  # of jobs, then of messages
-    return max(PACKAGES * route.exchange, ROUNDS * round_of_questions) + STATEMENTS
-
-
 def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
     lines = make_ready(read_routes(settings.routes))
     yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
@@ -172,6 +170,7 @@ def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Fi
     evidence = _evidence(settings, intake, patience)
     answers = evidence.answers or {}
     yield from _beat(evidence)
+    yield from _clocks(evidence)
     served = set().union(*answers.values())
     missing = [name for name in QUEUES if name not in served]
     judgements = evidence.judge()
@@ -209,3 +208,23 @@ def _beat(evidence: Evidence) -> Iterator[Finding]:
     last = max((mark.worked_at for mark in evidence.marks if mark.is_beat and mark.worked_at), default=None)
     since = f" since {last:%H:%M:%S} UTC" if last else ""
     yield Finding("beat", "bad" if evidence.answers else "warning", f"no beat has rung{since}")
+
+
+def _clocks(evidence: Evidence) -> Iterator[Finding]:
+    """A ring says when it is stale, by the clock of who rings; who hears it judges by its own."""
+    gone = {judged.node for judged in evidence.judge() if judged.state is State.GONE}
+    there = [
+        *evidence.beats,
+        *(mark for mark in evidence.marks if not mark.is_beat and mark.node not in gone),
+    ]
+    for mark in there:
+        if abs(mark.ahead) > OFF:
+            yield Finding("clocks", "bad" if abs(mark.ahead) > TOO_FAR else "warning", _off(mark))
+    if there and all(abs(mark.ahead) <= OFF for mark in there):
+        yield Finding("clocks", "ok", f"none is further than {OFF.seconds} s from Redis's")
+
+
+def _off(mark: Mark) -> str:
+    way = "ahead of" if mark.ahead > timedelta(0) else "behind"
+    seconds = f"{abs(mark.ahead).total_seconds():.0f} s"
+    return f"{mark.node} is {seconds} {way} Redis's; a ring is stale after {STALE} s"

@@ -355,23 +355,26 @@ _PROVIDER_IDS = _only_once(
     'route, provider_id COLLATE "C"',
 )
 
-# A ledger restored, or copied, without its sequences gives numbers again.
+# A ledger restored, or copied, without its sequences gives numbers again. `last_value` is the last one given,
+# or the next one where none was given since the sequence was set.
 _NUMBERS = View(
     "sequences",
     """
-        SELECT m.id, 'message' AS kind, m.client_id AS name, m.reference AS highest, s.last_value AS given
+        SELECT m.id, 'message' AS kind, m.client_id AS name, m.reference AS highest,
+               CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END AS coming
         FROM (SELECT id, client_id, reference FROM messages ORDER BY reference DESC LIMIT 1) m,
              message_reference s
         UNION ALL
-        SELECT e.id, 'event', CAST(e.id AS text), e.id, s.last_value
+        SELECT e.id, 'event', CAST(e.id AS text), e.id,
+               CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END
         FROM (SELECT max(id) AS id FROM events) e, events_id_seq s
     """,
     (
         Invariant(
             "numbers_are_not_given_again",
             "references and event numbers already given lie behind their sequences",
-            "highest > given",
-            "'number ' || highest || ' is still to be given: the sequence stands at ' || given",
+            "highest >= coming",
+            "'number ' || highest || ' is still to be given: the next one is ' || coming",
         ),
     ),
 )

@@ -4,6 +4,9 @@ A network that swallows packets says nothing: whoever waits for an answer over i
 time-outs find out in 11 s (see `KERNEL`), unless somebody between acknowledges every byte, as proxies and
 service meshes do. So whoever has waited a while asks the server, over a new connection, whether it is still
 at work on the statement. A slow statement is waited for; one that the server knows nothing of is given up.
+
+A pooler between, such as PgBouncer, gives its clients process ids that the server knows nothing of. Whoever
+asks by way of one learns nothing, so nothing is given up: there the kernel's time-outs are alone.
 """
 
 from collections.abc import Callable, Generator
@@ -25,10 +28,10 @@ KERNEL: dict[str, Any] = {
 
 SILENCE = 5.0  # seconds after which the server is asked; nearly every statement of ours takes milliseconds
 AGAIN = 1.0  # seconds to the next question: the answer may have been under way when the first was asked
-ASKING = 3  # seconds to connect for a question; libpq takes 2 at least
+ASKING = 3  # seconds to connect for a question, and as many for the answer; libpq takes 2 at least
 
 _AT_WORK = """
-SELECT count(*) FROM pg_stat_activity
+SELECT pg_backend_pid(), count(*) FROM pg_stat_activity
 WHERE pid = %s AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'
 """  # Client: the server waits for us while we wait for it, so one does not hear the other
 
@@ -70,9 +73,21 @@ class PatientConnection(psycopg.Connection[Any]):
             return None
         args, options = self.address
         options = {**options, "connect_timeout": ASKING, "autocommit": True}
-        with suppress(psycopg.Error), psycopg.Connection[Any].connect(*args, **options) as asked:
-            return asked.execute(_AT_WORK, (self.info.backend_pid,)).fetchone() == (0,)
+        with suppress(psycopg.Error), _Question.connect(*args, **options) as question:
+            own, at_work = question.execute(_AT_WORK, (self.info.backend_pid,)).fetchone() or (0, 0)
+            if own == question.info.backend_pid:  # else a pooler is between, and no id is what it seems
+                return not at_work
         return None
+
+
+class _Question(PatientConnection):
+    """A connection to ask by, that is given up itself when no answer comes."""
+
+    silence = ASKING
+    again = 0.0
+
+    def _is_forgotten(self) -> bool:
+        return True
 
 
 def heeded(

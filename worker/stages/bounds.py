@@ -1,0 +1,16 @@
+"""Bounds: how long a step may take, by what the stages allow themselves."""
+
+from datetime import timedelta
+
+from worker.settings import Route
+from worker.stages.dispatch import PACKAGES
+from worker.stages.poll import ROUNDS
+from worker.stages.verdicts import PATIENCE
+
+STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
+
+
+def longest_step(route: Route) -> timedelta:
+    """The longest a stage can take on a route, every exchange taking all the time it has."""
+    round_of_questions = 2 * (route.lease * PATIENCE + route.exchange)  # of jobs, then of messages
+    return max(PACKAGES * route.exchange, ROUNDS * round_of_questions) + STATEMENTS
