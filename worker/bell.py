@@ -32,10 +32,11 @@ _BINDING = "_kombu.binding."  # kombu keeps a key for each queue that was ever b
 
 VISIBILITY = 3600  # seconds after which Redis hands an unfinished task to another worker
 
-OVERDUE = 3
+OVERDUE = 2
 """Seconds. kombu asks Redis for rings with BRPOP, for one second each time, and waits for the answer without
 time-out. Every so often it looks whether one is overdue by as much, and then drops the connection: at most
-1 + 2 x 3 s after the network went silent. By default (25) a worker stays deaf for up to 51 s."""
+1 + 2 x 2 s after the network went silent, unless the loop waits for something else, which is as bounded.
+By default (25) a worker stays deaf for up to 51 s."""
 
 
 class BrokerError(RuntimeError):

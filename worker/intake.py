@@ -27,7 +27,7 @@ CONSUMER = "ingest"  # one name for all: what a dead process had read is then to
 DEAD = "worker:intake:dead"
 MARKS = "worker:marks"
 
-ANSWER = 5
+ANSWER = 3
 """Seconds that Redis has for an answer, and for a connection. It needs a moment; what takes longer is a
 network gone silent, and who waits for that is deaf for as long after the network is back."""
 

@@ -33,6 +33,7 @@ def settled_by_hand(world: World, batch: Batch) -> None:
     doubtful = {client_id for client_id, status in world.statuses(batch).items() if status is Status.IN_DOUBT}
     resolve(world, "sent", *(doubtful & taken))
     resolve(world, "requeue", *(doubtful - taken))
+    batch.over()  # until then it was a person's turn
     world.await_status(batch, *FINAL, least=len(batch.messages), within=60)
 
 
