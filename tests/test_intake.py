@@ -21,7 +21,8 @@ from worker.local.place import data_directory, settle
 from worker.local.redis import Redis
 from worker.local.server import Durability
 from worker.local.waiting import wait_until
-from worker.sms.message import Lane, Message, MessageError
+from worker.sms.fields import MessageError
+from worker.sms.message import Lane, Message
 
 PATIENCE = timedelta(seconds=20)
 NEVER = timedelta(hours=1)  # nothing has been idle for so long

@@ -11,8 +11,10 @@ Importing this is quick: neither Celery nor SQLAlchemy nor Redis is loaded befor
 """
 
 from worker.dispatcher import Dispatcher, EnqueueError
+from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
-from worker.sms.message import ClientIdConflict, Kind, Lane, Message, MessageError
+from worker.sms.fields import MessageError
+from worker.sms.message import ClientIdConflict, Lane, Message
 from worker.version import __version__
 
 __all__ = [

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.providers import PROVIDERS, dialect
-from worker.providers.contract import Account, Dialect
-from worker.settings import Route, SettingsError
+from worker.providers.contract import Account, Dialect, Schedules
+from worker.settings import Route, SettingsError, route_keys
 from worker.sms.backoff import Backoff
-from worker.sms.doubt import Doubt
-from worker.sms.message import Message, MessageError
+from worker.sms.doubt import POLICIES, SETTLING, Doubt
+from worker.sms.fields import MessageError
+from worker.sms.message import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Line:
     def policy(self, own: Doubt | None) -> Doubt:
         """How doubt about one message is settled: by asking where that is the way; else as the message says
         of its own, else as the route says."""
-        return self.doubt if own is None or self.doubt is Doubt.ASK else own
+        return self.doubt if own is None or self.doubt in SETTLING else own
 
     def retry_delay(self, tries: int, chance: float) -> timedelta:
         """The wait of a message after so many tries."""
@@ -53,12 +54,27 @@ def accept(message: Message, lines: Mapping[str, Line]) -> Message:
 
 
 def line(route: Route) -> Line:
-    """Make a route ready. Raises SettingsError for a provider or a value that its dialect does not know."""
+    """Make a route ready. Raises SettingsError for a provider, a key or a value that its dialect does not
+    know."""
     if route.provider not in PROVIDERS:
         raise SettingsError(
             f"routes.{route.name}.provider must be one of {', '.join(PROVIDERS)}, got {route.provider!r}"
         )
-    account = Account(
+    own = PROVIDERS[route.provider].options
+    for key in route.options.keys() - own.keys():
+        known = ", ".join(sorted([*route_keys(), *own]))
+        raise SettingsError(f"routes.{route.name}: unknown key {key!r}; known are {known}")
+    try:
+        speaker = dialect(route.provider, _account(route))
+    except ValueError as problem:
+        raise SettingsError(f"routes.{route.name}: {problem}") from None
+    _check_doubt(route, speaker)
+    _check_schedule(route, speaker)
+    return Line(route, speaker)
+
+
+def _account(route: Route) -> Account:
+    return Account(
         url=route.url.rstrip("/"),
         key=route.key,
         login=route.login,
@@ -68,11 +84,27 @@ def line(route: Route) -> Line:
             "mode": route.mode,
             "package_items": str(route.package_items),
             "package_bytes": str(route.package_bytes),
+            "in_flight": str(route.in_flight),
             "status_items": str(route.status_items),
             "zone": route.zone,
+            "receipts": "1" if route.receipts else "",
+            **route.options,
         },
     )
-    try:
-        return Line(route, dialect(route.provider, account))
-    except ValueError as problem:
-        raise SettingsError(f"routes.{route.name}: {problem}") from None
+
+
+def _check_doubt(route: Route, speaker: Dialect) -> None:
+    """A way to know is the provider's to offer."""
+    allowed = tuple(dict.fromkeys((speaker.doubt, *POLICIES)))
+    if route.in_doubt and route.in_doubt not in allowed:
+        raise SettingsError(
+            f"routes.{route.name}.in_doubt must be one of {', '.join(allowed)} with {route.provider}, "
+            f"got {route.in_doubt!r}"
+        )
+
+
+def _check_schedule(route: Route, speaker: Dialect) -> None:
+    longest = speaker.longest_ahead if isinstance(speaker, Schedules) else timedelta(0)
+    if route.schedule_ahead > longest:
+        what = f"be at most {longest}" if longest else "be 0s: it holds no messages until their time"
+        raise SettingsError(f"routes.{route.name}.schedule_ahead with {route.provider} must {what}")

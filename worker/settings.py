@@ -29,11 +29,16 @@ class Route:
     login: str = field(default="", repr=False)  # credential, older form
     password: str = field(default="", repr=False)  # credential, older form
     token: str = field(default="", repr=False)  # credential of providers with tokens
+    receipts: str = field(default="", repr=False)  # the secret part of the path receipts come by; empty: none
+    receipts_from: str = ""  # addresses and networks that may bring them, by commas; empty: all
+    receipts_per_second: int = 5000  # more than these are turned away
     mode: str = "sync"  # sync: verdicts in the answer; async: the package becomes a job
     package_items: int = 0  # messages a package; 0: the dialect's own default
     package_bytes: int = 1_048_576  # bytes a package, about
     parallel: int = 2  # packages on the wire at once, over the whole fleet
-    status_items: int = 200  # messages a status request
+    in_flight: int = 0  # requests of one package at once, where each message is one; 0: by dialect
+    status_items: int = 0  # messages a status request; 0: by dialect
+    schedule_ahead: timedelta = timedelta(0)  # before its send_at, so soon the provider is given a message
     in_doubt: str = ""  # ask | hold | resend | fail; empty: what the provider makes possible
     attempts: int = 5  # times a message may be tried before it is failed
     retry_first: timedelta = timedelta(seconds=5)  # wait after the first failed try of a message, doubling
@@ -49,16 +54,19 @@ class Route:
     job_first: timedelta = timedelta(seconds=2)  # first look at a job
     job_max: timedelta = timedelta(seconds=60)  # longest wait between looks at a job
     doubt_first: timedelta = timedelta(seconds=5)  # first question about messages in doubt
-    doubt_wait: timedelta = timedelta(seconds=60)  # they deny it for so long: surely not taken
+    doubt_wait: timedelta = timedelta(seconds=65)  # they deny it for so long: surely not taken; or: ask again
     doubt_wait_job: timedelta = timedelta(minutes=10)  # the same when a job may still be queued there
     reference_offset: int = 0  # added to our ids at the provider, for accounts used before
-    zone: str = "Europe/Kyiv"  # of the provider's times that carry none
+    zone: str = ""  # of the provider's times that carry none; empty: by dialect
+    balance_least: int = 0  # money below which we warn; 0: never
+    balance_every: timedelta = timedelta(minutes=10)  # how often we ask for the balance
+    options: Mapping[str, str] = field(default_factory=dict)  # keys that its dialect alone knows
 
     def __post_init__(self) -> None:
-        for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
+        for name, value in ((name, getattr(self, name)) for name in _ROUTE_FIELDS):
             _check_value(f"routes.{self.name}.{name}", name, value)
         _check_choice(f"routes.{self.name}.mode", self.mode, ("sync", "async"))
-        _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", "ask", "hold", "resend", "fail"))
+        _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", *DOUBTS))
         if not _is_address(self.url):
             shown = re.sub(r"//.*@", "//…@", self.url)[:24]  # what stands before an @ is a credential
             raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {shown!r}")
@@ -73,9 +81,17 @@ class Route:
         return self.connect_timeout + 2 * self.timeout
 
 
-_ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route)}
-_SECRETS = ("key", "login", "password", "token")
-_MAY_BE_ZERO = ("package_items", "reference_offset")
+_ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route) if f.name != "options"}
+_SECRETS = ("key", "login", "password", "token", "receipts")
+_MAY_BE_ZERO = (
+    "package_items",
+    "in_flight",
+    "status_items",
+    "reference_offset",
+    "balance_least",
+    "schedule_ahead",
+)
+DOUBTS = ("ask", "repeat", "hold", "resend", "fail")
 MOST = 10**15  # of any number: below what their id fields and our columns hold
 LONGEST = timedelta(days=366)
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -205,17 +221,28 @@ def _route(name: str, table: object, secret: Callable[[str], str]) -> Route:
         raise SettingsError(f"routes.{name}: a name has up to 64 letters, digits, dashes and underscores")
     if not isinstance(table, dict):
         raise SettingsError(f"routes.{name} must be a table")
-    known = _ROUTE_FIELDS.keys() - {"name"}
-    for key in table:
-        if key not in known:
-            raise SettingsError(f"routes.{name}: unknown key {key!r}; known are {', '.join(sorted(known))}")
     for key, spec in _ROUTE_FIELDS.items():
         if spec.default is MISSING and key != "name" and key not in table:
             raise SettingsError(f"routes.{name}: {key} is missing")
     values: dict[str, Any] = {
-        key: _value(f"routes.{name}.{key}", key, raw, secret) for key, raw in table.items()
+        key: _value(f"routes.{name}.{key}", key, raw, secret)
+        for key, raw in table.items()
+        if key in _ROUTE_FIELDS and key != "name"
     }
-    return Route(name=name, **values)
+    options = {key: _option(f"routes.{name}.{key}", raw) for key, raw in table.items() if key not in values}
+    return Route(name=name, options=options, **values)
+
+
+def route_keys() -> list[str]:
+    """The keys every route may have."""
+    return sorted(_ROUTE_FIELDS.keys() - {"name"})
+
+
+def _option(where: str, raw: object) -> str:
+    """A key that is the dialect's to know: a text, a number, or a truth value as 1 or 0."""
+    if not isinstance(raw, str | int):
+        raise SettingsError(f"{where} must be a text, a number, true or false")
+    return str(int(raw)) if isinstance(raw, bool) else str(raw)
 
 
 def _value(where: str, key: str, raw: object, secret: Callable[[str], str]) -> object:
@@ -252,6 +279,8 @@ def _check_value(where: str, name: str, value: object) -> None:
         raise SettingsError(f"{where} must be positive, got {value}")
     if isinstance(value, int) and value > MOST:
         raise SettingsError(f"{where} must be at most {MOST}")
+    if value == timedelta(0) and name in _MAY_BE_ZERO:
+        return
     if isinstance(value, timedelta) and not timedelta(0) < value <= LONGEST:
         raise SettingsError(f"{where} must be longer than nothing and at most {LONGEST.days}d")
     if isinstance(value, str) and not value.isprintable():

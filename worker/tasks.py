@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -28,13 +29,17 @@ from worker.ledger import LedgerError
 from worker.lines import Line, accept, make_ready
 from worker.marks import BEAT, Crew
 from worker.runtime import Runtime
-from worker.settings import Settings, SettingsError, names_only, read_routes
-from worker.sms.message import Lane, Message, MessageError
+from worker.settings import Route, Settings, SettingsError, names_only, read_routes
+from worker.sms.fields import MessageError
+from worker.sms.message import Lane, Message
 from worker.sms.package import CHUNK
+from worker.stages.account import can_be_watched
+from worker.stages.account import watch as watch_stage
 from worker.stages.bounds import longest_step
 from worker.stages.dispatch import dispatch as dispatch_stage
 from worker.stages.ingest import ingest as ingest_stage
 from worker.stages.poll import poll as poll_stage
+from worker.stages.receipts import match as match_stage
 from worker.stages.rescue import rescue as rescue_stage
 
 log = logging.getLogger(__name__)
@@ -193,6 +198,18 @@ def rescue(route: str) -> dict[str, Any]:
     return _answer("rescue", route, lambda runtime: rescue_stage(runtime, route))
 
 
+@app.task(name="worker.match", throws=AWAY)
+def match(route: str) -> dict[str, Any]:
+    """Write down what was told of messages on a route before the ledger knew them."""
+    return _answer("match", route, lambda runtime: match_stage(runtime, route))
+
+
+@app.task(name="worker.watch", throws=AWAY)
+def watch(route: str) -> dict[str, Any]:
+    """Look at our account at a route's provider: the money left, the time there."""
+    return _answer("watch", route, lambda runtime: watch_stage(runtime, route))
+
+
 # -- the door for applications that do not import us
 
 
@@ -270,12 +287,13 @@ class Visits(Scheduler):
             _crew.rang()
 
 
-def _timetable(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _timetable(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
     """Every stage of every lane and route, often. Ticks carry no work."""
     visits = [("ingest", lane.value, TICK) for lane in Lane]
-    for route in lines:
-        visits += [("dispatch", f"{route}:{lane.value}", TICK) for lane in Lane]
-        visits += [("poll", route, TICK), ("rescue", route, RESCUE_TICK)]
+    for route in routes:
+        visits += [("dispatch", f"{route.name}:{lane.value}", TICK) for lane in Lane]
+        visits += [("poll", route.name, TICK), ("rescue", route.name, RESCUE_TICK)]
+        visits += [("match", route.name, TICK)] if route.receipts else []
     return {
         f"{stage} {name}": {
             "task": f"worker.{stage}",
@@ -287,9 +305,26 @@ def _timetable(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
+def _watches(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
+    """A look at each account whose provider tells of it: one at once, for nobody knows what changed while no
+    beat was there, and then now and then."""
+    return {
+        f"watch {line.route.name}": {
+            "task": "worker.watch",
+            "args": [line.route.name],
+            "schedule": line.route.balance_every.total_seconds(),
+            "last_run_at": datetime.fromtimestamp(0, UTC),
+            "options": {"queue": queue_of("watch", line.route.name), "expires": STALE},
+        }
+        for line in lines
+        if can_be_watched(line)
+    }
+
+
 @signals.beat_init.connect
 def _set_timetable(sender: Any, **_: object) -> None:
-    timetable = _timetable(_ready(secret=names_only))
+    lines = _ready(secret=names_only).values()
+    timetable = {**_timetable(line.route for line in lines), **_watches(lines)}
     sender.scheduler.update_from_dict(timetable)
     visited = {visit["options"]["queue"] for visit in timetable.values()}
     _crew.introduce(f"{BEAT}@{socket.gethostname()}", visited)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.sandbox.account import content_digest
-from worker.sandbox.codes import State
+from worker.sandbox.alphasms.codes import State
 from worker.sms.message import Message
 from worker.sms.status import FINAL, Status
 

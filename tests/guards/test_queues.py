@@ -17,8 +17,12 @@ from worker.cli import fleet
 from worker.sms.message import Lane
 from worker.stages import dispatch, ingest, poll, rescue
 
-STAGES = {stage.__name__.rpartition(".")[2] for stage in (dispatch, ingest, poll, rescue)}
-NAMES = {"ingest": [*Lane], "dispatch": [f"route:{lane}" for lane in Lane], "poll": ["r"], "rescue": ["r"]}
+STAGES = {stage.__name__.rpartition(".")[2] for stage in (dispatch, ingest, poll, rescue)} | {"match", "watch"}
+NAMES = {
+    "ingest": [*Lane],
+    "dispatch": [f"route:{lane}" for lane in Lane],
+    **{stage: ["route"] for stage in ("poll", "rescue", "match", "watch")},
+}
 
 PLACES: dict[str, list[Sequence[str]]] = {
     "docker-compose.yml": [service.get("command", []) for service in services().values()],
@@ -59,10 +63,13 @@ def test_a_ring_goes_to_a_queue_there_is(stage: str) -> None:
 def door() -> dict[str, Any]:
     """The tasks and beat's timetable, for the routes of the example."""
     program = (
-        "import json; from worker import tasks; "
-        "ROUTES = tasks.read_routes(tasks.settings.routes, secret=tasks.names_only); "
-        "told = [sorted(tasks.app.tasks), tasks._timetable(ROUTES), tasks.app.conf.task_default_queue]; "
-        "print(json.dumps(told))"
+        "import json; from dataclasses import replace; from worker import tasks; "
+        "ROUTES = tasks.read_routes(tasks.settings.routes, secret=tasks.names_only).values(); "
+        "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
+        "LINES = [tasks.make_ready({route.name: route})[route.name] for route in ROUTES]; "
+        "beat = {**tasks._timetable(TOLD), **tasks._watches(LINES)}; "
+        "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "
+        "print(json.dumps(told, default=str))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

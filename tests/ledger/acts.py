@@ -91,7 +91,7 @@ def recipient(number: int) -> str:
 
 def client_id(item: Item) -> str:
     """Which message this is that leaves."""
-    return item.text.split()[0]
+    return str(item.content.as_dict()["text"]).split()[0]
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ class Writing:
     looks: Mapping[int, Look]
     words: tuple[Word, ...] = ()
     news: tuple[Word, ...] = ()
-    keeps: Clock | None = None
+    keeps: tuple[Clock, ...] = ()
     emptied: PackageState = PackageState.CLOSED
     answered: tuple[int, ...] = ()
     waits: ClassVar[bool] = True
@@ -364,7 +364,7 @@ class Lapse:
         for number in outcome:
             for name in model.inside(number, Status.SENDING):
                 assert model.move(Verb.SETTLE, name, number, Status.IN_DOUBT)
-        model.restate({number: Look(self.look, self.look) for number in outcome}, None)
+        model.restate({number: Look(self.look, self.look) for number in outcome}, ())
 
 
 @dataclass(frozen=True)
@@ -482,7 +482,7 @@ class Resolving:
         ]
         assert all(model.settle(word, Who.OTHER) for word in moved)
         assert sorted(row.client_id for row in outcome) == sorted(model.names[word.message] for word in moved)
-        model.restate({word.package: self.look for word in moved}, Clock.RESCUE)
+        model.restate({word.package: self.look for word in moved}, (Clock.RESCUE,))
 
 
 # -- the governor --------------------------------------------------------------------------------------

@@ -359,7 +359,7 @@ def _poll_writes(looking: Looking) -> SearchStrategy[Act]:
         settled = [m for m in ready if m.status is Status.SENDING]
         return st.builds(
             lambda words, news, looks: Writing(
-                Who.OTHER, dict(zip(packages, looks, strict=True)), words, news, keeps=Clock.RESCUE
+                Who.OTHER, dict(zip(packages, looks, strict=True)), words, news, keeps=(Clock.RESCUE,)
             ),
             _all_words([(m.id, m.package_id) for m in settled], _VERDICTS),
             _all_words([(m.id, m.package_id) for m in ready], _REPORTS),
@@ -379,7 +379,7 @@ def _rescue_writes(looking: Looking) -> SearchStrategy[Act]:
             dict(zip(packages, looks, strict=True)),
             words,
             news,
-            keeps=Clock.POLL,
+            keeps=(Clock.POLL,),
             answered=tuple(dict.fromkeys(word.package for word in words)),
         )
 

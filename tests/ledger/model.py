@@ -4,7 +4,7 @@ Of the product it takes the names of things and the table of roads, no more. Tim
 stands still while somebody acts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
@@ -192,14 +192,14 @@ class Model:
             self.messages[name].package = number
 
     def restate(
-        self, looks: Mapping[int, Look], keeps: Clock | None, emptied: PackageState = PackageState.CLOSED
+        self, looks: Mapping[int, Look], keeps: Collection[Clock], emptied: PackageState = PackageState.CLOSED
     ) -> None:
         """Packages follow their messages."""
         for number, look in looks.items():
             if self.packages[number].state not in OVER:
                 self._restate(number, look, keeps, emptied)
 
-    def _restate(self, number: int, look: Look, keeps: Clock | None, emptied: PackageState) -> None:
+    def _restate(self, number: int, look: Look, keeps: Collection[Clock], emptied: PackageState) -> None:
         package = self.packages[number]
         sending = bool(self.inside(number, Status.SENDING))
         doubtful = bool(self.inside(number, Status.IN_DOUBT))
@@ -209,11 +209,11 @@ class Model:
             package.polls = 0
         if not (sent or (sending and not leased)):
             package.poll = None
-        elif package.poll is None or keeps is not Clock.POLL:
+        elif package.poll is None or Clock.POLL not in keeps:
             package.poll = self.now + look.poll
         if not (leased or doubtful):
             package.rescue = None
-        elif not leased and (package.doubted is None or keeps is not Clock.RESCUE):
+        elif not leased and (package.doubted is None or Clock.RESCUE not in keeps):
             package.rescue = self.now + look.rescue
         package.doubted = (self.now if package.doubted is None else package.doubted) if doubtful else None
         if not leased:

@@ -79,7 +79,7 @@ class Life:
             emptied = draw.draw(
                 st.sampled_from([PackageState.CLOSED, PackageState.UNSENT, PackageState.REFUSED])
             )
-            keeps = draw.draw(st.sampled_from([None, *Clock]))
+            keeps = draw.draw(st.sets(st.sampled_from(Clock)))
             self.book.do(settle, moves, {package.id: NOW}, news=news, emptied=emptied, keeps=keeps)
 
     def split(self, draw: st.DataObject) -> None:

@@ -10,7 +10,8 @@ from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, ev
 from worker.ledger.governor import open_route, pause_route, route_failures, route_works, stop_route
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Claim, Package, cancel, claim
-from worker.sms.message import Kind, Lane, Message
+from worker.sms.content import Flash, Kind
+from worker.sms.message import Lane, Message
 from worker.sms.package import OVERHEAD, Item, Limits, PackageState
 from worker.sms.status import Status
 
@@ -38,8 +39,9 @@ def test_a_package_holds_the_messages_as_they_must_leave(book: Book) -> None:
 
     [row] = book.messages().values()
     assert claimed.package is not None
+    now = book.package_row(claimed.package.id).opened_at
     assert claimed.package.items == [
-        Item(row.id, row.reference, Kind.FLASH, row.recipient, "Shop", "Добрий день", attempts=0)
+        Item(row.id, row.reference, row.recipient, "Shop", Flash("Добрий день"), leaves_at=now)
     ]
     assert (row.status, row.package_id, row.due_at) == ("sending", claimed.package.id, None)
 

@@ -368,7 +368,9 @@ def test_a_word_waits_for_a_rescuer_that_is_writing_and_keeps_to_what_it_wrote(
     package = doubted(book, messages(3))
     [chunk] = meant(book)
     with book.ledger.begin() as connection:
-        settle(connection, [Move(package.items[0].id, package.id, Q)], {package.id: LOOK}, keeps=Clock.POLL)
+        settle(
+            connection, [Move(package.items[0].id, package.id, Q)], {package.id: LOOK}, keeps=(Clock.POLL,)
+        )
         waiting = blocked(
             other, lambda c: resolve(c, chunk, Resolution.SENT, looks=lambda _: LOOK, note=NOTE)
         )
@@ -385,7 +387,7 @@ def test_a_rescuer_waits_for_a_word_that_is_being_written_and_changes_nothing_of
     moves = [Move(item.id, package.id, Q) for item in package.items]
     with book.ledger.begin() as connection:
         resolve(connection, chunk, Resolution.REJECTED, looks=lambda _: LOOK, note=NOTE)
-        waiting = blocked(other, lambda c: settle(c, moves, {package.id: LOOK}, keeps=Clock.POLL))
+        waiting = blocked(other, lambda c: settle(c, moves, {package.id: LOOK}, keeps=(Clock.POLL,)))
 
     assert waiting.result() == {}
     assert set(book.statuses().values()) == {"rejected"}
@@ -405,7 +407,7 @@ def test_a_person_and_a_rescuer_at_once_settle_each_message_once(book: Book, oth
         while leased := other.do(lease_doubts, ROUTE, messages=40, lease=HOUR):
             ids = [package.id for package in leased]
             moves = [Move(one.id, one.package_id, F) for one in other.do(decidable, ids, Doubt.FAIL)]
-            moved = other.do(settle, moves, dict.fromkeys(ids, LOOK), keeps=Clock.POLL)
+            moved = other.do(settle, moves, dict.fromkeys(ids, LOOK), keeps=(Clock.POLL,))
             done += sum(moved.values())
         return done
 

@@ -12,8 +12,9 @@ from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, blocked
 from worker.ledger.stop_list import unsuppress
 from worker.ledger.transitions import Conflict, Enqueued, enqueue
+from worker.sms.content import Kind, Sms
 from worker.sms.doubt import Doubt
-from worker.sms.message import ClientIdConflict, Kind, Lane, Message
+from worker.sms.message import ClientIdConflict, Lane, Message
 from worker.sms.status import Status
 
 TOMORROW = datetime(2031, 1, 1, tzinfo=UTC)
@@ -255,7 +256,7 @@ def test_two_writers_of_the_same_ids_in_another_order_enter_each_once(book: Book
 def test_two_writers_of_the_same_conflicts_in_another_order_record_each_once(book: Book, other: Book) -> None:
     book.enqueue(messages(300))
     for number in range(6):
-        offered = [replace(m, text=f"round {number}") for m in messages(300)]
+        offered = [replace(m, content=Sms(f"round {number}")) for m in messages(300)]
 
         first, second = at_once(
             [lambda: book.enqueue(offered), lambda: other.enqueue(offered[::-1])]  # noqa: B023
@@ -309,7 +310,7 @@ def test_a_writer_that_waited_for_one_that_gave_up_enters_the_messages_itself(
 def test_five_thousand_in_one_batch_with_repeats_and_conflicts(book: Book) -> None:
     book.suppress([message(number).recipient for number in range(1, 101)])
     batch = messages(4800)
-    offered = [*batch, *batch[:150], *(replace(m, text="other") for m in batch[:50])]
+    offered = [*batch, *batch[:150], *(replace(m, content=Sms("other")) for m in batch[:50])]
     assert len(offered) == 5000
 
     entered = book.enqueue(offered)

@@ -252,7 +252,7 @@ class Life(RuleBasedStateMachine):
         looking: Looking = self.do(Leasing(Clock.RESCUE, route, EVERYTHING, 1))
         words = tuple(Word(m.id, m.package_id, target) for m in looking.messages)
         looks = {package.id: SOON for package in looking.leased}
-        self.do(Writing(Who.OTHER, looks, words, keeps=Clock.POLL))
+        self.do(Writing(Who.OTHER, looks, words, keeps=(Clock.POLL,)))
 
     def polls_end(self, route: str) -> None:
         """Everything sent that is due has arrived; every job has ended."""
@@ -264,6 +264,6 @@ class Life(RuleBasedStateMachine):
                 {package.id: SOON for package in looking.leased},
                 tuple(Word(m.id, m.package_id, Status.SENT) for m in sending),
                 tuple(Word(m.id, m.package_id, Status.DELIVERED) for m in looking.messages),
-                keeps=Clock.RESCUE,
+                keeps=(Clock.RESCUE,),
             )
         )

@@ -13,12 +13,12 @@ from tests.factories import message
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes
-from worker.ledger.transitions import Move, _move, cancel, claim, settle
+from worker.ledger.transitions import Move, Read, _move, cancel, claim, read, settle
 from worker.sms.message import Lane, Message
 from worker.sms.package import Limits, PackageState
 from worker.sms.status import FINAL, ROADS, Status, Verb, roads, sources
 
-WRITERS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT)
+WRITERS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT, Verb.READ)
 SECOND = Limits(items=1, octets=10**6)
 
 
@@ -39,6 +39,8 @@ def attempt(connection: Connection, verb: Verb, row: Any, target: Status) -> Non
         settle(connection, [move], looks)
     elif verb is Verb.REPORT:
         settle(connection, [], looks, news=[move])
+    elif verb is Verb.READ:
+        read(connection, [Read(row.id)] if target is Status.DELIVERED else [])
     elif verb is Verb.CANCEL and target is Status.CANCELLED:
         cancel(connection, [row.client_id])
     elif verb is Verb.CLAIM and target in (Status.SENDING, Status.EXPIRED):

@@ -13,6 +13,7 @@ from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book, at_once, block
 from worker.ledger.leases import Leased, answered, doubt_lapsed, lease_doubts, lease_polls, renew
 from worker.ledger.queries import OpenMessage, history, open_messages, route_rows
 from worker.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
+from worker.sms.content import Kind
 from worker.sms.message import Lane, Message
 from worker.sms.package import PackageState
 from worker.sms.status import Status
@@ -204,15 +205,20 @@ def test_a_large_package_is_settled_in_one_go(book: Book) -> None:
 
 CLOCKS = pytest.mark.parametrize(
     ("keeps", "poll_moved", "rescue_moved"),
-    [(None, True, True), (Clock.POLL, False, True), (Clock.RESCUE, True, False)],
-    ids=["both", "rescue's only", "poll's only"],
+    [
+        ((), True, True),
+        ((Clock.POLL,), False, True),
+        ((Clock.RESCUE,), True, False),
+        (tuple(Clock), False, False),
+    ],
+    ids=["both", "rescue's only", "poll's only", "neither"],
 )
 
 
 @CLOCKS
 def test_a_stage_moves_its_own_clock_only(
     book: Book,
-    keeps: Clock | None,
+    keeps: tuple[Clock, ...],
     poll_moved: bool,
     rescue_moved: bool,
 ) -> None:
@@ -227,8 +233,8 @@ def test_a_stage_moves_its_own_clock_only(
     assert row.doubted_at == before.doubted_at
 
 
-@pytest.mark.parametrize("keeps", Clock)
-def test_a_clock_that_stands_still_is_set_by_whoever_needs_it(book: Book, keeps: Clock) -> None:
+@pytest.mark.parametrize("keeps", [(Clock.POLL,), (Clock.RESCUE,), tuple(Clock)])
+def test_a_clock_that_stands_still_is_set_by_whoever_needs_it(book: Book, keeps: tuple[Clock, ...]) -> None:
     """Poll finds doubt after a job has ended; rescue finds out that they have a message."""
     package = book.package(messages(2))
     book.do(take_job, package.id, "job-7", HOUR)
@@ -242,8 +248,8 @@ def test_a_clock_that_stands_still_is_set_by_whoever_needs_it(book: Book, keeps:
     assert row.rescue_at is not None
 
 
-@pytest.mark.parametrize("keeps", Clock)
-def test_a_clock_that_nothing_needs_any_more_stands_still(book: Book, keeps: Clock) -> None:
+@pytest.mark.parametrize("keeps", [(Clock.POLL,), (Clock.RESCUE,), tuple(Clock)])
+def test_a_clock_that_nothing_needs_any_more_stands_still(book: Book, keeps: tuple[Clock, ...]) -> None:
     package = book.package(messages(2))
     book.settle(package, [S, D])
     moves = [Move(package.items[1].id, package.id, R)]
@@ -1056,9 +1062,9 @@ def test_the_open_messages_of_a_package_are_those_still_to_be_asked_about(book: 
     found = book.do(open_messages, [package.id])
 
     assert found == [
-        OpenMessage(one.id, package.id, one.reference, "their-1", Status.SENT, 0),
-        OpenMessage(three.id, package.id, three.reference, "", Status.IN_DOUBT, 0),
-        OpenMessage(four.id, package.id, four.reference, "", Status.SENDING, 0),
+        OpenMessage(one.id, package.id, one.reference, "their-1", Status.SENT, 0, Kind.SMS, 1),
+        OpenMessage(three.id, package.id, three.reference, "", Status.IN_DOUBT, 0, Kind.SMS, 1),
+        OpenMessage(four.id, package.id, four.reference, "", Status.SENDING, 0, Kind.SMS, 1),
     ]
     assert [m.id for m in book.do(open_messages, [package.id], (Status.IN_DOUBT,))] == [three.id]
     assert book.do(open_messages, []) == []

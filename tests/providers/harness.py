@@ -1,21 +1,31 @@
 """Strict runners for tables of provider cases. A provider's test file holds data; the rules live here.
 
-Every case, whatever its provider, is also held to the rules no author has to remember: the request goes to
-the account's host and names no secret in its address, verdicts are about our messages only and one for each,
-a status is one that its verb may enter, and nothing that can be printed holds a secret, a text or a number.
+Every case, whatever its provider, is also held to `rules`, and its requests to the schema of the provider
+where there is one (schemas/NAME.rng).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from lxml import etree
-
+from tests.providers.questions import OTHERS
+from tests.providers.rules import (
+    NOW,
+    REPORTS,
+    SETTLES,
+    Outcome,
+    as_document,
+    assert_request,
+    assert_same,
+    assert_sound,
+)
 from worker.providers import dialect
 from worker.providers.contract import (
-    FAILURES,
     Account,
+    Acknowledgement,
     Answered,
     Asked,
     Dialect,
@@ -23,22 +33,38 @@ from worker.providers.contract import (
     JobReport,
     Jobs,
     JobTaken,
+    Push,
+    Receipt,
+    Receipts,
     Reply,
     Request,
-    Taken,
+    Statuses,
     Verdict,
 )
-from worker.sms.message import Kind
+from worker.sms.content import KINDS, Kind, content_of
 from worker.sms.package import Item
-from worker.sms.status import ROADS, Status, Verb
+from worker.sms.status import Status
 
-SETTLES = ROADS[Verb.SETTLE][Status.SENDING] - {Status.FAILED}
-"""What an answer to a submit may say of a message. Giving a message up is for us to decide, not for them."""
+__all__ = [
+    "NOW",
+    "AskCase",
+    "JobCase",
+    "PushCase",
+    "Sample",
+    "StatusCase",
+    "SubmitCase",
+    "as_document",
+    "run_ask",
+    "run_job",
+    "run_push",
+    "run_status",
+    "run_submit",
+    "sample_of",
+    "sms",
+]
 
-REPORTS = ROADS[Verb.REPORT][Status.SENT] | SETTLES - {Status.IN_DOUBT} | {None}
-"""What an answer to a status request may say: news, what a doubtful message is settled as, or nothing."""
-
-Outcome = Answered | JobTaken | JobReport | Failure
+Wire: TypeAlias = str | Sequence[tuple[str, str]]
+"""A request as a table shows it: an XML document, or parameters in their order. Not compared if empty."""
 
 
 # --- cases -------------------------------------------------------------------------------------------
@@ -46,13 +72,14 @@ Outcome = Answered | JobTaken | JobReport | Failure
 
 @dataclass(frozen=True, kw_only=True)
 class SubmitCase:
-    """Given these items, the request is this document and this reply amounts to that."""
+    """Given these items of one call, the request is this and this reply amounts to that."""
 
     label: str
     reply: str | bytes
     expected: Sequence[Verdict] | JobTaken | Failure
     items: Sequence[Item] = ()
-    request: str = ""  # not compared if empty
+    request: Wire = ""
+    path: str = ""  # not compared if empty
     account: Account | None = None  # the sample's, if none is given
     http: int = 200
 
@@ -65,7 +92,8 @@ class StatusCase:
     reply: str | bytes
     expected: Sequence[Verdict] | Failure
     asked: Sequence[Asked] = ()
-    request: str = ""
+    request: Wire = ""
+    path: str = ""
     account: Account | None = None
     http: int = 200
 
@@ -78,9 +106,39 @@ class JobCase:
     reply: str | bytes
     expected: JobReport | Failure
     job: str = "c41d07aa5be2496f8d13f0927be6a55e"
-    request: str = ""
+    request: Wire = ""
+    path: str = ""
     account: Account | None = None
     http: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskCase:
+    """The same for what else may be asked: balance, prices, cancel, clock, stop_list, scheduled.
+
+    `about` is what that question is about: recipients, messages asked for, the instant, the page.
+    """
+
+    label: str
+    question: str
+    reply: str | bytes
+    expected: Any  # verdicts (cancel), or the very value; a Failure is compared without its detail
+    about: Any = None
+    request: Wire = ""
+    path: str = ""
+    account: Account | None = None
+    http: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushCase:
+    """What was pushed amounts to these receipts, and is answered so."""
+
+    label: str
+    push: Push
+    expected: Sequence[Receipt] | Failure
+    acknowledged: Acknowledgement | None = None  # not compared if None
+    account: Account | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,21 +146,30 @@ class Sample:
     """One provider as the universal suite needs it. Its test file must hold one, called SAMPLE."""
 
     accounts: Sequence[Account]  # each mode once, each way to log in once
-    items: Sequence[Item]  # some that it carries
+    items: Sequence[Item]  # some of every kind that it carries, families one after another
     takes: str  # a code that says it took a message, in answer to a submit
     refuses: str  # one that says it refused it
-    delivers: str  # one that says it arrived, in answer to a status request
-    submit_answer: Callable[[Iterable[tuple[Item, str]]], bytes]  # what it answers, a code for each message
-    status_answer: Callable[[Iterable[tuple[Item, str]]], bytes]
-    job_answer: bytes | None  # of one that is running
-    texts: Callable[[Request], list[str]]  # the texts in a submit request
+    submit_answer: Callable[[Iterable[tuple[Item, str]]], bytes]  # to one call, a code for each message
+    texts: Callable[[Request], list[str]]  # the text of each message in a submit request, in their order
     submit_table: Mapping[str, Status | None]  # the dialect's own tables: code → status
-    status_table: Mapping[str, Status | None]
+    status_table: Mapping[str, Status | None] = field(default_factory=dict)
+    receipt_table: Mapping[str, Status | None] = field(default_factory=dict)
 
-    @property
-    def asked(self) -> list[Asked]:
-        """All items, asked for."""
-        return [Asked(item.reference) for item in self.items]
+    delivers: str = ""  # a code that says it arrived, in answer to a status request
+    status_answer: Callable[[Iterable[tuple[Item, str]]], bytes] | None = None
+    answers: Mapping[str, bytes] = field(default_factory=dict)  # to job, balance, prices, ... (OTHERS)
+    pushes: Sequence[Push] = ()  # each form once; in the query where that is taken
+
+    provider_id: Callable[[Item], str] = lambda _: ""  # theirs, as the answers above give it
+    spelled: Callable[[str], str] = str  # a text as it arrives, where that is not as it was
+    named: bool = True  # a verdict names its message; else a call is of one message and answered so
+    framed: bool = True  # an answer shows where it ends
+    secrets_in_url: bool = False
+    body_decides: Collection[int] = ()  # HTTP statuses beside 200 that say nothing before the body
+
+    def asked(self, items: Sequence[Item] = ()) -> list[Asked]:
+        """These items asked for, or all."""
+        return [Asked(item.reference, self.provider_id(item)) for item in items or self.items]
 
 
 def sample_of(provider: str) -> Sample:
@@ -119,8 +186,8 @@ def sample_of(provider: str) -> Sample:
 def run_submit(provider: str, case: SubmitCase) -> None:
     """Build, compare, read, compare."""
     account, speaker = _speaker(provider, case.account)
-    items = case.items or sample_of(provider).items
-    _check_request(speaker.submit(items), account, case.request)
+    items = case.items or _first_call(provider, speaker)
+    _check_request(provider, speaker.submit(items), account, case)
     outcome = speaker.read_submit(items, reply_of(case.reply, case.http))
     assert_sound(outcome, [item.reference for item in items], SETTLES, account, items)
     _compare(outcome, case.expected)
@@ -129,8 +196,9 @@ def run_submit(provider: str, case: SubmitCase) -> None:
 def run_status(provider: str, case: StatusCase) -> None:
     """Build, compare, read, compare."""
     account, speaker = _speaker(provider, case.account)
-    asked = case.asked or sample_of(provider).asked
-    _check_request(speaker.status(asked), account, case.request)
+    assert isinstance(speaker, Statuses)
+    asked = case.asked or sample_of(provider).asked()[: speaker.status_items]
+    _check_request(provider, speaker.status(asked), account, case)
     outcome = speaker.read_status(asked, reply_of(case.reply, case.http))
     assert_sound(outcome, [one.reference for one in asked], REPORTS, account)
     _compare(outcome, case.expected)
@@ -140,10 +208,34 @@ def run_job(provider: str, case: JobCase) -> None:
     """Build, compare, read, compare."""
     account, speaker = _speaker(provider, case.account)
     assert isinstance(speaker, Jobs)
-    _check_request(speaker.job(case.job), account, case.request)
+    _check_request(provider, speaker.job(case.job), account, case)
     outcome = speaker.read_job(reply_of(case.reply, case.http))
     assert_sound(outcome, [], SETTLES, account)
     _compare(outcome, case.expected)
+
+
+def run_ask(provider: str, case: AskCase) -> None:
+    """Build, compare, read, compare."""
+    account, speaker = _speaker(provider, case.account)
+    kind, ask, read, _ = OTHERS[case.question]
+    assert isinstance(speaker, kind)
+    _check_request(provider, ask(speaker, case.about), account, case)
+    outcome: Outcome = read(speaker, case.about, reply_of(case.reply, case.http))
+    references = [one.reference for one in case.about] if case.question == "cancel" else []
+    assert_sound(outcome, references, REPORTS, account)
+    _compare(outcome, case.expected)
+
+
+def run_push(provider: str, case: PushCase) -> None:
+    """Read, compare, acknowledge, compare."""
+    account, speaker = _speaker(provider, case.account)
+    assert isinstance(speaker, Receipts)
+    outcome = speaker.read_receipts(case.push)
+    assert_sound(outcome, [], REPORTS, account)
+    _compare(outcome, case.expected)
+    if case.acknowledged is not None:
+        assert not isinstance(outcome, Failure)
+        assert speaker.acknowledge(outcome) == case.acknowledged
 
 
 def reply_of(body: str | bytes, http: int = 200) -> Reply:
@@ -151,93 +243,72 @@ def reply_of(body: str | bytes, http: int = 200) -> Reply:
     return Reply(http, body.encode() if isinstance(body, str) else body)
 
 
+def _first_call(provider: str, speaker: Dialect) -> Sequence[Item]:
+    """The head of the sample that leaves in one request: one family, and so many at a time."""
+    items = sample_of(provider).items
+    family = speaker.apart(items[0].kind)
+    return [one for one in items if speaker.apart(one.kind) == family][: speaker.limits.call or None]
+
+
 def _speaker(provider: str, account: Account | None) -> tuple[Account, Dialect]:
     account = account or sample_of(provider).accounts[0]
     return account, dialect(provider, account)
 
 
-def _compare(outcome: Outcome, expected: Sequence[Verdict] | JobTaken | JobReport | Failure) -> None:
+def _compare(outcome: object, expected: object) -> None:
     if isinstance(expected, Failure):
         # The detail is a sentence for people: that there is one may matter, how it runs does not.
         assert isinstance(outcome, Failure)
         assert outcome.because(code=outcome.code) == expected
-    elif isinstance(expected, JobTaken | JobReport):
-        assert outcome == expected
-    else:
-        assert isinstance(outcome, Answered)
+    elif isinstance(outcome, Answered) and isinstance(expected, Sequence):
         assert list(outcome.verdicts) == list(expected)
-
-
-def _check_request(request: Request, account: Account, document: str) -> None:
-    assert request.method == "POST"
-    assert urlsplit(request.url).netloc == urlsplit(account.url).netloc, "it would leave the account's host"
-    assert not _found(account.secrets, repr(request))
-    if document:
-        assert as_document(request.body) == as_document(document.encode())
-
-
-# --- rules for every outcome -------------------------------------------------------------------------
-
-
-def assert_sound(
-    outcome: Outcome,
-    references: Sequence[int],
-    allowed: Iterable[Status | None],
-    account: Account,
-    items: Sequence[Item] = (),
-) -> None:
-    """What must hold of whatever a reader returns, however broken the reply."""
-    if isinstance(outcome, Answered):
-        answered = [verdict.reference for verdict in outcome.verdicts]
-        assert len(answered) == len(set(answered)), "two verdicts for one message"
-        assert set(answered) <= set(references), "a verdict for a message that is not ours"
-        assert {verdict.status for verdict in outcome.verdicts} <= set(allowed)
-        assert all(verdict.failure is None or verdict.failure in FAILURES for verdict in outcome.verdicts)
-        assert all(verdict.known or verdict.status is None for verdict in outcome.verdicts)
-    elif isinstance(outcome, Failure):
-        assert outcome.because() in FAILURES, "a failure that is in no list"
+    elif isinstance(expected, list):
+        assert isinstance(outcome, list | tuple)
+        assert list(outcome) == expected
     else:
-        assert isinstance(outcome, JobTaken | JobReport)
-    personal = [part for item in items for part in (item.recipient, item.text) if len(part) > 4]
-    assert not _found((*account.secrets, *personal), repr(outcome) + str(outcome))
+        assert outcome == expected
 
 
-def decides_nothing(outcome: Outcome) -> bool:
-    """Whether an outcome leaves all messages where they may be: not refused, not queued again, not ended."""
-    if isinstance(outcome, Failure):
-        return outcome.taken is Taken.PERHAPS
-    return isinstance(outcome, Answered) and all(
-        verdict.status in (Status.IN_DOUBT, None) for verdict in outcome.verdicts
-    )
+def _check_request(
+    provider: str,
+    request: Request,
+    account: Account,
+    case: SubmitCase | StatusCase | JobCase | AskCase,
+) -> None:
+    assert_request(request, account, provider, secrets_in_url=sample_of(provider).secrets_in_url)
+    if case.request:
+        assert_same(request, case.request)
+    if case.path:
+        assert urlsplit(request.url).path == case.path
 
 
-def _found(secrets: Iterable[str], printed: str) -> list[str]:
-    return [secret for secret in secrets if secret in printed]
+# --- items -------------------------------------------------------------------------------------------
 
 
-# --- documents ---------------------------------------------------------------------------------------
-
-Tree = tuple[str, dict[str, str], str, list["Tree"]]
-
-
-def as_document(body: bytes) -> Tree:
-    """An XML document as a value in which the order of attributes and the layout do not count."""
-    return _tree(etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True)))
-
-
-def _tree(element: etree._Element) -> Tree:
-    text = element.text or ""
-    children = [_tree(child) for child in element]
-    return str(element.tag), dict(element.attrib), "" if children else text, children  # type: ignore[arg-type]
-
-
-def sms(reference: int, text: str = "Your order is ready", **others: str) -> Item:
-    """An item that only its reference and text matter of."""
+def sms(
+    reference: int,
+    text: str = "Your order is ready",
+    *,
+    kind: Kind | str = Kind.SMS,
+    recipient: str = "",
+    sender: str = "ShopNews",
+    send_at: datetime | None = None,
+    valid_until: datetime | None = None,
+    viber_valid_until: datetime | None = None,
+    **fields: str,
+) -> Item:
+    """An item that only its reference and content matter of; `fields` are those of its kind beside `text`,
+    which a kind that has none does without. It leaves NOW, or at `send_at`."""
+    kind = Kind(kind)
+    words = {"text": text} if "text" in KINDS[kind].__dataclass_fields__ else {}
     return Item(
         id=reference + 9_000_000,
         reference=reference,
-        kind=Kind(others.get("kind", "sms")),
-        recipient=others.get("recipient", f"+38093111{reference % 10_000:04d}"),
-        sender=others.get("sender", "ShopNews"),
-        text=text,
+        recipient=recipient or f"+38093111{reference % 10_000:04d}",
+        sender=sender,
+        content=content_of(kind, words | fields),
+        leaves_at=send_at or NOW,
+        send_at=send_at,
+        valid_until=valid_until,
+        viber_valid_until=viber_valid_until,
     )

@@ -1,22 +1,29 @@
 """AlphaSMS XML, as tables. Samples and codes are those of the protocol sheet, by section."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from lxml import etree
 
 from tests.providers.harness import (
+    AskCase,
     JobCase,
+    PushCase,
     Sample,
     StatusCase,
     SubmitCase,
+    run_ask,
     run_job,
+    run_push,
     run_status,
     run_submit,
     sms,
 )
-from worker.providers import alphasms_xml as dialect_file
+from worker.providers import alphasms_codes as codes_file
+from worker.providers import alphasms_messages as messages_file
 from worker.providers.alphasms_xml import AlphaSmsXml
 from worker.providers.contract import (
     CREDENTIALS,
@@ -27,17 +34,26 @@ from worker.providers.contract import (
     THROTTLED,
     UNREADABLE,
     Account,
+    Acknowledgement,
     Asked,
+    Balance,
     Failure,
     JobPhase,
     JobReport,
     Jobs,
     JobTaken,
+    Price,
+    Push,
+    Receipt,
     Request,
+    Schedules,
+    Statuses,
     Verdict,
 )
+from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
-from worker.sms.message import Kind, Message, MessageError
+from worker.sms.fields import MessageError
+from worker.sms.message import Message
 from worker.sms.package import Item, Limits
 from worker.sms.status import Status
 
@@ -47,6 +63,10 @@ ASYNC = Account("https://alphasms.example", key=KEY, options={"mode": "async"})
 OLDER = Account("https://alphasms.example", login="secret-login", password="secret-password")
 
 TASK = "c41d07aa5be2496f8d13f0927be6a55e"
+PICTURE = "https://shop.example/18.png"
+
+AT_9_30 = datetime(2031, 3, 4, 7, 30, tzinfo=UTC)  # 09:30 in Kyiv
+AT_21 = datetime(2031, 3, 4, 19, 0, tzinfo=UTC)
 
 
 # --- the sample for the universal suite ----------------------------------------------------------------
@@ -54,18 +74,22 @@ TASK = "c41d07aa5be2496f8d13f0927be6a55e"
 
 def answer(wrapper: str, codes: Iterable[tuple[Item, str]]) -> bytes:
     """An answer as AlphaSMS gives it; what it took has a number and a count, what it refused has none."""
+    codes = list(codes)
+    viber = wrapper == "message" and any(item.kind is Kind.VIBER for item, _ in codes)
     package = etree.Element("package")
-    inner = etree.SubElement(package, wrapper)
+    inner = etree.SubElement(package, "message-viber" if viber else wrapper)
     for item, code in codes:
         taken = int(code) < 200
-        numbers = {"sms_id": str(55_000_000 + item.reference) if taken else "0", "sms_count": str(int(taken))}
+        number = str(55_000_000 + item.reference) if taken else "0"
+        numbers = {"msg_id": number} if viber else {"sms_id": number, "sms_count": str(int(taken))}
         etree.SubElement(inner, "msg", {"id": str(item.reference)} | numbers).text = code
     return etree.tostring(package, encoding="utf-8", xml_declaration=True)
 
 
 def texts(request: Request) -> list[str]:
     """The texts in a submit request."""
-    return [message.text or "" for message in etree.fromstring(request.body).iter("msg")]
+    messages = etree.fromstring(request.body).iter("msg")
+    return [message.findtext("text", message.text or "") for message in messages]
 
 
 SAMPLE = Sample(
@@ -75,18 +99,38 @@ SAMPLE = Sample(
         sms(700002, "See you at <ten> & \"bring\" the 'form' ]]>"),
         sms(700003, "Ваше замовлення готове 😀", kind="flash"),
         sms(700004, "A voice to the land line", kind="voice"),
+        sms(700005, "Your ticket", kind="wap", url="https://shop.example/t?id=18&x=<1>"),
+        sms(700006, "Tomorrow", send_at=AT_9_30, valid_until=AT_21),
+        sms(700007, "Order 18 & <more>", kind="viber"),
+        sms(700008, "Ваше замовлення", kind="viber", image=PICTURE, send_at=AT_9_30, valid_until=AT_21),
+        sms(700009, "Order 18", kind="viber", image=PICTURE, button="Open", url="https://shop.example/18"),
     ),
     takes="1",
     refuses="203",
     delivers="102",
     submit_answer=lambda codes: answer("message", codes),
     status_answer=lambda codes: answer("status", codes),
-    job_answer=b"<package><job><progress>37</progress><status>RUNNING</status></job></package>",
+    answers={
+        "job": b"<package><job><progress>37</progress><status>RUNNING</status></job></package>",
+        "cancel": b"<package><delete>"
+        b'<msg id="700001" sms_id="55700001" sms_count="1">104</msg><msg id="700006" sms_id="0">211</msg>'
+        b"</delete></package>",
+        "balance": b"<package><balance><amount>164.719700000656</amount><currency>UAH</currency></balance>"
+        b"</package>",
+        "prices": b'<package><prices><phone price="0.91" currency="UAH">+380931110001</phone>'
+        b'<phone price="0" currency="UAH">+380931110002</phone></prices></package>',
+    },
+    pushes=(
+        Push(b"id=700001&status=102", content_type="application/x-www-form-urlencoded"),
+        Push(b'{"msg_id": 55700001, "status": "DELIVERED"}', content_type="application/json"),
+        Push(b"", "message_id=55700001&status=102"),
+    ),
+    provider_id=lambda item: str(55_000_000 + item.reference),
     texts=texts,
-    submit_table={code: word.status for code, word in dialect_file.SUBMITTED.table.items()},
+    submit_table={code: word.status for code, word in codes_file.SUBMITTED.table.items()},
     status_table={
-        **{code: word.status for code, word in dialect_file.REPORTED.table.items()},
-        **{f"{code} completed": word.status for code, word in dialect_file.REPORTED.completed.items()},
+        **{code: word.status for code, word in codes_file.REPORTED.table.items()},
+        **{f"{code} completed": word.status for code, word in codes_file.REPORTED.completed.items()},
     },
 )
 
@@ -155,23 +199,29 @@ DELETE_ONLY = {"211"}
 
 
 def test_every_code_of_the_sheet_stands_in_a_table_of_its_level() -> None:
-    assert dialect_file.REFUSALS.keys() == ERRORS.keys()
-    assert dialect_file.DELIVERY.keys() == DELIVERY.keys()
-    assert dialect_file.SUBMITTED.table.keys() == DELIVERY.keys() | REFUSALS.keys()
-    assert dialect_file.REPORTED.table.keys() == DELIVERY.keys() | REFUSALS.keys() | DELETE_ONLY
-    assert dialect_file.JOBS.keys() == {"WAITING", "RUNNING", "COMPLETE", "FAILED", "NOTFOUND"}
+    assert codes_file.REFUSALS.keys() == ERRORS.keys()
+    assert codes_file.DELIVERY.keys() == DELIVERY.keys()
+    assert codes_file.SUBMITTED.table.keys() == DELIVERY.keys() | REFUSALS.keys()
+    assert codes_file.REPORTED.table.keys() == DELIVERY.keys() | REFUSALS.keys() | DELETE_ONLY
+    assert codes_file.WITHDRAWN.table.keys() == DELIVERY.keys() | REFUSALS.keys() | DELETE_ONLY
+    assert codes_file.JOBS.keys() == {"WAITING", "RUNNING", "COMPLETE", "FAILED", "NOTFOUND"}
 
 
 # --- small words for the tables ------------------------------------------------------------------------
 
 ONE = (sms(1),)
 TWO = (sms(1), sms(2))
+VIBER_ONE = (sms(1, kind="viber"),)
 ASKED_ONE = (Asked(1, "551"),)
 ASKED_TWO = (Asked(1, "551"), Asked(2))
 
 
 def message(content: str) -> str:
     return f"<package><message>{content}</message></package>"
+
+
+def viber(content: str) -> str:
+    return f"<package><message-viber>{content}</message-viber></package>"
 
 
 def status(content: str) -> str:
@@ -534,6 +584,124 @@ SUBMITS = [
             ("a character reference", message('<msg id="1" sms_id="5">&#49;</msg>')),
         )
     ),
+    SubmitCase(
+        label="3.1 the sample: a time to leave and an end of validity, written with their offset",
+        items=(sms(700002, "See you at ten", recipient="+380931110002", send_at=AT_9_30, valid_until=AT_21),),
+        request="""<package key="0f3c-secret-key-e9"><message>
+            <msg id="700002" recipient="+380931110002" sender="ShopNews" type="0"
+              date_beg="2031-03-04T09:30:00+02:00" date_end="2031-03-04T21:00:00+02:00">See you at ten</msg>
+          </message></package>""",
+        reply=message('<msg id="700002" sms_id="55120342" sms_count="1">1</msg>'),
+        expected=[sent(700002, "55120342")],
+    ),
+    SubmitCase(
+        label="3.2 a job with dates; trap 12: an end without a beginning; parts of a second dropped",
+        account=ASYNC,
+        items=(
+            sms(1, send_at=datetime(2031, 7, 4, 6, 30, 0, 999_999, tzinfo=UTC)),
+            sms(2, valid_until=AT_21),
+        ),
+        request="""<package key="0f3c-secret-key-e9"><message-async>
+            <msg id="1" recipient="+380931110001" sender="ShopNews" type="0"
+              date_beg="2031-07-04T09:30:00+03:00">Your order is ready</msg>
+            <msg id="2" recipient="+380931110002" sender="ShopNews" type="0"
+              date_end="2031-03-04T21:00:00+02:00">Your order is ready</msg>
+          </message-async></package>""",
+        reply=f"<package><message-async><job>{TASK}</job></message-async></package>",
+        expected=JobTaken(TASK),
+    ),
+    SubmitCase(
+        label="dates are written in the account's zone",
+        account=Account("https://alphasms.example", key=KEY, options={"zone": "Asia/Tokyo"}),
+        items=(sms(1, send_at=AT_9_30),),
+        request="""<package key="0f3c-secret-key-e9"><message>
+            <msg id="1" recipient="+380931110001" sender="ShopNews" type="0"
+              date_beg="2031-03-04T16:30:00+09:00">Your order is ready</msg>
+          </message></package>""",
+        reply=message('<msg id="1" sms_id="9" sms_count="1">1</msg>'),
+        expected=[sent(1, "9")],
+    ),
+    SubmitCase(
+        label="WAP-push: a link, with a text or without one",
+        items=(
+            sms(1, "Your ticket", kind="wap", url="https://shop.example/t?id=18&x=<1>"),
+            sms(2, "", kind="wap", url="https://shop.example/18"),
+        ),
+        request="""<package key="0f3c-secret-key-e9"><message>
+            <msg id="1" recipient="+380931110001" sender="ShopNews" type="2"
+              url="https://shop.example/t?id=18&amp;x=&lt;1>">Your ticket</msg>
+            <msg id="2" recipient="+380931110002" sender="ShopNews" type="2"
+              url="https://shop.example/18"></msg>
+          </message></package>""",
+        reply=message('<msg id="1" sms_id="9" sms_count="1">1</msg><msg id="2" sms_id="0">204</msg>'),
+        expected=[sent(1, "9"), rejected(2, "204")],
+    ),
+    *(
+        SubmitCase(
+            label=f"3.8 Viber, {mode}: child elements; a text, a picture, a picture with a button",
+            account=account,
+            items=(
+                sms(1, "Order 18 & <more>", kind="viber", sender="Shop Viber"),
+                sms(2, "Замовлення 18", kind="viber", image=PICTURE, send_at=AT_9_30, valid_until=AT_21),
+                sms(3, "Order", kind="viber", image=PICTURE, button="Open", url="https://shop.example/?a&b"),
+            ),
+            request="""<package key="0f3c-secret-key-e9"><message-viber>
+                <msg id="1"><phone>+380931110001</phone><sender>Shop Viber</sender><type>text</type>
+                  <text>Order 18 &amp; &lt;more></text></msg>
+                <msg id="2" date_beg="2031-03-04T09:30:00+02:00"><phone>+380931110002</phone>
+                  <sender>ShopNews</sender><type>image</type><text>Замовлення 18</text>
+                  <image>https://shop.example/18.png</image></msg>
+                <msg id="3"><phone>+380931110003</phone><sender>ShopNews</sender><type>button</type>
+                  <text>Order</text><image>https://shop.example/18.png</image><button>Open</button>
+                  <url>https://shop.example/?a&amp;b</url></msg>
+              </message-viber></package>""",
+            reply=viber(
+                '<msg id="1" msg_id="551">1</msg><msg id="2" msg_id="0">202</msg>'
+                '<msg id="3" msg_id="0">208</msg>'
+            ),
+            expected=[sent(1, "551", None), rejected(2, "202"), Verdict(3, Status.IN_DOUBT, "208")],
+        )
+        for mode, account in (("sync", SYNC), ("async", ASYNC))
+    ),
+    *(
+        SubmitCase(
+            label=f"Viber, message code {code}",
+            items=VIBER_ONE,
+            reply=viber(f'<msg id="1" msg_id="0">{code}</msg>'),
+            expected=[Verdict(1, status_, code, failure=failure)],
+        )
+        for code, (status_, failure) in REFUSALS.items()
+    ),
+    *(
+        SubmitCase(label=f"Viber, error {code}", items=VIBER_ONE, reply=error(code), expected=f.because(code))
+        for code, f in ERRORS.items()
+    ),
+    *(
+        SubmitCase(
+            label=f"Viber, {code} for a message that has a number: they cannot lack it",
+            items=VIBER_ONE,
+            reply=viber(f'<msg id="1" msg_id="5">{code}</msg>'),
+            expected=[Verdict(1, Status.IN_DOUBT, code, "5", strange=True)],
+        )
+        for code in ("205", "206", "207", "212")
+    ),
+    *(
+        SubmitCase(
+            label=f"trap 5: Viber, {label}",
+            items=VIBER_ONE,
+            reply=viber(f'<msg id="1" {numbers}>1</msg>'),
+            expected=[sent(1, number, None)],
+        )
+        for label, numbers, number in (
+            ("0 is none", 'msg_id="0"', ""),
+            ("none at all", "", ""),
+            ("named as for an SMS", 'sms_id="551"', "551"),
+            ("both names, one of them none", 'sms_id="0" msg_id="551"', "551"),
+            ("no number of theirs", 'msg_id="5 1"', ""),
+            ("too long for a number", f'msg_id="{"5" * 65}"', ""),
+        )
+    ),
+    SubmitCase(label="Viber, none at all", items=VIBER_ONE, reply=viber(""), expected=[]),
     SubmitCase(label="HTTP 500 over a good answer", http=500, reply=error("209"), expected=SERVER_ERROR),
     SubmitCase(label="HTTP 404", http=404, reply="", expected=MISDIRECTED),
 ]
@@ -723,6 +891,18 @@ STATUSES = [
         ],
     ),
     StatusCase(
+        label="a Viber message, by our id and by the number it got as msg_id",
+        asked=(*ASKED_TWO, Asked(3, "553")),
+        reply=status(
+            '<msg id="1" msg_id="551">102</msg><msg id="2" sms_id="552">1</msg><msg msg_id="553">105</msg>'
+        ),
+        expected=[
+            Verdict(1, Status.DELIVERED, "102", "551"),
+            Verdict(2, Status.SENT, "1", "552"),
+            Verdict(3, Status.UNDELIVERABLE, "105", "553"),
+        ],
+    ),
+    StatusCase(
         label="id 0 is no id",
         asked=ASKED_ONE,
         reply=status('<msg id="0" sms_id="551">102</msg>'),
@@ -826,6 +1006,326 @@ def test_status(case: StatusCase) -> None:
     run_status("alphasms-xml", case)
 
 
+# --- delete, balance, prices ---------------------------------------------------------------------------
+
+
+def deleted(content: str) -> str:
+    return f"<package><delete>{content}</delete></package>"
+
+
+def balance(amount: str, currency: str = "<currency>UAH</currency>") -> str:
+    return f"<package><balance><amount>{amount}</amount>{currency}</balance></package>"
+
+
+def prices(content: str) -> str:
+    return f"<package><prices>{content}</prices></package>"
+
+
+UNREADABLE_ANYWHERE = (
+    ("an empty body", ""),
+    ("HTML", "<html><body/></html>"),
+    ("another root", "<balance><amount>1</amount></balance>"),
+    ("a package with nothing in it", "<package/>"),
+    ("a job", job("RUNNING")),
+)
+
+CANCELS = [
+    AskCase(
+        label="3.5: deleted, too late, delivered before, and scheduled still",
+        question="cancel",
+        about=[Asked(700001, "551"), Asked(700002), Asked(700003), Asked(700004)],
+        request="""<package key="0f3c-secret-key-e9"><delete>
+            <msg id="700001"/><msg id="700002"/><msg id="700003"/><msg id="700004"/>
+          </delete></package>""",
+        reply=deleted(
+            '<msg id="700001" sms_id="551" sms_count="1" date_completed="2031-03-04T09:31:12">104</msg>'
+            '<msg id="700002" sms_id="552" sms_count="1">211</msg>'
+            '<msg id="700003" sms_id="553" sms_count="1" date_completed="2031-03-04T09:31:12">102</msg>'
+            '<msg id="700004" sms_id="554" sms_count="1">1</msg>'
+        ),
+        expected=[
+            Verdict(700001, Status.CANCELLED, "104", "551", 1, AT_9_31),
+            Verdict(700002, None, "211", "552"),
+            Verdict(700003, Status.DELIVERED, "102", "553", 1, AT_9_31),
+            Verdict(700004, Status.SENT, "1", "554", 1),
+        ],
+    ),
+    *(
+        AskCase(
+            label=f"delete, delivery code {code}",
+            question="cancel",
+            about=ASKED_ONE,
+            reply=deleted(f'<msg id="1" sms_id="551" sms_count="2">{code}</msg>'),
+            expected=[Verdict(1, status_, code, "551", 2)],
+        )
+        for code, status_ in DELIVERY.items()
+    ),
+    *(
+        AskCase(
+            label=f"delete, message code {code} says nothing of the message",
+            question="cancel",
+            about=ASKED_ONE,
+            reply=deleted(f'<msg id="1" sms_id="0">{code}</msg>'),
+            expected=[Verdict(1, None, code)],
+        )
+        for code in ("200", "202", "203", "204", "205", "206", "207", "208", "211", "212")
+    ),
+    AskCase(
+        label="delete, 201: they do not know it",
+        question="cancel",
+        about=ASKED_ONE,
+        reply=deleted('<msg id="1" sms_id="0">201</msg>'),
+        expected=[Verdict(1, None, "201", known=False)],
+    ),
+    AskCase(
+        label="delete, a code nobody knows",
+        question="cancel",
+        about=ASKED_ONE,
+        reply=deleted('<msg id="1" sms_id="0">999</msg>'),
+        expected=[no_news(1, "999")],
+    ),
+    AskCase(
+        label="deleted and delivered",
+        question="cancel",
+        about=ASKED_ONE,
+        reply=deleted('<msg id="1" sms_id="551">104</msg><msg id="1" sms_id="551">102</msg>'),
+        expected=[no_news(1, "104")],
+    ),
+    AskCase(
+        label="trap 2: the wrapper has any name; some are missing, some are not ours",
+        question="cancel",
+        about=ASKED_TWO,
+        reply=message('<msg id="7">104</msg><msg id="2" sms_id="552">104</msg>'),
+        expected=[Verdict(2, Status.CANCELLED, "104", "552")],
+    ),
+    AskCase(label="none at all", question="cancel", about=ASKED_ONE, reply=deleted(""), expected=[]),
+    *(
+        AskCase(
+            label=f"delete, error {code}",
+            question="cancel",
+            about=ASKED_ONE,
+            reply=error(code),
+            expected=f.because(code),
+        )
+        for code, f in ERRORS.items()
+    ),
+    *(
+        AskCase(
+            label=f"delete, {label}", question="cancel", about=ASKED_ONE, reply=reply, expected=UNREADABLE
+        )
+        for label, reply in UNREADABLE_ANYWHERE
+    ),
+]
+
+BALANCES = [
+    *(
+        AskCase(
+            label=f"3.6 an amount of {amount}",
+            question="balance",
+            request='<package key="0f3c-secret-key-e9"><balance></balance></package>',
+            reply=balance(amount),
+            expected=Balance(Decimal(read), "UAH"),
+        )
+        for amount, read in (
+            ("164.719700000656", "164.7197"),
+            ("-3.2000000000001", "-3.2"),
+            ("0", "0"),
+            ("12", "12"),
+            (" 12.5\n", "12.5"),
+            ("1.0E-6", "0"),
+            ("123456789012345.99996", "123456789012346"),
+        )
+    ),
+    *(
+        AskCase(
+            label=f"a currency of {currency!r} is none",
+            question="balance",
+            reply=balance("1", currency),
+            expected=Balance(Decimal(1)),
+        )
+        for currency in ("", "<currency/>", "<currency>hryvnia</currency>", "<currency>€</currency>")
+    ),
+    *(
+        AskCase(
+            label=f"an amount of {amount!r} is none",
+            question="balance",
+            reply=balance(amount),
+            expected=UNREADABLE,
+        )
+        for amount in ("", "NaN", "Infinity", "1,5", "1e99", "--1", "٣", "1" * 16, "1</amount><amount>2")
+    ),
+    *(
+        AskCase(
+            label=f"balance, error {code}", question="balance", reply=error(code), expected=f.because(code)
+        )
+        for code, f in ERRORS.items()
+    ),
+    *(
+        AskCase(label=f"balance, {label}", question="balance", reply=reply, expected=UNREADABLE)
+        for label, reply in UNREADABLE_ANYWHERE
+    ),
+]
+
+NUMBERS = ["+380931110001", "+380931110002"]
+
+PRICES = [
+    AskCase(
+        label="3.7: of one segment; 0 where they do not send",
+        question="prices",
+        about=NUMBERS,
+        request="""<package key="0f3c-secret-key-e9"><prices>
+            <phone>+380931110001</phone><phone>+380931110002</phone>
+          </prices></package>""",
+        reply=prices(
+            '<phone price="0.91" currency="UAH">+380931110001</phone>'
+            '<phone price="0" currency="UAH">+380931110002</phone>'
+        ),
+        expected={NUMBERS[0]: Price(Decimal("0.91"), "UAH"), NUMBERS[1]: Price(Decimal(0), "UAH")},
+    ),
+    AskCase(
+        label="without the plus, re-ordered, with one of somebody else and one without a price",
+        question="prices",
+        about=[*NUMBERS, "+380931110003"],
+        reply=prices(
+            '<phone price="0.5">380931110002</phone><phone price="1">+1555</phone>'
+            '<phone price="0.910000000001" currency="uah"> 380931110001 </phone>'
+            "<phone>+380931110003</phone>"
+        ),
+        expected={NUMBERS[0]: Price(Decimal("0.91")), NUMBERS[1]: Price(Decimal("0.5"))},
+    ),
+    AskCase(
+        label="the same price twice is a price, two prices are none",
+        question="prices",
+        about=NUMBERS,
+        reply=prices(
+            '<phone price="1">+380931110001</phone><phone price="1.0">+380931110001</phone>'
+            '<phone price="1">+380931110002</phone><phone price="2">+380931110002</phone>'
+        ),
+        expected={NUMBERS[0]: Price(Decimal(1))},
+    ),
+    *(
+        AskCase(
+            label=f"a price of {price!r} is none",
+            question="prices",
+            about=NUMBERS,
+            reply=prices(f'<phone price="{price}">+380931110001</phone>'),
+            expected={},
+        )
+        for price in ("", "-1", "NaN", "1e99", "free")
+    ),
+    AskCase(
+        label="no prices at all", question="prices", about=NUMBERS, reply=prices(""), expected=UNREADABLE
+    ),
+    *(
+        AskCase(
+            label=f"prices, error {code}",
+            question="prices",
+            about=NUMBERS,
+            reply=error(code),
+            expected=f.because(code),
+        )
+        for code, f in ERRORS.items()
+    ),
+    *(
+        AskCase(label=f"prices, {label}", question="prices", about=NUMBERS, reply=reply, expected=UNREADABLE)
+        for label, reply in UNREADABLE_ANYWHERE
+    ),
+]
+
+
+@pytest.mark.parametrize("case", [*CANCELS, *BALANCES, *PRICES], ids=lambda case: case.label)
+def test_what_else_can_be_asked(case: AskCase) -> None:
+    run_ask("alphasms-xml", case)
+
+
+# --- pushes --------------------------------------------------------------------------------------------
+
+
+def hint(number: str, code: str = "") -> Receipt:
+    return Receipt(number, None, code)
+
+
+PUSHES = [
+    *(
+        PushCase(
+            label=f"section 8: a form with {name}",
+            push=Push(f"{name}=551&status=102".encode(), content_type="application/x-www-form-urlencoded"),
+            expected=[hint("551", "102")],
+            acknowledged=Acknowledgement(b"OK", "text/plain"),
+        )
+        for name in ("id", "msg_id", "message_id")
+    ),
+    *(
+        PushCase(
+            label=f"section 8: JSON with {name}, a {type(number).__name__}",
+            push=Push(json.dumps({name: number, "status": "DELIVERED"}).encode()),
+            expected=[hint("551", "DELIVERED")],
+        )
+        for name in ("id", "msg_id", "message_id")
+        for number in ("551", 551)
+    ),
+    *(
+        PushCase(
+            label=f"section 8: the query with {name}",
+            push=Push(b"", f"{name}=551&status=undeliverable&x="),
+            expected=[hint("551", "undeliverable")],
+        )
+        for name in ("id", "msg_id", "message_id")
+    ),
+    PushCase(
+        label="several in JSON, in their order, each once",
+        push=Push(
+            b'\xef\xbb\xbf [{"id": 1, "status": 102}, {"id": 2, "status": "x.y"}, {"id": 1, "status": 102}]'
+        ),
+        expected=[hint("1", "102"), hint("2", "?")],
+    ),
+    PushCase(
+        label="our id and theirs: two hints at one message",
+        push=Push(b"id=700001&msg_id=551&status=102"),
+        expected=[hint("700001", "102"), hint("551", "102")],
+    ),
+    PushCase(
+        label="without a state",
+        push=Push(b"id=551"),
+        expected=[hint("551")],
+    ),
+    PushCase(
+        label="what is no state is not repeated",
+        push=Push(b"id=551&status=no+%2B380931110001+here"),
+        expected=[hint("551", "?")],
+    ),
+    PushCase(
+        label="in the body and in the query", push=Push(b"id=1", "id=2"), expected=[hint("1"), hint("2")]
+    ),
+    *(
+        PushCase(label=f"{label} is no push", push=Push(body, query), expected=UNREADABLE)
+        for label, body, query in (
+            ("nothing", b"", ""),
+            ("an id of 0", b"id=0&status=102", ""),
+            ("an id that is empty", b"id=&status=102", ""),
+            ("an id with blanks in it", b"id=5+5", ""),
+            ("an id of 65 characters", b"id=" + b"5" * 65, ""),
+            ("a negative id", b'{"id": -5}', ""),
+            ("an id with a point", b'{"id": 5.5}', ""),
+            ("true for an id", b'{"id": true}', ""),
+            ("a list for an id", b'{"id": [5]}', ""),
+            ("JSON that breaks off", b'{"id": 551, "status":', ""),
+            ("an array of arrays", b"[[551]]", ""),
+            ("an id of five thousand digits", b'{"id": ' + b"9" * 5_000 + b"}", ""),
+            ("a hundred thousand levels", b"[" * 100_000, ""),
+            ("a thousand names and one", b"&".join(b"a=1" for _ in range(1_001)) + b"&id=551", ""),
+            ("two megabytes", b"id=551&text=" + b"x" * 2_097_152, ""),
+            ("XML", b"<package><msg id='551'>102</msg></package>", ""),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("case", PUSHES, ids=lambda case: case.label)
+def test_push(case: PushCase) -> None:
+    run_push("alphasms-xml", case)
+
+
 # --- what it carries -----------------------------------------------------------------------------------
 
 
@@ -844,6 +1344,19 @@ def an_sms(**others: str) -> Message:
         {"text": "я" * 670},
         {"kind": "flash", "recipient": "+4915112345678"},
         {"kind": "voice"},
+        {"kind": "wap", "text": "", "url": "https://shop.example/" + "1" * 79},
+        {"kind": "wap", "url": "https://shop.example/18"},
+        {"kind": "viber"},
+        {"kind": "viber", "text": "я" * 1000, "sender": "Shop Viber"},
+        *(
+            {"kind": "viber", "image": f"https://shop.example/1.{end}"}
+            for end in ("jpg", "jpeg", "png", "GIF")
+        ),
+        {"kind": "viber", "image": PICTURE + "?size=2#top"},
+        {"kind": "viber", "image": PICTURE, "button": "O" * 19, "url": "https://shop.example/18"},
+        {"send_at": "2031-03-04T09:30:00+02:00", "valid_until": "2031-03-04T21:00:00+02:00"},
+        {"kind": "viber", "send_at": "2031-03-04T09:30:00Z", "valid_until": "2031-03-04T21:00:00Z"},
+        {"valid_until": "2039-01-01T00:00:00Z"},
     ],
     ids=str,
 )
@@ -859,6 +1372,17 @@ def test_a_message_it_carries(changes: dict[str, str]) -> None:
         ({"text": "a" * 1531}, "text"),
         ({"text": "я" * 671}, "text"),
         ({"kind": "voice", "recipient": "+4915112345678"}, "recipient"),
+        ({"kind": "wap", "url": "https://shop.example/" + "1" * 80}, "url"),
+        ({"kind": "wap", "url": "https://shop.example/18", "text": "a" * 1531}, "text"),
+        ({"kind": "viber", "sender": "TwelveChars."}, "sender"),
+        ({"kind": "viber", "image": "https://shop.example/1.webp"}, "image"),
+        ({"kind": "viber", "image": "https://shop.example/?1.png"}, "image"),
+        ({"kind": "viber", "image": "https://shop.example/.png/1"}, "image"),
+        ({"kind": "viber", "button": "Open", "url": "https://shop.example/18"}, "image"),
+        ({"kind": "viber", "viber_valid_until": "2031-03-04T09:30:00Z"}, "viber_valid_until"),
+        ({"kind": "ping", "text": ""}, "kind"),
+        ({"kind": "vcard", "text": "", "name": "Anna", "cell": "+380931110009"}, "kind"),
+        ({"kind": "viber_sms", "sms_text": "Ready"}, "kind"),
     ],
     ids=str,
 )
@@ -867,16 +1391,25 @@ def test_a_message_it_cannot_carry(changes: dict[str, str], field: str) -> None:
     with pytest.raises(MessageError, match=rf"^{field}: ") as problem:
         AlphaSmsXml(SYNC).check(refused)
     assert problem.value.field == field
-    assert refused.text not in str(problem.value)
+    assert not refused.text or refused.text not in str(problem.value)
     assert refused.recipient not in str(problem.value)
 
 
 def test_every_kind_of_message_has_a_type_of_theirs() -> None:
-    assert dialect_file.TYPES.keys() == set(Kind)
+    carried = messages_file.TYPES.keys() | set(messages_file.VIBER)
+    assert carried == set(Kind) - {Kind.PING, Kind.VCARD, Kind.VIBER_SMS}
 
 
 def test_the_longest_recipient_fits_their_21_characters() -> None:
     assert len(an_sms(recipient="+123456789012345").recipient) <= 21
+
+
+def test_viber_and_sms_leave_apart() -> None:
+    speaker = AlphaSmsXml(ASYNC)
+    assert {speaker.apart(kind) for kind in messages_file.TYPES} == {"sms"}
+    assert speaker.apart(Kind.VIBER) == "viber"
+    with pytest.raises(ValueError, match="unpack"):
+        speaker.submit([sms(1), sms(2, kind="viber")])
 
 
 # --- the account ---------------------------------------------------------------------------------------
@@ -889,21 +1422,25 @@ def with_options(**options: str) -> AlphaSmsXml:
 @pytest.mark.parametrize(
     ("options", "limits"),
     [
-        ({}, Limits(100, 1_048_576)),
-        ({"mode": "sync", "package_items": "0"}, Limits(100, 1_048_576)),
-        ({"mode": "async", "package_items": "0"}, Limits(1000, 1_048_576)),
-        ({"mode": "async", "package_items": "7", "package_bytes": "5000"}, Limits(7, 5000)),
+        ({}, (100, 1_048_576)),
+        ({"mode": "sync", "package_items": "0"}, (100, 1_048_576)),
+        ({"mode": "async", "package_items": "0"}, (1000, 1_048_576)),
+        ({"mode": "async", "package_items": "7", "package_bytes": "5000"}, (7, 5000)),
     ],
     ids=str,
 )
-def test_limits(options: dict[str, str], limits: Limits) -> None:
-    assert with_options(**options).limits == limits
+def test_limits(options: dict[str, str], limits: tuple[int, int]) -> None:
+    items, octets = limits
+    shortest, longest = timedelta(seconds=90), timedelta(days=5)
+    assert with_options(**options).limits == Limits(items, octets, shortest=shortest, longest=longest)
 
 
 def test_status_items_and_what_it_can_do() -> None:
     speaker = with_options(status_items="50")
     assert speaker.status_items == 50
     assert speaker.doubt is Doubt.ASK
+    assert isinstance(speaker, Statuses)
+    assert isinstance(speaker, Schedules)
     assert isinstance(speaker, Jobs)
     assert speaker.job_kept < timedelta(hours=12), "they forget a job after twelve hours"
 
@@ -924,7 +1461,8 @@ def test_the_address_has_one_slash_and_no_secret() -> None:
         (Account("https://alphasms.example", key=KEY, options={"mode": "later"}), "mode"),
         (Account("https://alphasms.example", key=KEY, options={"zone": "Mars/Olympus"}), "zone"),
         (Account("https://alphasms.example", key=KEY, options={"zone": "../zone"}), "zone"),
-        (Account("https://alphasms.example", key=KEY, options={"zone": ""}), "zone"),
+        (Account("https://alphasms.example", key=KEY, options={"package_items": "-5"}), "package_items"),
+        (Account("https://alphasms.example", key=KEY, options={"status_items": "many"}), "status_items"),
     ],
     ids=str,
 )
@@ -935,7 +1473,7 @@ def test_an_account_it_cannot_speak_for(account: Account, named: str) -> None:
 
 
 def test_failures_it_makes_are_known_to_the_stages() -> None:
-    tables = (dialect_file.SUBMITTED, dialect_file.REPORTED)
+    tables = (codes_file.SUBMITTED, codes_file.REPORTED, codes_file.WITHDRAWN)
     words = {word.failure for words in tables for word in words.table.values() if word.failure}
     assert words | set(ERRORS.values()) <= {CREDENTIALS, MALFORMED, MONEY, SERVER_ERROR, THROTTLED}
     assert all(isinstance(failure, Failure) for failure in words)

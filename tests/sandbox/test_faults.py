@@ -13,6 +13,7 @@ from worker.sandbox.misdeeds import FAULTS
 
 FOUR = [msg(own, f"+38093111000{own}") for own in range(1, 5)]
 IN_TEST_JOBS = {"job_failed", "job_notfound"}
+IN_TEST_PUSHES = {"twice", "reversed", "late", "unknown", "early"}
 IN_TEST_KILLS = {"kill_unread", "kill_before", "kill_after", "kill_answering", "kill_answered"}
 
 
@@ -66,6 +67,14 @@ ANSWERED = [
     Case("unknown_code", 4, lambda r: codes(r) == [999] * 4, {"code": 999}),
     Case("truncated", 4, unreadable),
     Case("wrong_root", 4, lambda r: r.content.endswith(b"</message></response>") and not unreadable(r)),
+    Case("wrong_encoding", 4, lambda r: unreadable(r) and b"p\0a\0c\0k" in r.content),
+    Case("deep", 4, lambda r: r.content.count(b"<a>") == r.content.count(b"</a>") == 100_000),
+    Case("deep", 4, lambda r: codes(r) == [1] * 4 and b"<a><a></a></a><message>" in r.content, {"levels": 2}),
+    Case(
+        "doctype",
+        4,
+        lambda r: b"<!DOCTYPE package [<!ENTITY a " in r.content and b"<package>&i;<" in r.content,
+    ),
     Case("wrong_order", 4, lambda r: ids(r) == ["4", "3", "2", "1"]),
     Case("missing", 4, lambda r: ids(r) == ["2", "4"]),
     Case("missing", 4, lambda r: ids(r) == ["2", "3", "4"], {"share": 0.1}),
@@ -83,7 +92,9 @@ HUNG_UP = [
 
 
 def test_every_fault_has_a_case() -> None:
-    assert {case.do for case in ANSWERED + HUNG_UP} | IN_TEST_JOBS | IN_TEST_KILLS == set(FAULTS)
+    assert {case.do for case in ANSWERED + HUNG_UP} | IN_TEST_JOBS | IN_TEST_KILLS | IN_TEST_PUSHES == set(
+        FAULTS
+    )
 
 
 @pytest.mark.parametrize("case", ANSWERED, ids=str)

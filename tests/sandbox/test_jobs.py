@@ -6,7 +6,7 @@ import pytest
 
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, codes, eventually, msg, package, xml
-from worker.sandbox.account import Job
+from worker.sandbox.alphasms.account import Job
 from worker.sandbox.server import SandboxOptions, Timings
 
 ENDS = {"COMPLETE", "FAILED", "NOTFOUND"}

@@ -86,7 +86,7 @@ def test_the_journal_holds_no_texts_and_one_line_a_package(another: Another, tmp
 
 def test_a_file_that_is_no_journal_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    path.write_text("[0,[],0,0,[],null]\nrecipient,text\n")
+    path.write_text('["alphasms","alphasms-xml",0,[],0,0,[],null]\nrecipient,text\n')
 
     with (
         pytest.raises(RuntimeError, match="line 2: not written by a sandbox"),

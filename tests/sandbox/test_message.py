@@ -111,7 +111,7 @@ def test_counts_tell_requests_and_the_largest_package(customer: Customer) -> Non
     customer.submit(msg(5), msg(6))
     customer.status(1)
     customer.post("<nonsense")
-    customer.post('<package key="sandbox-key"><balance/></package>')
+    customer.post('<package key="sandbox-key"><voice/></package>')
 
     counts = customer.counts()
 

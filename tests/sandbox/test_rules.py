@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.sandbox.misdeeds import picked
-from worker.sandbox.rules import segments_of
+from worker.sandbox.alphasms.rules import segments_of
+from worker.sandbox.spoiling import picked
 
 
 @pytest.mark.parametrize(

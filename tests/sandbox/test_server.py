@@ -111,7 +111,7 @@ WRONG: dict[str, Callable[[], object]] = {
     "final before first": lambda: Timings(first=2, final=(1, 3)),
     "final upside down": lambda: Timings(final=(3, 1)),
     "negative job": lambda: Timings(job=-1),
-    "login alone": lambda: SandboxOptions(login="shop"),
+    "login alone": lambda: SandboxOptions(password=None),
     "no requests at all": lambda: SandboxOptions(parallel_limit=0),
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, asked, codes, eventually, lines, msg, package, xml
-from worker.sandbox.account import Taken
+from worker.sandbox.alphasms.account import Taken
 from worker.sandbox.server import Mix, SandboxOptions, Timings
 
 FINALS = {102, 103, 105, 108}

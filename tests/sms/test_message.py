@@ -2,24 +2,17 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from inspect import signature
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.sms.content import Kind, Viber
 from worker.sms.doubt import POLICIES, Doubt
-from worker.sms.message import (
-    CONTENT,
-    TEXT_LIMIT,
-    ClientIdConflict,
-    Kind,
-    Lane,
-    Message,
-    MessageError,
-    differences,
-    mask,
-)
+from worker.sms.fields import TEXT_LIMIT, MessageError, mask
+from worker.sms.message import ClientIdConflict, Lane, Message, differences
 
 NUMBER = "+380931110001"
 TEXT = "Anna, the code is 471199"
@@ -114,7 +107,10 @@ REFUSED: dict[str, list[object]] = {
         "0001-01-01T00:00:00+05:00",
         "9999-12-31T23:59:59-05:00",
     ],
-    "in_doubt": ["ask", "HOLD", "never", "hold ", 1, True, [], {}, Doubt.ASK],
+    "send_at": ["now", "2031-03-04T10:00:00", 5],
+    "viber_valid_until": ["never", 5],
+    "content": ["text", {"text": "x"}, Kind.SMS],
+    "in_doubt": ["ask", "repeat", "HOLD", "never", "hold ", 1, True, [], {}, Doubt.ASK],
 }  # fmt: skip
 
 CASES = [(field, value) for field, values in REFUSED.items() for value in values]
@@ -143,7 +139,7 @@ def test_no_refusal_shows_a_text_or_a_whole_number(field: str, value: object) ->
 
 
 def test_every_field_that_can_be_wrong_is_in_the_table() -> None:
-    assert REFUSED.keys() == Message.__dataclass_fields__.keys()
+    assert REFUSED.keys() == set(signature(Message).parameters)
 
 
 @pytest.mark.parametrize("bad", ["a\x00b", "a" * 500 + "\x1b" + "b"])
@@ -288,7 +284,7 @@ def test_no_instant(nothing: object) -> None:
 def test_a_message_cannot_be_changed_once_checked() -> None:
     made = message()
     with pytest.raises(AttributeError):
-        made.text = ""  # type: ignore[misc]
+        made.sender = ""  # type: ignore[misc]
 
 
 # --- what is shown ---------------------------------------------------------------------------------------
@@ -330,7 +326,7 @@ messages = st.builds(
     recipient=st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True),
     sender=words,
     text=texts,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from([Kind.SMS, Kind.FLASH, Kind.VOICE]),
     lane=st.sampled_from(Lane),
     route=st.just("") | words,
     campaign=st.just("") | words,
@@ -365,11 +361,60 @@ def test_a_message_differs_from_itself_in_nothing(made: Message) -> None:
         ({"recipient": "+380931110002"}, ("recipient",)),
         ({"recipient": "38 093 111 00 01"}, ()),
         ({"lane": "urgent", "route": "b", "campaign": "c", "client_id": "d"}, ()),
+        ({"text": "", "content": Viber(TEXT)}, ("kind",)),
+        (
+            {"text": "", "content": Viber("other", button="Open", url="https://shop.example/")},
+            ("kind", "text", "url", "button"),
+        ),
     ],
     ids=str,
 )
 def test_only_what_the_recipient_would_notice_makes_a_difference(
-    changes: dict[str, str], expected: tuple[str, ...]
+    changes: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
     assert differences(message(), message(**changes)) == expected
-    assert set(expected) <= set(CONTENT)
+
+
+# --- times ----------------------------------------------------------------------------------------------
+
+NOON = datetime(2031, 3, 4, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("others", "field"),
+    [
+        ({"send_at": NOON, "valid_until": NOON}, "valid_until"),
+        ({"send_at": NOON, "valid_until": NOON - timedelta(hours=1)}, "valid_until"),
+        ({"viber_valid_until": NOON}, "viber_valid_until"),  # an SMS knows no Viber
+        (
+            {"text": "", "content": Viber("x"), "send_at": NOON, "viber_valid_until": NOON},
+            "viber_valid_until",
+        ),
+    ],
+    ids=str,
+)
+def test_times_that_contradict_each_other(others: dict[str, Any], field: str) -> None:
+    with pytest.raises(MessageError, match=f"^{field}: "):
+        message(**others)
+
+
+def test_times_in_their_order() -> None:
+    made = message(
+        text="",
+        content=Viber("x"),
+        send_at="2031-03-04T14:00:00+02:00",
+        viber_valid_until=NOON + timedelta(hours=1),
+        valid_until=NOON + timedelta(hours=2),
+    )
+    assert made.send_at == NOON
+    assert Message.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+
+
+# --- content --------------------------------------------------------------------------------------------
+
+
+def test_a_content_and_a_text_are_one_too_many() -> None:
+    with pytest.raises(MessageError, match=r"^text: is given twice"):
+        message(content=Viber("x"))
+    with pytest.raises(MessageError, match=r"^kind: contradicts the content, which is a viber"):
+        message(text="", content=Viber("x"), kind="flash")

@@ -4,14 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.sms.message import Kind
+from worker.sms.content import Sms
 from worker.sms.package import OVERHEAD, Item, Limits, PackageState, fitting
 
 
 def items(*lengths: int) -> list[Item]:
     return [
-        Item(n, 100 + n, Kind.SMS, "+380931110001", "ShopNews", "a" * length)
-        for n, length in enumerate(lengths)
+        Item(n, 100 + n, "+380931110001", "ShopNews", Sms("a" * length)) for n, length in enumerate(lengths)
     ]
 
 
@@ -50,7 +49,7 @@ def test_a_package_is_a_head_within_the_limits_and_never_empty(
     package = fitting(given_items, Limits(most, octets))
     assert list(package) == given_items[: len(package)]
     assert 1 <= len(package) <= most
-    reckoned = [OVERHEAD + 4 * len(item.text) for item in given_items]
+    reckoned = [OVERHEAD + 4 * item.content.size for item in given_items]
     assert len(package) == 1 or sum(reckoned[: len(package)]) <= octets
     longer = len(package) + 1
     assert longer > min(most, len(given_items)) or sum(reckoned[:longer]) > octets, "the longest head"
@@ -67,8 +66,26 @@ def test_packing_on_and_on_takes_every_message_once(lengths: list[int], most: in
     assert packed == items(*lengths)
 
 
+@pytest.mark.parametrize(
+    ("texts", "count"),
+    [("aaaa", 4), ("abab", 4), ("aabc", 4), ("abca", 4), ("abcd", 3)],
+)
+def test_where_equal_contents_stand_once_they_are_reckoned_once(texts: str, count: int) -> None:
+    given_items = [
+        Item(n, 100 + n, "+380931110001", "ShopNews", Sms(letter * 100)) for n, letter in enumerate(texts)
+    ]
+    limits = Limits(items=9, octets=4 * OVERHEAD + 3 * 400, once=True)
+    assert len(fitting(given_items, limits)) == count
+    assert len(fitting(given_items, limits)) >= len(fitting(given_items, Limits(9, limits.octets)))
+
+
+def test_where_each_message_is_a_request_only_their_number_counts() -> None:
+    given_items = items(*[1000] * 9)
+    assert len(fitting(given_items, Limits(items=5, octets=1, call=1, in_flight=2))) == 5
+
+
 def test_an_item_shows_neither_text_nor_number() -> None:
-    shown = repr(Item(1, 101, Kind.SMS, "+380931110001", "ShopNews", "the code is 4711"))
+    shown = repr(Item(1, 101, "+380931110001", "ShopNews", Sms("the code is 4711")))
     assert "4711" not in shown
     assert "+380931110001" not in shown
     assert "101" in shown

@@ -20,9 +20,11 @@ COMMANDS = {
     "status": "reports:status",
     "books": "reports:show_books",
     "resolve": "resolve:resolve",
+    "cancel": "cancel:cancel",
     "routes": "routes:app",
     "stoplist": "stoplist:app",
     "doctor": "doctor:doctor",
+    "web": "web:web",
     "sandbox": "sandbox:sandbox",
     "db": "migrations:app",
 }

@@ -22,10 +22,12 @@ from worker.hearing import Evidence, Judgement, State
 from worker.intake import Intake, IntakeError
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import behind
-from worker.ledger.queries import route_rows, server_settings
-from worker.lines import make_ready
+from worker.ledger.queries import RouteRow, route_rows, server_settings
+from worker.lines import Line, make_ready
 from worker.marks import Mark, read_marks
+from worker.providers.contract import Clocks
 from worker.settings import Settings, SettingsError, read_routes
+from worker.stages.account import is_low, is_off
 from worker.stages.bounds import longest_step
 
 NEEDED = 180000  # RETURNING old.* came with PostgreSQL 18
@@ -163,6 +165,26 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
             yield Finding("routes", "warning", f"{row.name} is {row.state}: {row.why}")
         if row.in_doubt:
             yield Finding("doubt", "warning", f"{row.in_doubt} messages of {row.name} are in doubt")
+        yield from _account(row, lines[row.name])
+
+
+def _account(row: RouteRow, line: Line) -> Iterator[Finding]:
+    """What the route's provider told, when it was last asked."""
+    if row.balance is not None and is_low(line, row.balance):
+        seen = f"{row.balance} {row.currency or ''}".strip()
+        least = line.route.balance_least
+        yield Finding(
+            "balance", "warning", f"{seen} are left at {row.name}, below its balance_least of {least}"
+        )
+    if row.clock_ahead is not None and isinstance(line.dialect, Clocks) and is_off(row.clock_ahead):
+        way = "ahead of" if row.clock_ahead > timedelta(0) else "behind"
+        off = abs(row.clock_ahead)
+        yield Finding(
+            "their clock",
+            "warning",
+            f"that of {row.name} is {off} {way} ours: `zone` is wrong, or a clock. "
+            "Nothing is given to them before its time",
+        )
 
 
 def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from worker.ledger import Ledger
 from worker.ledger.audit import Finding, audit
 from worker.ledger.invariants import INVARIANTS
 from worker.ledger.queries import Books, History, books, history
-from worker.sms.message import mask
+from worker.sms.fields import mask
 
 
 def status(
@@ -49,8 +50,11 @@ def _show(found: History) -> None:
         "status": found.status.value,
         "route": f"{found.route} ({found.lane})",
         "recipient": mask(found.recipient),
+        "kind": found.kind,
+        "leaves at": found.send_at and _moment(found.send_at),
         "their id": found.provider_id,
-        "segments": found.segments,
+        "segments": _segments(found),
+        "read at": found.read_at and _moment(found.read_at),
         "attempts used up": found.attempts or None,
     }
     out.print(found.client_id, style="bold", markup=False)
@@ -65,6 +69,18 @@ def _show(found: History) -> None:
             for e in found.events
         ],
     )
+
+
+def _moment(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _segments(found: History) -> str | None:
+    """As they bill them; beside it our own count, where that is another or the only one."""
+    theirs, ours = found.segments, found.counted
+    if theirs is None:
+        return f"{ours} by our count" if ours else None
+    return f"{theirs} ({ours} by our count)" if ours and ours != theirs else str(theirs)
 
 
 def show_books(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from worker.cli.given import names, remark
 from worker.cli.output import Json, complain, emit, out, progress, say, table
 from worker.cli.session import migrated_ledger, opened_intake, servers
 from worker.ledger import Ledger, LedgerError
@@ -27,7 +28,8 @@ from worker.ledger.transitions import Looks
 from worker.lines import Line, make_ready
 from worker.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
 from worker.sms.doubt import Doubt
-from worker.sms.message import Lane, mask
+from worker.sms.fields import mask
+from worker.sms.message import Lane
 from worker.sms.status import Status
 
 SHOWN = 50  # messages listed, unless --limit says otherwise
@@ -71,7 +73,7 @@ def resolve(
     settled.
     """
     selection = Selection(
-        _names(client_ids or []), route, campaign, _age(older_than) if older_than else timedelta(0)
+        names(client_ids or []), route, campaign, _age(older_than) if older_than else timedelta(0)
     )
     _check_selection(selection, everything=everything)
     if resolution is None:
@@ -85,18 +87,11 @@ def resolve(
         raise typer.BadParameter(
             "say which: name messages, or give --route, --campaign, --older-than or --all"
         )
-    word = _Word(resolution, by=_remark("--by", by or _user(), 64), why=_remark("--why", why, 200))
+    word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--why", why, 200))
     _with_ledger(lambda opened: _settle(opened, selection, word, as_json=as_json))
 
 
 # -- what is given -----------------------------------------------------------------------------------
-
-
-def _names(client_ids: Iterable[str]) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(client_ids))
-    if any("\ud800" <= letter <= "\udfff" for name in names for letter in name):
-        raise typer.BadParameter("a client id is not UTF-8")
-    return names
 
 
 def _age(written: str) -> timedelta:
@@ -113,16 +108,6 @@ def _check_selection(selection: Selection, *, everything: bool) -> None:
     narrowed = selection.route or selection.campaign or selection.older_than
     if sum(map(bool, (selection.client_ids, narrowed, everything))) > 1:
         raise typer.BadParameter("name messages, or select them, or say --all: one of the three")
-
-
-def _remark(option: str, written: str, most: int) -> str:
-    """Text for the record, on one line."""
-    remark = " ".join(written.split())
-    if not remark:
-        raise typer.BadParameter(f"{option} is needed with --as: it goes into the record")
-    if len(remark) > most or not remark.isprintable():
-        raise typer.BadParameter(f"{option} must be plain text of at most {most} characters")
-    return remark
 
 
 def _user() -> str:

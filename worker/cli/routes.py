@@ -1,46 +1,60 @@
 """`worker routes`: what each route is doing, and its brake."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from worker.cli.account import Name, balance, prices, scheduled
 from worker.cli.output import Json, complain, emit, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.governor import open_route, register_routes, stop_route
 from worker.ledger.queries import RouteRow, route_rows
 from worker.lines import Line, make_ready
 from worker.settings import Settings, names_only, read_routes
+from worker.stages.account import is_low
 
-app = typer.Typer(help="What each route is doing; pause and resume.", no_args_is_help=True)
-
-Name = Annotated[str, typer.Argument(help="A route of the routes file.")]
+app = typer.Typer(
+    help="What each route is doing; pause and resume; what its provider tells of our account.",
+    no_args_is_help=True,
+)
+for ask in (balance, prices, scheduled):
+    app.command()(ask)
 
 
 @app.command("list")
 def list_routes(as_json: Json = False) -> None:
-    """Every route: its state, what waits for it, what is on the wire, what is in doubt."""
+    """Every route: its state, what waits for it, what is on the wire or in doubt, and the money last seen."""
     with servers() as settings, migrated_ledger(settings) as ledger:
         lines = make_ready(read_routes(settings.routes, secret=names_only))
         with ledger.begin() as connection:
             register_routes(connection, lines)
             rows = [row for row in route_rows(connection) if row.name in lines or row.unfinished]
     if as_json:
-        emit({"routes": [{**asdict(row), **_about(lines.get(row.name))} for row in rows]})
+        emit({"routes": [{**asdict(row), **_about(row, lines.get(row.name))} for row in rows]})
         return
-    heads = ("route", "provider", "mode", "state", "#queued", "#on the wire", "#in doubt", "why")
-    table("Routes", heads, [_cells(row, _about(lines.get(row.name))) for row in rows])
+    heads = ("route", "provider", "mode", "state", "#queued", "#on the wire", "#in doubt", "#balance", "why")
+    table("Routes", heads, [_cells(row, _about(row, lines.get(row.name))) for row in rows])
 
 
-def _about(line: Line | None) -> dict[str, str | None]:
+def _about(row: RouteRow, line: Line | None) -> dict[str, Any]:
     """What the routes file says; a route that is gone from it strands its messages."""
-    return {"provider": line.route.provider if line else None, "mode": line.route.mode if line else None}
+    least = line.route.balance_least if line else 0
+    return {
+        "provider": line.route.provider if line else None,
+        "mode": line.route.mode if line else None,
+        "balance_least": least,
+        "balance_low": line is not None and row.balance is not None and is_low(line, row.balance),
+    }
 
 
-def _cells(row: RouteRow, about: dict[str, str | None]) -> tuple[object, ...]:
+def _cells(row: RouteRow, about: dict[str, Any]) -> tuple[object, ...]:
     counts = (f"{row.queued:,}", f"{row.on_the_wire:,}", f"{row.in_doubt:,}")
-    gone = None if about["provider"] else f"not in the routes file: {row.unfinished:,} messages are stranded"
-    return (row.name, about["provider"], about["mode"], row.state, *counts, gone or row.why)
+    gone = f"not in the routes file: {row.unfinished:,} messages are stranded"
+    low = f"the balance is below {about['balance_least']:,}" if about["balance_low"] else None
+    why = "; ".join(filter(None, (row.why, low))) if about["provider"] else gone
+    money = f"{row.balance:,} {row.currency or ''}".strip() if row.balance is not None else None
+    return (row.name, about["provider"], about["mode"], row.state, *counts, money, why)
 
 
 @app.command()

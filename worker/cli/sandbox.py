@@ -1,25 +1,51 @@
-"""`worker sandbox`: the make-believe provider, by itself."""
+"""`worker sandbox`: the make-believe providers, by themselves."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from worker.cli.output import complain, say
 from worker.cli.session import SANDBOX_KEY
+from worker.sandbox.alphasms.options import AlphasmsOptions
 from worker.sandbox.mix import Timings
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.server import serve
+from worker.sandbox.webcom.options import WebcomOptions
+
+Money = Annotated[float, typer.Option(help="Money on that account; when it is out, nothing more is sent.")]
+Push = Annotated[str | None, typer.Option(metavar="URL", help="Tell this address when a state changes.")]
 
 
 def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 8800,
-    key: Annotated[str, typer.Option(help="The key that routes must show.")] = SANDBOX_KEY,
+    key: Annotated[str, typer.Option(help="The key, or token, that routes must show.")] = SANDBOX_KEY,
+    login: Annotated[str, typer.Option(help="Or, with the password, the login.")] = "sandbox",
+    password: Annotated[str, typer.Option(help="Of that login.")] = "sandbox-password",  # noqa: S107
     journal: Annotated[Path | None, typer.Option(help="Remember across restarts in this file.")] = None,
     final_least: Annotated[float, typer.Option(help="Seconds until the first messages are final.")] = 0.2,
     final_most: Annotated[float, typer.Option(help="Seconds until the last ones are.")] = 1.0,
     job_seconds: Annotated[float, typer.Option(help="Seconds an asynchronous job takes.")] = 0.3,
+    alphasms_push: Push = None,
+    webcom_push: Push = None,
+    smartswitch_push: Push = None,
+    alphasms_money: Money = 1e9,
+    webcom_money: Money = 1e9,
+    webcom_no_money: Annotated[
+        int, typer.Option(help="The text when it is out: 1 or 2 refuse, 17 sends after a top-up.")
+    ] = 2,
+    webcom_zone: Annotated[str, typer.Option(help="Time zone of that account.")] = "Europe/Moscow",
+    webcom_identical: Annotated[
+        float, typer.Option(help="Refuse the same request within so many seconds; 0 for never.")
+    ] = 0,
+    webcom_repeat: Annotated[
+        Literal["id", "text", "both"],
+        typer.Option(help="What a used client id is answered with: its old number, a text, or both."),
+    ] = "id",
+    webcom_language: Annotated[
+        Literal["english", "russian"], typer.Option(help="Language of that account's error texts.")
+    ] = "english",
     take_repeats: Annotated[
         bool,
         typer.Option("--take-repeats", help="Send again what comes under a used id, instead of refusing."),
@@ -28,21 +54,40 @@ def sandbox(
         bool, typer.Option("--may-kill", help="Take scripts that kill -9 the calling process; Linux only.")
     ] = False,
 ) -> None:
-    """A make-believe provider that speaks AlphaSMS XML and takes a script of faults.
+    """Make-believe providers that speak every dialect and take a script of faults.
 
     It serves until Ctrl-C. Control it over HTTP: GET /sandbox/counts, POST /sandbox/faults,
-    POST /sandbox/reset.
+    POST /sandbox/pushes, POST /sandbox/reset.
     """
+    pushes = {
+        "alphasms-xml": alphasms_push,
+        "alphasms-http": alphasms_push,
+        "webcom-xml": webcom_push,
+        "smartswitch": smartswitch_push,
+    }
+    if webcom_no_money not in (1, 2, 17):
+        raise typer.BadParameter("--webcom-no-money is 1, 2 or 17")
     try:
-        timings = Timings(first=min(0.05, final_least), final=(final_least, final_most), job=job_seconds)
         options = SandboxOptions(
             host=host,
             port=port,
             key=key,
+            login=login,
+            password=password,
             journal=journal,
-            timings=timings,
+            timings=Timings(first=min(0.05, final_least), final=(final_least, final_most), job=job_seconds),
             take_repeats=take_repeats,
             may_kill=may_kill,
+            pushes={name: url for name, url in pushes.items() if url is not None},
+            alphasms=AlphasmsOptions(money=alphasms_money),
+            webcom=WebcomOptions(
+                zone=webcom_zone,
+                identical_seconds=webcom_identical,
+                repeat=webcom_repeat,
+                language=webcom_language,
+                money=webcom_money,
+                no_money=webcom_no_money,
+            ),
         )
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None

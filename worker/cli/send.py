@@ -17,7 +17,9 @@ import typer
 from worker.cli.output import Json, complain, emit, out, progress, say
 from worker.cli.session import servers
 from worker.dispatcher import Dispatcher, EnqueueError
-from worker.sms.message import FIELDS, Message, MessageError
+from worker.sms.content import Kind
+from worker.sms.fields import MessageError
+from worker.sms.message import FIELDS, Message
 
 SHOWN = 10  # refused lines named on stderr
 
@@ -37,7 +39,30 @@ def send(
     ] = None,
     route: Annotated[str | None, typer.Option(help="Route. Default: the only one there is.")] = None,
     lane: Annotated[str | None, typer.Option(help="urgent or bulk. Default: bulk.")] = None,
-    kind: Annotated[str | None, typer.Option(help="sms, flash or voice. Default: sms.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"{', '.join(Kind)}. Default: sms.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Link: of a WAP-push, a business card, or a Viber button.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Viber: the address of a picture.")] = None,
+    button: Annotated[
+        str | None, typer.Option(help="Viber: the caption of a button; goes with --url.")
+    ] = None,
+    sms_text: Annotated[
+        str | None, typer.Option(help="viber_sms: the text of the SMS where Viber does not arrive.")
+    ] = None,
+    sms_sender: Annotated[
+        str | None, typer.Option(help="viber_sms: the sender of that SMS. Default: the same sender.")
+    ] = None,
+    send_at: Annotated[
+        str | None,
+        typer.Option(help='When it is to leave: "2031-03-04T09:30+02:00". Default: at once.'),
+    ] = None,
+    valid_until: Annotated[
+        str | None, typer.Option(help="When it is too late for it to arrive, with a time zone too.")
+    ] = None,
+    viber_valid_until: Annotated[
+        str | None, typer.Option(help="When Viber has had its chance, with a time zone too.")
+    ] = None,
     campaign: Annotated[str | None, typer.Option(help="A name to count them under.")] = None,
     in_doubt: Annotated[
         str | None,
@@ -49,6 +74,8 @@ def send(
 ) -> None:
     """Hand messages over: one by options, or many from a file.
 
+    A file may give every field of a message, those of a business card too; options fill in what a line leaves
+    out.
     Lines that cannot be messages are named and left out, and the exit code is 1; the others are sent.
     Sending the same file again sends nobody a second message: the client ids are the same.
     """
@@ -56,7 +83,9 @@ def send(
         name: value
         for name, value in (
             ("sender", sender), ("text", text), ("route", route), ("lane", lane), ("kind", kind),
-            ("campaign", campaign), ("in_doubt", in_doubt),
+            ("url", url), ("image", image), ("button", button), ("sms_text", sms_text),
+            ("sms_sender", sms_sender), ("send_at", send_at), ("valid_until", valid_until),
+            ("viber_valid_until", viber_valid_until), ("campaign", campaign), ("in_doubt", in_doubt),
         )
         if value is not None
     }  # fmt: skip

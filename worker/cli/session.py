@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from worker.cli.output import say
 from worker.intake import Intake
@@ -12,6 +13,9 @@ from worker.ledger.migrate import behind, upgrade
 from worker.local.pair import Addresses
 from worker.local.servers import embedded
 from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from worker.runtime import Runtime
 
 SANDBOX_KEY = "sandbox-key"
 
@@ -74,6 +78,20 @@ def migrated_ledger(settings: Settings) -> Iterator[Ledger]:
             stands = f"stands at {there}" if there else "is not migrated"
             raise LedgerError(f"the database {stands}, {expected} is expected; run: worker db upgrade")
         yield ledger
+
+
+@contextmanager
+def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
+    """Everything a stage needs, over a ledger that stands where this code expects it."""
+    from worker.runtime import Runtime  # loads what talks to providers
+
+    with migrated_ledger(settings):
+        pass
+    runtime = Runtime.open(settings)
+    try:
+        yield runtime
+    finally:
+        runtime.close()
 
 
 def sandbox_routes(url: str, *, looks: str = "1s") -> str:

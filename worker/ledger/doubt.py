@@ -222,7 +222,9 @@ def resolve(
     target = _TARGETS[resolution]
     moves = [Move(row.id, row.package_id, target, note=note) for row in held]
     # The questions about what is left in a package go on as they were.
-    moved = settle(connection, moves, {row.package_id: looks(row.route) for row in held}, keeps=Clock.RESCUE)
+    moved = settle(
+        connection, moves, {row.package_id: looks(row.route) for row in held}, keeps=(Clock.RESCUE,)
+    )
     if sum(moved.values()) != len(
         held
     ):  # we hold their packages: only a write that bypassed settle can do that

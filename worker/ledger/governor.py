@@ -4,7 +4,8 @@ Rates and fair share will be decided here too, under the same lock.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
@@ -104,3 +105,41 @@ def route_works(connection: Connection, route: str) -> None:
         """),
         {"route": route},
     )
+
+
+# -- the account
+
+
+TRUSTED = timedelta(minutes=2)
+"""A provider's clock that is further off is trusted with no schedule [webcom sheet, section 8]."""
+
+
+def note_balance(connection: Connection, route: str, amount: Decimal, currency: str) -> datetime:
+    """Keep what a provider said of the money left. Returns when that was."""
+    noted: datetime = connection.execute(
+        text("""
+            UPDATE routes SET balance = :amount, currency = :currency, balance_at = now()
+            WHERE name = :route RETURNING balance_at
+        """),
+        {"route": route, "amount": amount, "currency": currency or None},
+    ).scalar_one()
+    return noted
+
+
+def note_clock(connection: Connection, route: str, ahead: timedelta) -> None:
+    """Keep how far a provider's clock is ahead of ours."""
+    connection.execute(
+        text("UPDATE routes SET clock_ahead = :ahead WHERE name = :route"), {"route": route, "ahead": ahead}
+    )
+
+
+def trusted_ahead(connection: Connection, route: str, ahead: timedelta) -> timedelta:
+    """How long before its time a provider may be given a message: `ahead`, or not at all while its clock is
+    off by more than TRUSTED. Nobody is asked where nothing leaves before its time."""
+    if not ahead:
+        return ahead
+    off = connection.execute(
+        text("SELECT clock_ahead NOT BETWEEN -:most AND :most FROM routes WHERE name = :route"),
+        {"route": route, "most": TRUSTED},
+    ).scalar_one_or_none()
+    return timedelta(0) if off else ahead

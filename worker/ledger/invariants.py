@@ -10,8 +10,9 @@ Much of it is a CHECK or a UNIQUE too, and asked all the same: an index can be c
 from dataclasses import dataclass
 
 from worker.ledger.schema import sql_list
+from worker.sms.content import Kind
 from worker.sms.doubt import POLICIES
-from worker.sms.message import Kind, Lane
+from worker.sms.message import Lane
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status, Verb, roads
 
@@ -73,7 +74,7 @@ _HISTORIES = View(
                    ) AS off_road,
                    min(id) FILTER (WHERE CASE
                        WHEN target = '{Status.SENDING}' THEN package_id IS NULL OR package_id <= held
-                       WHEN verb IN ('{Verb.SETTLE}', '{Verb.REPORT}')
+                       WHEN verb IN ('{Verb.SETTLE}', '{Verb.REPORT}', '{Verb.READ}')
                        THEN package_id IS NULL OR package_id < held
                             OR (source <> '{Status.SENDING}' AND package_id <> held)
                        ELSE package_id IS NOT NULL END

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from worker.ledger.items import COLUMNS, item
+from worker.sms.content import Kind
+from worker.sms.package import Item, Limits
 from worker.sms.status import Status
 
 
@@ -19,28 +24,100 @@ class OpenMessage:
     provider_id: str
     status: Status
     attempts: int
+    kind: Kind
+    counted: int | None  # segments, by our own count
 
 
 _OPEN = (Status.SENDING, Status.SENT, Status.IN_DOUBT)
 
 
 def open_messages(
-    connection: Connection, package_ids: Sequence[int], statuses: Sequence[Status] = _OPEN
+    connection: Connection,
+    package_ids: Sequence[int],
+    statuses: Sequence[Status] = _OPEN,
+    campaign: str = "",
 ) -> list[OpenMessage]:
-    """The messages of these packages that stand in one of `statuses`."""
+    """The messages of these packages that stand in one of `statuses`; of one campaign, if it is named."""
+    rows = connection.execute(
+        text(f"""
+            SELECT {_OPEN_COLUMNS} FROM messages
+            WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = ANY(CAST(:statuses AS text[]))
+              {"AND campaign = :campaign" if campaign else ""}
+            ORDER BY id
+        """),  # noqa: S608 - our own constants
+        {
+            "ids": list(package_ids),
+            "statuses": [status.value for status in statuses],
+            **({"campaign": campaign} if campaign else {}),
+        },
+    )
+    return [_open_message(row) for row in rows]
+
+
+_OPEN_COLUMNS = """
+    id, package_id, reference, coalesce(provider_id, '') AS provider_id, status, attempts, kind, counted
+"""
+
+
+def _open_message(row: Row[Any]) -> OpenMessage:
+    return OpenMessage(
+        row.id,
+        row.package_id,
+        row.reference,
+        row.provider_id,
+        Status(row.status),
+        row.attempts,
+        Kind(row.kind),
+        row.counted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that its provider has, and that has no end yet."""
+
+    client_id: str
+    route: str
+    message: OpenMessage
+
+
+def held_messages(connection: Connection, client_ids: Sequence[str]) -> list[Held]:
+    """Those of the named messages that their provider has."""
+    rows = connection.execute(
+        text(f"""
+            SELECT {_OPEN_COLUMNS}, client_id, route FROM messages
+            WHERE client_id = ANY(CAST(:ids AS text[])) AND status = '{Status.SENT}' ORDER BY id
+        """),  # noqa: S608 - our own constants
+        {"ids": list(client_ids)},
+    )
+    return [Held(row.client_id, row.route, _open_message(row)) for row in rows]
+
+
+def live_packages(connection: Connection, route: str) -> list[tuple[int, int]]:
+    """The packages of a route that somebody still comes by for: (id, messages it left with), oldest first."""
     rows = connection.execute(
         text("""
-            SELECT id, package_id, reference, coalesce(provider_id, '') AS provider_id, status, attempts
-            FROM messages
-            WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = ANY(CAST(:statuses AS text[]))
-            ORDER BY id
+            SELECT id, items FROM packages
+            WHERE route = :route AND (poll_at IS NOT NULL OR rescue_at IS NOT NULL) ORDER BY id
         """),
-        {"ids": list(package_ids), "statuses": [status.value for status in statuses]},
+        {"route": route},
     )
-    return [
-        OpenMessage(row.id, row.package_id, row.reference, row.provider_id, Status(row.status), row.attempts)
-        for row in rows
-    ]
+    return [(row.id, row.items) for row in rows]
+
+
+def doubtful_items(
+    connection: Connection, package_ids: Sequence[int], limits: Limits
+) -> list[tuple[int, Item]]:
+    """The messages in doubt of these packages as they would leave again, each with its package."""
+    rows = connection.execute(
+        text(f"""
+            SELECT {COLUMNS}, m.package_id FROM messages m
+            WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}'
+            ORDER BY m.package_id, m.id
+        """),  # noqa: S608 - our own constants
+        {"ids": list(package_ids)},
+    )
+    return [(row.package_id, item(row, limits)) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +143,14 @@ class History:
     lane: str
     recipient: str
     provider_id: str | None
-    segments: int | None
+    kind: str
+    segments: int | None  # as they bill them
+    counted: int | None  # by our own count
     attempts: int
     enqueued_at: datetime
+    send_at: datetime | None
     finalized_at: datetime | None
+    read_at: datetime | None
     events: tuple[Event, ...]
 
 
@@ -79,8 +160,8 @@ def history(connection: Connection, client_id: str) -> History | None:
         return None
     found = connection.execute(
         text("""
-            SELECT id, client_id, status, route, lane, recipient, provider_id, segments, attempts,
-                   enqueued_at, finalized_at
+            SELECT id, client_id, status, route, lane, recipient, provider_id, kind, segments, counted,
+                   attempts, enqueued_at, send_at, finalized_at, read_at
             FROM messages WHERE client_id = :client_id
         """),
         {"client_id": client_id},
@@ -101,10 +182,14 @@ def history(connection: Connection, client_id: str) -> History | None:
         lane=found.lane,
         recipient=found.recipient,
         provider_id=found.provider_id,
+        kind=found.kind,
         segments=found.segments,
+        counted=found.counted,
         attempts=found.attempts,
         enqueued_at=found.enqueued_at,
+        send_at=found.send_at,
         finalized_at=found.finalized_at,
+        read_at=found.read_at,
         events=tuple(Event(*line) for line in lines),
     )
 
@@ -178,6 +263,10 @@ class RouteRow:
     on_the_wire: int
     in_doubt: int
     unfinished: int  # queued, or in packages that somebody still has to come by for
+    balance: Decimal | None  # money left, when last asked
+    currency: str | None
+    balance_at: datetime | None
+    clock_ahead: timedelta | None  # how far their clock was ahead of ours, when last asked
 
 
 def route_rows(connection: Connection) -> list[RouteRow]:
@@ -195,11 +284,23 @@ def route_rows(connection: Connection) -> list[RouteRow]:
                     WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'in_doubt'),
                    (SELECT count(*) FROM messages m WHERE m.route = r.name AND m.due_at IS NOT NULL)
                    + (SELECT coalesce(sum(p.items), 0)::bigint FROM packages p WHERE p.route = r.name
-                      AND (p.rescue_at IS NOT NULL OR p.poll_at IS NOT NULL))
+                      AND (p.rescue_at IS NOT NULL OR p.poll_at IS NOT NULL)),
+                   r.balance, r.currency, r.balance_at, r.clock_ahead
             FROM routes r ORDER BY r.name
         """)
     )
     return [RouteRow(*row) for row in rows]
+
+
+def route_names(connection: Connection) -> list[str]:
+    """Every registered route, those that have left the routes file among them."""
+    return list(connection.execute(text("SELECT name FROM routes ORDER BY name")).scalars())
+
+
+def now(connection: Connection) -> datetime:
+    """The instant, by the clock that all of the ledger goes by."""
+    instant: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
     Identity,
     Index,
     Integer,
+    Interval,
     MetaData,
+    Numeric,
     Sequence,
     SmallInteger,
     Table,
@@ -26,8 +29,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from worker.sms.content import Kind
 from worker.sms.doubt import POLICIES
-from worker.sms.message import Kind, Lane
+from worker.sms.message import Lane
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status, Verb, roads
 
@@ -81,6 +85,11 @@ messages = Table(
     Column("text", Text, nullable=False),
     Column("provider_id", Text),  # theirs
     Column("in_doubt", Text),  # its own policy; empty: its route's
+    Column("send_at", _INSTANT),  # not to leave, or at least not to arrive, before this
+    Column("viber_valid_until", _INSTANT),
+    Column("read_at", _INSTANT),  # when they say it was read
+    Column("counted", SmallInteger),  # segments, by our own count
+    Column("extra", JSONB),  # what its content holds beside a text
     UniqueConstraint("client_id"),
     CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
     CheckConstraint(f"lane IN ({sql_list(Lane)})", name="lane"),
@@ -170,9 +179,40 @@ routes = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
     Column("why", Text),
     Column("changed_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("balance", Numeric),  # money left, when last asked
+    Column("currency", Text),
+    Column("balance_at", _INSTANT),
+    Column("clock_ahead", Interval),  # how far their clock was ahead of ours, when last asked
     CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
     CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
 )
+
+provider_ids = Table(
+    "provider_ids",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("id", Text, primary_key=True),  # theirs, or ours where they may name that
+    Column("message_id", BigInteger, nullable=False),
+)
+"""Which message a receipt is about. Kept for routes that get receipts: an index on messages.provider_id would
+make every settlement of every route touch all indexes."""
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("provider_id", Text, nullable=False),
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("status", Text),  # what it amounts to
+    Column("code", Text),
+    Column("happened_at", _INSTANT),
+    Column("first_channel", Boolean, nullable=False, server_default=text("false")),
+    Column("read", Boolean, nullable=False, server_default=text("false")),
+    CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
+)
+"""Receipts that no message is known for yet: they may have come before the answer to the sending."""
+Index("ix_receipts_route", receipts.c.route, receipts.c.provider_id)
 
 stop_list = Table(
     "stop_list",

@@ -7,16 +7,18 @@ messages that others hold, so nobody ever waits for it in a circle. Instants are
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from worker.ledger.governor import refusal
+from worker.ledger.governor import refusal, trusted_ahead
+from worker.ledger.items import COLUMNS, content, item
 from worker.ledger.schema import sql_list, sql_roads
-from worker.sms.message import CONTENT, Kind, Lane, Message, differences
+from worker.sms.content import Content, Kind, Sms
+from worker.sms.message import Lane, Message, differences
 from worker.sms.package import Item, Limits, PackageState, fitting
 from worker.sms.status import FINAL, Status, Verb, sources
 
@@ -46,15 +48,19 @@ _ENQUEUE = text(f"""
         SELECT * FROM unnest(
             CAST(:client_id AS text[]), CAST(:route AS text[]), CAST(:lane AS text[]), CAST(:kind AS text[]),
             CAST(:campaign AS text[]), CAST(:recipient AS text[]), CAST(:sender AS text[]),
-            CAST(:text AS text[]), CAST(:valid_until AS timestamptz[]), CAST(:in_doubt AS text[])
-        ) AS o (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until, in_doubt)
+            CAST(:text AS text[]), CAST(:valid_until AS timestamptz[]), CAST(:in_doubt AS text[]),
+            CAST(:send_at AS timestamptz[]), CAST(:viber_valid_until AS timestamptz[]),
+            CAST(:counted AS smallint[]), CAST(:extra AS jsonb[])
+        ) AS o (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until, in_doubt,
+                send_at, viber_valid_until, counted, extra)
     ), entered AS (
         INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until,
-                              in_doubt, status, due_at, finalized_at)
+                              in_doubt, send_at, viber_valid_until, counted, extra,
+                              status, due_at, finalized_at)
         SELECT o.client_id, o.route, o.lane, o.kind, o.campaign, o.recipient, o.sender, o.text, o.valid_until,
-               o.in_doubt,
+               o.in_doubt, o.send_at, o.viber_valid_until, o.counted, o.extra,
                CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END,
-               CASE WHEN s.recipient IS NULL THEN now() END,
+               CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END,
                CASE WHEN s.recipient IS NOT NULL THEN now() END
         FROM offered o LEFT JOIN stop_list s ON s.recipient = o.recipient
         ORDER BY o.client_id COLLATE "C"
@@ -67,7 +73,7 @@ _ENQUEUE = text(f"""
 """)  # noqa: S608 - our own constants
 
 _STORED = text("""
-    SELECT client_id, kind, recipient, sender, text FROM messages
+    SELECT client_id, kind, recipient, sender, text, extra FROM messages
     WHERE client_id = ANY(CAST(:client_ids AS text[]))
 """)
 
@@ -105,7 +111,19 @@ def _columns(messages: Sequence[Message]) -> dict[str, list[object]]:
         "text": [m.text for m in messages],
         "valid_until": [m.valid_until for m in messages],
         "in_doubt": [m.in_doubt.value if m.in_doubt else None for m in messages],
+        "send_at": [m.send_at for m in messages],
+        "viber_valid_until": [m.viber_valid_until for m in messages],
+        "counted": [m.content.segments for m in messages],
+        "extra": [_extra(m.content) for m in messages],
     }
+
+
+def _extra(content: Content) -> str | None:
+    """What a content holds beside a text, as JSON."""
+    if type(content) is Sms:  # nearly every message there is
+        return None
+    extra = {name: value for name, value in content.as_dict().items() if name != "text"}
+    return json.dumps(extra, ensure_ascii=False) if extra else None
 
 
 def _conflicts(connection: Connection, offered: Iterable[Message]) -> list[tuple[Conflict, Message]]:
@@ -117,7 +135,7 @@ def _conflicts(connection: Connection, offered: Iterable[Message]) -> list[tuple
 
 
 def _stored_message(row: Row[tuple[str, ...]]) -> Message:
-    return Message(client_id=row.client_id, **{name: getattr(row, name) for name in CONTENT})
+    return Message(client_id=row.client_id, recipient=row.recipient, sender=row.sender, content=content(row))
 
 
 def _record_conflicts(connection: Connection, conflicts: Iterable[tuple[Conflict, Message]]) -> None:
@@ -252,17 +270,19 @@ class Claim:
     why: str = ""
 
 
-_PICK = """
-    SELECT id, reference, kind, recipient, sender, text, attempts, lane,
-           coalesce(valid_until <= now(), false) AS late
-    FROM messages
-    WHERE route = :route AND due_at <= now() {lane}
-    ORDER BY lane DESC, due_at, id
+# What is scheduled may leave `ahead` of its time: then the provider holds it. What waits for another try may
+# not, whatever its time.
+_PICK = f"""
+    SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
+    FROM messages m
+    WHERE m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
+      AND (m.due_at <= now() OR m.due_at = m.send_at) {{lane}}
+    ORDER BY m.lane DESC, m.due_at, m.id
     LIMIT :items FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - our own constants
 _PICKS = {
     Lane.BULK: text(_PICK.format(lane="")),  # urgent sorts first
-    Lane.URGENT: text(_PICK.format(lane=f"AND lane = '{Lane.URGENT}'")),
+    Lane.URGENT: text(_PICK.format(lane=f"AND m.lane = '{Lane.URGENT}'")),
 }
 
 _OPEN_PACKAGE = text(f"""
@@ -285,38 +305,38 @@ _CLAIM = text(f"""
 
 
 def claim(
-    connection: Connection, route: str, lane: Lane, *, limits: Limits, parallel: int, lease: timedelta
+    connection: Connection,
+    route: str,
+    lane: Lane,
+    *,
+    limits: Limits,
+    parallel: int,
+    lease: timedelta,
+    ahead: timedelta = timedelta(0),
+    apart: Callable[[Kind], str] = lambda _: "",
 ) -> Claim:
     """Take the next messages of a route into a package, if the governor lets us.
 
     The bulk lane takes urgent messages first, and leaves one of the `parallel` packages to the urgent lane.
-    Messages whose validity has passed expire here. The route's row is locked throughout: pause, concurrency
-    (and, once they exist, rate and fair share) are one decision for the whole fleet.
+    Messages whose validity has passed expire here. Those that the provider holds until their time leave
+    `ahead` of it, unless its clock is off; only kinds of one family, as `apart` names it, leave together. The
+    route's row is locked throughout: pause, concurrency (and, once they exist, rate and fair share) are one
+    decision for the whole fleet.
     """
     if closed := refusal(connection, route, parallel if lane is Lane.URGENT else max(1, parallel - 1)):
         return Claim(None, why=closed)
-    picked = connection.execute(_PICKS[lane], {"route": route, "items": limits.items}).all()
+    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(connection, route, ahead)}
+    picked = connection.execute(_PICKS[lane], values).all()
     late = [Move(row.id, None, Status.EXPIRED) for row in picked if row.late]
     expired = _move(connection, Verb.CLAIM, late, note="validity passed while queued")
-    items = fitting([_item(row) for row in picked if not row.late], limits)
+    good = [item(row, limits) for row in picked if not row.late]
+    items = fitting([one for one in good if apart(one.kind) == apart(good[0].kind)], limits)
     if not items:
         return Claim(None, len(late), bool(picked), why="nothing is due")
     lane_of = {row.id: Lane(row.lane) for row in picked}
     package = _open_package(connection, route, lane_of[items[0].id], items, lease)
-    more = len(picked) == limits.items or len(items) < len(picked) - len(late)
+    more = len(picked) == limits.items or len(items) < len(good)
     return Claim(package, expired.get(Status.EXPIRED, 0), more)
-
-
-def _item(row: Row[tuple[object, ...]]) -> Item:
-    return Item(
-        id=row.id,
-        reference=row.reference,
-        kind=Kind(row.kind),
-        recipient=row.recipient,
-        sender=row.sender,
-        text=row.text,
-        attempts=row.attempts,
-    )
 
 
 def _open_package(
@@ -403,17 +423,18 @@ _RESTATE = text(f"""
                      WHEN s.sent > 0 THEN '{PackageState.SETTLED}'
                      ELSE :emptied END,
         poll_at = CASE WHEN s.sent > 0 OR (s.sending > 0 AND p.state <> '{PackageState.OPEN}')
-                       THEN CASE WHEN p.poll_at IS NULL OR :keeps <> '{Clock.POLL}'
+                       THEN CASE WHEN p.poll_at IS NULL OR '{Clock.POLL}' <> ALL(k.clocks)
                                  THEN now() + n.poll ELSE p.poll_at END END,
         polls = CASE WHEN p.state = '{PackageState.JOB}' AND s.sending = 0 THEN 0 ELSE p.polls END,
         rescue_at = CASE WHEN s.sending > 0 AND p.state = '{PackageState.OPEN}' THEN p.rescue_at
                          WHEN s.doubtful > 0
-                         THEN CASE WHEN p.doubted_at IS NULL OR :keeps <> '{Clock.RESCUE}'
+                         THEN CASE WHEN p.doubted_at IS NULL OR '{Clock.RESCUE}' <> ALL(k.clocks)
                                    THEN now() + n.rescue ELSE p.rescue_at END END,
         doubted_at = CASE WHEN s.doubtful > 0 THEN coalesce(p.doubted_at, now()) END,
         why = coalesce(:why, p.why)
     FROM unnest(CAST(:ids AS bigint[]), CAST(:poll AS interval[]), CAST(:rescue AS interval[]))
              AS n (id, poll, rescue),
+         (SELECT CAST(:keeps AS text[]) AS clocks) k,
          LATERAL (
              SELECT count(*) FILTER (WHERE status = '{Status.IN_DOUBT}') AS doubtful,
                     count(*) FILTER (WHERE status = '{Status.SENDING}') AS sending,
@@ -430,14 +451,14 @@ def settle(
     looks: Mapping[int, Looks],
     *,
     news: Sequence[Move] = (),
-    keeps: Clock | None = None,
+    keeps: Collection[Clock] = (),
     emptied: PackageState = PackageState.CLOSED,
     why: str = "",
 ) -> Moved:
     """Record what became of messages in packages, and what is to be done with the packages next.
 
     `moves` are settled, then `news` reported (a message found delivered was first sent). `looks` names every
-    package concerned; `keeps` is the clock that is not the writer's to move if it runs. Late writers are
+    package concerned; `keeps` are the clocks that are not the writer's to move if they run. Late writers are
     welcome: rows that left their package stay as they are.
     """
     lock_packages(connection, looks)
@@ -449,12 +470,54 @@ def settle(
             "ids": list(looks),
             "poll": [look.poll for look in looks.values()],
             "rescue": [look.rescue for look in looks.values()],
-            "keeps": keeps.value if keeps else "",
+            "keeps": [clock.value for clock in keeps],
             "emptied": emptied.value,
             "why": why or None,
         },
     )
     return moved
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Somebody has read a message, at an instant by the provider's clock."""
+
+    message_id: int
+    code: str = ""
+    happened_at: datetime | None = None
+
+
+_READ = text(f"""
+    WITH news AS (
+        SELECT DISTINCT ON (message_id) * FROM unnest(
+            CAST(:message_id AS bigint[]), CAST(:code AS text[]), CAST(:happened_at AS timestamptz[])
+        ) AS n (message_id, code, happened_at)
+    ), moved AS (
+        UPDATE messages m SET read_at = coalesce(n.happened_at, now())
+        FROM news n
+        WHERE m.id = n.message_id AND m.read_at IS NULL
+          AND (m.status, m.status) IN ({sql_roads(Verb.READ)})
+        RETURNING m.id, m.package_id, m.status, n.code, n.happened_at
+    ), written AS (
+        INSERT INTO events (message_id, package_id, verb, source, target, code, happened_at)
+        SELECT id, package_id, '{Verb.READ}', status, status, code, happened_at FROM moved
+    )
+    SELECT count(*) FROM moved
+""")  # noqa: S608 - our own constants
+
+
+def read(connection: Connection, reads: Sequence[Read]) -> int:
+    """Note that messages were read, the first time we hear of it. What is not delivered stays as it is; so
+    report that first."""
+    if not reads:
+        return 0
+    values = {
+        "message_id": [one.message_id for one in reads],
+        "code": [one.code or None for one in reads],
+        "happened_at": [one.happened_at for one in reads],
+    }
+    noted: int = connection.execute(_READ, values).scalar_one()
+    return noted
 
 
 def lock_packages(
@@ -488,12 +551,81 @@ def take_job(connection: Connection, package_id: int, job: str, first_look: time
 
 # -- cancel ----------------------------------------------------------------------------------------
 
+# Locked in one order, so that two who withdraw the same messages wait for each other and not in a circle.
+_NAMED = text("""
+    SELECT id, client_id FROM messages
+    WHERE client_id = ANY(CAST(:ids AS text[])) AND due_at IS NOT NULL
+    ORDER BY due_at, id FOR UPDATE
+""")
+
 
 def cancel(connection: Connection, client_ids: Sequence[str], note: str = "") -> int:
     """Withdraw messages that are still queued. Returns how many were."""
-    rows = connection.execute(
-        text("SELECT id FROM messages WHERE client_id = ANY(CAST(:ids AS text[])) AND due_at IS NOT NULL"),
-        {"ids": list(client_ids)},
-    )
-    moves = [Move(row.id, None, Status.CANCELLED) for row in rows]
-    return _move(connection, Verb.CANCEL, moves, note).get(Status.CANCELLED, 0)
+    return len(cancel_named(connection, client_ids, note))
+
+
+def cancel_named(connection: Connection, client_ids: Sequence[str], note: str = "") -> list[str]:
+    """The same; returns the client ids of those withdrawn."""
+    rows = connection.execute(_NAMED, {"ids": list(client_ids)}).all()
+    _withdraw(connection, [row.id for row in rows], note)
+    return [row.client_id for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Whose queued messages are meant: of a route and a lane, of one campaign unless that is empty, enqueued
+    until an instant: who cancels does not mean what comes later."""
+
+    route: str
+    lane: Lane
+    campaign: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a queue: all up to this message has been seen."""
+
+    due_at: datetime
+    message_id: int
+
+
+# By the index of the queue, from where the last part ended: what is withdrawn leaves dead entries in front,
+# and messages of other campaigns are read once.
+_NEXT = """
+    SELECT id, due_at FROM messages
+    WHERE route = :route AND lane = :lane AND due_at IS NOT NULL
+      AND (due_at, id) > (coalesce(CAST(:due_at AS timestamptz), '-infinity'), CAST(:message_id AS bigint))
+      AND enqueued_at <= :until {campaign}
+    ORDER BY due_at, id LIMIT :limit FOR UPDATE
+"""
+_NEXT_OF_ALL = text(_NEXT.format(campaign=""))
+_NEXT_OF_CAMPAIGN = text(_NEXT.format(campaign="AND campaign = :campaign"))
+
+
+def cancel_next(
+    connection: Connection, queue: Queue, after: Place | None, limit: int, note: str = ""
+) -> tuple[int, Place | None]:
+    """Withdraw the next messages of a queue, at most `limit`. Returns how many, and the place to go on from;
+    None at the end."""
+    values = {
+        "route": queue.route,
+        "lane": queue.lane.value,
+        "until": queue.until,
+        "due_at": after.due_at if after else None,
+        "message_id": after.message_id if after else 0,
+        "limit": limit,
+        **({"campaign": queue.campaign} if queue.campaign else {}),
+    }
+    rows = connection.execute(_NEXT_OF_CAMPAIGN if queue.campaign else _NEXT_OF_ALL, values).all()
+    _withdraw(connection, [row.id for row in rows], note)
+    place = Place(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
+    return len(rows), place
+
+
+def _withdraw(connection: Connection, message_ids: Sequence[int], note: str) -> None:
+    """Cancel queued messages whose locks we hold."""
+    moves = [Move(message_id, None, Status.CANCELLED) for message_id in message_ids]
+    moved = _move(connection, Verb.CANCEL, moves, note).get(Status.CANCELLED, 0)
+    if moved != len(moves):  # only a write that bypassed this file can do that
+        raise RuntimeError(f"cancelled {moved} of {len(moves)} messages that were locked")

@@ -1,10 +1,18 @@
 """The dialects we speak, one explicit line each. Adding one: its file, its line here, its test table."""
 
+from collections.abc import Mapping
+
+from worker.providers.alphasms_http import AlphaSmsHttp
 from worker.providers.alphasms_xml import AlphaSmsXml
 from worker.providers.contract import Account, Dialect
+from worker.providers.smartswitch import SmartSwitch
+from worker.providers.webcom_xml import WebcomXml
 
-PROVIDERS: dict[str, type[AlphaSmsXml]] = {
+PROVIDERS: Mapping[str, type[Dialect]] = {
     "alphasms-xml": AlphaSmsXml,
+    "alphasms-http": AlphaSmsHttp,
+    "smartswitch": SmartSwitch,
+    "webcom-xml": WebcomXml,
 }
 
 

@@ -1,4 +1,4 @@
-"""AlphaSMS, XML: synchronous `message`, asynchronous `message-async` with its `job`, and `status`.
+"""AlphaSMS, XML: `message`, `message-async` with its `job`, `message-viber`, `status`, `delete`, the account.
 
 Source: AlphaSMS documentation and captured answers. Three things there are easily misread:
 
@@ -12,44 +12,50 @@ Our `id` is unique in the account for ever, so whatever became doubtful can be a
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import ClassVar, TypeAlias
 from zoneinfo import ZoneInfo
 
+from worker.providers import alphasms_messages as messages
+from worker.providers import options as option
 from worker.providers import xml
+from worker.providers.alphasms_codes import DELIVERY, JOBS, REFUSALS, REPORTED, SUBMITTED, WITHDRAWN, Words
+from worker.providers.alphasms_push import read_hints
 from worker.providers.contract import (
-    CREDENTIALS,
-    MALFORMED,
-    MONEY,
-    SERVER_ERROR,
-    THROTTLED,
     UNREADABLE,
     Account,
+    Acknowledgement,
     Answered,
     Asked,
+    Balance,
     Failure,
-    JobPhase,
     JobReport,
     JobTaken,
+    Price,
+    Push,
+    Receipt,
     Reply,
     Request,
     Verdict,
     read_http,
 )
+from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
-from worker.sms.message import Kind, Message, MessageError, mask
+from worker.sms.message import Message
 from worker.sms.package import Item, Limits
-from worker.sms.segments import segments
-from worker.sms.status import Status
 
 # --- constants ---------------------------------------------------------------------------------------
 
 PATH = "/api/xml.php"
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 COMMANDS = {"sync": "message", "async": "message-async"}
-TYPES = {Kind.SMS: "0", Kind.FLASH: "1", Kind.VOICE: "3"}
 JOB = re.compile(r"[A-Za-z0-9_.:+/={}-]{1,64}")  # in their sample 32 hex digits
 CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
+NUMBER = re.compile(r"[A-Za-z0-9]{1,64}")  # theirs of a message
+MONEY = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")  # with all the noise of a float
+CURRENCY = re.compile(r"[A-Z]{3}")
+CENTS = Decimal("0.0001")  # what is left of that noise
 COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a number of them
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -57,119 +63,16 @@ COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a 
 ITEMS = {"sync": 100, "async": 1000}  # unpublished; on the careful side
 OCTETS = 1_048_576  # unpublished
 STATUS_ITEMS = 200  # unpublished
-SENDER_MOST = 11  # characters, of letters and digits alike
-SEGMENTS_MOST = 10  # a guess: they only say that too long a text is refused with 204
-VOICE_TO = "+380"  # voice reaches Ukrainian landlines only
-# A recipient always fits: they take 21 characters, and Message allows 16.
+PRICE_ITEMS = 100  # unpublished
+SHORTEST = timedelta(seconds=90)  # of validity: they ask for a minute, and clocks differ
+LONGEST = timedelta(days=5)  # of validity
+AHEAD = timedelta(days=1)  # unpublished; what waits here is cancelled more surely than what waits there
 
-# --- code tables -------------------------------------------------------------------------------------
-
-
-class Word(NamedTuple):
-    """What a code in `<msg>` amounts to."""
-
-    status: Status | None
-    failure: Failure | None = None
-    known: bool = True
-    denies: bool = False  # it says that they do not have the message
-    strange: bool = False
-
-
-class Words(NamedTuple):
-    """The codes of one question."""
-
-    table: Mapping[str, Word]
-    completed: Mapping[str, Word]  # goes before, once `date_completed` stands beside the code
-    lost: Word  # what a code we do not know amounts to, and what contradictory ones do
-
-
-REFUSALS = {
-    "200": SERVER_ERROR,  # ERR_UNKNOWN: nobody can tell what they did before it
-    "201": MALFORMED,  # ERR_FORMAT
-    "202": CREDENTIALS,  # ERR_AUTHORIZATION
-    "205": CREDENTIALS,  # ERR_USER_DISABLE
-    "209": CREDENTIALS,  # ERR_API_DISABLE
-    "210": CREDENTIALS,  # ERR_IP_DENIED
-    "212": THROTTLED,  # ERR_THROTTLE
-}
-"""`<error>`: the request as a whole."""
-
-DELIVERY = {
-    "1": Status.SENT,  # accepted, nothing further yet
-    "100": Status.SENT,  # SCHEDULED
-    "101": Status.SENT,  # ENROUTE
-    "102": Status.DELIVERED,
-    "103": Status.EXPIRED,
-    "104": Status.CANCELLED,  # DELETED
-    "105": Status.UNDELIVERABLE,
-    "106": Status.SENT,  # ACCEPTED; final once completed
-    "107": Status.SENT,  # UNKNOWN; final once completed
-    "108": Status.REJECTED,
-    "109": Status.UNDELIVERABLE,  # DISCARDED
-    "110": Status.SENT,  # SENDING
-    "111": Status.UNDELIVERABLE,  # NOT_SUPPORTED, not billed
-    "112": Status.REJECTED,  # WRONG_ALPHANAME
-    "113": Status.REJECTED,  # WRONG_ALPHANAME_RETURNED
-}
-"""Where a message that they have stands."""
-
-SUBMITTED = Words(
-    {
-        # They have it, wherever it stands; the first look at its state will tell.
-        **dict.fromkeys(DELIVERY, Word(Status.SENT)),
-        "200": Word(Status.IN_DOUBT),  # ERR_UNKNOWN
-        "201": Word(Status.REJECTED),  # ERR_ID
-        "202": Word(Status.REJECTED),  # ERR_SENDER
-        "203": Word(Status.REJECTED),  # ERR_RECIPIENT
-        "204": Word(Status.REJECTED),  # ERR_LENGTH
-        "205": Word(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
-        "206": Word(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
-        "207": Word(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
-        "208": Word(Status.IN_DOUBT),  # ERR_DUPLICATE: asked for by id, and adopted
-        "212": Word(Status.QUEUED, THROTTLED, denies=True),  # ERR_THROTTLE
-    },
-    completed={},
-    lost=Word(Status.IN_DOUBT, strange=True),
-)
-"""`<msg>` in the answer to a submit."""
-
-REPORTED = Words(
-    {
-        **{code: Word(status) for code, status in DELIVERY.items()},
-        "200": Word(None),  # ERR_UNKNOWN: of the question, not of the message
-        "201": Word(None, known=False, denies=True),  # ERR_ID
-        "202": Word(Status.REJECTED),  # refused after it was taken with a whole job, as are the next two
-        "203": Word(Status.REJECTED),
-        "204": Word(Status.REJECTED),
-        "205": Word(Status.QUEUED, CREDENTIALS, denies=True),
-        "206": Word(Status.QUEUED, MONEY, denies=True),
-        "207": Word(Status.QUEUED, MONEY, denies=True),
-        "208": Word(None),  # says only that the id is taken
-        "211": Word(None),  # ERR_DELETE: of a cancellation
-        "212": Word(None),  # asked too fast: the sending need not suffer for it
-    },
-    completed={
-        # The codes follow the SMPP message states. There ACCEPTED means read on the subscriber's behalf: it
-        # has arrived. UNKNOWN with an end to it says that nobody will ever learn more, and that is neither
-        # success nor failure; it is what unconfirmed is for.
-        "106": Word(Status.DELIVERED),
-        "107": Word(Status.UNCONFIRMED),
-    },
-    lost=Word(None, strange=True),
-)
-"""`<msg>` in the answer to a status request."""
-
-JOBS = {
-    "WAITING": JobPhase.RUNNING,
-    "RUNNING": JobPhase.RUNNING,
-    "COMPLETE": JobPhase.DONE,  # says nothing of a single message
-    "FAILED": JobPhase.BROKEN,  # a part of them may have been taken
-    "NOTFOUND": JobPhase.GONE,
-}
-"""`<status>` of a job."""
-
-ANSWERS = ("message", "message-async", "status")
+ANSWERS = ("message", "message-async", "message-viber", "status", "delete")
 """What answers stand in. Their tables and their samples disagree on which, so any will do."""
+
+NUMBERS = ("sms_id", "msg_id")
+"""Where their number of a message stands: of an SMS, and of a Viber message."""
 
 Finder: TypeAlias = Callable[[xml.Element], int | None]
 """Which message of ours an answer is about, by reference; None for one of somebody else."""
@@ -178,25 +81,33 @@ Finder: TypeAlias = Callable[[xml.Element], int | None]
 class AlphaSmsXml:
     """The dialect for one account.
 
-    Options: `mode` (sync or async), `package_items` (0: by mode), `package_bytes`, `status_items`, and `zone`
-    of the dates that carry none. Raises ValueError for a bad option and for missing credentials.
+    Options: `mode` (sync or async; Viber is always sync), `package_items` (0: by mode), `package_bytes`,
+    `status_items`, and `zone` of the dates that carry none. Raises ValueError for a bad option and for
+    missing credentials.
     """
 
+    options: ClassVar[Mapping[str, str]] = {}
     doubt: ClassVar[Doubt] = Doubt.ASK
+    by_reference: ClassVar[bool] = True
+    hints: ClassVar[bool] = True
+    status_in_flight = 1
+    price_items = PRICE_ITEMS
+    longest_ahead = AHEAD
     job_kept = timedelta(hours=11)  # they forget after twelve: an hour before, the messages are asked for
 
     def __init__(self, account: Account) -> None:
-        option = account.options.get
-        mode = option("mode", "sync")
-        if mode not in COMMANDS:
-            raise ValueError(f"mode must be one of {', '.join(COMMANDS)}, got {mode!r}")
+        given = account.options
+        mode = option.choice(given, "mode", COMMANDS, "sync")
         self.limits = Limits(
-            items=int(option("package_items", "0")) or ITEMS[mode],
-            octets=int(option("package_bytes", "0")) or OCTETS,
+            items=option.number(given, "package_items", ITEMS[mode]),
+            octets=option.number(given, "package_bytes", OCTETS),
+            shortest=SHORTEST,
+            longest=LONGEST,
         )
-        self.status_items = int(option("status_items", "0")) or STATUS_ITEMS
+        self.status_items = option.number(given, "status_items", STATUS_ITEMS)
+        self.cancel_items = self.status_items
         self._command = COMMANDS[mode]
-        self._zone = _zone(option("zone", "Europe/Kyiv"))
+        self._zone = option.zone(given, "Europe/Kyiv")
         self._url = account.url.rstrip("/") + PATH
         self._login = _login(account)
 
@@ -204,26 +115,38 @@ class AlphaSmsXml:
 
     def check(self, message: Message) -> None:
         """Raise MessageError if AlphaSMS cannot carry the message."""
-        if message.kind not in TYPES:
-            raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS")
-        if len(message.sender) > SENDER_MOST:
-            raise MessageError("sender", message.sender, f"must be at most {SENDER_MOST} characters")
-        if (count := segments(message.text)) > SEGMENTS_MOST:
-            raise MessageError("text", f"{count} segments", f"must be at most {SEGMENTS_MOST} segments")
-        if message.kind is Kind.VOICE and not message.recipient.startswith(VOICE_TO):
-            raise MessageError("recipient", mask(message.recipient), f"must start {VOICE_TO} for voice")
+        messages.check(message)
+
+    def apart(self, kind: Kind) -> str:
+        """Viber has a command of its own, and a document holds one command."""
+        return "viber" if kind in messages.VIBER else "sms"
 
     def submit(self, items: Sequence[Item]) -> Request:
-        """One `message` or `message-async` with a `<msg>` for each item."""
-        return self._request(self._command, (_message(item) for item in items))
+        """One `message`, `message-async` or `message-viber` with a `<msg>` for each item."""
+        (family,) = {self.apart(item.kind) for item in items}
+        if family == "viber":
+            return self._request("message-viber", (messages.as_viber(item, self._zone) for item in items))
+        return self._request(self._command, (messages.as_sms(item, self._zone) for item in items))
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """One `status`, by our ids; never with theirs too."""
-        return self._request("status", (("msg", {"id": str(one.reference)}, "") for one in asked))
+        return self._request("status", map(_mention, asked))
 
     def job(self, job: str) -> Request:
         """One `job`, which here holds the bare id."""
         return self._request("job", job)
+
+    def cancel(self, asked: Sequence[Asked]) -> Request:
+        """One `delete`, by our ids. It works until a message has been handed to its operator."""
+        return self._request("delete", map(_mention, asked))
+
+    def balance(self) -> Request:
+        """One `balance`, empty."""
+        return self._request("balance", "")
+
+    def prices(self, recipients: Sequence[str]) -> Request:
+        """One `prices` with a `<phone>` for each recipient."""
+        return self._request("prices", (("phone", {}, recipient) for recipient in recipients))
 
     def _request(self, command: str, content: "str | Iterable[xml.Node]") -> Request:
         document = xml.render(("package", self._login, [(command, {}, content)]))
@@ -243,13 +166,20 @@ class AlphaSmsXml:
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """A verdict for each `<msg>` that answers what was asked."""
+        return self._read_asked(asked, reply, REPORTED)
+
+    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
+        """The same after a `delete`: 104 is cancelled, another state came first, a refusal is no news."""
+        return self._read_asked(asked, reply, WITHDRAWN)
+
+    def _read_asked(self, asked: Sequence[Asked], reply: Reply, words: Words) -> Answered | Failure:
         package = _package(reply)
         if isinstance(package, Failure):
             return package
         if answers := list(package.iter("msg")):
             ours = {str(one.reference): one.reference for one in asked}
             theirs = {one.provider_id: one.reference for one in asked if one.provider_id}
-            return self._joined(answers, _finder(ours, theirs), REPORTED)
+            return self._joined(answers, _finder(ours, theirs), words)
         return _error(package) or _nothing(package)
 
     def read_job(self, reply: Reply) -> JobReport | Failure:
@@ -264,6 +194,43 @@ class AlphaSmsXml:
         if word not in JOBS:
             return UNREADABLE.because(detail="no job status we know")
         return JobReport(JOBS[word], word)
+
+    def read_balance(self, reply: Reply) -> Balance | Failure:
+        """What stands in `<balance>`, without the noise."""
+        package = _package(reply)
+        if isinstance(package, Failure):
+            return package
+        amounts = {_text(element) for element in package.iterfind("balance/amount")}
+        amount = _money(amounts.pop()) if len(amounts) == 1 else None
+        if amount is None:
+            return _error(package) or UNREADABLE.because(detail="not one amount in it")
+        return Balance(amount, _currency(package.findtext("balance/currency", "").strip()))
+
+    def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
+        """The prices of those they answer for; two prices for one number are none."""
+        package = _package(reply)
+        if isinstance(package, Failure):
+            return package
+        phones = list(package.iterfind("prices/phone"))
+        if not phones:
+            return _error(package) or UNREADABLE.because(detail="no prices in it")
+        named: dict[str, set[Price | None]] = {}
+        for phone in phones:
+            named.setdefault(_text(phone).lstrip("+"), set()).add(_price(phone))
+        found = {recipient: named.get(recipient.lstrip("+"), set()) for recipient in recipients}
+        return {
+            recipient: price
+            for recipient, prices in found.items()
+            if len(prices) == 1 and (price := next(iter(prices)))
+        }
+
+    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+        """Hints: see alphasms_push."""
+        return read_hints(push)
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - whatever they are
+        """They document none, so a plain OK."""
+        return Acknowledgement()
 
     def _joined(self, answers: Iterable[xml.Element], find: Finder, words: Words) -> Answered:
         """One verdict a message of ours. Answers that contradict each other decide nothing."""
@@ -310,21 +277,8 @@ def _login(account: Account) -> dict[str, str]:
     raise ValueError("AlphaSMS needs a key, or a login and a password")
 
 
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # not there, not a name, a folder of names
-        raise ValueError(f"zone must be a time zone such as Europe/Kyiv, got {name!r}") from None
-
-
-def _message(item: Item) -> xml.Node:
-    attributes = {
-        "id": str(item.reference),
-        "recipient": item.recipient,
-        "sender": item.sender,
-        "type": TYPES[item.kind],
-    }
-    return "msg", attributes, item.text
+def _mention(one: Asked) -> xml.Node:
+    return "msg", {"id": str(one.reference)}, ""
 
 
 def _package(reply: Reply) -> xml.Element | Failure:
@@ -336,7 +290,7 @@ def _finder(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Finder:
 
     def find(answer: xml.Element) -> int | None:
         number = answer.get("id", "")
-        return ours.get(number) if number.strip("0") else theirs.get(answer.get("sms_id", ""))
+        return ours.get(number) if number.strip("0") else theirs.get(_theirs(answer))
 
     return find
 
@@ -374,8 +328,8 @@ def _shown(code: str, table: Mapping[str, object]) -> str:
 
 def _theirs(answer: xml.Element) -> str:
     """Their number; "0" means none, and what is no number of theirs is none either."""
-    number = answer.get("sms_id", "")
-    return number if number != "0" and len(number) <= 64 and number.isalnum() and number.isascii() else ""
+    numbers = (answer.get(name, "0") for name in NUMBERS)
+    return next((number for number in numbers if number != "0" and NUMBER.fullmatch(number)), "")
 
 
 def _count(answer: xml.Element) -> int | None:
@@ -393,3 +347,16 @@ def _instant(moment: str, zone: ZoneInfo) -> datetime | None:
         return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _money(text: str) -> Decimal | None:
+    return Decimal(text).quantize(CENTS) if MONEY.fullmatch(text) else None
+
+
+def _currency(text: str) -> str:
+    return text if CURRENCY.fullmatch(text) else ""
+
+
+def _price(phone: xml.Element) -> Price | None:
+    amount = _money(phone.get("price", ""))
+    return None if amount is None or amount < 0 else Price(amount, _currency(phone.get("currency", "")))

@@ -8,9 +8,11 @@ with the route. What is not proven untaken is in doubt.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from typing import ClassVar, Protocol, runtime_checkable
 
+from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
 from worker.sms.message import Message
 from worker.sms.package import Item, Limits
@@ -127,6 +129,8 @@ class Verdict:
     `status` is the status their word amounts to, or None for no news (an unknown code is no news, with
     `strange` set). `known` is False when they say they have no such message. `code` is their word,
     verbatim. `failure` is set where the verdict also says something of the route (money out, throttled).
+    `first_channel`: it is the end of its first channel only; a message that falls back goes on. `read`: they
+    say that it was read, too. `suppress`: this recipient wants nothing from us.
     """
 
     reference: int
@@ -138,6 +142,9 @@ class Verdict:
     known: bool = True
     strange: bool = False
     failure: Failure | None = None
+    first_channel: bool = False
+    read: bool = False
+    suppress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,25 +179,50 @@ class JobReport:
 
 
 class Dialect(Protocol):
-    """A provider's wire format for one account: two pairs, and what it can carry."""
+    """A provider's wire format for one account: what it can carry, and how that is sent.
 
-    limits: Limits  # for one submit
-    status_items: int  # for one status request
+    The constructor raises ValueError for an option that cannot be used and for missing credentials. What only
+    some can do is in the smaller protocols below.
+    """
+
+    options: ClassVar[Mapping[str, str]]  # keys of a route that this dialect alone knows, and their defaults
     doubt: ClassVar[Doubt]  # how its doubt is settled unless the route says otherwise
+    limits: Limits  # of a package
+
+    def __init__(self, account: Account) -> None: ...
 
     def check(self, message: Message) -> None:
         """Raise MessageError if this provider cannot carry the message."""
 
+    def apart(self, kind: Kind) -> str:
+        """The family of a kind; only messages of one family leave together."""
+
     def submit(self, items: Sequence[Item]) -> Request:
         """The request that sends these items, in this order."""
 
-    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | JobTaken | Failure:
+    def read_submit(self, items: Sequence[Item], reply: Reply) -> "Answered | JobTaken | Failure":
         """What became of them. Verdict statuses are those of `settle`, and no item gets two."""
+
+
+@runtime_checkable
+class Schedules(Protocol):
+    """A dialect whose provider holds messages until their time (`Item.send_at`)."""
+
+    longest_ahead: timedelta  # how long before its time a message may be handed over
+
+
+@runtime_checkable
+class Statuses(Protocol):
+    """A dialect whose provider can be asked about messages it has taken."""
+
+    status_items: int  # messages a request
+    status_in_flight: int  # requests at once
+    by_reference: ClassVar[bool]  # by our own id; else by theirs only, so not before they gave one
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """The request that asks for their states."""
 
-    def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
+    def read_status(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
         """Their states; only what was asked for is answered."""
 
 
@@ -205,6 +237,152 @@ class Jobs(Protocol):
 
     def read_job(self, reply: Reply) -> JobReport | Failure:
         """Where it stands."""
+
+
+# -- receipts: they tell without being asked
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What they sent to our address. It is of bounded size, and as untrusted as any answer."""
+
+    body: bytes = field(repr=False)
+    query: str = field(default="", repr=False)  # as it stands in the URL, undecoded
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What they say of one message, which they name by their id (or, where `Receipts.hints`, perhaps by
+    ours). The other fields mean what they mean in a Verdict."""
+
+    id: str
+    status: Status | None
+    code: str = ""
+    happened_at: datetime | None = None
+    first_channel: bool = False
+    read: bool = False
+    strange: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What they want to hear once we have their receipts; always with HTTP 200."""
+
+    body: bytes = b"OK"
+    media_type: str = "text/plain"
+
+
+@runtime_checkable
+class Receipts(Protocol):
+    """A dialect whose provider pushes states to us."""
+
+    hints: ClassVar[bool]  # a push says only that there is news: the message is then asked about
+
+    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+        """What was pushed, in its order; UNREADABLE if it cannot be understood."""
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:
+        """The answer that says we have these, and for ever."""
+
+
+# -- the account
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Money left. `currency` is theirs, ISO 4217 where they follow it; empty if they do not say."""
+
+    amount: Decimal
+    currency: str = ""
+
+
+@runtime_checkable
+class Balances(Protocol):
+    """A dialect whose provider tells how much money is left."""
+
+    def balance(self) -> Request:
+        """The request that asks."""
+
+    def read_balance(self, reply: Reply) -> Balance | Failure:
+        """What is left; may be negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one segment to a number costs; 0 means that they do not send there."""
+
+    amount: Decimal
+    currency: str = ""
+
+
+@runtime_checkable
+class Prices(Protocol):
+    """A dialect whose provider tells prices."""
+
+    price_items: int  # numbers a request
+
+    def prices(self, recipients: Sequence[str]) -> Request:
+        """The request that asks what a segment to each of these numbers costs."""
+
+    def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
+        """The prices they name, by recipient as we asked."""
+
+
+@runtime_checkable
+class Cancels(Protocol):
+    """A dialect whose provider can be told to forget a message that has not left it."""
+
+    cancel_items: int  # messages a request
+
+    def cancel(self, asked: Sequence[Asked]) -> Request:
+        """The request that withdraws them. To repeat it is harmless."""
+
+    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
+        """CANCELLED for what will never arrive; any other news as in `read_status`; None where it is too late
+        or nothing is known."""
+
+
+@runtime_checkable
+class Clocks(Protocol):
+    """A dialect whose provider reads times by a clock of its own, without a zone."""
+
+    def clock(self) -> Request:
+        """The request that asks what time it is there."""
+
+    def read_clock(self, reply: Reply, now: datetime) -> timedelta | Failure:
+        """How far their clock, read in the zone we were given, is ahead of `now` (aware)."""
+
+
+@runtime_checkable
+class StopLists(Protocol):
+    """A dialect whose provider keeps a list of people who want nothing."""
+
+    def stop_list(self) -> Request:
+        """The request that asks for it."""
+
+    def read_stop_list(self, reply: Reply) -> Sequence[str] | Failure:
+        """The recipients on it, written as ours are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A message that they hold until its time."""
+
+    provider_id: str
+    recipient: str = field(repr=False)
+    send_at: datetime | None
+
+
+@runtime_checkable
+class Scheduling(Protocol):
+    """A dialect whose provider lists what it holds, page by page."""
+
+    def scheduled(self, page: int) -> Request:
+        """The request for a page; the first is 1."""
+
+    def read_scheduled(self, reply: Reply) -> tuple[Sequence[Scheduled], int] | Failure:
+        """The messages of a page, and how many pages there are."""
 
 
 def read_http(reply: Reply) -> Failure | None:

@@ -2,15 +2,18 @@
 
 An independent reading of the protocol sheets: nothing here may import `worker.providers`, so that one
 misreading cannot hide the other (DESIGN section 3). Start it with `worker.sandbox.server.serve`, or
-`running` in a test. One thing a file:
+`running` in a test. The frame, one thing a file:
 
-    server    the door: a socket, a web server, signals
-    options   everything one can set
-    app       HTTP: the provider's address and the control ones; wire: hanging up; traffic: requests counted
-    callers   who is at the other end, and kill -9 of it; kills: the answers that end so
-    reading   AlphaSMS documents in, strictly; answers: documents out; codes: the sheet's code tables
-    alphasms  what each command does
-    intake    judging a package, by rules (the sheet's) and mix (what becomes of a message, and when)
-    account   the memory: messages, jobs, what was sent twice; journal: the same, surviving kill -9
-    faults    the script: rules, counted; misdeeds: each fault by name
+    server     the door: a socket, a web server, signals
+    options    everything one can set
+    app        HTTP: the providers' addresses and the control ones; counts: what one sees there
+    exchange   one request and its answer; wire: hanging up; traffic: requests counted
+    callers    who is at the other end, and kill -9 of it; kills: the answers that end so
+    faults     the script: rules, counted; misdeeds: each fault by name; spoiling: answers made worse
+    pushes     states told by the provider itself; calling: the connections for it
+    account    the memory: messages, what was sent twice; journal: the same, surviving kill -9
+    mix        what becomes of a message, and when
+
+and the providers, a package each: `provider` is what frame and package know of each other, `providers` the
+list of them.
 """

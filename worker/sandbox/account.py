@@ -1,198 +1,192 @@
-"""The memory of the make-believe provider: what it took, and so what was sent twice or never."""
+"""The memory of one make-believe customer: what was taken, and so what was sent twice or never."""
 
 import hashlib
 import time
+from array import array
 from collections import Counter
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from worker.sandbox.codes import State
 from worker.sandbox.journal import Journal
 
 
-class Taken(NamedTuple):
-    """A message the provider has, and what will become of it. Instants are seconds since 1970.
+class Record(Protocol):
+    """A message the provider has, and what will become of it: a NamedTuple of what JSON can hold.
 
-    States are not moved on by timers: they are read off the clock when somebody asks.
+    States are not moved on by timers: they are read off the clock when somebody asks. Instants are seconds
+    since 1970.
     """
 
-    own_id: int | None
-    sms_id: int
-    recipient: str
-    digest: str  # see `content_digest`; the text itself is not kept
-    type: str
-    segments: int
-    taken_at: float
-    known_at: float  # in a job, `status` does not know the message before
-    begin_at: float  # scheduled until then
-    first_at: float
-    final_at: float
-    end: int  # the final state
+    @property
+    def own_id(self) -> int | None:
+        """The customer's number of it."""
 
-    def state(self, now: float) -> State:
-        """One of the codes of sheet section 6."""
-        if now >= self.final_at:
-            return State(self.end)
-        if now >= (self.first_at + self.final_at) / 2:
-            return State.ENROUTE
-        if now >= self.first_at:
-            return State.SENDING
-        return State.SCHEDULED if now < self.begin_at else State.ACCEPTED
+    @property
+    def number(self) -> int:
+        """The gateway's number of it: those of one account are handed out in a row (`next_number`)."""
 
+    @property
+    def recipient(self) -> str:
+        """As it was written."""
 
-class Job(NamedTuple):
-    """An asynchronous task: WAITING, RUNNING, then its end (sheet section 3.3)."""
+    @property
+    def digest(self) -> str:
+        """See `content_digest`; the text itself is not kept."""
 
-    id: str
-    running_at: float
-    full_at: float  # when all its messages would be processed
-    ends_at: float
-    end: str  # COMPLETE, FAILED, or NOTFOUND for one that is forgotten from the start
+    @property
+    def final_at(self) -> float:
+        """From here on nothing changes."""
 
-    def look(self, now: float, kept: float) -> tuple[int, str]:
-        """Progress in percent and status; `kept` seconds after its end it is forgotten."""
-        if self.end == "NOTFOUND" or now > self.ends_at + kept:
-            return 0, "NOTFOUND"
-        if now < self.running_at:
-            return 0, "WAITING"
-        done = min(now, self.ends_at) - self.running_at
-        progress = (
-            int(100 * done / (self.full_at - self.running_at)) if self.full_at > self.running_at else 100
-        )
-        return (progress, "RUNNING") if now < self.ends_at else (progress, self.end)
+    def state_name(self, now: float) -> str:
+        """For the counts: in lower case, as the provider's sheet has it."""
+
+    def shown(self, now: float) -> dict[str, object]:
+        """For GET /sandbox/messages/ID: all fields, and "end", the name of the final state."""
 
 
-class Refused(NamedTuple):
-    """A message refused inside a job: `status` by own id is the only place to learn of it."""
-
-    own_id: int
-    code: int
-    known_at: float
+R = TypeVar("R", bound=Record)
 
 
 class Entry(NamedTuple):
-    """What one package changed: the unit of the journal."""
+    """What one request changed: the unit of the journal."""
 
-    size: int  # messages in the package
-    taken: list[Taken]
-    refused: int
-    repeats: int  # own ids used before (208)
-    told_later: list[Refused]
-    job: Job | None
-
-    @classmethod
-    def revived(cls, written: list[Any]) -> "Entry":
-        """From the journal's JSON, where every record is a bare list of its fields."""
-        size, taken, refused, repeats, told_later, job = written
-        return cls(
-            size,
-            [Taken(*row) for row in taken],
-            refused,
-            repeats,
-            [Refused(*row) for row in told_later],
-            Job(*job) if job else None,
-        )
+    door: str  # the provider's name
+    size: int  # messages in the request
+    taken: Sequence[Any] = ()  # records, their numbers in a row
+    refused: int = 0
+    repeats: int = 0  # own ids used before
+    changed: Sequence[Any] = ()  # new versions of records that were not final, such as deleted ones
+    more: Any = None  # what only this family keeps (`Account.remember_more`), as JSON can hold it
 
 
-class Account:
-    """Messages, jobs and counts of one customer."""
+@dataclass
+class Tally:
+    """What came by one door."""
 
-    def __init__(self, journal: Journal | None) -> None:
+    taken: int = 0
+    twice: int = 0  # content sent that the account had sent before
+    refused: int = 0
+    repeats: int = 0
+    jobs: int = 0
+    largest_package: int = 0
+    places: "array[int]" = field(default_factory=lambda: array("q"))  # of its records
+    unsettled: list[int] = field(default_factory=list)
+    settled: Counter[str] = field(default_factory=Counter)
+
+
+def numbers_by_clock() -> int:
+    """A first gateway number of 15 digits, 100,000 a second: a new account repeats none of an earlier one."""
+    return time.time_ns() // 10_000
+
+
+class Account(Generic[R]):
+    """Messages and counts of one customer. What keeps more overrides `remember_more` and `forget`."""
+
+    def __init__(
+        self,
+        name: str,
+        record: Callable[..., R],
+        journal: Journal | None,
+        first_number: Callable[[], int] = numbers_by_clock,
+    ) -> None:
+        self.name = name  # of the family
+        self.push_urls: dict[str, str] = {}  # by door; who listens for states
+        self._record = record
         self._journal = journal
-        self._empty()
-        for written in journal.entries() if journal else ():
-            self._remember(Entry.revived(written))
+        self._number_anew = first_number
+        self.forget()
 
-    def _empty(self) -> None:
-        self._messages: list[Taken] = []  # by gateway number
-        # 100,000 numbers a second: a new account, too, never repeats the numbers of an earlier one.
-        self._first_sms_id = time.time_ns() // 10_000
-        self._by_own_id: dict[int, Taken] = {}
-        self._told_later: dict[int, Refused] = {}
-        self._jobs: dict[str, Job] = {}
+    def forget(self) -> None:
+        """Back to a new account; whoever clears the journal calls it. Overrides must call this one."""
+        self._first_number = self._number_anew()
+        self._messages: list[R] = []  # by gateway number
+        self._by_own_id: dict[int, R] = {}
         self._contents: set[str] = set()
-        self._unsettled: list[Taken] = []
-        self._settled: Counter[str] = Counter()
-        self.twice = self.refused = self.repeats = self.largest_package = 0
+        self.tallies: dict[str, Tally] = {}
+        self.changes: list[int] = []  # numbers of changed records
+
+    def remember_more(self, entry: Entry) -> None:
+        """`entry.more` was kept, or has come back from the journal."""
 
     def keep(self, entry: Entry) -> None:
         """On disk first: what the caller is told must survive us."""
         if self._journal:
-            self._journal.append(entry)
+            self._journal.append([self.name, *entry])
         self._remember(entry)
 
-    def forget(self) -> None:
-        """Back to a new account."""
-        if self._journal:
-            self._journal.clear()
-        self._empty()
+    def revive(self, written: Sequence[Any]) -> None:
+        """An entry from the journal's JSON, where every record is a bare list of its fields."""
+        door, size, taken, refused, repeats, changed, more = written
+        taken, changed = ([self._record(*row) for row in rows] for rows in (taken, changed))
+        self._remember(Entry(door, size, taken, refused, repeats, changed, more))
 
     def _remember(self, entry: Entry) -> None:
-        if entry.taken and not self._messages:
-            self._first_sms_id = entry.taken[0].sms_id
-        self._messages += entry.taken
-        self._unsettled += entry.taken
-        self._by_own_id.update({one.own_id: one for one in entry.taken if one.own_id is not None})
-        self._told_later.update({one.own_id: one for one in entry.told_later})
-        if entry.job:
-            self._jobs[entry.job.id] = entry.job
-        for one in entry.taken:
-            self.twice += one.digest in self._contents
+        tally = self.tally(entry.door)
+        if entry.taken:
+            self._take(entry.taken, tally)
+        for one in entry.changed:
+            self._messages[one.number - self._first_number] = one
+            self.changes.append(one.number)
+            if one.own_id is not None:
+                self._by_own_id[one.own_id] = one
+        tally.refused += entry.refused
+        tally.repeats += entry.repeats
+        tally.largest_package = max(tally.largest_package, entry.size)
+        self.remember_more(entry)
+
+    def _take(self, taken: Sequence[R], tally: Tally) -> None:
+        if not self._messages:
+            self._first_number = taken[0].number
+        places = range(len(self._messages), len(self._messages) + len(taken))
+        self._messages += taken
+        self._by_own_id.update({one.own_id: one for one in taken if one.own_id is not None})
+        for one in taken:
+            tally.twice += one.digest in self._contents
             self._contents.add(one.digest)
-        self.refused += entry.refused
-        self.repeats += entry.repeats
-        self.largest_package = max(self.largest_package, entry.size)
+        tally.taken += len(taken)
+        tally.places.extend(places)
+        tally.unsettled += places
 
-    def next_sms_id(self) -> int:
+    def tally(self, door: str) -> Tally:
+        """The counts of one door."""
+        return self.tallies.setdefault(door, Tally())
+
+    def next_number(self) -> int:
         """Gateway numbers are handed out in a row."""
-        return self._first_sms_id + len(self._messages)
+        return self._first_number + len(self._messages)
 
-    def by_own_id(self, own_id: int) -> Taken | None:
-        """The one message this own id was used for."""
+    def by_own_id(self, own_id: int) -> R | None:
+        """The one message this own id was used for; the last one where repeats are taken."""
         return self._by_own_id.get(own_id)
 
-    def by_sms_id(self, sms_id: int) -> Taken | None:
+    def by_number(self, number: int) -> R | None:
         """The message with this gateway number."""
-        place = sms_id - self._first_sms_id
+        place = number - self._first_number
         return self._messages[place] if 0 <= place < len(self._messages) else None
 
-    def told_later(self, own_id: int) -> Refused | None:
-        """The refusal inside a job, if that is what became of this own id."""
-        return self._told_later.get(own_id)
-
-    def job(self, job_id: str) -> Job | None:
-        """The job of this number."""
-        return self._jobs.get(job_id)
-
-    @property
-    def jobs(self) -> int:
-        """Jobs ever accepted."""
-        return len(self._jobs)
-
-    @property
-    def taken(self) -> int:
-        """Messages ever sent, each time counted."""
-        return len(self._messages)
-
-    def by_state(self, now: float) -> dict[str, int]:
+    def by_state(self, door: str, now: float) -> Counter[str]:
         """How many messages are in which state. Finals are counted once and then left out of the walk."""
-        open_still = [one for one in self._unsettled if now < one.final_at]
-        if len(open_still) < len(self._unsettled):
-            self._settled.update(
-                State(one.end).name.lower() for one in self._unsettled if now >= one.final_at
-            )
-            self._unsettled = open_still
-        counts = Counter(
-            "queued" if now < one.known_at else one.state(now).name.lower() for one in open_still
-        )
-        return dict(sorted((self._settled + counts).items()))
+        tally, messages = self.tally(door), self._messages
+        open_still = [place for place in tally.unsettled if now < messages[place].final_at]
+        if len(open_still) < len(tally.unsettled):
+            all_of_them = (messages[place] for place in tally.unsettled)
+            tally.settled.update(one.state_name(now) for one in all_of_them if now >= one.final_at)
+            tally.unsettled = open_still
+        return tally.settled + Counter(messages[place].state_name(now) for place in open_still)
 
-    def deliveries(self) -> list[tuple[int | None, str, str, int]]:
+    def records(self, door: str, since: int = 0) -> Iterator[R]:
+        """What came by this door, oldest first, without the first `since`."""
+        return (self._messages[place] for place in self.tally(door).places[since:])
+
+    def deliveries(self, door: str) -> list[tuple[int | None, str, str, int]]:
         """Own id, recipient, content digest, times sent.
 
         Counted from what went out and not from what guards own ids, so that it would show if that failed.
         """
-        times = Counter(one.own_id for one in self._messages)
-        sent = {one.own_id if one.own_id is not None else f"sms {one.sms_id}": one for one in self._messages}
+        records = list(self.records(door))
+        times = Counter(one.own_id for one in records)
+        sent = {one.own_id if one.own_id is not None else f"number {one.number}": one for one in records}
         return [
             (one.own_id, one.recipient, one.digest, 1 if one.own_id is None else times[one.own_id])
             for one in sent.values()

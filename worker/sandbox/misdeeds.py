@@ -1,26 +1,28 @@
-"""Each fault by name: what goes wrong with one request, before, while and after its messages are taken.
+"""Each fault by name: what goes wrong with one exchange, before, while and after its messages are taken.
 
 Refusing a connection is the one fault no server can play from inside: whoever wants it stops the process.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from math import ceil
-from typing import TypeVar
+from typing import Any
 
-from worker.sandbox.answers import LABEL, Line, error
-from worker.sandbox.codes import RequestError
+from worker.sandbox.provider import Code, Orders, Provider, Reply, Trait
+from worker.sandbox.spoiling import (
+    PAGE,
+    deep,
+    half,
+    in_other_encoding,
+    of_other_shape,
+    with_doctype,
+    without,
+)
 
-T = TypeVar("T")
-PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-STRANGE_ID = 900_000_000_000_001  # nobody asks for ids as high as this
+Values = Mapping[str, Any]
 
-SENDING = frozenset({"message", "message-async"})
-LISTED = frozenset({"message", "status"})  # answers with one `<msg>` a message
-ALL = frozenset({"message", "message-async", "job", "status"})
-UNREAD = "unread"  # in place of a command, while only the head of a request has come
+
+NO_ORDERS = Orders()
 
 
 class Ending(Enum):
@@ -37,57 +39,71 @@ class Ending(Enum):
 KILLING = frozenset({Ending.KILLED, Ending.KILLED_ANSWERING, Ending.KILLED_ANSWERED})
 
 
-def _same(value: T) -> T:
-    return value
+class Moment(Enum):
+    """When a fault comes up."""
+
+    UNREAD = "only the head of a request has come"
+    ASKED = "a request has been read"
+    TAKEN = "messages have been taken, and the answer has not left"
+    PUSH = "states are about to be pushed"
 
 
 @dataclass(frozen=True)
 class Misdeed:
-    """All that can go wrong with a request; the default is that nothing does."""
+    """All that can go wrong; the default is that nothing does."""
 
     wait_before: float = 0.0  # seconds before the request is looked at
     take: bool = True  # False: the account never learns of it
-    code: int | None = None  # a message code for `share` of the messages, which are not taken
-    job_end: str = "COMPLETE"
-    share: float = 1.0  # of the messages; with job_end: those the job takes, from the front
-    lines: Callable[[list[Line]], list[Line]] = _same
-    body: Callable[[bytes], bytes] = _same
-    status: int = 200
-    media_type: str = LABEL
+    orders: Orders = NO_ORDERS
+    items: Callable[[Provider, str, list[Any]], list[Any]] | None = None  # of this command's answer
+    instead: Callable[[Provider], Reply] | None = None  # of our answer
+    spoil: Callable[[Reply], Reply] | None = None
     wait_after: float = 0.0  # seconds before the answer leaves
     ending: Ending = Ending.ANSWERED
+    # of pushes
+    times: int = 1  # each call is made so often
+    newest_first: bool = False  # and what is not the end comes after it
+    early: bool = False
+    strangers: int = 0  # told beside
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number or, where only 0 and 1 are meant, a truth value. Without a default it must be given."""
+    """A value of a rule. Without a default it must be given."""
 
-    kind: type[int] | type[float] | type[bool]
+    kind: type[int] | type[float] | type[bool] | None  # None: a `Code`
     least: float = 0
     most: float = 1
     default: float | None = None
-    only: frozenset[int] | None = None
 
-    def read(self, name: str, given: object) -> float:
+    def read(self, name: str, given: object) -> Any:
         """The value; raises ValueError with a sentence."""
+        if self.kind is None:
+            if not isinstance(given, (int, str)) or isinstance(given, bool):
+                raise ValueError(f"{name} must be a number or a word, not {given!r}")
+            return given
         numbers = (int, float) if self.kind is float else (self.kind,)
         if not isinstance(given, numbers) or (self.kind is not bool and isinstance(given, bool)):
             raise ValueError(f"{name} must be a {self.kind.__name__}, not {given!r}")
         assert isinstance(given, (int, float))
-        if self.only is not None and given not in self.only:
-            raise ValueError(f"{name} must be one of {sorted(self.only)}, not {given!r}")
         if not self.least <= given <= self.most:
             raise ValueError(f"{name} must be between {self.least:g} and {self.most:g}, not {given!r}")
         return given
 
 
+def _always(_provider: Provider, _values: Values) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Fault:
-    """A name of the script: what it does, its parameters, the commands it has a meaning for."""
+    """A name of the script: what it does, its parameters, and where it has a meaning."""
 
-    misdeed: Callable[[Mapping[str, float]], Misdeed]
+    misdeed: Callable[[Values], Misdeed]
     parameters: Mapping[str, Parameter]
-    commands: frozenset[str] = ALL
+    moment: Moment = Moment.ASKED
+    traits: Trait | None = None  # for commands that have one of these; None: for all
+    objection: Callable[[Provider, Values], str | None] = _always  # why it has none at this provider
 
 
 SECONDS = Parameter(float, 0, 3600, 5)
@@ -95,34 +111,52 @@ TAKE = Parameter(bool, default=True)
 NO_TAKE = Parameter(bool, default=False)
 HALF = Parameter(float, 0, 1, 0.5)
 WHOLE = Parameter(float, 0, 1, 1)
-REQUEST_CODE = Parameter(int, 0, 999, only=frozenset(map(int, RequestError)))
-MESSAGE_CODE = Parameter(int, 1, 9999)
+COUNT = Parameter(int, 1, 10_000, 1)
+CODE = Parameter(None)
 
 
-def picked(count: int, share: float) -> Iterator[bool]:
-    """Which of so many items are meant: evenly spread, always the same, at least one unless share is 0."""
-    return (ceil((place + 1) * share) > ceil(place * share) for place in range(count))
+def _instead(reply: Reply, take: bool) -> Misdeed:
+    return Misdeed(take=take, instead=lambda _: reply)
 
 
-def _without(lines: Sequence[Line], share: float) -> list[Line]:
-    return [line for line, gone in zip(lines, picked(len(lines), share), strict=True) if not gone]
+def _page(values: Values, status: int = 200) -> Misdeed:
+    return _instead(Reply(PAGE, "text/html", status), values["take"])
 
 
-def _with_strangers(lines: list[Line], count: int) -> list[Line]:
-    ids = (str(STRANGE_ID + place) for place in range(count))
-    return lines + [Line(own, own, 1, None, 1) for own in ids]
+def _spoilt(spoil: Callable[[Reply], Reply]) -> Callable[[Values], Misdeed]:
+    return lambda _: Misdeed(spoil=spoil)
 
 
-def _half(body: bytes) -> bytes:
-    return body[: len(body) // 2]
+def _throttled(provider: Provider) -> Reply:
+    assert provider.throttled is not None
+    return provider.throttled
 
 
-def _other_root(body: bytes) -> bytes:
-    return re.sub(b"(</?)package", rb"\1response", body)
+def _never_throttles(provider: Provider, _: Values) -> str | None:
+    return None if provider.throttled else f"{provider.name} documents no answer to too many requests"
 
 
-def _instead(body: bytes, take: float, status: int = 200, media_type: str = "text/html") -> Misdeed:
-    return Misdeed(take=bool(take), body=lambda _: body, status=status, media_type=media_type)
+def _no_such_error(provider: Provider, values: Values) -> str | None:
+    known = sorted(provider.errors, key=str)
+    return (
+        None if values["code"] in provider.errors else f"code must be one of {known}, not {values['code']!r}"
+    )
+
+
+def _no_such_code(provider: Provider, values: Values) -> str | None:
+    return None if provider.has_code(values["code"]) else f"{provider.name} has no code {values['code']!r}"
+
+
+def _not_xml(provider: Provider, _: Values) -> str | None:
+    return None if provider.shape == "xml" else f"{provider.name} does not answer in XML"
+
+
+def _flat(provider: Provider, _: Values) -> str | None:
+    return None if provider.shape != "text" else f"{provider.name} answers in plain text"
+
+
+def _recoded(code: Code) -> Misdeed:
+    return Misdeed(items=lambda provider, _, items: [provider.recoded(item, code) for item in items])
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -133,59 +167,81 @@ FAULTS: Mapping[str, Fault] = {
     "drop_after": Fault(lambda _: Misdeed(ending=Ending.DROPPED), {}),
     "cut": Fault(lambda _: Misdeed(ending=Ending.CUT), {}),
     # kill -9 of the caller, for a sandbox that may
-    "kill_unread": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}, frozenset({UNREAD})),
+    "kill_unread": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}, Moment.UNREAD),
     "kill_before": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}),
     "kill_after": Fault(lambda _: Misdeed(ending=Ending.KILLED), {}),
     "kill_answering": Fault(lambda _: Misdeed(ending=Ending.KILLED_ANSWERING), {}),
     "kill_answered": Fault(lambda _: Misdeed(ending=Ending.KILLED_ANSWERED), {}),
     # another answer than ours
-    "http": Fault(
-        lambda p: _instead(PAGE, p["take"], int(p["code"])),
-        {"code": Parameter(int, 400, 599, 500), "take": NO_TAKE},
-    ),
-    "html": Fault(lambda p: _instead(PAGE, p["take"]), {"take": TAKE}),
-    "empty": Fault(lambda p: _instead(b"", p["take"]), {"take": TAKE}),
+    "http": Fault(lambda p: _page(p, p["code"]), {"code": Parameter(int, 400, 599, 500), "take": NO_TAKE}),
+    "html": Fault(_page, {"take": TAKE}),
+    "empty": Fault(lambda p: _instead(Reply(b"", "text/html"), p["take"]), {"take": TAKE}),
     "megabyte": Fault(
-        lambda p: _instead(b" " * int(p["bytes"]), p["take"]),
+        lambda p: _instead(Reply(b" " * p["bytes"], "text/html"), p["take"]),
         {"bytes": Parameter(int, 1, 2**27, 2**20), "take": TAKE},
     ),
     # verdicts on the whole request
-    "throttle": Fault(lambda _: _instead(error(RequestError.THROTTLE), False, media_type=LABEL), {}),
+    "throttle": Fault(lambda _: Misdeed(take=False, instead=_throttled), {}, objection=_never_throttles),
     "error": Fault(
-        lambda p: _instead(error(RequestError(int(p["code"]))), p["take"], media_type=LABEL),
-        {"code": REQUEST_CODE, "take": NO_TAKE},
+        lambda p: Misdeed(take=p["take"], instead=lambda provider: provider.errors[p["code"]]),
+        {"code": CODE, "take": NO_TAKE},
+        objection=_no_such_error,
     ),
     # verdicts on messages
     "message_code": Fault(
-        lambda p: Misdeed(code=int(p["code"]), share=p["share"]),
-        {"code": MESSAGE_CODE, "share": WHOLE},
-        SENDING | LISTED,
+        lambda p: Misdeed(orders=Orders(code=p["code"], share=p["share"])),
+        {"code": CODE, "share": WHOLE},
+        traits=Trait.SENDS | Trait.LISTS,
+        objection=_no_such_code,
     ),
     "unknown_code": Fault(
-        lambda p: Misdeed(lines=lambda lines: [line._replace(code=int(p["code"])) for line in lines]),
-        {"code": Parameter(int, 0, 9999, 777)},
-        LISTED,
+        lambda p: _recoded(p["code"]), {"code": Parameter(None, default=777)}, traits=Trait.LISTS
     ),
     # our answer, spoilt
-    "truncated": Fault(lambda _: Misdeed(body=_half), {}),
-    "wrong_root": Fault(lambda _: Misdeed(body=_other_root), {}),
-    "wrong_order": Fault(lambda _: Misdeed(lines=lambda lines: lines[::-1]), {}, LISTED),
-    "missing": Fault(lambda p: Misdeed(lines=lambda ls: _without(ls, p["share"])), {"share": HALF}, LISTED),
+    "truncated": Fault(_spoilt(half), {}),
+    "wrong_root": Fault(_spoilt(of_other_shape), {}),
+    "wrong_encoding": Fault(_spoilt(in_other_encoding), {}),
+    "deep": Fault(
+        lambda p: Misdeed(spoil=lambda reply: deep(reply, p["levels"])),
+        {"levels": Parameter(int, 1, 10**6, 100_000)},
+        objection=_flat,
+    ),
+    "doctype": Fault(_spoilt(with_doctype), {}, objection=_not_xml),
+    "wrong_order": Fault(
+        lambda _: Misdeed(items=lambda _provider, _command, items: items[::-1]), {}, traits=Trait.LISTS
+    ),
+    "missing": Fault(
+        lambda p: Misdeed(items=lambda _provider, _command, items: without(items, p["share"])),
+        {"share": HALF},
+        traits=Trait.LISTS,
+    ),
     "extra": Fault(
-        lambda p: Misdeed(lines=lambda lines: _with_strangers(lines, int(p["count"]))),
-        {"count": Parameter(int, 1, 10_000, 1)},
-        LISTED,
+        lambda p: Misdeed(
+            items=lambda provider, command, items: items + provider.strangers(command, p["count"])
+        ),
+        {"count": COUNT},
+        traits=Trait.LISTS,
     ),
     "duplicate_items": Fault(
-        lambda _: Misdeed(lines=lambda lines: [line for line in lines for _ in range(2)]), {}, LISTED
+        lambda _: Misdeed(items=lambda _provider, _command, items: [one for one in items for _ in range(2)]),
+        {},
+        traits=Trait.LISTS,
     ),
     # jobs
     "job_failed": Fault(
-        lambda p: Misdeed(job_end="FAILED", share=p["share"]), {"share": HALF}, frozenset({"message-async"})
+        lambda p: Misdeed(orders=Orders(job_end="FAILED", share=p["share"])),
+        {"share": HALF},
+        traits=Trait.SUBMITS_JOB,
     ),
     "job_notfound": Fault(
-        lambda p: Misdeed(job_end="NOTFOUND", share=p["share"]),
+        lambda p: Misdeed(orders=Orders(job_end="NOTFOUND", share=p["share"])),
         {"share": WHOLE},
-        frozenset({"message-async", "job"}),
+        traits=Trait.SUBMITS_JOB | Trait.JOB,
     ),
+    # pushes of states
+    "twice": Fault(lambda _: Misdeed(times=2), {}, Moment.PUSH),
+    "reversed": Fault(lambda _: Misdeed(newest_first=True), {}, Moment.PUSH),
+    "late": Fault(lambda p: Misdeed(wait_before=p["seconds"]), {"seconds": SECONDS}, Moment.PUSH),
+    "unknown": Fault(lambda p: Misdeed(strangers=p["count"]), {"count": COUNT}, Moment.PUSH),
+    "early": Fault(lambda _: Misdeed(early=True), {}, Moment.TAKEN),
 }

@@ -4,17 +4,26 @@ import hashlib
 import re
 from bisect import bisect
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple
 
-from worker.sandbox.codes import State
 
-ENDS = (State.DELIVERED, State.UNDELIVERABLE, State.EXPIRED, State.REJECTED)
+class End(StrEnum):
+    """How a taken message ends. Each provider has its own words and codes for these."""
+
+    DELIVERED = "delivered"
+    UNDELIVERABLE = "undeliverable"
+    EXPIRED = "expired"  # validity ran out, or nobody was there at any attempt
+    REJECTED = "rejected"
+
+
+ENDS = tuple(End)
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Weights of the four ends of taken messages, and which messages are refused with 203 at once."""
+    """Weights of the four ends of taken messages, and which messages are refused at once."""
 
     delivered: float = 0.94
     undeliverable: float = 0.03
@@ -56,7 +65,7 @@ class Fate(NamedTuple):
     """Decided before anything happens: refused at once, or this end after so much of the way."""
 
     refused: bool
-    end: State
+    end: End
     pace: float  # 0: as fast as `Timings.final` allows, 1: as slow
 
 

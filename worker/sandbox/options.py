@@ -1,33 +1,41 @@
 """Everything one can set on a sandbox."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from worker.sandbox.alphasms.options import AlphasmsOptions
 from worker.sandbox.mix import Mix, Timings
+from worker.sandbox.smartswitch.options import SmartSwitchOptions
+from worker.sandbox.webcom.options import WebcomOptions
 
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """One make-believe AlphaSMS account and where it listens."""
+    """One account at every make-believe provider, and where they all listen."""
 
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free one
-    key: str = "sandbox-key"
-    login: str | None = None  # the old form of credentials, besides the key; both or none
-    password: str | None = None
+    key: str = "sandbox-key"  # AlphaSMS; webcom's token
+    login: str | None = "sandbox"  # besides the key; both or none
+    password: str | None = "sandbox-password"  # noqa: S105 - of a make-believe account
     mix: Mix = field(default_factory=Mix)
     timings: Timings = field(default_factory=Timings)
     seed: int = 1
     journal: Path | None = None  # absent: everything is forgotten with the process
-    parallel_limit: int | None = None  # more requests at once get request error 212
+    parallel_limit: int | None = None  # more requests at once are throttled, where a provider documents that
     unknown_id: Literal["answered", "left out"] = "answered"  # sheet 3.4: both have to be reckoned with
-    take_repeats: bool = False  # of own ids, instead of 208: as a provider that keeps no count of them
+    take_repeats: bool = False  # of own ids: as a provider that keeps no count of them
     may_kill: bool = (
         False  # take scripts that kill -9 the caller: only where every caller is there to be killed
     )
-    zone: str = "Europe/Kyiv"  # of dates without one, in and out [assumption of the sheet]
+    zone: str = "Europe/Kyiv"  # AlphaSMS: of dates without one, in and out [assumption of the sheet]
+    pushes: Mapping[str, str] = field(default_factory=dict)  # provider to the URL that is told of states
+    alphasms: AlphasmsOptions = field(default_factory=AlphasmsOptions)
+    webcom: WebcomOptions = field(default_factory=WebcomOptions)
+    smartswitch: SmartSwitchOptions = field(default_factory=SmartSwitchOptions)
 
     def __post_init__(self) -> None:
         if (self.login is None) != (self.password is None):

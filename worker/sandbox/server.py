@@ -52,12 +52,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listening from here on."""
         await super().startup(sockets)
+        self._sandbox.pusher.start()
         self._on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Those a fault keeps waiting get their answer now."""
         self._sandbox.stop_waiting()
         await super().shutdown(sockets)
+        await self._sandbox.pusher.stop()
 
     def stop(self) -> None:
         """End `serve` soon."""

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 class Traffic:
     """Counted since the start or the last reset; not journaled, it is about the wire and not the messages."""
 
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
-        self._now = 0
+    def __init__(self, whole: "Traffic | None" = None) -> None:
+        self._whole = whole  # of all providers, where this is one of them
+        self.now = 0
         self.clear()
 
     def clear(self) -> None:
@@ -18,18 +18,38 @@ class Traffic:
         # By command, and "unread", "unreadable", "unknown", "throttled".
         self.requests: Counter[str] = Counter()
         self.kills = 0  # callers killed
-        self.peak = self._now
+        self.peak = self.now
+
+    def count(self, command: str) -> None:
+        """One request more."""
+        self.requests[command] += 1
+        if self._whole:
+            self._whole.count(command)
 
     def count_kill(self) -> None:
         """One caller less."""
         self.kills += 1
+        if self._whole:
+            self._whole.count_kill()
 
     @contextmanager
-    def session(self) -> Iterator[bool]:
-        """One request from its head to its answer; yields whether there are too many at once."""
-        self._now += 1
-        self.peak = max(self.peak, self._now)
+    def session(self) -> Iterator[None]:
+        """One request from its head to its answer."""
+        self.enter()
         try:
-            yield self._limit is not None and self._now > self._limit
+            yield
         finally:
-            self._now -= 1
+            self.leave()
+
+    def enter(self) -> None:
+        """See `session`."""
+        self.now += 1
+        self.peak = max(self.peak, self.now)
+        if self._whole:
+            self._whole.enter()
+
+    def leave(self) -> None:
+        """See `session`."""
+        self.now -= 1
+        if self._whole:
+            self._whole.leave()

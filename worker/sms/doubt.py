@@ -7,10 +7,14 @@ class Doubt(StrEnum):
     """How a message in doubt is settled."""
 
     ASK = "ask"  # ask the provider by our own id
+    REPEAT = "repeat"  # send it again under the same id: they take it once, and tell which they have
     HOLD = "hold"  # leave it to a person
     RESEND = "resend"  # the caller would rather have it twice than never
     FAIL = "fail"  # the caller would rather have it never than twice
 
+
+SETTLING = (Doubt.ASK, Doubt.REPEAT)
+"""Ways to know. Where a provider offers one, nobody has to decide."""
 
 POLICIES = (Doubt.HOLD, Doubt.RESEND, Doubt.FAIL)
 """What a message may say of itself. Whether its provider can be asked is not its to know."""

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
 
-from worker.sms.message import Kind, mask
+from worker.sms.content import Content, Kind
+from worker.sms.fields import mask
 
 
 class PackageState(StrEnum):
@@ -22,15 +24,27 @@ class PackageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A message as it leaves. `reference` is our id at the provider: digits, allocated by the ledger."""
+    """A message as it leaves. `reference` is our id at the provider: digits, allocated by the ledger.
+
+    `leaves_at` is when it leaves, by the ledger's clock; `send_at` is set only if the provider is to hold it
+    until then. The ends of validity lie within what the provider takes (`Limits`).
+    """
 
     id: int
     reference: int
-    kind: Kind
     recipient: str
     sender: str
-    text: str
+    content: Content
     attempts: int = 0  # tries used up so far
+    leaves_at: datetime | None = None
+    send_at: datetime | None = None
+    valid_until: datetime | None = None
+    viber_valid_until: datetime | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its content."""
+        return self.content.kind
 
     def __repr__(self) -> str:
         return f"Item(id={self.id}, reference={self.reference}, recipient={mask(self.recipient)!r})"
@@ -38,10 +52,20 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a provider takes in one request: at most `items` messages and about `octets` bytes."""
+    """What a provider takes: at most `items` messages a package, and about `octets` bytes a request.
+
+    A package leaves in one request, or in several of `call` messages each, `in_flight` of them at once.
+    `once`: equal contents stand once in a request, whoever gets them. Validity may last from `shortest` to
+    `longest`.
+    """
 
     items: int
     octets: int
+    call: int = 0  # messages a request; 0: all of a package
+    in_flight: int = 1
+    once: bool = False
+    shortest: timedelta = timedelta(0)
+    longest: timedelta = timedelta(days=366)
 
 
 CHUNK = 500  # messages that are handed over together: one entry of the intake
@@ -50,12 +74,21 @@ OVERHEAD = 200  # bytes of mark-up about one message, on the generous side
 
 def fitting(items: Sequence[Item], limits: Limits) -> Sequence[Item]:
     """The longest head of `items` that may leave together. Never empty: one message always fits alone."""
+    if limits.call:  # each request is small
+        return items[: limits.items]
     room = limits.octets
+    seen: set[tuple[str, Content]] = set()
 
     def fits(item: Item) -> bool:
         nonlocal room
+        room -= OVERHEAD
+        if limits.once:
+            what = (item.sender, item.content)
+            if what in seen:
+                return room >= 0
+            seen.add(what)
         # Four bytes a character: the most UTF-8 takes, and about what escaping "&" costs.
-        room -= OVERHEAD + 4 * len(item.text)
+        room -= 4 * item.content.size
         return room >= 0
 
     head = list(takewhile(fits, items[: limits.items]))

@@ -35,6 +35,7 @@ class Verb(StrEnum):
     CANCEL = "cancel"  # a person or the app
     SETTLE = "settle"  # dispatch, poll (jobs), rescue, or a person
     REPORT = "report"  # poll, receipts
+    READ = "read"  # the same: somebody has read it. An event and an instant, not a status
 
 
 ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
@@ -62,6 +63,7 @@ ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
             {Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED}
         ),
     },
+    Verb.READ: {Status.DELIVERED: frozenset({Status.DELIVERED})},
 }
 """verb → status it leaves (None: a new message) → statuses it may enter."""
 
@@ -81,11 +83,11 @@ def sources(verb: Verb, target: Status) -> frozenset[Status | None]:
     return frozenset(source for source, to in roads(verb) if to is target)
 
 
-def _all_sources() -> Iterable[Status | None]:
-    return (source for verb in Verb for source in ROADS[verb])
+def _left() -> Iterable[Status | None]:
+    return (source for verb in Verb for source, target in roads(verb) if source is not target)
 
 
-FINAL: frozenset[Status] = frozenset(Status) - frozenset(_all_sources())
+FINAL: frozenset[Status] = frozenset(Status) - frozenset(_left())
 """Statuses with no way out."""
 
 

@@ -7,10 +7,10 @@ done, and rescue takes it up when its lease runs out.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from worker.ledger.governor import route_works
 from worker.ledger.leases import renew
+from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Move, Package, claim, settle, split, take_job
 from worker.lines import Line
 from worker.providers.contract import Answered, Failure, JobTaken, Remedy, Taken, Verdict
@@ -18,12 +18,23 @@ from worker.runtime import Runtime
 from worker.sms.message import Lane
 from worker.sms.package import Item, PackageState
 from worker.sms.status import Status
-from worker.stages.verdicts import first_looks, mend_route, note_strange, requeue, settled, worst
+from worker.stages.calls import calls
+from worker.stages.verdicts import (
+    chunks,
+    first_looks,
+    lease_end,
+    mend_route,
+    name_messages,
+    note_segments,
+    note_strange,
+    requeue,
+    settled,
+    worst,
+)
 
 log = logging.getLogger(__name__)
 
 HOPELESS = 4  # messages refused one by one
-HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
 PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
 
 
@@ -48,7 +59,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
     while done.packages < PACKAGES:
         if runtime.stopping():
             return done
-        until = _lease_end(runtime, line)
+        until = lease_end(runtime, line)
         with runtime.ledger.begin() as connection:
             taken = claim(
                 connection,
@@ -57,6 +68,8 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
                 limits=line.dialect.limits,
                 parallel=line.route.parallel,
                 lease=line.route.lease,
+                ahead=line.route.schedule_ahead,
+                apart=line.dialect.apart,
             )
         done = replace(done, expired=done.expired + taken.expired, why=taken.why)
         if taken.package is None:
@@ -68,17 +81,12 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
     return replace(done, more=True)
 
 
-def _lease_end(runtime: Runtime, line: Line) -> float:
-    """Until when a lease that is about to begin lets us send, by our own clock.
-
-    Taken before the lease is, so that it ends sooner here than in the ledger. A process that is held still,
-    or told late that its claim was committed, would otherwise send what others have taken up meanwhile.
-    """
-    return runtime.clock() + (line.route.lease - HASTE).total_seconds()
-
-
 def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> None:
     """Send a package and record what came of it; if it is refused as unreadable, look for the bad message."""
+    call = line.dialect.limits.call
+    if call and len(package.items) > call:
+        _Calls(runtime, line, package, until).run()
+        return
     outcome = _submit(runtime, line, package, until)
     if isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(package.items) > 1:
         _Search(runtime, line).run(package, outcome)
@@ -117,12 +125,18 @@ def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: S
         for item in package.items
         if (move := _verdict_move(runtime, line, package.id, item, told.get(item.reference)))
     ]
+    pairs = [(item, told[item.reference]) for item in package.items if item.reference in told]
     trouble = worst(verdict.failure for verdict in verdicts)
     note_strange(line, verdicts)
+    note_segments(line, ((item.content.segments, verdict.segments) for item, verdict in pairs))
+    unwanted = [item.recipient for item, verdict in pairs if verdict.suppress]
     with runtime.ledger.begin() as connection:
         moved = settle(
             connection, moves, first_looks(line, [package.id]), why=str(trouble) if trouble else ""
         )
+        name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
+        if unwanted:
+            suppress(connection, unwanted, f"on the stop list of route {line.route.name}")
         if trouble:
             mend_route(runtime, line, connection, trouble)
         else:
@@ -155,6 +169,66 @@ def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Fai
 
 
 @dataclass(slots=True)
+class _Calls:
+    """A package that leaves in several requests: many on the wire at once, each written down as it is
+    answered.
+
+    What may not begin any more, because time is up or the route is in trouble, was surely not sent and is
+    queued again: so trouble costs no more doubt than what was on the wire.
+    """
+
+    runtime: Runtime
+    line: Line
+    package: Package
+    until: float
+    trouble: bool = False
+
+    def run(self) -> None:
+        """Send, record, and queue again what did not leave."""
+        limits = self.line.dialect.limits
+        parts = [
+            Package(self.package.id, self.package.lane, part)
+            for part in chunks(self.package.items, limits.call)
+        ]
+        left = {part.items[0].id: part for part in parts}
+        for ended in calls(self._send, parts, limits.in_flight, self._may_begin):
+            answered: list[tuple[Package, Sequence[Verdict]]] = []
+            for part, outcome in ended:
+                del left[part.items[0].id]
+                if isinstance(outcome, Answered):
+                    answered.append((part, outcome.verdicts))
+                    self.trouble |= any(verdict.failure for verdict in outcome.verdicts)
+                else:
+                    self.trouble = True
+                    _record(self.runtime, self.line, part, outcome)
+            self._record(answered)
+        self._put_back([item for part in left.values() for item in part.items])
+
+    def _send(self, part: Package) -> Answered | JobTaken | Failure:
+        return _submit(self.runtime, self.line, part, self.until)
+
+    def _may_begin(self) -> bool:
+        """Whether there is time for a whole exchange, and nothing speaks against it."""
+        latest = self.until - self.line.route.exchange.total_seconds()
+        return not self.trouble and not self.runtime.stopping() and self.runtime.clock() < latest
+
+    def _record(self, answered: Sequence[tuple[Package, Sequence[Verdict]]]) -> None:
+        """All that is there, in one transaction."""
+        if answered:
+            items = [item for part, _ in answered for item in part.items]
+            verdicts = [verdict for _, told in answered for verdict in told]
+            part = Package(self.package.id, self.package.lane, items)
+            _record_verdicts(self.runtime, self.line, part, verdicts)
+
+    def _put_back(self, items: Sequence[Item]) -> None:
+        moves = [requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items]
+        if moves:
+            with self.runtime.ledger.begin() as connection:
+                looks = first_looks(self.line, [self.package.id])
+                settle(connection, moves, looks, emptied=PackageState.UNSENT, why="not begun any more")
+
+
+@dataclass(slots=True)
 class _Search:
     """Halving a package that they cannot read, until the messages that spoil it are found.
 
@@ -174,7 +248,7 @@ class _Search:
         heap = self._halves(package, failure)
         while heap and not self._hopeless(blamed, others):
             part = heap.pop()
-            until = _lease_end(self.runtime, self.line)
+            until = lease_end(self.runtime, self.line)
             if not self._still_ours(part):
                 continue
             outcome = _submit(self.runtime, self.line, part, until)

@@ -14,7 +14,8 @@ from worker.ledger import REFUSALS
 from worker.ledger.transitions import Enqueued, enqueue
 from worker.lines import Line, accept
 from worker.runtime import Runtime
-from worker.sms.message import Lane, Message, MessageError
+from worker.sms.fields import MessageError
+from worker.sms.message import Lane, Message
 
 log = logging.getLogger(__name__)
 

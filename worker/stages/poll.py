@@ -12,14 +12,27 @@ from datetime import timedelta
 
 from worker.ledger.leases import Leased, lease_polls
 from worker.ledger.queries import OpenMessage, open_messages
-from worker.ledger.transitions import Clock, Looks, Move, settle
+from worker.ledger.transitions import Clock, Looks, Move, read, settle
 from worker.lines import Line
-from worker.providers.contract import LOST, NOT_SENT, Failure, JobPhase, Jobs, Verdict
+from worker.providers.contract import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status
-from worker.stages.verdicts import PATIENCE, ask, mend_route, note_strange, reported, settled, stopping, worst
+from worker.stages.verdicts import (
+    PATIENCE,
+    ask,
+    mend_route,
+    name_messages,
+    note_segments,
+    note_strange,
+    reads,
+    reported,
+    settled,
+    stopping,
+    unnamed,
+    worst,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +99,10 @@ class _Round:
         messages, doubtful = self._messages(ready, lost)
         verdicts, failure = ask(self.runtime, self.line, messages)
         strange = note_strange(self.line, verdicts.values())
+        told = (
+            (message.counted, verdicts[message.id].segments) for message in messages if message.id in verdicts
+        )
+        note_segments(self.line, told)
         failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
         final = self._write(messages, verdicts, doubtful, failure, self._looks(jobs))
         deaf = failure is not None and failure.name in (LOST.name, NOT_SENT.name)
@@ -140,9 +157,11 @@ class _Round:
     ) -> int:
         """Settle what came out of jobs, report the rest, and set the next look. Returns how many ended."""
         route = self.line.route
-        late = {package.id for package in self.leased if package.age > route.horizon}
-        # Who does not answer at all gets one longest wait more.
-        given_up = {package.id for package in self.leased if package.age > route.horizon + route.poll_max}
+        horizon = self._horizon
+        late = {package.id for package in self.leased if package.age > horizon}
+        # Who does not answer at all gets one longest wait more; who cannot be asked, none.
+        patience = route.poll_max if isinstance(self.line.dialect, Statuses) else timedelta(0)
+        given_up = {package.id for package in self.leased if package.age > horizon + patience}
         moves = [Move(m.id, m.package_id, Status.IN_DOUBT) for m in doubtful]
         news: list[Move] = []
         for message in messages:
@@ -153,12 +172,14 @@ class _Round:
                 continue
             if message.status is Status.SENDING:
                 moves.append(self._settled(message, verdict))
-            if report := reported(message.package_id, message.id, verdict):
+            if report := reported(message, verdict):
                 news.append(report)
             elif message.package_id in late and message.status is Status.SENT:
                 news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
         with self.runtime.ledger.begin() as connection:
-            moved = settle(connection, moves, looks, news=news, keeps=Clock.RESCUE)
+            moved = settle(connection, moves, looks, news=news, keeps=(Clock.RESCUE,))
+            read(connection, reads(messages, verdicts))
+            name_messages(self.line, connection, unnamed(messages, verdicts))
             if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
                 mend_route(self.runtime, self.line, connection, trouble)
         self._log(moved)
@@ -182,6 +203,8 @@ class _Round:
     def _wait(self, package: Leased, jobs: Mapping[int, JobPhase | Failure], chance: float) -> timedelta:
         """By the back-off; the messages of a job that has just ended begin anew."""
         route = self.line.route
+        if not isinstance(self.line.dialect, Statuses):
+            return self._horizon  # nobody to ask: receipts tell, or nobody does
         if package.state is not PackageState.JOB:
             return Backoff(route.poll_first, route.poll_max).delay(package.tries + 1, chance)
         if jobs.get(package.id) is JobPhase.DONE:
@@ -190,8 +213,13 @@ class _Round:
 
     def _next(self, package: Leased, wait: timedelta) -> timedelta:
         """Not far past the horizon."""
-        left = self.line.route.horizon - package.age
+        left = self._horizon - package.age
         return min(wait, left + timedelta(seconds=1)) if left > timedelta(0) else wait
+
+    @property
+    def _horizon(self) -> timedelta:
+        """From when a package was opened; what they hold until its time waits longer for its end."""
+        return self.line.route.horizon + self.line.route.schedule_ahead
 
     def _log(self, moved: Mapping[Status, int]) -> None:
         counts = " ".join(f"{status}={count}" for status, count in Counter(moved).items())

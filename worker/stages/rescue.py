@@ -2,30 +2,48 @@
 
 A package whose lease ran out may have been on the wire: it is in doubt. Where the provider can be asked by
 our id, it is asked; what it denies twice, and for long enough, was surely not taken and is queued again under
-the same id. Where it cannot be asked, the message's own policy decides, else the route's; holding is the
+the same id. Where it takes an id only once and tells which messages it has, sending again under the same id
+is the question. Where neither is so, the message's own policy decides, else the route's; holding is the
 default, and what is held waits for a person.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.ledger.doubt import Decidable, decidable
+from worker.ledger.governor import refusal
 from worker.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
-from worker.ledger.queries import OpenMessage, open_messages
-from worker.ledger.transitions import Clock, Looks, Move, Moved, settle
+from worker.ledger.queries import OpenMessage, doubtful_items, open_messages
+from worker.ledger.transitions import Clock, Looks, Move, Moved, read, settle
 from worker.lines import Line
-from worker.providers.contract import Verdict
+from worker.providers.contract import Answered, Failure, JobTaken, Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.doubt import Doubt
+from worker.sms.package import Item
 from worker.sms.status import Status
-from worker.stages.verdicts import ask, mend_route, note_strange, reported, requeue, settled, stopping, worst
+from worker.stages.verdicts import (
+    ask,
+    lease_end,
+    mend_route,
+    name_messages,
+    note_strange,
+    reads,
+    reported,
+    requeue,
+    settled,
+    stopping,
+    unnamed,
+    worst,
+)
 
 log = logging.getLogger(__name__)
 
 MESSAGES = 5000  # a step
+REPEATED = 2000  # a step, where they are sent again
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +64,7 @@ def rescue(runtime: Runtime, route: str) -> Rescued:
         lapsed = doubt_lapsed(connection, route, line.route.doubt_first)
     if lapsed:
         log.warning("packages_lapsed route=%s packages=%s", route, lapsed)
-    settle_doubt = _by_asking if line.doubt is Doubt.ASK else _by_policy
+    settle_doubt = _WAYS.get(line.doubt, _by_policy)
     return replace(settle_doubt(runtime, line), lapsed=len(lapsed))
 
 
@@ -74,7 +92,7 @@ def _by_policy(runtime: Runtime, line: Line) -> Rescued:
         return Rescued()
     moves = [_decided(runtime, line, message) for message in messages]
     with runtime.ledger.begin() as connection:
-        moved = settle(connection, moves, _rare_looks(line, leased), keeps=Clock.POLL)
+        moved = settle(connection, moves, _rare_looks(line, leased), keeps=(Clock.POLL,))
     return _rescued(line, leased, len(messages), moved)
 
 
@@ -124,9 +142,11 @@ def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Seque
             moves,
             _looks(line, leased),
             news=_news(messages, verdicts),
-            keeps=Clock.POLL,
+            keeps=(Clock.POLL,),
             why="asked by our id",
         )
+        read(connection, reads(messages, verdicts))
+        name_messages(line, connection, unnamed(messages, verdicts))
         answered(connection, {package.id for package in leased} - unanswered)
         if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
             mend_route(runtime, line, connection, trouble)
@@ -144,11 +164,7 @@ def _settled(
 
 
 def _news(messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[Move]:
-    found = (
-        reported(message.package_id, message.id, verdicts[message.id])
-        for message in messages
-        if message.id in verdicts
-    )
+    found = (reported(message, verdicts[message.id]) for message in messages if message.id in verdicts)
     return [move for move in found if move]
 
 
@@ -177,3 +193,80 @@ def _looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
 
 def _next(wait: timedelta, left: timedelta) -> timedelta:
     return min(wait, left) if left > timedelta(0) else wait
+
+
+# -- where sending again under the same id is the question
+
+
+def _by_repeating(runtime: Runtime, line: Line) -> Rescued:
+    """Send again under the same ids, a good while after: they take each once, and tell which they have.
+
+    It is a sending all the same: a route that is stopped or paused does not do it, and nothing leaves after
+    our lease.
+    """
+    until = lease_end(runtime, line)
+    with runtime.ledger.begin() as connection:
+        if refusal(connection, line.route.name, line.route.parallel):
+            return Rescued()
+        leased = lease_doubts(connection, line.route.name, messages=REPEATED, lease=line.route.lease)
+        ripe = [package.id for package in leased if package.doubted_for >= line.route.doubt_wait]
+        items = doubtful_items(connection, ripe, line.dialect.limits)
+    if not leased:
+        return Rescued()
+    moved: Counter[Status] = Counter()
+    for package in leased:
+        again = [item for package_id, item in items if package_id == package.id]
+        latest = until - line.route.exchange.total_seconds()
+        outcome = _repeat(runtime, line, again, until) if again and runtime.clock() < latest else None
+        moved.update(_adopt(runtime, line, package, again, outcome))
+        if isinstance(outcome, Failure):
+            break  # the next would fare alike; the leases of the others run out, and then it is their turn
+    return _rescued(line, leased, len(items), moved)
+
+
+def _repeat(
+    runtime: Runtime, line: Line, again: Sequence[Item], until: float
+) -> Answered | JobTaken | Failure:
+    offset = line.route.reference_offset
+    items = [replace(item, reference=item.reference + offset) for item in again]
+    reply = runtime.exchange(line.route, line.dialect.submit(items), until)
+    return reply if isinstance(reply, Failure) else line.dialect.read_submit(items, reply)
+
+
+def _adopt(
+    runtime: Runtime,
+    line: Line,
+    package: Leased,
+    again: Sequence[Item],
+    outcome: Answered | JobTaken | Failure | None,
+) -> Moved:
+    """Write down what they say; whatever they say nothing of stays in doubt until the next time."""
+    verdicts = outcome.verdicts if isinstance(outcome, Answered) else ()
+    told = {verdict.reference - line.route.reference_offset: verdict for verdict in verdicts}
+    pairs = [(item, told[item.reference]) for item in again if item.reference in told]
+    found = ((item, settled(runtime, line, package.id, item, verdict)) for item, verdict in pairs)
+    moves = [move for _, move in found if move and move.target is not Status.IN_DOUBT]
+    note_strange(line, verdicts)
+    with runtime.ledger.begin() as connection:
+        looks = {package.id: _repeat_look(line, package)}
+        moved = settle(connection, moves, looks, keeps=(Clock.POLL,), why="sent again under the same id")
+        name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
+        if isinstance(outcome, Answered):
+            answered(connection, [package.id])
+        failure = outcome if isinstance(outcome, Failure) else None
+        if trouble := worst([failure, *(verdict.failure for verdict in verdicts)]):
+            mend_route(runtime, line, connection, trouble)
+    return moved
+
+
+def _repeat_look(line: Line, package: Leased) -> Looks:
+    """When they have had time to forget that the request is the same; then ever rarer."""
+    left = line.route.doubt_wait - package.doubted_for
+    wait = Backoff(line.route.doubt_wait, line.route.poll_max).delay(package.tries + 1)
+    return Looks(
+        poll=line.route.poll_first, rescue=max(left, timedelta(seconds=1)) if left > timedelta(0) else wait
+    )
+
+
+_WAYS = {Doubt.ASK: _by_asking, Doubt.REPEAT: _by_repeating}
+"""How doubt is settled where there is a way to know."""

@@ -3,22 +3,49 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from worker.ledger import Connection
+from worker.ledger import Connection, receipts
 from worker.ledger.governor import pause_route, route_failures, stop_route
 from worker.ledger.queries import OpenMessage
-from worker.ledger.transitions import Looks, Move
+from worker.ledger.transitions import Looks, Move, Read
 from worker.lines import Line
-from worker.providers.contract import LOST, NOT_SENT, THROTTLED, Answered, Asked, Failure, Remedy, Verdict
+from worker.providers.contract import (
+    LOST,
+    NOT_SENT,
+    THROTTLED,
+    Answered,
+    Asked,
+    Failure,
+    Receipt,
+    Receipts,
+    Remedy,
+    Statuses,
+    Verdict,
+)
 from worker.runtime import Runtime
+from worker.sms.content import Kind
 from worker.sms.status import Status, Verb, sources
+from worker.stages.calls import calls
 
 log = logging.getLogger(__name__)
 
 _SPREADING = {failure.name for failure in (NOT_SENT, LOST, THROTTLED)}  # the next question fails too
 
+HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
+
+Message = TypeVar("Message")
+
 PATIENCE = 0.5  # of its lease, how much a round may spend asking
+
+
+def lease_end(runtime: Runtime, line: Line) -> float:
+    """Until when a lease that is about to begin lets us send, by our own clock.
+
+    Taken before the lease is, so that it ends sooner here than in the ledger. A process that is held still,
+    or told late that its claim was committed, would otherwise send what others have taken up meanwhile.
+    """
+    return runtime.clock() + (line.route.lease - HASTE).total_seconds()
 
 
 class Tried(Protocol):
@@ -48,20 +75,27 @@ def settled(runtime: Runtime, line: Line, package_id: int, item: Tried, verdict:
     if verdict.status is Status.QUEUED:  # a failure of the route is not the message's fault
         return requeue(runtime, line, package_id, item, tried=verdict.failure is None, code=verdict.code)
     # A message found delivered (or otherwise ended in the network) was sent first: two lines of history.
-    may_settle = Status.SENDING in sources(Verb.SETTLE, verdict.status)
+    may_settle = Status.SENDING in sources(Verb.SETTLE, verdict.status) and not verdict.first_channel
     target = verdict.status if may_settle else Status.SENT
     return Move(
         item.id, package_id, target, verdict.code, verdict.provider_id, verdict.segments, verdict.happened_at
     )
 
 
-def reported(package_id: int, message_id: int, verdict: Verdict) -> Move | None:
+def is_end(news: Verdict | receipts.Word, kind: Kind) -> bool:
+    """Whether a report can bring this news. The end of a first channel is none for what falls back."""
+    if news.status is None or (news.first_channel and kind is Kind.VIBER_SMS):
+        return False
+    return Status.SENT in sources(Verb.REPORT, news.status)
+
+
+def reported(message: OpenMessage, verdict: Verdict) -> Move | None:
     """The reporting move a verdict amounts to; None for no news, or none that a report can bring."""
-    if verdict.status is None or Status.SENT not in sources(Verb.REPORT, verdict.status):
+    if verdict.status is None or not is_end(verdict, message.kind):
         return None
     return Move(
-        message_id,
-        package_id,
+        message.id,
+        message.package_id,
         verdict.status,
         verdict.code,
         verdict.provider_id,
@@ -70,7 +104,35 @@ def reported(package_id: int, message_id: int, verdict: Verdict) -> Move | None:
     )
 
 
-def note_strange(line: Line, verdicts: Iterable[Verdict]) -> int:
+def reads(messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[Read]:
+    """Which messages they say were read."""
+    found = ((message.id, verdicts.get(message.id)) for message in messages)
+    return [Read(id_, told.code, told.happened_at) for id_, told in found if told and told.read]
+
+
+def name_messages(line: Line, connection: Connection, told: Iterable[tuple[int, Verdict]]) -> None:
+    """Note by which ids receipts will name messages (their ledger ids, with the verdict that told)."""
+    if not line.route.receipts or not isinstance(line.dialect, Receipts):
+        return
+    names: list[tuple[str, int]] = []
+    for message_id, verdict in told:
+        if verdict.provider_id:
+            names.append((verdict.provider_id, message_id))
+        if verdict.status is not None and line.dialect.hints:  # these may name it by our id
+            names.append((str(verdict.reference), message_id))
+    receipts.name_messages(connection, line.route.name, names)
+
+
+def unnamed(messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[tuple[int, Verdict]]:
+    """The messages whose id at the provider was not known before, with the verdicts that tell it."""
+    return [
+        (message.id, verdicts[message.id])
+        for message in messages
+        if not message.provider_id and message.id in verdicts
+    ]
+
+
+def note_strange(line: Line, verdicts: Iterable[Verdict | Receipt]) -> int:
     """Log codes we do not know, and count them; they change nothing."""
     strange = [verdict.code for verdict in verdicts if verdict.strange]
     if strange:
@@ -114,28 +176,63 @@ def ask(
 
     Returns the verdicts by ledger id, and the worst failure of a question, if one failed. A failure that the
     next question would meet too cuts the asking short, and so do slow answers, well before our lease runs
-    out. A message that was asked for and is missing from a good answer is one they do not know.
+    out. A message that was asked for and is missing from a good answer is one they do not know. Where they
+    know messages by their own id only, those that have none yet are not asked for.
     """
+    dialect = line.dialect
+    if not isinstance(dialect, Statuses):
+        return {}, None
     found: dict[int, Verdict] = {}
     failures: list[Failure] = []
     deadline = runtime.clock() + line.route.lease.total_seconds() * PATIENCE
-    offset = line.route.reference_offset
-    size = line.dialect.status_items
-    for start in range(0, len(messages), size):
-        if runtime.clock() > deadline:
-            break
-        part = messages[start : start + size]
-        asked = [Asked(message.reference + offset, message.provider_id) for message in part]
-        reply = runtime.exchange(line.route, line.dialect.status(asked))
-        answer = reply if isinstance(reply, Failure) else line.dialect.read_status(asked, reply)
-        if not isinstance(answer, Answered):
-            log.warning("status_failed route=%s failure=%r", line.route.name, str(answer))
-            failures.append(answer)
-            if answer.remedy is Remedy.STOP or answer.name in _SPREADING:
-                break
-            continue
-        by_reference = {verdict.reference: verdict for verdict in answer.verdicts}
-        for message, about in zip(part, asked, strict=True):
-            unknown = Verdict(about.reference, None, known=False)
-            found[message.id] = by_reference.get(about.reference, unknown)
+    askable = [message for message in messages if dialect.by_reference or message.provider_id]
+
+    def question(part: Sequence[OpenMessage]) -> Answered | Failure:
+        asked = [asked_for(line, message) for message in part]
+        reply = runtime.exchange(line.route, dialect.status(asked))
+        return reply if isinstance(reply, Failure) else dialect.read_status(asked, reply)
+
+    def go_on() -> bool:
+        return runtime.clock() <= deadline and not any(map(spreads, failures))
+
+    parts = chunks(askable, dialect.status_items)
+    for ended in calls(question, parts, dialect.status_in_flight, go_on):
+        for part, answer in ended:
+            if isinstance(answer, Failure):
+                log.warning("status_failed route=%s failure=%r", line.route.name, str(answer))
+                failures.append(answer)
+                continue
+            by_reference = {verdict.reference: verdict for verdict in answer.verdicts}
+            for message in part:
+                reference = message.reference + line.route.reference_offset
+                found[message.id] = by_reference.get(reference, Verdict(reference, None, known=False))
     return found, worst(failures)
+
+
+def asked_for(line: Line, message: OpenMessage) -> Asked:
+    """A message as a question names it."""
+    return Asked(message.reference + line.route.reference_offset, message.provider_id)
+
+
+def spreads(failure: Failure) -> bool:
+    """Whether the next question would fail too."""
+    return failure.remedy is Remedy.STOP or failure.name in _SPREADING
+
+
+def chunks(messages: Sequence[Message], size: int) -> list[Sequence[Message]]:
+    """Messages in parts of at most `size`."""
+    return [messages[start : start + size] for start in range(0, len(messages), size)]
+
+
+def note_segments(line: Line, pairs: Iterable[tuple[int | None, int | None]]) -> None:
+    """Log where they bill other segments than we count: (ours, theirs), None where either is unknown."""
+    differing = [(ours, theirs) for ours, theirs in pairs if ours and theirs and ours != theirs]
+    if differing:
+        ours, theirs = (sum(counts) for counts in zip(*differing, strict=True))
+        log.warning(
+            "segments_differ route=%s messages=%d ours=%d theirs=%d",
+            line.route.name,
+            len(differing),
+            ours,
+            theirs,
+        )

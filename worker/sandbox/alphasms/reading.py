@@ -13,9 +13,12 @@ from zoneinfo import ZoneInfo
 
 from lxml import etree
 
-from worker.sandbox.codes import RequestError
+from worker.sandbox.alphasms.codes import RequestError
+from worker.sandbox.alphasms.rules import Message, ViberMessage
 from worker.sandbox.options import SandboxOptions
 
+VIBER_ATTRIBUTES = {"id", "date_beg"}
+VIBER_PARTS = ("phone", "sender", "type", "text", "image", "button", "url")
 MESSAGE_ATTRIBUTES = {"id", "recipient", "sender", "type", "date_beg", "date_end", "url"}
 JOB_ID = re.compile(r"\S{1,64}")  # "a string up to 64 characters" [seed]
 # A day, a T, and at least hours and minutes: the samples show it with and without seconds and zone.
@@ -31,21 +34,8 @@ class RequestRefused(Exception):
         self.command = command  # for the counts
 
 
-class Message(NamedTuple):
-    """One `<msg>` to send, not yet judged. Absent attributes are empty strings, absent id and dates None."""
-
-    own: str | None
-    recipient: str
-    sender: str
-    type: str
-    url: str
-    text: str
-    begin_at: float | None  # seconds since 1970
-    end_at: float | None
-
-
 class Query(NamedTuple):
-    """One `<msg>` asked about: by own id or by gateway number, the other one is None."""
+    """One `<msg>` asked about, or to be deleted: by own id or by gateway number, the other one is None."""
 
     own: str | None
     sms_id: str | None
@@ -57,8 +47,15 @@ class Request:
 
     command: str
     messages: tuple[Message, ...] = ()
+    viber: tuple[ViberMessage, ...] = ()
     queries: tuple[Query, ...] = ()
     job: str = ""
+    phones: tuple[str, ...] = ()
+
+    @property
+    def recipients(self) -> list[str]:
+        """Digits."""
+        return [one.recipient.removeprefix("+") for one in self.messages or self.viber]
 
 
 class Reader:
@@ -69,12 +66,15 @@ class Reader:
         if options.login is not None and options.password is not None:
             self._credentials.append({"login": options.login, "password": options.password})
         self._zone = ZoneInfo(options.zone)
-        # message-viber, delete, balance and prices (sheet 3.5 to 3.8) belong here, and in alphasms.Desk.
         self._commands: dict[str, Callable[[etree._Element], Request]] = {
             "message": self._messages,
             "message-async": self._messages,
+            "message-viber": self._viber,
             "job": _job,
-            "status": _status,
+            "status": _queries,
+            "delete": _queries,
+            "balance": _balance,
+            "prices": _prices,
         }
 
     def read(self, body: bytes) -> Request:
@@ -118,6 +118,23 @@ class Reader:
             self._instant(get("date_end")),
         )
 
+    def _viber(self, command: etree._Element) -> Request:
+        messages = tuple(self._viber_message(msg) for msg in _children(command, "msg"))
+        _expect(bool(messages))
+        return Request(command.tag, viber=messages)
+
+    def _viber_message(self, msg: etree._Element) -> ViberMessage:
+        """Unlike SMS, the data are child elements (sheet 3.8)."""
+        _expect(VIBER_ATTRIBUTES.issuperset(msg.attrib.keys()))
+        parts: dict[str, str] = {}
+        for part in _children(msg):
+            _expect(part.tag in VIBER_PARTS and part.tag not in parts)
+            _expect(not len(part) and not part.attrib)
+            parts[part.tag] = part.text or ""
+        phone, sender, kind, text, image, button, url = (parts.get(name, "") for name in VIBER_PARTS)
+        begin_at = self._instant(msg.attrib.get("date_beg"))
+        return ViberMessage(msg.attrib.get("id"), phone, sender, kind, text, image, button, url, begin_at)
+
     def _instant(self, written: str | None) -> float | None:
         if written is None:
             return None
@@ -129,10 +146,10 @@ class Reader:
         return (instant if instant.tzinfo else instant.replace(tzinfo=self._zone)).timestamp()
 
 
-def _status(command: etree._Element) -> Request:
+def _queries(command: etree._Element) -> Request:
     queries = tuple(_query(msg) for msg in _msgs(command, {"id", "sms_id"}))
     _expect(bool(queries))
-    return Request("status", queries=queries)
+    return Request(command.tag, queries=queries)
 
 
 def _query(msg: etree._Element) -> Query:
@@ -144,6 +161,28 @@ def _job(command: etree._Element) -> Request:
     job = (command.text or "").strip()
     _expect(not len(command) and JOB_ID.fullmatch(job) is not None)
     return Request("job", job=job)
+
+
+def _balance(command: etree._Element) -> Request:
+    _expect(not len(command) and _blank(command.text))
+    return Request("balance")
+
+
+def _prices(command: etree._Element) -> Request:
+    phones = []
+    for phone in _children(command, "phone"):
+        _expect(not phone.attrib and not len(phone) and not _blank(phone.text))
+        phones.append((phone.text or "").strip())
+    _expect(bool(phones))
+    return Request("prices", phones=tuple(phones))
+
+
+def _children(parent: etree._Element, tag: str | None = None) -> Iterator[etree._Element]:
+    """The children, with nothing between them; all of this name if one is given."""
+    _expect(_blank(parent.text))
+    for child in parent:
+        _expect(_blank(child.tail) and tag in {None, child.tag})
+        yield child
 
 
 def _package(body: bytes) -> etree._Element:

@@ -27,6 +27,7 @@ class Refusal(IntEnum):
     BILLING = 206  # money
     OVERLIMIT = 207  # quota
     DUPLICATE = 208  # this own id was used before; nothing was sent now
+    DELETE = 211  # could not be deleted: the answer to `delete` only
     THROTTLE = 212  # too fast [client code]
 
 
@@ -38,6 +39,7 @@ class State(IntEnum):
     ENROUTE = 101  # under way
     DELIVERED = 102  # final
     EXPIRED = 103  # final: validity ran out
+    DELETED = 104  # final: removed before it left
     UNDELIVERABLE = 105  # final
     REJECTED = 108  # final: refused by a delivery interface
     SENDING = 110  # being handed to the network

@@ -1,16 +1,17 @@
-"""What makes the provider refuse one message of a package (sheet sections 3.1 and 5)."""
+"""What makes the provider refuse one message (sheet sections 3.1, 3.8, 5 and 10)."""
 
 import re
 from math import ceil
+from typing import NamedTuple
 
-from worker.sandbox.codes import Refusal
-from worker.sandbox.reading import Message
+from worker.sandbox.alphasms.codes import Refusal
 
 NORMAL, FLASH, WAP_PUSH, VOICE = "0", "1", "2", "3"
 MOST_SEGMENTS = 10  # unpublished [assumption of the sheet]
 SHORTEST_VALIDITY, LONGEST_VALIDITY = 60, 5 * 24 * 3600  # seconds after sending [vendor docs]
 LONGEST_URL = 100
 GREATEST_ID = 2**63 - 1  # unpublished; 14 and 15 digits were seen in use
+LONGEST_VIBER, LONGEST_CAPTION, LONGEST_VIBER_SENDER = 1000, 19, 11
 
 ID = re.compile(r"[1-9][0-9]{0,18}")
 RECIPIENT = re.compile(r"\+?[0-9]{10,15}")
@@ -20,12 +21,42 @@ GSM = re.compile(
     "[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,\\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà\f^{}\\\\\\[~\\]|€]*"
 )
 GSM_TWICE = re.compile("[\f^{}\\\\\\[~\\]|€]")  # these take two places of the GSM alphabet
+WEB = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?")
+PICTURE = re.compile(r"https?://[^\s/?#]+/\S*\.(?:jpe?g|png|gif)", re.IGNORECASE)
+
+
+class Message(NamedTuple):
+    """One message to send, not yet judged. What is absent is an empty string; id and dates are None."""
+
+    own: str | None
+    recipient: str
+    sender: str
+    type: str
+    url: str
+    text: str
+    begin_at: float | None = None  # seconds since 1970
+    end_at: float | None = None
+
+
+class ViberMessage(NamedTuple):
+    """The same for Viber. `type` is text, image or button."""
+
+    own: str | None
+    recipient: str
+    sender: str
+    type: str
+    text: str
+    image: str
+    button: str
+    url: str
+    begin_at: float | None = None
+    end_at: float | None = None
 
 
 def refusal(message: Message, own: int | None, segments: int, now: float) -> Refusal | None:
     """Why this message is not taken, or None; `own` is its id as read by `own_id`.
 
-    The rule on used ids (208) needs the memory and stands in `intake`.
+    The rules on used ids (208) and money (206) need the memory and stand in `intake`.
     """
     if message.own is not None and own is None:
         return Refusal.ID
@@ -34,6 +65,19 @@ def refusal(message: Message, own: int | None, segments: int, now: float) -> Ref
     if not RECIPIENT.fullmatch(message.recipient):
         return Refusal.RECIPIENT
     if not _type_fits(message) or segments > MOST_SEGMENTS or not _dates_fit(message, now):
+        return Refusal.LENGTH
+    return None
+
+
+def viber_refusal(message: ViberMessage, own: int | None) -> Refusal | None:
+    """The same for Viber; where the sheet has no code of its own for a fault, it is 204."""
+    if message.own is not None and own is None:
+        return Refusal.ID
+    if not 0 < len(message.sender) <= LONGEST_VIBER_SENDER or message.sender.isspace():
+        return Refusal.SENDER
+    if not RECIPIENT.fullmatch(message.recipient):
+        return Refusal.RECIPIENT
+    if not message.text.strip() or len(message.text) > LONGEST_VIBER or not _parts_fit(message):
         return Refusal.LENGTH
     return None
 
@@ -74,3 +118,19 @@ def _dates_fit(message: Message, now: float) -> bool:
         return True
     validity = message.end_at - max(now, message.begin_at or now)
     return SHORTEST_VALIDITY <= validity <= LONGEST_VALIDITY
+
+
+def _parts_fit(message: ViberMessage) -> bool:
+    """A picture where the type says so, a caption with its link for a button, nothing beside a text.
+
+    The vendor's own sample has a picture with a button as type `image`, against the table: both pass.
+    """
+    button = 0 < len(message.button) <= LONGEST_CAPTION and WEB.fullmatch(message.url) is not None
+    no_button = not message.button and not message.url
+    image = PICTURE.fullmatch(message.image) is not None
+    fits = {
+        "text": not message.image and no_button,
+        "image": image and (no_button or button),
+        "button": image and button,
+    }
+    return fits.get(message.type, False)

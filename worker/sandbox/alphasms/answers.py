@@ -4,14 +4,15 @@ Building them through lxml costs five times as much, and nothing in them but an 
 need escaping.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-from worker.sandbox.codes import RequestError
+from worker.sandbox.alphasms.codes import RequestError
+from worker.sandbox.provider import Reply
 
 LABEL = "application/json"  # the content type of all answers, although the body is XML [seed]
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
@@ -28,24 +29,34 @@ class Line(NamedTuple):
     code: int
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What stands inside `<package>`: lines under a command, or for jobs the ready text."""
+class ViberLine(NamedTuple):
+    """One `<msg>` of the answer to `message-viber`: another name for the number, and no count."""
 
-    command: str
-    lines: list[Line]
-    text: str = ""
+    own: str | None
+    msg_id: str
+    code: int
 
 
-def document(answer: Answer) -> bytes:
+def listing(command: str, lines: Sequence[Line | ViberLine]) -> Reply:
+    """The whole answer of a command with one line a message."""
+    texts = [viber_text(line) if isinstance(line, ViberLine) else line_text(line) for line in lines]
+    return document(command, "".join(texts))
+
+
+def document(command: str, inner: str) -> Reply:
     """The whole answer."""
-    inner = answer.text or "".join([line_text(line) for line in answer.lines])
-    return f"{DECLARATION}<package><{answer.command}>{inner}</{answer.command}></package>".encode()
+    return Reply(f"{DECLARATION}<package><{command}>{inner}</{command}></package>".encode(), LABEL)
 
 
-def error(code: RequestError) -> bytes:
+def error(code: RequestError) -> Reply:
     """The failure of a whole request [client code: the vendor lists the codes but not the shape]."""
-    return f"{DECLARATION}<package><error>{code}</error></package>".encode()
+    return Reply(f"{DECLARATION}<package><error>{code:d}</error></package>".encode(), LABEL)
+
+
+def viber_text(line: ViberLine) -> str:
+    """Attributes in the order of the sample."""
+    own = "" if line.own is None else f' id="{_attribute(line.own)}"'
+    return f'<msg{own} msg_id="{line.msg_id}">{line.code}</msg>'
 
 
 def line_text(line: Line) -> str:
@@ -65,6 +76,18 @@ def job_created(job: str) -> str:
 def job_state(progress: int, status: str) -> str:
     """Inside `<job>` [vendor docs]."""
     return f"<progress>{progress}</progress><status>{status}</status>"
+
+
+def balance(amount: float, currency: str) -> str:
+    """Inside `<balance>`: with all the noise of a float, as was captured [client code]."""
+    return f"<amount>{amount!r}</amount><currency>{currency}</currency>"
+
+
+def prices(each: Iterable[tuple[str, float]], currency: str) -> str:
+    """Inside `<prices>`: of one segment [vendor docs]."""
+    return "".join(
+        f'<phone price="{price:g}" currency="{currency}">{escape(phone)}</phone>' for phone, price in each
+    )
 
 
 @lru_cache(maxsize=4096)  # a package's messages end within few different seconds

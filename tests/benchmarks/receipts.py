@@ -1,0 +1,261 @@
+"""How many receipts a second come through the door: python -m tests.benchmarks.receipts
+
+Real servers, `worker web` as a process, and a provider as another one, all on this machine. Every message is
+sent and named before; then all receipts come in, shuffled, over kept connections, and each call is answered
+after its commit. Ends with one JSON line.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from sqlalchemy import text
+
+from tests.factories import messages
+from tests.ledger.book import LOOK, Book
+from worker.ledger import Ledger, receipts
+from worker.ledger.migrate import upgrade
+from worker.ledger.transitions import Move, settle
+from worker.local.pair import Addresses
+from worker.local.throwaway import throwaway
+from worker.sms.status import Status
+
+SECRET = "a-secret-of-some-length"
+CONNECTIONS = 64
+ROUTES = f"""
+[routes.form]
+provider = "smartswitch"
+url = "http://127.0.0.1:1"
+login = "shop"
+password = "secret"
+receipts = "{SECRET}"
+receipts_per_second = 1000000
+
+[routes.xml]
+provider = "webcom-xml"
+url = "http://127.0.0.1:1"
+login = "shop"
+password = "secret"
+receipts = "{SECRET}"
+receipts_per_second = 1000000
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to push."""
+
+    name: str
+    route: str
+    package_items: int
+    states: int  # a call
+    known: bool = True  # whether the messages are named before
+
+    def body(self, ids: Sequence[str]) -> bytes:
+        """What is pushed for these."""
+        if self.route == "form":
+            return urlencode({"message_id": ids[0], "message_state": "delivered"}).encode()
+        states = "".join(
+            f'<state id_sms="{one}" time="2031-03-04 09:31:07" sms="deliver">deliver</state>' for one in ids
+        )
+        return f'<?xml version="1.0" encoding="utf-8"?><response>{states}</response>'.encode()
+
+    def call(self, ids: Sequence[str]) -> bytes:
+        """The whole request."""
+        kind = "application/x-www-form-urlencoded" if self.route == "form" else "text/xml; charset=utf-8"
+        body = self.body(ids)
+        head = (
+            f"POST /receipts/{self.route}/{SECRET} HTTP/1.1\r\nHost: worker\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+CASES = (
+    Case("form, one a call", "form", 50, 1),
+    Case("XML, 100 a call", "xml", 500, 100),
+    Case("XML, one a call", "xml", 500, 1),
+    Case("form, of messages not known yet", "form", 50, 1, known=False),
+)
+
+
+# -- the provider, a process of its own
+
+
+class _Line(asyncio.Protocol):
+    """One kept connection: a call, its answer, the next call."""
+
+    def __init__(self, calls: Iterator[bytes], taken: list[float], ended: asyncio.Future[None]) -> None:
+        self._calls, self._taken, self._ended = calls, taken, ended
+        self._heard = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._next()
+
+    def _next(self) -> None:
+        call = next(self._calls, None)
+        if call is None:
+            self._transport.close()
+            self._ended.set_result(None)
+            return
+        self._began = time.perf_counter()
+        self._transport.write(call)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        head, found, body = self._heard.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        if len(body) >= length:
+            assert head.startswith(b"HTTP/1.1 200"), head
+            self._taken.append(time.perf_counter() - self._began)
+            self._heard = b""
+            self._next()
+
+
+async def _push(port: int, calls: Sequence[bytes]) -> tuple[float, list[float]]:
+    loop = asyncio.get_running_loop()
+    waiting, taken = iter(calls), list[float]()
+    ends = [loop.create_future() for _ in range(CONNECTIONS)]
+    began = time.perf_counter()
+    for end in ends:
+        await loop.create_connection(lambda end=end: _Line(waiting, taken, end), "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.gather(*ends)
+    return time.perf_counter() - began, taken
+
+
+def provide() -> None:
+    """Read a case, a port and ids from stdin, push, and print how long it took."""
+    told = json.load(sys.stdin)
+    case = Case(**told["case"])
+    ids = told["ids"]
+    calls = [case.call(ids[at : at + case.states]) for at in range(0, len(ids), case.states)]
+    seconds, taken = asyncio.run(_push(told["port"], calls))
+    print(json.dumps({"seconds": seconds, "taken": sorted(taken)}))
+
+
+# -- the rest
+
+
+def _send(book: Book, case: Case, count: int, first: int) -> list[str]:
+    """Messages sent on the case's route; their names, shuffled."""
+    names: list[str] = []
+    everything = [
+        one.__class__.from_dict({**one.as_dict(), "client_id": f"{case.name}-{one.client_id}"})
+        for one in messages(count, route=case.route)
+    ]
+    for at in range(0, count, 1000):
+        book.enqueue(everything[at : at + 1000])
+    while package := book.claim(route=case.route, items=case.package_items).package:
+        moves = [Move(item.id, package.id, Status.SENT) for item in package.items]
+        named = [(str(first + item.id), item.id) for item in package.items]
+        with book.ledger.begin() as connection:
+            settle(connection, moves, {package.id: LOOK})
+            if case.known:
+                receipts.name_messages(connection, case.route, named)
+        names += [name for name, _ in named]
+    random.Random(1).shuffle(names)
+    return names
+
+
+@contextmanager
+def _web(addresses: Addresses, folder: Path) -> Iterator[tuple[int, int]]:
+    """`worker web`; its port and its process id."""
+    routes = folder / "routes.toml"
+    routes.write_text(ROUTES, "utf-8")
+    environment = {
+        **os.environ,
+        "WORKER_DATABASE_URL": addresses.database_url,
+        "WORKER_REDIS_URL": addresses.redis_url,
+        "WORKER_ROUTES": str(routes),
+        "WORKER_LOG_LEVEL": "WARNING",
+    }
+    command = [sys.executable, "-m", "worker", "web", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as web:
+        try:
+            assert web.stderr is not None
+            said = web.stderr.readline()
+            yield int(said.partition("127.0.0.1:")[2].partition("/")[0]), web.pid
+        finally:
+            web.terminate()
+
+
+def _measure(book: Book, case: Case, count: int, web: tuple[int, int]) -> dict[str, object]:
+    names = _send(book, case, count, first=10**12)
+    with book.ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+    told = json.dumps({"case": vars(case), "ids": names, "port": web[0]})
+    before, commits = _spent(web[1]), _commits(book)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.receipts", "--provide"],
+        input=told,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    taken = found["taken"]
+    ended = book.one("SELECT count(*) FROM messages WHERE route = :r AND status = 'delivered'", r=case.route)
+    return {
+        "case": case.name,
+        "receipts": count,
+        "per_second": round(count / found["seconds"]),
+        "calls_per_second": round(len(taken) / found["seconds"]),
+        "p50_ms": round(taken[len(taken) // 2] * 1000, 1),
+        "p99_ms": round(taken[len(taken) * 99 // 100] * 1000, 1),
+        "cpu_of_web": round((_spent(web[1]) - before) / found["seconds"], 2),
+        "commits": _commits(book) - commits,
+        "ended": ended,
+    }
+
+
+def _spent(process: int) -> float:
+    """Seconds of processor time so far."""
+    fields = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _commits(book: Book) -> int:
+    found: int = book.one("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+    return found
+
+
+def main() -> None:
+    """Measure every case, print a line each, and all as one JSON object."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--receipts", type=int, default=30_000, help="a case")
+    options.add_argument("--provide", action="store_true", help="be the provider")
+    chosen = options.parse_args()
+    if chosen.provide:
+        provide()
+        return
+    found = []
+    with tempfile.TemporaryDirectory(prefix="worker-bench-", ignore_cleanup_errors=True) as path:
+        folder = Path(path)
+        with throwaway(folder) as (_, addresses):
+            ledger = Ledger.connect(addresses.database_url)
+            upgrade(ledger)
+            with _web(addresses, folder) as web:
+                for case in CASES:
+                    found.append(_measure(Book(ledger), case, chosen.receipts, web))
+                    print("  ".join(f"{name} {value}" for name, value in found[-1].items()), file=sys.stderr)
+            ledger.close()
+    print(json.dumps({"receipts": found}))
+
+
+if __name__ == "__main__":
+    main()

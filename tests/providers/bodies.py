@@ -1,0 +1,146 @@
+"""Answers that are none: nonsense that must decide nothing, and splinters to damage good answers with."""
+
+NONSENSE = {
+    "empty": b"",
+    "a byte order mark": b"\xef\xbb\xbf",
+    "a megabyte of blanks": b" \t\r\n" * 262_144,
+    "ten megabytes of blanks": b" " * 10_485_760,
+    "ten megabytes of text": b"<package>" + b"1" * 10_485_760 + b"</package>",
+    "ten megabytes of JSON": b'{"data": "' + b"1" * 10_485_760 + b'"}',
+    "a megabyte of one word": b"a" * 1_048_576,
+    "a megabyte of colons": b":" * 1_048_576,
+    "a megabyte of ampersands": b"&=" * 524_288,
+    "NUL bytes": b"\x00" * 100,
+    "every byte": bytes(range(256)),
+    "plain text": b"OK",
+    "a number": b"1",
+    "a number of five thousand digits": b"9" * 5_000,
+    "not a number": b"NaN",
+    "nothing after the colon": b"id:\ncode:\nstatus:\nbalance:\nprice:\n",
+    "nothing before the colon": b":1 :2\n:3",
+    "words with colons": b"Service: busy, try again at 12:30:45",
+    "fields without values": b"id=&message_id=&message_state=&status=",
+    "a percent sign too many": b"%=%&%zz=%f",
+    "HTML": b"<html><head><title>502</title></head><body>Bad Gateway</body></html>",
+    "HTML with a doctype": b"<!DOCTYPE html>\n<html><body><p>Please log in<br></body></html>",
+    # JSON
+    "JSON": b'{"success": true}',
+    "JSON: null": b"null",
+    "JSON: true": b"true",
+    "JSON: a text": b'"ok"',
+    "JSON: a number": b"1e999999",
+    "JSON: an empty object": b"{}",
+    "JSON: an empty array": b"[]",
+    "JSON: members that are empty": b'{"data": null, "errors": null}',
+    "JSON: members of other types": b'{"data": 1, "errors": "authentication"}',
+    "JSON: elements of other types": b'{"data": [null, 1, "ok", [], {}, {"attributes": []}, {"meta": 7}]}',
+    "JSON: names that are no names": b'{"": {"": ""}, "data": {"attributes": {"status": {}}, "id": []}}',
+    "JSON: half a character": rb'{"data": {"id": "\ud800", "attributes": {"status": "\udc00"}}}',
+    "JSON: infinities": b'{"data": {"id": Infinity, "attributes": {"segments": NaN}}}',
+    "JSON: a number of five thousand digits": b'{"data": {"id": ' + b"9" * 5_000 + b"}}",
+    "JSON: a hundred thousand levels": b"[" * 100_000 + b"]" * 100_000,
+    "JSON: a hundred thousand levels of objects": b'{"data":' * 100_000 + b"1" + b"}" * 100_000,
+    "JSON: unclosed": b'{"data": [',
+    "JSON: two documents": b"{}{}",
+    "JSON: UTF-16": '{"data": []}'.encode("utf-16"),
+    # XML
+    "an unclosed root": b"<package>",
+    "two roots": b"<package/><package/>",
+    "another root": b"<envelope><message/></envelope>",
+    "a hundred thousand levels": b"<package>" * 100_000 + b"</package>" * 100_000,
+    "a thousand levels": b"<package>" + b"<a>" * 1_000 + b"</a>" * 1_000 + b"</package>",
+    "an unknown encoding": b'<?xml version="1.0" encoding="klingon"?><packet/>',
+    "a wrong encoding": b'<?xml version="1.0" encoding="utf-8"?><package>\xff\xfe\xcf</package>',
+    "half of UTF-16": "<package/>".encode("utf-16")[:-1],
+    "UTF-16 by name only": b'<?xml version="1.0" encoding="utf-16"?><packet/>',
+    "an entity nobody declared": b"<package>&nbsp;</package>",
+    "a doctype with an entity": b'<!DOCTYPE package [<!ENTITY x "1">]><package><error>&x;</error></package>',
+    "a doctype with an entity in a response": (
+        b'<!DOCTYPE response [<!ENTITY x "1">]><response><error>&x;</error></response>'
+    ),
+    "a doctype in UTF-16": '<!DOCTYPE package [<!ENTITY x "1">]><package/>'.encode("utf-16"),
+    "a doctype in UTF-7": (
+        b'<?xml version="1.0" encoding="utf-7"?>+ADw-!DOCTYPE package+AD4-+ADw-package/+AD4-'
+    ),
+    "a doctype alone": b"<!DOCTYPE package><package/>",
+    "a file": b'<!DOCTYPE package [<!ENTITY x SYSTEM "file:///etc/passwd">]><package>&x;</package>',
+    "a file by parameter": (
+        b'<!DOCTYPE package [<!ENTITY % x SYSTEM "file:///etc/passwd"> %x;]><package>1</package>'
+    ),
+    "a file by inclusion": (
+        b'<response xmlns:x="http://www.w3.org/2001/XInclude">'
+        b'<x:include href="file:///etc/passwd" parse="text"/></response>'
+    ),
+    "an address": b'<!DOCTYPE package SYSTEM "http://203.0.113.1/package.dtd"><package/>',
+    "a billion laughs": (
+        b'<!DOCTYPE package [<!ENTITY a "' + b"ha" * 500 + b'">'
+        b'<!ENTITY b "' + b"&a;" * 100 + b'"><!ENTITY c "' + b"&b;" * 100 + b'"><!ENTITY d "' + b"&c;" * 100
+        + b'">]><package key="&d;">&d;</package>'
+    ),
+}  # fmt: skip
+"""Bodies that say nothing in any protocol we speak."""
+
+SPLINTERS = (
+    # of any text
+    b"",
+    b"\x00",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\xd0",
+    b"\r\n",
+    b" ",
+    b"0",
+    b"1",
+    b"-1",
+    b"1e9",
+    b"NaN",
+    b"203",
+    b"99999999999999999999",
+    "²".encode(),
+    "ок".encode(),
+    b"2031-11-31",
+    b"0000-00-00 00:00:00",
+    # of XML
+    b"<",
+    b">",
+    b'"',
+    b"<msg>",
+    b"</msg>",
+    b"<error>212</error>",
+    b"<job>x</job>",
+    b"</package>",
+    b"<information>send</information>",
+    b"</response>",
+    b"&lt;",
+    b"&x;",
+    b"&#0;",
+    b"<![CDATA[",
+    b"]]>",
+    b"<!--",
+    b'<?xml version="1.0" encoding="koi8-r"?>',
+    b"<!DOCTYPE package>",
+    # of JSON
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b"null",
+    b"true",
+    b"[{}]",
+    b'""',
+    b'"errors":[{"code":"authentication"}],',
+    b'"id":1,',
+    rb"\ud800",
+    # of pairs
+    b":",
+    b"&",
+    b"=",
+    b"%",
+    b"%00",
+    b"errors:x ",
+    b"id:0 ",
+    b"code:3 ",
+    b"&message_id=1",
+)
+"""Pieces that mean something where they land."""

@@ -1,0 +1,228 @@
+"""Rules that no author of a provider's test has to remember: they hold of every request and every outcome.
+
+A request goes to the account's host and names no secret that can be printed; verdicts are about our messages
+only and one for each; a status is one that its verb may enter; nothing that can be printed holds a secret, a
+text or a number.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+from lxml import etree
+
+from worker.providers.contract import (
+    FAILURES,
+    Account,
+    Answered,
+    Balance,
+    Failure,
+    JobReport,
+    JobTaken,
+    Price,
+    Receipt,
+    Request,
+    Scheduled,
+    Taken,
+    Verdict,
+)
+from worker.sms.package import Item
+from worker.sms.status import FINAL, ROADS, Status, Verb
+
+SETTLES = ROADS[Verb.SETTLE][Status.SENDING] - {Status.FAILED}
+"""What an answer to a submit may say of a message. Giving a message up is for us to decide, not for them."""
+
+REPORTS = ROADS[Verb.REPORT][Status.SENT] | SETTLES - {Status.IN_DOUBT} | {None}
+"""What an answer to a status request may say: news, what a doubtful message is settled as, or nothing."""
+
+ENDS = FINAL | {Status.UNCONFIRMED}
+
+News: TypeAlias = Verdict | Receipt
+Outcome: TypeAlias = (
+    Answered
+    | JobTaken
+    | JobReport
+    | Failure
+    | Balance
+    | timedelta
+    | Mapping[str, Price]
+    | Sequence[Receipt]
+    | Sequence[str]
+    | tuple[Sequence[Scheduled], int]
+)
+"""Whatever a reader may return."""
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+# --- outcomes ----------------------------------------------------------------------------------------
+
+
+def assert_sound(
+    outcome: Outcome,
+    references: Sequence[int],
+    allowed: Iterable[Status | None],
+    account: Account,
+    items: Sequence[Item] = (),
+) -> None:
+    """What must hold of whatever a reader returns, however broken the reply."""
+    if isinstance(outcome, Answered):
+        _assert_verdicts(outcome.verdicts, references, allowed)
+    elif isinstance(outcome, Failure):
+        assert outcome.because() in FAILURES, "a failure that is in no list"
+    elif isinstance(outcome, Balance):
+        assert outcome.amount.is_finite()
+    elif isinstance(outcome, Mapping):
+        assert all(price.amount.is_finite() and price.amount >= 0 for price in outcome.values())
+        return  # it maps numbers
+    elif isinstance(outcome, tuple | list):
+        for one in news_of(outcome):
+            assert_news(one, REPORTS)
+        if not news_of(outcome):
+            return  # a stop list, which holds numbers
+    printed = repr(outcome) + str(outcome)
+    assert not shown(account.secrets, printed), "a secret can be printed"
+    assert not [word for item in items for word in personal(item) if word in printed]
+
+
+def _assert_verdicts(
+    verdicts: Sequence[Verdict], references: Sequence[int], allowed: Iterable[Status | None]
+) -> None:
+    answered = [verdict.reference for verdict in verdicts]
+    assert len(answered) == len(set(answered)), "two verdicts for one message"
+    assert set(answered) <= set(references), "a verdict for a message that is not ours"
+    for verdict in verdicts:
+        assert_news(verdict, allowed)
+        assert verdict.failure is None or verdict.failure.because() in FAILURES
+        assert verdict.known or verdict.status is None
+        assert not verdict.suppress or verdict.status is Status.REJECTED
+        assert len(verdict.provider_id) <= 64
+        assert verdict.segments is None or 0 < verdict.segments < 256
+
+
+def assert_news(news: News, allowed: Iterable[Status | None]) -> None:
+    """What a verdict and a receipt have in common."""
+    assert news.status in set(allowed)
+    assert len(news.code) <= 64, "a code is a word, not whatever they echo"
+    assert news.happened_at is None or news.happened_at.tzinfo is not None
+    assert not news.first_channel or news.status in ENDS, "the end of a channel is an end"
+    assert not news.read or news.status is Status.DELIVERED
+    if isinstance(news, Receipt):
+        assert 0 < len(news.id) <= 64
+
+
+def decides_nothing(outcome: Outcome) -> bool:
+    """Whether an outcome leaves all messages where they may be: not refused, not queued again, not ended."""
+    if isinstance(outcome, Failure):
+        return outcome.taken is Taken.PERHAPS
+    if isinstance(outcome, Answered):
+        return all(one.status in (Status.IN_DOUBT, None) for one in outcome.verdicts)
+    if isinstance(outcome, list | Mapping) and not outcome:
+        return True
+    return bool(news_of(outcome)) and all(one.status is None for one in news_of(outcome))
+
+
+def says_no_more(outcome: Outcome, whole: Outcome, framed: bool = True) -> bool:
+    """Whether an outcome decides nothing but what the whole answer decided too.
+
+    Where answers are not `framed`, what was cut off a number cannot be noticed: its statuses count alone.
+    """
+    if outcome == whole or decides_nothing(outcome):
+        return True
+    if isinstance(outcome, Answered) and isinstance(whole, Answered):
+        if not framed:
+            theirs = {one.reference: one.status for one in whole.verdicts}
+            return all(one.status in (theirs[one.reference], None) for one in outcome.verdicts)
+        return all(verdict in whole.verdicts for verdict in outcome.verdicts)
+    if news_of(outcome):
+        return all(one in news_of(whole) or one.status is None for one in news_of(outcome))
+    return not framed and type(outcome) is type(whole) and not isinstance(outcome, Failure)
+
+
+def news_of(outcome: Outcome) -> list[Receipt]:
+    """The receipts of an outcome that has some."""
+    if isinstance(outcome, tuple | list):
+        return [one for one in outcome if isinstance(one, Receipt)]
+    return []
+
+
+# --- requests ----------------------------------------------------------------------------------------
+
+
+def assert_request(request: Request, account: Account, provider: str, *, secrets_in_url: bool) -> None:
+    """What must hold of whatever is about to leave."""
+    assert request.method == "POST"
+    url = urlsplit(request.url)
+    assert url.netloc == urlsplit(account.url).netloc, "it would leave the account's host"
+    assert not url.fragment
+    assert request.url.isascii()
+    assert request.url.isprintable()
+    assert not shown(account.secrets, url.path), "a path is not the place for a secret"
+    assert secrets_in_url or not shown(account.secrets, request.url)
+    assert not shown(account.secrets, repr(request) + str(request))
+    if schema := _schema(provider):
+        document = etree.fromstring(request.body)
+        assert schema.validate(document), [error.message for error in schema.error_log]
+
+
+@cache
+def _schema(provider: str) -> etree.RelaxNG | None:
+    """The schema of its request documents, written from the protocol sheet, where they are XML."""
+    path = SCHEMAS / f"{provider}.rng"
+    return etree.RelaxNG(etree.parse(path)) if path.exists() else None
+
+
+def parameters(request: Request) -> list[tuple[str, str]]:
+    """The parameters of a request in their order: of its query, or else of its form."""
+    query = urlsplit(request.url).query
+    assert not (query and request.body), "either a query or a form"
+    return parse_qsl(query or request.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+
+
+def assert_same(request: Request, expected: str | Sequence[tuple[str, str]]) -> None:
+    """That the request says so: an XML document, or parameters in this order."""
+    if isinstance(expected, str):
+        assert as_document(request.body) == as_document(expected.encode())
+    else:
+        assert parameters(request) == list(expected)
+
+
+# --- what must not be seen ---------------------------------------------------------------------------
+
+
+def shown(secrets: Iterable[str], printed: str) -> list[str]:
+    """The secrets that can be seen in it, as they are or as a URL writes them."""
+    return [
+        secret
+        for secret in secrets
+        if any(form in printed for form in (secret, quote(secret, safe=""), quote_plus(secret)))
+    ]
+
+
+def personal(item: Item) -> list[str]:
+    """What is nobody's business: the number, with and without its plus, and what is read."""
+    words = (item.recipient, item.recipient.lstrip("+"), *item.content.as_dict().values())
+    return [word for word in words if len(word) > 4]
+
+
+# --- documents ---------------------------------------------------------------------------------------
+
+Tree = tuple[str, dict[str, str], str, list["Tree"]]
+
+
+def as_document(body: bytes) -> Tree:
+    """An XML document as a value in which the order of attributes and the layout do not count."""
+    return _tree(etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True)))
+
+
+def _tree(element: etree._Element) -> Tree:
+    text = element.text or ""
+    children = [_tree(child) for child in element]
+    return str(element.tag), dict(element.attrib), "" if children else text, children  # type: ignore[arg-type]
+
+
+NOW = datetime.fromisoformat("2031-03-04T07:00:00+00:00")
+"""The instant at which all cases play."""

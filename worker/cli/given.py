@@ -1,0 +1,23 @@
+"""What is given on the command line, checked: ids, and words for the record."""
+
+from collections.abc import Iterable
+
+import typer
+
+
+def names(client_ids: Iterable[str]) -> tuple[str, ...]:
+    """Client ids, each once."""
+    found = tuple(dict.fromkeys(client_ids))
+    if any("\ud800" <= letter <= "\udfff" for name in found for letter in name):
+        raise typer.BadParameter("a client id is not UTF-8")
+    return found
+
+
+def remark(option: str, written: str, most: int) -> str:
+    """Text for the record, on one line."""
+    found = " ".join(written.split())
+    if not found:
+        raise typer.BadParameter(f"{option} is needed: it goes into the record")
+    if len(found) > most or not found.isprintable():
+        raise typer.BadParameter(f"{option} must be plain text of at most {most} characters")
+    return found

@@ -1,0 +1,38 @@
+"""`worker web`: the door by which providers bring receipts."""
+
+import logging
+from typing import Annotated
+
+import typer
+
+from worker.cli.output import complain, say
+from worker.cli.session import servers
+from worker.ledger import Ledger
+from worker.lines import make_ready
+from worker.settings import read_routes
+from worker.web.server import Place, serve
+
+
+def web(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 8900,
+    trusted_proxies: Annotated[
+        str, typer.Option(help="Who is believed about callers: addresses, networks, by commas; * for all.")
+    ] = "127.0.0.1",
+) -> None:
+    """Take receipts: POST /receipts/ROUTE/SECRET, for routes with the key `receipts`.
+
+    It serves until Ctrl-C. GET /health says whether receipts get into the ledger.
+    """
+    place = Place(host, port, trusted_proxies)
+    with servers() as settings:
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        lines = make_ready(read_routes(settings.routes))
+        ledger = Ledger.connect(settings.database_url, connections=2)
+        try:
+            serve(ledger, lines, place, lambda url: say(f"Receipts are taken at {url}/receipts/ROUTE/SECRET"))
+        except OSError as problem:
+            complain(f"cannot listen on {host}:{port}: {problem.strerror}")
+            raise typer.Exit(1) from None
+        finally:
+            ledger.close()

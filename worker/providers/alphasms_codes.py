@@ -1,0 +1,139 @@
+"""The codes of AlphaSMS XML: what each amounts to, by the question it answers.
+
+Source: AlphaSMS documentation. A number means one thing in `<error>`, where it is about the whole request,
+and another in `<msg>`; there 1 means accepted, whichever question it answers, and 102 alone means delivered.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from worker.providers.contract import (
+    CREDENTIALS,
+    MALFORMED,
+    MONEY,
+    SERVER_ERROR,
+    THROTTLED,
+    Failure,
+    JobPhase,
+)
+from worker.sms.status import Status
+
+
+class Word(NamedTuple):
+    """What a code in `<msg>` amounts to."""
+
+    status: Status | None
+    failure: Failure | None = None
+    known: bool = True
+    denies: bool = False  # it says that they do not have the message
+    strange: bool = False
+
+
+class Words(NamedTuple):
+    """The codes of one question."""
+
+    table: Mapping[str, Word]
+    completed: Mapping[str, Word]  # goes before, once `date_completed` stands beside the code
+    lost: Word  # what a code we do not know amounts to, and what contradictory ones do
+
+
+REFUSALS = {
+    "200": SERVER_ERROR,  # ERR_UNKNOWN: nobody can tell what they did before it
+    "201": MALFORMED,  # ERR_FORMAT
+    "202": CREDENTIALS,  # ERR_AUTHORIZATION
+    "205": CREDENTIALS,  # ERR_USER_DISABLE
+    "209": CREDENTIALS,  # ERR_API_DISABLE
+    "210": CREDENTIALS,  # ERR_IP_DENIED
+    "212": THROTTLED,  # ERR_THROTTLE
+}
+"""`<error>`: the request as a whole."""
+
+DELIVERY = {
+    "1": Status.SENT,  # accepted, nothing further yet
+    "100": Status.SENT,  # SCHEDULED
+    "101": Status.SENT,  # ENROUTE
+    "102": Status.DELIVERED,
+    "103": Status.EXPIRED,
+    "104": Status.CANCELLED,  # DELETED
+    "105": Status.UNDELIVERABLE,
+    "106": Status.SENT,  # ACCEPTED; final once completed
+    "107": Status.SENT,  # UNKNOWN; final once completed
+    "108": Status.REJECTED,
+    "109": Status.UNDELIVERABLE,  # DISCARDED
+    "110": Status.SENT,  # SENDING
+    "111": Status.UNDELIVERABLE,  # NOT_SUPPORTED, not billed
+    "112": Status.REJECTED,  # WRONG_ALPHANAME
+    "113": Status.REJECTED,  # WRONG_ALPHANAME_RETURNED
+}
+"""Where a message that they have stands."""
+
+COMPLETED = {
+    # The codes follow the SMPP message states. There ACCEPTED means read on the subscriber's behalf: it
+    # has arrived. UNKNOWN with an end to it says that nobody will ever learn more, and that is neither
+    # success nor failure; it is what unconfirmed is for.
+    "106": Word(Status.DELIVERED),
+    "107": Word(Status.UNCONFIRMED),
+}
+"""What is final only beside `date_completed`."""
+
+SUBMITTED = Words(
+    {
+        # They have it, wherever it stands; the first look at its state will tell.
+        **dict.fromkeys(DELIVERY, Word(Status.SENT)),
+        "200": Word(Status.IN_DOUBT),  # ERR_UNKNOWN
+        "201": Word(Status.REJECTED),  # ERR_ID
+        "202": Word(Status.REJECTED),  # ERR_SENDER
+        "203": Word(Status.REJECTED),  # ERR_RECIPIENT
+        "204": Word(Status.REJECTED),  # ERR_LENGTH
+        "205": Word(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
+        "206": Word(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
+        "207": Word(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
+        "208": Word(Status.IN_DOUBT),  # ERR_DUPLICATE: asked for by id, and adopted
+        "212": Word(Status.QUEUED, THROTTLED, denies=True),  # ERR_THROTTLE
+    },
+    completed={},
+    lost=Word(Status.IN_DOUBT, strange=True),
+)
+"""`<msg>` in the answer to a submit."""
+
+REPORTED = Words(
+    {
+        **{code: Word(status) for code, status in DELIVERY.items()},
+        "200": Word(None),  # ERR_UNKNOWN: of the question, not of the message
+        "201": Word(None, known=False, denies=True),  # ERR_ID
+        "202": Word(Status.REJECTED),  # refused after it was taken with a whole job, as are the next two
+        "203": Word(Status.REJECTED),
+        "204": Word(Status.REJECTED),
+        "205": Word(Status.QUEUED, CREDENTIALS, denies=True),
+        "206": Word(Status.QUEUED, MONEY, denies=True),
+        "207": Word(Status.QUEUED, MONEY, denies=True),
+        "208": Word(None),  # says only that the id is taken
+        "211": Word(None),  # ERR_DELETE: of a cancellation
+        "212": Word(None),  # asked too fast: the sending need not suffer for it
+    },
+    COMPLETED,
+    lost=Word(None, strange=True),
+)
+"""`<msg>` in the answer to a status request."""
+
+WITHDRAWN = Words(
+    {
+        # 104 is what was wanted; any other state says that it was too late, and where the message stands.
+        **{code: Word(status) for code, status in DELIVERY.items()},
+        "201": Word(None, known=False, denies=True),  # ERR_ID
+        # The rest says why it was not deleted, and nothing of the message.
+        **dict.fromkeys(("200", "202", "203", "204", "205", "206", "207", "208", "211", "212"), Word(None)),
+    },
+    COMPLETED,
+    lost=Word(None, strange=True),
+)
+"""`<msg>` in the answer to a `delete`. They publish no table of it: the mapping is our reading."""
+
+JOBS = {
+    "WAITING": JobPhase.RUNNING,
+    "RUNNING": JobPhase.RUNNING,
+    "COMPLETE": JobPhase.DONE,  # says nothing of a single message
+    "FAILED": JobPhase.BROKEN,  # a part of them may have been taken
+    "NOTFOUND": JobPhase.GONE,
+}
+"""`<status>` of a job."""

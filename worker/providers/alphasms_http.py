@@ -1,0 +1,453 @@
+"""AlphaSMS, plain HTTP: one message a call, and words a person can read for an answer.
+
+Source: AlphaSMS documentation, captured answers, and what public clients look for. Easily misread:
+
+- Answers are `key:value` pairs parted by blanks or by lines, though the documentation calls them JSON.
+  Values hold colons and blanks too: times, texts of errors, names of states in the customer's language.
+- The count of segments is called `sms_count` or `smd_count`.
+- `code` alone says where a message stands; 5 (out of reach) is not the end of it.
+
+There is no id of ours in a call and a repeat is a second message, so doubt is left to a person. States are
+asked for by their id, one a call.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import ClassVar, TypeAlias
+from urllib.parse import quote, urlencode, urlsplit
+from zoneinfo import ZoneInfo
+
+from worker.providers.alphasms_messages import PICTURES, SEGMENTS_MOST, SENDER_MOST, URL_MOST
+from worker.providers.alphasms_push import read_hints
+from worker.providers.contract import (
+    CREDENTIALS,
+    MISDIRECTED,
+    UNREADABLE,
+    Account,
+    Acknowledgement,
+    Answered,
+    Asked,
+    Balance,
+    Failure,
+    Price,
+    Push,
+    Receipt,
+    Reply,
+    Request,
+    Verdict,
+    read_http,
+)
+from worker.providers.options import choice, number, zone
+from worker.sms.content import Kind, Viber, ViberSms, WapPush
+from worker.sms.doubt import Doubt
+from worker.sms.fields import MessageError
+from worker.sms.message import Message
+from worker.sms.package import Item, Limits
+from worker.sms.segments import segments
+from worker.sms.status import Status
+
+# --- constants ---------------------------------------------------------------------------------------
+
+PATH = "/api/http.php"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
+VIBER = (Kind.VIBER, Kind.VIBER_SMS)
+ID = re.compile(r"(?!0+$)[0-9A-Za-z]{1,64}")
+CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
+COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a number of them
+AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")  # with all the noise of a float
+CURRENCY = re.compile(r"[A-Z]{3}")
+CENTS = Decimal("0.0001")  # what is left of that noise
+LARGEST = 16_384  # bytes of an answer we are willing to read; they take fifty
+
+# --- limits ------------------------------------------------------------------------------------------
+
+ITEMS = 20  # small packages: what is lost with one is in doubt
+IN_FLIGHT = 8
+OCTETS = 1_048_576
+LIFETIME = (timedelta(seconds=60), timedelta(seconds=86_400))  # of a Viber message
+
+# --- code tables -------------------------------------------------------------------------------------
+
+SUBMITTED = {"id": Status.SENT, "receiver": Status.REJECTED}
+"""What an answer to `send` amounts to, by what stands in it: an id, or the error about the receiver."""
+
+ERRORS = {
+    "login": re.compile(r"\b(login|password|key)\b"),  # a wrong login or password; that of a key is a guess
+    "command": re.compile(r"\bunknown command\b"),
+    "receiver": re.compile(r"valid receiver"),  # they ask for a valid receiver number
+    "not found": re.compile(r"\bnot found\b"),  # the SMS
+}
+"""The texts of `errors` that have been seen, by a word for each. Texts themselves are not kept."""
+
+FAILURES = {
+    "login": CREDENTIALS,
+    "command": MISDIRECTED,  # every call has the same, so no message is to blame
+}
+"""Errors that are about the call and not about its message."""
+
+STATES = {
+    "0": Status.SENT,  # pending
+    "1": Status.SENT,  # being sent
+    "2": Status.SENT,
+    "3": Status.DELIVERED,
+    "5": Status.SENT,  # out of reach: they go on trying
+    "10": Status.CANCELLED,  # deleted
+    "50": Status.UNDELIVERABLE,  # delivered in part, which nobody can read
+    "95": Status.UNDELIVERABLE,  # operator not supported
+    "96": Status.UNDELIVERABLE,  # network failure
+    "99": Status.UNDELIVERABLE,  # bad number, number not in service
+    "116": Status.DELIVERED,  # and read, in Viber
+}
+"""`code` in the answer to `receive`."""
+
+READ = "116"
+
+# --- pairs -------------------------------------------------------------------------------------------
+
+NAME = re.compile(r"[a-z][a-z_]*")
+KNOWN = frozenset(
+    (
+        "id",
+        "sms_count",
+        "smd_count",
+        "errors",
+        "code",
+        "status",
+        "status_time",
+        "balance",
+        "price",
+        "currency",
+    )
+)
+SPOKEN = frozenset(("errors", "status"))  # their values are sentences, in which colons may follow words
+
+Pairs: TypeAlias = Mapping[str, Sequence[str]]
+"""What an answer says: every value of a key, in their order."""
+
+Parameters: TypeAlias = list[tuple[str, str]]
+
+
+class AlphaSmsHttp:
+    """The dialect for one account.
+
+    Options: `package_items`, `in_flight` (calls at once, of states too), `zone` of the times that carry none;
+    of its own `params_in` (form, or query: then login and text stand in addresses, and in the logs of
+    whatever these pass). Raises ValueError for a bad option and for missing credentials.
+    """
+
+    options: ClassVar[Mapping[str, str]] = {"params_in": "form"}
+    doubt: ClassVar[Doubt] = Doubt.HOLD
+    by_reference: ClassVar[bool] = False
+    hints: ClassVar[bool] = True
+    longest_ahead = timedelta(days=1)  # unpublished; what waits here is cancelled more surely
+    status_items = 1
+    price_items = 1
+    cancel_items = 1
+
+    def __init__(self, account: Account) -> None:
+        given = account.options
+        self.status_in_flight = number(given, "in_flight", IN_FLIGHT)
+        self.limits = Limits(
+            items=number(given, "package_items", ITEMS),
+            octets=OCTETS,
+            call=1,
+            in_flight=self.status_in_flight,
+            shortest=LIFETIME[0],
+            longest=LIFETIME[1],
+        )
+        self._in_query = choice(given, "params_in", ("form", "query"), "form") == "query"
+        self._zone = zone(given, "Europe/Kyiv")
+        self._url = account.url.rstrip("/") + PATH
+        self._login = [("version", urlsplit(account.url).scheme or "https"), *_login(account)]
+
+    # --- build ---------------------------------------------------------------------------------------
+
+    def check(self, message: Message) -> None:
+        """Raise MessageError if AlphaSMS cannot carry the message over plain HTTP."""
+        if message.kind not in KINDS:
+            raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over HTTP")
+        content = message.content
+        _check_sender("sender", message.sender)
+        if isinstance(content, ViberSms):
+            _check_sender("sms_sender", content.sms_sender)
+            _check_segments("sms_text", content.sms_text)
+        elif not isinstance(content, Viber):
+            _check_segments("text", message.text)
+        if isinstance(content, Viber):
+            _check_picture(content)
+        if isinstance(content, WapPush) and len(content.url) > URL_MOST:
+            raise MessageError(
+                "url", f"{len(content.url)} characters", f"must be at most {URL_MOST} characters"
+            )
+
+    def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message
+        """Everything may leave together."""
+        return ""
+
+    def submit(self, items: Sequence[Item]) -> Request:
+        """`send` of the one item."""
+        (item,) = items
+        return self._request("send", _message(item))
+
+    def status(self, asked: Sequence[Asked]) -> Request:
+        """`receive` of the one message, by their id."""
+        (one,) = asked
+        return self._request("receive", [("id", one.provider_id)])
+
+    def cancel(self, asked: Sequence[Asked]) -> Request:
+        """`delete` of the one message, which works until its time."""
+        (one,) = asked
+        return self._request("delete", [("id", one.provider_id)])
+
+    def balance(self) -> Request:
+        """`balance`."""
+        return self._request("balance", [])
+
+    def prices(self, recipients: Sequence[str]) -> Request:
+        """`price` of the one number."""
+        (recipient,) = recipients
+        return self._request("price", [("to", recipient)])
+
+    def _request(self, command: str, parameters: Parameters) -> Request:
+        encoded = urlencode([*self._login, ("command", command), *parameters], quote_via=quote, safe="")
+        if self._in_query:
+            return Request(url=f"{self._url}?{encoded}", body=b"", method="GET")
+        return Request(url=self._url, body=encoded.encode(), headers=FORM)
+
+    # --- read ----------------------------------------------------------------------------------------
+
+    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
+        """Taken if there is an id, and beside it the count that every SMS is answered with; refused if they
+        want a valid receiver. Any other error leaves it open what they did before it."""
+        (item,) = items
+        pairs = _pairs(reply)
+        if isinstance(pairs, Failure):
+            return pairs
+        errors = _errors(pairs)
+        if "id" not in pairs and errors:
+            return _refused(item.reference, errors)
+        theirs, count = _one(pairs, "id"), COUNTS.get(_one(pairs, "sms_count", "smd_count"))
+        whole = ID.fullmatch(theirs) and (count or item.kind in VIBER)
+        if errors or not whole:
+            return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
+        return Answered([Verdict(item.reference, SUBMITTED["id"], "id", theirs, count)])
+
+    def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
+        """What `code` says; never the text in `status`. An error about the message is no news of it."""
+        (one,) = asked
+        pairs = _pairs(reply)
+        if isinstance(pairs, Failure):
+            return pairs
+        errors = _errors(pairs)
+        if errors == ["not found"] and "code" not in pairs:
+            return Answered([Verdict(one.reference, None, "not found", known=False)])
+        if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in pairs):
+            return _failure(errors)
+        return Answered([self._verdict(one, pairs)])
+
+    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
+        """How they answer is not published; code 10 is their word for deleted. What is still under way could
+        not be deleted any more."""
+        answer = self.read_status(asked, reply)
+        if isinstance(answer, Failure):
+            return answer
+        late = (
+            replace(told, status=None) if told.status is Status.SENT else told for told in answer.verdicts
+        )
+        return Answered(list(late))
+
+    def _verdict(self, asked: Asked, pairs: Pairs) -> Verdict:
+        code = "" if "errors" in pairs else _one(pairs, "code")
+        theirs = _one(pairs, "id") if "id" in pairs else asked.provider_id
+        if code not in STATES or theirs != asked.provider_id:
+            shown = code if CODE.fullmatch(code) else "?"
+            return Verdict(asked.reference, None, shown, strange=True)
+        return Verdict(
+            asked.reference,
+            STATES[code],
+            code,
+            asked.provider_id,
+            happened_at=_instant(_one(pairs, "status_time"), self._zone),
+            read=code == READ,
+        )
+
+    def read_balance(self, reply: Reply) -> Balance | Failure:
+        """What is left, rounded; they name no currency."""
+        pairs = _pairs(reply)
+        if isinstance(pairs, Failure):
+            return pairs
+        amount = _one(pairs, "balance")
+        if _errors(pairs) or not AMOUNT.fullmatch(amount):
+            return _failure(_errors(pairs))
+        return Balance(Decimal(amount).quantize(CENTS), _currency(pairs))
+
+    def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
+        """The price of a segment to the one number; 0 where they do not send."""
+        (recipient,) = recipients
+        pairs = _pairs(reply)
+        if isinstance(pairs, Failure):
+            return pairs
+        amount, currency = _one(pairs, "price"), _currency(pairs)
+        if _errors(pairs) or not AMOUNT.fullmatch(amount) or amount.startswith("-") or not currency:
+            return _failure(_errors(pairs))
+        return {recipient: Price(Decimal(amount).quantize(CENTS), currency)}
+
+    # --- receipts ------------------------------------------------------------------------------------
+
+    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+        """Hints: see alphasms_push."""
+        return read_hints(push)
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - nothing to name
+        """What they want to hear is not published."""
+        return Acknowledgement()
+
+
+# --- what is sent ------------------------------------------------------------------------------------
+
+
+def _login(account: Account) -> Parameters:
+    """Who we are: the key, or what older accounts have."""
+    if account.key:
+        return [("key", account.key)]
+    if account.login and account.password:
+        return [("login", account.login), ("pass", account.password)]
+    raise ValueError("AlphaSMS needs a key, or a login and a password")
+
+
+def _message(item: Item) -> Parameters:
+    content = item.content
+    parameters = [("to", item.recipient)]
+    if isinstance(content, ViberSms):
+        parameters += [("from", content.sms_sender or item.sender), ("message", content.sms_text)]
+    elif not isinstance(content, Viber):
+        parameters += [("from", item.sender), ("message", getattr(content, "text", ""))]
+    if isinstance(content, WapPush):
+        parameters.append(("wap", content.url))
+    if item.kind is Kind.FLASH:
+        parameters.append(("flash", "1"))
+    if item.send_at:
+        parameters.append(("ask_date", item.send_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S%z")))
+    return parameters + (_viber(item, content) if isinstance(content, Viber) else [])
+
+
+def _viber(item: Item, content: Viber) -> Parameters:
+    kind = "button" if content.button else "image" if content.image else "text"
+    optional = {
+        "viber_image": content.image,
+        "viber_url": content.url,
+        "viber_button": content.button,
+        "viber_lifetime": _lifetime(item),
+        "viber_sms": "1" if isinstance(content, ViberSms) else "",
+    }
+    return [
+        ("viber", "1"),
+        ("viber_type", kind),
+        ("viber_from", item.sender),
+        ("viber_message", content.text),
+        *((name, value) for name, value in optional.items() if value),
+    ]
+
+
+def _lifetime(item: Item) -> str:
+    """Seconds that Viber may take, from when it leaves; nothing if that has no end."""
+    ends = [end for end in (item.viber_valid_until, item.valid_until) if end]
+    if not (ends and item.leaves_at):
+        return ""
+    shortest, longest = LIFETIME
+    lasts = max(shortest, min(longest, min(ends) - item.leaves_at))
+    return str(int(lasts.total_seconds()))
+
+
+def _check_sender(field: str, sender: str) -> None:
+    if len(sender) > SENDER_MOST:
+        raise MessageError(field, sender, f"must be at most {SENDER_MOST} characters")
+
+
+def _check_segments(field: str, text: str) -> None:
+    if (count := segments(text)) > SEGMENTS_MOST:
+        raise MessageError(field, f"{count} segments", f"must be at most {SEGMENTS_MOST} segments")
+
+
+def _check_picture(content: Viber) -> None:
+    if content.image and not urlsplit(content.image).path.lower().endswith(PICTURES):
+        shown = f"<{len(content.image)} characters>"
+        raise MessageError("image", shown, f"must be an address that ends in {', '.join(PICTURES)}")
+    if content.button and not content.image:
+        raise MessageError("image", "", "must be there: AlphaSMS puts a button under a picture only")
+
+
+# --- what is answered --------------------------------------------------------------------------------
+
+
+def _pairs(reply: Reply) -> Pairs | Failure:
+    """The pairs of an answer that is made of them from its beginning to its end."""
+    if failure := read_http(reply):
+        return failure
+    if len(reply.body) > LARGEST:
+        return UNREADABLE.because(detail=f"{len(reply.body)} bytes are too many")
+    found: dict[str, list[str]] = {}
+    spoken = False
+    last: list[str] = []
+    # A state may be named in whatever encoding; what we read of an answer is ASCII.
+    for token in reply.body.decode("utf-8-sig", errors="replace").split():
+        key, colon, value = token.partition(":")
+        key = key.lower()
+        if colon and (key in KNOWN or (NAME.fullmatch(key) and not spoken)):
+            last = found.setdefault(key, [])
+            last.append(value)
+            spoken = key in SPOKEN
+        elif last:
+            last[-1] = f"{last[-1]} {token}"
+        else:
+            return UNREADABLE.because(detail=f"{len(reply.body)} bytes that are no pairs")
+    return found or UNREADABLE.because(detail=f"{len(reply.body)} bytes of blanks" if reply.body else "empty")
+
+
+def _one(pairs: Pairs, *names: str) -> str:
+    """The value that stands under these names; nothing if they disagree."""
+    values = {value for name in names for value in pairs.get(name, ())}
+    return values.pop() if len(values) == 1 else ""
+
+
+def _errors(pairs: Pairs) -> list[str]:
+    """Our words for their errors; "?" for one that nobody has seen."""
+    return [
+        next((word for word, seen in ERRORS.items() if seen.search(text.lower())), "?")
+        for text in pairs.get("errors", ())
+    ]
+
+
+def _refused(reference: int, errors: Sequence[str]) -> Answered | Failure:
+    if set(errors) == {"receiver"}:
+        return Answered([Verdict(reference, SUBMITTED["receiver"], "receiver")])
+    return _failure(errors)
+
+
+def _failure(errors: Sequence[str]) -> Failure:
+    """The account's error before all others. One that nobody has seen says nothing for sure."""
+    word = next((word for word in FAILURES if word in errors), "")
+    if word:
+        return FAILURES[word].because(word)
+    return UNREADABLE.because(detail="errors of another kind" if errors else "not what was asked for")
+
+
+def _currency(pairs: Pairs) -> str:
+    currency = _one(pairs, "currency")
+    return currency if CURRENCY.fullmatch(currency) else ""
+
+
+def _instant(moment: str, home: ZoneInfo) -> datetime | None:
+    """An instant in UTC, from what has slashes or dashes, and a zone or none."""
+    moment = moment[:40].replace("/", "-")
+    if moment[4:5] != "-":  # Python would read any run of digits as a date
+        return None
+    try:
+        read = datetime.fromisoformat(moment)
+        return (read if read.tzinfo else read.replace(tzinfo=home)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

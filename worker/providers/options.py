@@ -1,0 +1,32 @@
+"""Options of an account, read strictly: a bad value raises ValueError naming the option.
+
+All are texts, as the routes file gives them; an empty one means the default.
+"""
+
+from collections.abc import Iterable, Mapping
+from zoneinfo import ZoneInfo
+
+
+def number(options: Mapping[str, str], name: str, default: int) -> int:
+    """A positive whole number; 0 means the default, too."""
+    text = options.get(name, "") or "0"
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError(f"{name} must be a whole number, got {text!r}")
+    return int(text) or default
+
+
+def choice(options: Mapping[str, str], name: str, allowed: Iterable[str], default: str) -> str:
+    """One of these words."""
+    word = options.get(name, "") or default
+    if word not in (words := tuple(allowed)):
+        raise ValueError(f"{name} must be one of {', '.join(words)}, got {word!r}")
+    return word
+
+
+def zone(options: Mapping[str, str], default: str) -> ZoneInfo:
+    """The time zone in `zone`, by its name in the tz database."""
+    name = options.get("zone", "") or default
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # not there, not a name, a folder of names
+        raise ValueError(f"zone must be a time zone such as {default}, got {name!r}") from None

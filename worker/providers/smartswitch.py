@@ -1,0 +1,325 @@
+"""StreamCo SMARTSwitch, HTTP API "message": parameters going out, a JSON:API document coming back.
+
+Source: the public SMARTSwitch wiki. Four things there are easily misread:
+
+- Recipients are groups of repeated parameters, told apart by position alone: the order is the meaning.
+- `data` is an object for one recipient and an array for several.
+- An echo in `request_id` may be theirs (the samples show one that nobody sent): only ours is believed.
+- `ok` is also written with Cyrillic letters.
+
+Nothing there can be asked afterwards and a repeat is a second message, so doubt is left to a person. States
+come as pushes only. Login and password ride in the URL unless `params_in` is form.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, TypeAlias
+from urllib.parse import quote, urlencode
+
+from worker.providers import jsonapi
+from worker.providers.contract import (
+    CREDENTIALS,
+    MALFORMED,
+    MONEY,
+    THROTTLED,
+    UNREADABLE,
+    Account,
+    Acknowledgement,
+    Answered,
+    Failure,
+    Push,
+    Receipt,
+    Reply,
+    Request,
+    Verdict,
+    read_http,
+)
+from worker.providers.options import choice, number
+from worker.providers.pushes import Record, records
+from worker.sms.content import Kind
+from worker.sms.doubt import Doubt
+from worker.sms.fields import MessageError
+from worker.sms.message import Message
+from worker.sms.package import Item, Limits
+from worker.sms.status import Status
+
+# --- constants ---------------------------------------------------------------------------------------
+
+PATH = "/api/message"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+KINDS = (Kind.SMS, Kind.PING)
+TYPE = "message"  # of an element in `data`; the page about receipts of suppliers has another
+ID = re.compile(
+    r"(?!0+$)[0-9A-Za-z-]{1,64}"
+)  # 13 digits in the samples; longer than 32 bits, so it stays a text
+WORD = re.compile(r"[A-Za-z_.-]{1,40}")  # a code or state as it may be kept: no number, no sentence
+COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a number of them
+LATIN = str.maketrans("ок", "ok")  # from Cyrillic
+FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receipt may be called
+
+# --- limits, all unpublished -------------------------------------------------------------------------
+
+ITEMS = {"query": 10, "form": 50}
+OCTETS = {"query": 4_096, "form": 262_144}
+EXPANSION = 3  # bytes that percent-encoding makes of one; `Limits` counts them before that
+SENDER_MOST = {"source_name": 11, "source_number": 15}
+
+# --- code tables -------------------------------------------------------------------------------------
+
+STATUSES = {
+    "ok": Status.SENT,  # sent and charged
+    "error": Status.QUEUED,  # neither sent nor charged, for a reason they do not give: safe to try once more
+}
+"""`attributes.status` of one message. Refused a second time, it is REJECTED."""
+
+ERRORS = {"authentication": CREDENTIALS}
+"""`errors[].code`, as far as it is published."""
+
+ERROR_PARTS = {
+    "balance": MONEY,
+    "credit": MONEY,
+    "money": MONEY,
+    "limit": THROTTLED,
+    "throttl": THROTTLED,
+    "busy": THROTTLED,
+    "number": MALFORMED,  # of one message: halving finds it
+    "destination": MALFORMED,
+    "body": MALFORMED,
+}
+"""What an unpublished code may contain, in the order of weight: a guess."""
+
+WEIGHT = [failure.name for failure in (CREDENTIALS, MONEY, UNREADABLE, THROTTLED, MALFORMED)]
+"""Of several errors, which one decides: the account's, then what nobody knows."""
+
+STATES = {
+    "enroute": Status.SENT,
+    "accepted": Status.SENT,  # by a further hop
+    "unknown": Status.SENT,  # not known, so wait
+    "delivered": Status.DELIVERED,
+    "expired": Status.EXPIRED,
+    "undeliverable": Status.UNDELIVERABLE,
+    "rejected": Status.REJECTED,
+}
+"""States in receipts."""
+
+Pairs: TypeAlias = list[tuple[str, str]]
+"""Parameters in their order. A mapping would lose every recipient but the last."""
+
+
+class SmartSwitch:
+    """The dialect for one account.
+
+    Options: `package_items`, `package_bytes` (of a request), `receipts`; of its own `params_in` (query or
+    form), `source` (name or number: how senders are given, in one way for a route, because all recipients of
+    a call must have the same parameters), and the names of the fields of a receipt, `receipt_id` and
+    `receipt_state`. Raises ValueError for a bad option and for missing credentials.
+    """
+
+    options: ClassVar[Mapping[str, str]] = {
+        "params_in": "query",
+        "source": "name",
+        "receipt_id": "message_id",
+        "receipt_state": "message_state",
+    }
+    doubt: ClassVar[Doubt] = Doubt.HOLD
+    hints: ClassVar[bool] = False
+
+    def __init__(self, account: Account) -> None:
+        if not (account.login and account.password):
+            raise ValueError("SMARTSwitch needs a login and a password")
+        given = {**self.options, **{name: value for name, value in account.options.items() if value}}
+        self._mode = choice(given, "params_in", OCTETS, "query")
+        self._octets = number(given, "package_bytes", OCTETS[self._mode])
+        self.limits = Limits(
+            items=number(given, "package_items", ITEMS[self._mode]),
+            octets=self._octets // EXPANSION,
+        )
+        self._source = f"source_{choice(given, 'source', ('name', 'number'), 'name')}"
+        self._dlr = choice(given, "receipts", ("0", "1"), "0") == "1"
+        self._id = _field_name(given, "receipt_id")
+        self._state = _field_name(given, "receipt_state")
+        self._url = account.url.rstrip("/") + PATH
+        self._login = [("_login", account.login), ("_password", account.password)]
+        self._secrets = account.secrets
+
+    # --- build ---------------------------------------------------------------------------------------
+
+    def check(self, message: Message) -> None:
+        """Raise MessageError if SMARTSwitch cannot carry the message."""
+        if message.kind not in KINDS:
+            raise MessageError("kind", message.kind.value, "is not carried by SMARTSwitch")
+        most = SENDER_MOST[self._source]
+        if len(message.sender) > most:
+            raise MessageError("sender", message.sender, f"must be at most {most} characters")
+        if self._source == "source_number" and not (message.sender.isascii() and message.sender.isdigit()):
+            raise MessageError("sender", message.sender, "must be a number: the route's source is number")
+        alone = Item(0, 10**15, message.recipient, message.sender, message.content)
+        if (length := self._length([alone])) > self._octets:
+            problem = f"must fit into a request of {self._octets} bytes; more fit where params_in is form"
+            raise MessageError("text", f"{length} bytes", problem)
+
+    def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call may hold all
+        """Everything may leave together."""
+        return ""
+
+    def submit(self, items: Sequence[Item]) -> Request:
+        """One call with a group of parameters for each item."""
+        encoded = self._encoded(items)
+        if self._mode == "query":
+            return Request(url=f"{self._url}?{encoded}", body=b"")
+        return Request(url=self._url, body=encoded.encode(), headers=FORM)
+
+    def _length(self, items: Sequence[Item]) -> int:
+        return len(self._encoded(items)) + (len(self._url) + 1 if self._mode == "query" else 0)
+
+    def _encoded(self, items: Sequence[Item]) -> str:
+        pings = any(item.kind is Kind.PING for item in items)
+        groups = [pair for item in items for pair in self._group(item, pings)]
+        # quote, so that a blank is %20 as in their samples
+        return urlencode(self._login + groups, quote_via=quote, safe="")
+
+    def _group(self, item: Item, pings: bool) -> Pairs:
+        """The parameters of one recipient: the same for all of a call, empty ones included. How they would
+        be told apart otherwise is not published."""
+        group = [
+            ("destination_number", item.recipient.lstrip("+")),
+            (self._source, item.sender),
+            ("body", "" if item.kind is Kind.PING else getattr(item.content, "text", "")),
+        ]
+        if self._dlr:
+            group.append(("require_dlr", "1"))
+        if pings:
+            group.append(("stealth_ping", "1" if item.kind is Kind.PING else "0"))
+        return [*group, ("request_id", str(item.reference))]
+
+    # --- read ----------------------------------------------------------------------------------------
+
+    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
+        """A verdict for each element that can be matched, or what the errors amount to.
+
+        HTTP statuses of errors are not published, so the document decides, whatever the status. Only without
+        one does the status count.
+        """
+        document = jsonapi.read(reply.body)
+        if isinstance(document, Failure):
+            return read_http(reply) or document
+        if document.errors:
+            return self._refusal(document.errors)
+        return self._joined(items, document.data)
+
+    def _refusal(self, errors: Iterable[jsonapi.Object]) -> Failure:
+        """The error that weighs most. Of a code nobody knows the sheet guesses that nothing was sent and asks
+        for a review: so its messages are in doubt, which is where they wait for one, and the route backs off.
+        """
+        failures = [self._failure(jsonapi.word(error.get("code"))) for error in errors]
+        return min(failures, key=lambda failure: WEIGHT.index(failure.name))
+
+    def _failure(self, code: str) -> Failure:
+        plain = code.lower()
+        parts = (failure for part, failure in ERROR_PARTS.items() if part in plain)
+        return (ERRORS.get(plain) or next(parts, UNREADABLE)).because(self._shown(code))
+
+    def _joined(self, items: Sequence[Item], elements: Sequence[jsonapi.Object]) -> Answered:
+        """One verdict a message. Answers that contradict each other decide nothing."""
+        verdicts: dict[int, Verdict] = {}
+        for item, element in zip(_matched(items, elements), elements, strict=True):
+            if item is None:
+                continue
+            verdict = self._verdict(item, element)
+            first = verdicts.setdefault(item.reference, verdict)
+            if first != verdict:
+                verdicts[item.reference] = Verdict(item.reference, Status.IN_DOUBT, first.code, strange=True)
+        return Answered(list(verdicts.values()))
+
+    def _verdict(self, item: Item, element: jsonapi.Object) -> Verdict:
+        attributes = jsonapi.part(element, "attributes")
+        said = jsonapi.word(attributes.get("status"))
+        code = said.lower().translate(LATIN)
+        status = STATUSES.get(code)
+        theirs = self._own(jsonapi.word(element.get("id")))
+        if status is None:
+            return Verdict(item.reference, Status.IN_DOUBT, self._shown(said), theirs, strange=True)
+        if status is Status.QUEUED:
+            # Without their id: should a receipt name it, it would be about this try and not the next.
+            return Verdict(item.reference, Status.REJECTED if item.attempts else status, code)
+        segments = COUNTS.get(jsonapi.word(attributes.get("segments")))
+        return Verdict(item.reference, status, code, theirs, segments)
+
+    def _own(self, number: str) -> str:
+        """Their id of a message, as far as it is one. Receipts name messages by it."""
+        return number if ID.fullmatch(number) and not self._holds_secret(number) else ""
+
+    def _shown(self, said: str) -> str:
+        """A code or state as it may be kept. What is no word may be anything, the password included."""
+        return said if WORD.fullmatch(said) and not self._holds_secret(said) else "?"
+
+    def _holds_secret(self, said: str) -> bool:
+        return any(secret in said for secret in self._secrets)
+
+    # --- receipts ------------------------------------------------------------------------------------
+
+    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+        """The state of one message as a form, of one or several as JSON: their side may be set to either."""
+        receipts = [receipt for record in records(push) if (receipt := self._receipt(record))]
+        return receipts or UNREADABLE.because(detail="no id and state in what was pushed")
+
+    def _receipt(self, record: Record) -> Receipt | None:
+        theirs, said = self._own(record.get(self._id, "").strip()), record.get(self._state, "").strip()
+        if not (theirs and said):
+            return None
+        state = said.lower()
+        if state not in STATES:  # whole words: "undeliverable" has "deliver" in it
+            return Receipt(theirs, None, self._shown(said), strange=True)
+        return Receipt(theirs, STATES[state], state)
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - names none
+        """What they want to hear is not published."""
+        return Acknowledgement()
+
+
+def _field_name(given: Mapping[str, str], name: str) -> str:
+    if not FIELD.fullmatch(given[name]):
+        raise ValueError(f"{name} must be the name of a field, got {given[name]!r}")
+    return given[name]
+
+
+# --- matching ----------------------------------------------------------------------------------------
+
+
+def _matched(items: Sequence[Item], elements: Sequence[jsonapi.Object]) -> list[Item | None]:
+    """The item that each element is about: by our id, else by a number that stands once in the call, else by
+    position if nothing else tells and the counts agree. None for what is left over."""
+    ours = {str(item.reference): item for item in items}
+    numbers = {_digits(item.recipient): item for item in items}
+    if len(numbers) < len(items):
+        numbers = {}
+    found = [_named(element, ours, numbers) for element in elements]
+    if any(found) or len(elements) != len(items):
+        return found
+    return [
+        item if _number(element) in ("", _digits(item.recipient)) and _is_answer(element) else None
+        for item, element in zip(items, elements, strict=True)
+    ]
+
+
+def _named(element: jsonapi.Object, ours: Mapping[str, Item], numbers: Mapping[str, Item]) -> Item | None:
+    if not _is_answer(element):
+        return None
+    by_number = numbers.get(_number(element))
+    for place in (jsonapi.part(element, "meta"), jsonapi.part(element, "attributes"), element):
+        if item := ours.get(jsonapi.word(place.get("request_id"))):
+            # Our id beside the number of another message of the call: nobody can tell which is meant.
+            return item if by_number in (None, item) else None
+    return by_number
+
+
+def _is_answer(element: jsonapi.Object) -> bool:
+    return jsonapi.word(element.get("type", TYPE)) == TYPE
+
+
+def _number(element: jsonapi.Object) -> str:
+    return _digits(jsonapi.word(jsonapi.part(element, "attributes").get("destination_number")))
+
+
+def _digits(number: str) -> str:
+    return number.removeprefix("+")

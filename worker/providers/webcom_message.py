@@ -1,0 +1,164 @@
+"""A message as webcom's gateway wants it: what it can carry, and `<message>` with its `<abonent>`s.
+
+Source: vendor documentation, and that of other gateways on the same platform ("family").
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from worker.providers import xml
+from worker.sms.content import Content, Kind, Ping, VCard, Viber, ViberSms, WapPush
+from worker.sms.fields import MessageError, mask
+from worker.sms.message import Message
+from worker.sms.package import Item
+
+TYPES = {
+    Kind.SMS: {"type_send_1": "sms", "type": "sms"},
+    Kind.FLASH: {"type_send_1": "sms", "type": "flashsms"},
+    Kind.PING: {"type_send_1": "sms", "type": "silence"},
+    Kind.WAP: {"type_send_1": "sms", "type": "wappush"},
+    Kind.VCARD: {"type_send_1": "sms", "type": "vcard"},
+    Kind.VIBER: {"type_send_1": "viber"},
+    Kind.VIBER_SMS: {"type_send_1": "viber", "type_send_2": "sms", "type": "sms"},
+}
+"""What they carry, and the attributes that say so."""
+
+FILLER = "ping"  # they want a text even where nobody sees it
+RECIPIENT_MOST = 14  # digits: "fewer than 15"
+SENDER_MOST = 11  # characters of an SMS sender that is no number; Message allows the 15 of one that is
+VIBER_LONGEST = timedelta(days=1)  # what a Viber message lives for if nothing is said
+
+
+def check(message: Message) -> None:
+    """Raise MessageError if they cannot carry the message."""
+    if message.kind not in TYPES:
+        raise MessageError("kind", message.kind.value, "is not carried by webcom.mobi")
+    if len(message.recipient.lstrip("+")) > RECIPIENT_MOST:
+        raise MessageError("recipient", mask(message.recipient), f"must have at most {RECIPIENT_MOST} digits")
+    _check_sender(message)
+    _check_content(message.content)
+
+
+def messages(items: Sequence[Item], zone: ZoneInfo) -> list[xml.Node]:
+    """A `<message>` for each content, an `<abonent>` for each item; `number_sms` counts them as they come."""
+    alike: dict[tuple[str, Content], list[xml.Node]] = {}
+    for number, item in enumerate(items, 1):
+        alike.setdefault((item.sender, item.content), []).append(_abonent(number, item, zone))
+    return [
+        ("message", TYPES[content.kind], [*_content(sender, content), *abonents])
+        for (sender, content), abonents in alike.items()
+    ]
+
+
+def _check_sender(message: Message) -> None:
+    """The sender of an SMS is a number, or shorter."""
+    content = message.content
+    if message.kind is Kind.VIBER:
+        return
+    own = content.sms_sender if isinstance(content, ViberSms) else ""
+    sender = own or message.sender
+    if len(sender) > SENDER_MOST and not (sender.isascii() and sender.isdigit()):
+        raise MessageError(
+            "sms_sender" if own else "sender",
+            sender,
+            f"must be at most {SENDER_MOST} characters for SMS, unless all are digits",
+        )
+
+
+def _check_content(content: Content) -> None:
+    if isinstance(content, Viber) and content.image and not content.button:
+        raise MessageError("button", "", "must be there: a picture goes with a button and its link")
+    for field, value in content.as_dict().items():
+        if "\\n" in value:  # they know no way to write it otherwise
+            raise MessageError(
+                field,
+                f"{len(value)} characters",
+                "must not hold a backslash before an n, which arrives as a line break",
+            )
+
+
+def _content(sender: str, content: Content) -> Iterator[xml.Node]:
+    """The elements of its channels, and of no other."""
+    if isinstance(content, Viber):
+        yield from _viber(sender, content)
+    if isinstance(content, ViberSms):
+        yield from _texts(sender=content.sms_sender or sender, text=content.sms_text)
+    elif isinstance(content, VCard):
+        yield from _texts(sender=sender)
+        yield from _vcard(content)
+    elif isinstance(content, WapPush):  # a text is required of every SMS: the link is one
+        yield from _texts(sender=sender, text=content.text or content.url, url=content.url)
+    elif isinstance(content, Ping):
+        yield from _texts(sender=sender, text=FILLER)
+    elif not isinstance(content, Viber):
+        yield from _texts(sender=sender, text=content.text)
+
+
+def _viber(sender: str, content: Viber) -> Iterator[xml.Node]:
+    return _texts(
+        sender_viber=sender,
+        text_viber=content.text,
+        button_viber=content.button,
+        action_viber=content.url,
+        image_viber=content.image,
+    )
+
+
+def _vcard(card: VCard) -> Iterator[xml.Node]:
+    yield from _texts(name=card.name)
+    yield from _attributes("phone", cell=card.cell, work=card.work, fax=card.fax)
+    yield from _texts(email=card.email, url=card.url, position=card.position, organization=card.organization)
+    yield from _attributes(
+        "address",
+        post_office_box=card.post_office_box,
+        street=card.street,
+        city=card.city,
+        region=card.region,
+        postal_code=card.postal_code,
+        country=card.country,
+    )
+    yield from _texts(additional=card.additional)
+
+
+def _texts(**fields: str) -> Iterator[xml.Node]:
+    """An element for each field that is there. They read the two characters \\n as a line break."""
+    for name, text in fields.items():
+        if text:
+            yield name, {}, text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\\n")
+
+
+def _attributes(name: str, **fields: str) -> Iterator[xml.Node]:
+    """An element with those fields as attributes, if any is there."""
+    if there := {field: value for field, value in fields.items() if value}:
+        yield name, there, ""
+
+
+def _abonent(number: int, item: Item, zone: ZoneInfo) -> xml.Node:
+    attributes = {
+        "phone": item.recipient.lstrip("+"),
+        "number_sms": str(number),
+        "client_id_sms": str(item.reference),
+    }
+    if item.send_at:
+        attributes["time_send"] = f"{_next_minute(item.send_at).astimezone(zone):%Y-%m-%d %H:%M}"
+    for name, until in _validity(item):
+        attributes[name] = f"{until.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    return "abonent", attributes, ""
+
+
+def _next_minute(moment: datetime) -> datetime:
+    """The full minute, never before its time."""
+    past = timedelta(seconds=moment.second, microseconds=moment.microsecond)
+    return moment - past + timedelta(minutes=1) if past else moment
+
+
+def _validity(item: Item) -> Iterator[tuple[str, datetime]]:
+    """The ends of validity by channel. What is too late for the message is too late for Viber."""
+    if isinstance(item.content, Viber):
+        ends = [until for until in (item.viber_valid_until, item.valid_until) if until]
+        # Viber takes no more than the day that it has anyway.
+        if ends and not (item.leaves_at and min(ends) - item.leaves_at >= VIBER_LONGEST):
+            yield "validity_period_viber", min(ends)
+    if item.valid_until and item.kind is not Kind.VIBER:
+        yield "validity_period", item.valid_until

@@ -1,0 +1,1 @@
+"""SMARTSwitch, HTTP API "message": written from its protocol sheet."""

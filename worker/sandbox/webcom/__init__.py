@@ -1,0 +1,13 @@
+"""webcom.mobi, XML over HTTP: written from its protocol sheet. One thing a file:
+
+options   where the sheet leaves a choice
+texts     errors, English and Russian
+reading   documents in, strictly; content: what one `<message>` may hold
+rules     what refuses one recipient; parts charged
+fates     what becomes of a message, channel by channel
+account   the memory: messages, timetable, stop list, money
+intake    judging a document to send
+desk      what each command does; answers: documents out
+receipts  states told by themselves
+provider  all this as the frame wants it
+"""

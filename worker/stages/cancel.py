@@ -1,0 +1,245 @@
+"""Cancel: withdraw what is queued, and ask the provider to forget what it holds.
+
+The first is sure; a provider may be too late, or unable. What is on the wire or in doubt is left alone:
+nobody can say yet who has it. Each step is committed by itself: to be interrupted undoes nothing, and who
+says it again goes on.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from worker.ledger.doubt import statuses
+from worker.ledger.queries import (
+    Held,
+    OpenMessage,
+    held_messages,
+    live_packages,
+    now,
+    open_messages,
+    route_names,
+)
+from worker.ledger.transitions import Clock, Move, Place, Queue, cancel_named, cancel_next, read, settle
+from worker.lines import Line
+from worker.providers.contract import Answered, Cancels, Failure, Statuses, Verdict
+from worker.runtime import Runtime
+from worker.sms.message import Lane
+from worker.sms.status import Status
+from worker.stages.calls import calls
+from worker.stages.verdicts import (
+    asked_for,
+    chunks,
+    first_looks,
+    note_strange,
+    reads,
+    reported,
+    spreads,
+)
+
+log = logging.getLogger(__name__)
+
+STEP = 5000  # messages withdrawn, or looked at, in one transaction
+NAMES = 1000  # messages by name
+
+
+class Fate(StrEnum):
+    """What became of a message that was to be cancelled."""
+
+    CANCELLED_QUEUED = "cancelled_queued"  # withdrawn before it left
+    CANCELLED_AT_PROVIDER = "cancelled_at_provider"  # the provider will not send it
+    CANCELLED_BEFORE = "cancelled_before"  # it was cancelled already
+    TOO_LATE = "too_late"  # it has left the provider, or come to another end
+    CANNOT = "cannot"  # its provider cannot cancel, or its route has left the routes file
+    UNKNOWN = "unknown"  # the provider does not know it, or not under an id we have; or the ledger does not
+    UNANSWERED = "unanswered"  # the provider gave no answer that can be read: say it again
+    ON_THE_WIRE = "on_the_wire"  # being sent: say it again
+    IN_DOUBT = "in_doubt"  # nobody knows whether the provider has it
+
+
+_STANDING = {
+    Status.QUEUED: Fate.ON_THE_WIRE,  # it came back while we looked
+    Status.SENDING: Fate.ON_THE_WIRE,
+    Status.IN_DOUBT: Fate.IN_DOUBT,
+    Status.CANCELLED: Fate.CANCELLED_BEFORE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which messages are meant: all that fit every part given; all there are if none is."""
+
+    route: str = ""
+    campaign: str = ""
+
+
+# -- by name -----------------------------------------------------------------------------------------
+
+
+def cancel_names(runtime: Runtime, client_ids: Sequence[str], why: str) -> Iterator[Mapping[str, Fate]]:
+    """Cancel the messages of these client ids, step by step; each yields what became of some of them."""
+    for names in chunks(client_ids, NAMES):
+        if runtime.stopping():
+            return
+        yield _cancel_names(runtime, names, why)
+
+
+def _cancel_names(runtime: Runtime, names: Sequence[str], why: str) -> dict[str, Fate]:
+    with runtime.ledger.begin() as connection:
+        withdrawn = cancel_named(connection, names, why)
+        standing = statuses(connection, names)
+        held = held_messages(connection, names)
+    fates = {name: _fate_of(standing.get(name)) for name in names}
+    fates.update(dict.fromkeys(withdrawn, Fate.CANCELLED_QUEUED))
+    for route in sorted({one.route for one in held}):
+        fates.update(_recall_names(runtime, route, [one for one in held if one.route == route], why))
+    return fates
+
+
+def _fate_of(status: Status | None) -> Fate:
+    return Fate.UNKNOWN if status is None else _STANDING.get(status, Fate.TOO_LATE)
+
+
+def _recall_names(runtime: Runtime, route: str, held: Sequence[Held], why: str) -> dict[str, Fate]:
+    fates = _Recall(runtime, route, why).run([one.message for one in held])
+    return {one.client_id: fates[one.message.id] for one in held}
+
+
+# -- by selection ------------------------------------------------------------------------------------
+
+
+def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Mapping[Fate, int]]:
+    """Cancel a selection, step by step; each yields what became of how many.
+
+    What is queued comes first, before it leaves. Messages that have come to their end are not counted, and
+    what is enqueued after this began is not meant.
+    """
+    with runtime.ledger.begin() as connection:
+        until = now(connection)
+        routes = [selection.route] if selection.route else route_names(connection)
+    for route in routes:
+        for lane in Lane:
+            yield from _withdraw(runtime, Queue(route, lane, selection.campaign, until), why)
+    for route in routes:
+        yield from _recall(runtime, route, selection.campaign, why)
+
+
+def _withdraw(runtime: Runtime, queue: Queue, why: str) -> Iterator[Mapping[Fate, int]]:
+    """What is queued, in the order it would leave."""
+    place: Place | None = None
+    while not runtime.stopping():
+        with runtime.ledger.begin() as connection:
+            count, place = cancel_next(connection, queue, place, STEP, why)
+        yield {Fate.CANCELLED_QUEUED: count}
+        if place is None:
+            return
+
+
+def _recall(runtime: Runtime, route: str, campaign: str, why: str) -> Iterator[Mapping[Fate, int]]:
+    """What is in packages, package by package."""
+    with runtime.ledger.begin() as connection:
+        packages = live_packages(connection, route)
+    recall = _Recall(runtime, route, why)
+    for package_ids in _parts(packages):
+        if runtime.stopping():
+            return
+        with runtime.ledger.begin() as connection:
+            messages = open_messages(connection, package_ids, campaign=campaign)
+        held = [message for message in messages if message.status is Status.SENT]
+        fates = Counter(_fate_of(message.status) for message in messages if message.status is not Status.SENT)
+        fates.update(recall.run(held).values())
+        yield fates
+
+
+def _parts(packages: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Packages, given as (id, messages), in parts of about STEP messages."""
+    part: list[int] = []
+    held = 0
+    for package_id, items in packages:
+        part.append(package_id)
+        held += items
+        if held >= STEP:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
+
+
+# -- the provider ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Recall:
+    """The provider of a route, asked to forget messages. Once it is found deaf it is not asked again."""
+
+    runtime: Runtime
+    route: str
+    why: str
+    deaf: bool = False
+
+    def run(self, messages: Sequence[OpenMessage]) -> dict[int, Fate]:
+        """What became of each message, by its id in the ledger; the book has it by then."""
+        line = self.runtime.lines.get(self.route)
+        if line is None or not isinstance(line.dialect, Cancels):
+            return {message.id: Fate.CANNOT for message in messages}
+        nameless = isinstance(line.dialect, Statuses) and not line.dialect.by_reference
+        fates = {
+            message.id: Fate.UNKNOWN if nameless and not message.provider_id else Fate.UNANSWERED
+            for message in messages
+        }
+        askable = [message for message in messages if fates[message.id] is Fate.UNANSWERED]
+        self._ask(line, line.dialect, askable, fates)
+        return fates
+
+    def _ask(
+        self, line: Line, dialect: Cancels, messages: Sequence[OpenMessage], fates: dict[int, Fate]
+    ) -> None:
+        def question(part: Sequence[OpenMessage]) -> Answered | Failure:
+            asked = [asked_for(line, message) for message in part]
+            reply = self.runtime.exchange(line.route, dialect.cancel(asked))
+            return reply if isinstance(reply, Failure) else dialect.read_cancel(asked, reply)
+
+        parts = chunks(messages, dialect.cancel_items)
+        for ended in calls(question, parts, line.dialect.limits.in_flight, lambda: not self.deaf):
+            for part, answer in ended:
+                if isinstance(answer, Failure):
+                    log.warning("cancel_failed route=%s failure=%r", self.route, str(answer))
+                    self.deaf |= spreads(answer)
+                else:
+                    fates.update(self._record(line, part, answer.verdicts))
+
+    def _record(
+        self, line: Line, messages: Sequence[OpenMessage], verdicts: Sequence[Verdict]
+    ) -> dict[int, Fate]:
+        """Write down what they say: a message they could not cancel may have come to another end. Whose turn
+        the next look is stays as it was."""
+        by_reference = {verdict.reference: verdict for verdict in verdicts}
+        asked = {message.id: asked_for(line, message).reference for message in messages}
+        told = {
+            message_id: by_reference[reference]
+            for message_id, reference in asked.items()
+            if reference in by_reference
+        }
+        note_strange(line, told.values())
+        news = [self._noted(move) for message in messages if (move := _news(message, told.get(message.id)))]
+        if news:
+            with self.runtime.ledger.begin() as connection:
+                looks = first_looks(line, {message.package_id for message in messages})
+                settle(connection, [], looks, news=news, keeps=tuple(Clock))
+                read(connection, reads(messages, told))
+        return {message.id: _judged(told.get(message.id)) for message in messages}
+
+    def _noted(self, move: Move) -> Move:
+        return replace(move, note=self.why) if move.target is Status.CANCELLED else move
+
+
+def _news(message: OpenMessage, verdict: Verdict | None) -> Move | None:
+    return reported(message, verdict) if verdict else None
+
+
+def _judged(verdict: Verdict | None) -> Fate:
+    """A message that is missing from a good answer is one they do not know."""
+    if verdict is None or not verdict.known or verdict.strange:
+        return Fate.UNKNOWN
+    return Fate.CANCELLED_AT_PROVIDER if verdict.status is Status.CANCELLED else Fate.TOO_LATE
