@@ -34,7 +34,7 @@ class Route:
     receipts_per_second: int = 5000  # more than these are turned away
     mode: str = "sync"  # sync: verdicts in the answer; async: the package becomes a job
     package_items: int = 0  # messages a package; 0: the dialect's own default
-    package_bytes: int = 1_048_576  # bytes a package, about
+    package_bytes: int = 0  # bytes a request, about; 0: the dialect's own default
     parallel: int = 2  # packages on the wire at once, over the whole fleet
     in_flight: int = 0  # requests of one package at once, where each message is one; 0: by dialect
     status_items: int = 0  # messages a status request; 0: by dialect
@@ -85,6 +85,7 @@ _ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route) if f.
 _SECRETS = ("key", "login", "password", "token", "receipts")
 _MAY_BE_ZERO = (
     "package_items",
+    "package_bytes",
     "in_flight",
     "status_items",
     "reference_offset",

@@ -10,12 +10,12 @@ from pathlib import Path
 from tests.faults import world as worlds
 from tests.faults.fleet import Fleet
 from tests.faults.matrix import Result, judged
-from tests.faults.world import BOTH, Batch, World
+from tests.faults.world import EVERY, Batch, World
 from tests.waiting import eventually
 from worker.sms.message import Lane
 
 NAME = "random_kills"
-ROUTES = (*BOTH, "far")
+ROUTES = (*EVERY, "far")
 URGENT = 20  # one message in so many
 CHUNK = 2_000
 AHEAD = 30_000  # messages handed over and not settled: enough for every worker to have its hands full

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -109,16 +109,25 @@ def running(
 
 @contextmanager
 def sandbox_running(
-    settings: Settings, port: int, journal: Path, log: Callable[[str], None]
+    settings: Settings, port: int, journal: Path, log: Callable[[str], None], pushes: Sequence[str]
 ) -> Iterator[Fleet]:
-    """The make-believe provider, allowed to kill its callers. It takes an id again that it has seen: what we
-    send twice must show, and not be caught by the provider.
+    """The make-believe providers, allowed to kill their callers. AlphaSMS takes an id again that it has seen:
+    what we send twice must show, and not be caught by the provider. webcom does not: to send again under the
+    same id is how it is asked.
     """
     env = processes.environment(settings)
     child = processes.sandbox(
         env, port, "--journal", str(journal), "--may-kill", "--take-repeats",
-        "--final-least", "0.05", "--final-most", "0.3", "--job-seconds", "0.2",
+        "--final-least", "0.05", "--final-most", "0.3", "--job-seconds", "0.2", *pushes,
     )  # fmt: skip
+    with _supervised(settings, [child], log) as fleet:
+        yield fleet
+
+
+@contextmanager
+def web_running(settings: Settings, port: int, log: Callable[[str], None]) -> Iterator[Fleet]:
+    """The door for receipts."""
+    child = processes.web(processes.environment(settings), port)
     with _supervised(settings, [child], log) as fleet:
         yield fleet
 

@@ -13,9 +13,43 @@ from tests.faults.fleet import Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.tally import times_by_digest
 from tests.waiting import eventually
+from worker.sandbox.faults import read_rule
+from worker.sandbox.options import SandboxOptions
+from worker.sandbox.providers import FAMILIES
 
 NAME = "sandbox"  # of its process
 REQUEST = 1000  # bytes; no request that sends is shorter
+
+
+SENDS = {
+    "sync": ("alphasms-xml", "message"),
+    "async": ("alphasms-xml", "message-async"),
+    "http": ("alphasms-http", "send"),
+    "webcom": ("webcom-xml", "send"),
+    "smartswitch": ("smartswitch", "message"),
+}
+"""How the requests that send are called, by route."""
+
+ASKS = {
+    "sync": ("alphasms-xml", "status"),
+    "http": ("alphasms-http", "receive"),
+    "webcom": ("webcom-xml", "state"),
+}
+"""How those that ask for states are called."""
+
+
+def each(rule: dict[str, Any], commands: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
+    """A rule for each of these commands that it has a meaning for."""
+    provided = [provider for family in FAMILIES for provider in family(SandboxOptions(), None)]
+    found = []
+    for provider, command in commands.values():
+        one = {**rule, "when": {"provider": provider, "command": command}}
+        try:
+            read_rule(one, provided)
+        except ValueError:
+            continue
+        found.append(one)
+    return found
 
 
 @dataclass(frozen=True)
@@ -31,11 +65,11 @@ class Provider:
         httpx.post(f"{self.url}/sandbox/faults", json=list(rules), timeout=10).raise_for_status()
 
     def await_met(self, times: int = 1) -> None:
-        """Until the script has come up so often."""
+        """Until each rule of the script has come up so often."""
         eventually(lambda: self._met() >= times, within=60, every=0.02)
 
     def _met(self) -> int:
-        return sum(rule["hits"] for rule in self._asked("faults"))
+        return min((int(rule["hits"]) for rule in self._asked("faults")), default=0)
 
     def answers(self) -> bool:
         """Whether it is there."""

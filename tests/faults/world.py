@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 from sqlalchemy import text
 
 from tests.faults import fleet, servers
@@ -23,6 +24,7 @@ from tests.faults.servers import Servers
 from tests.faults.tally import Pardon, Tally, Told, count, times
 from tests.waiting import eventually
 from worker.cli import fleet as processes
+from worker.cli.session import SANDBOX_KEY, SANDBOX_LOGIN, SANDBOX_PASSWORD
 from worker.dispatcher import Dispatcher, EnqueueError
 from worker.ledger import Connection, Ledger, LedgerError
 from worker.ledger.audit import Finding, audit
@@ -36,9 +38,6 @@ from worker.sms.message import Lane, Message
 from worker.sms.status import FINAL, Status
 
 SWIFT = """\
-provider = "alphasms-xml"
-key = "sandbox-key"
-status_items = 1000
 connect_timeout = "500ms"
 timeout = "1s"
 lease = "8s"
@@ -55,12 +54,43 @@ doubt_first = "200ms"
 doubt_wait = "4s"
 doubt_wait_job = "4s"
 """
-"""A route whose every wait is short. Doubt lasts longer than any request takes to reach the provider: the
+"""Every wait is short. Doubt lasts longer than any request takes to reach the provider: the
 slowest of the cases lies three seconds before it is taken."""
 
+RECEIPTS = "receipts-of-the-fault-matrix"
+XML = f"""\
+provider = "alphasms-xml"
+key = "{SANDBOX_KEY}"
+status_items = 1000
+"""
+ACCOUNTS = {
+    "sync": f'{XML}mode = "sync"\n',
+    "async": f'{XML}mode = "async"\n',
+    "http": f'provider = "alphasms-http"\nkey = "{SANDBOX_KEY}"\n',
+    "webcom": f"""\
+provider = "webcom-xml"
+token = "{SANDBOX_KEY}"
+status_items = 1000
+receipts = "{RECEIPTS}"
+""",
+    # Nobody can be asked: what no receipt comes for is unconfirmed, soon.
+    "smartswitch": f"""\
+provider = "smartswitch"
+login = "{SANDBOX_LOGIN}"
+password = "{SANDBOX_PASSWORD}"
+params_in = "form"
+receipts = "{RECEIPTS}"
+horizon = "15s"
+""",
+}
+"""A route for each dialect, and for each mode of it."""
+
 BOTH = ("sync", "async")
+EVERY = tuple(ACCOUNTS)
+AT_MOST_ONCE = ("http", "smartswitch")  # where doubt cannot be settled by asking
 HELD = "held"  # its doubt is left to people
-ROUTES = (*BOTH, "far", HELD)
+ROUTES = (*EVERY, "far", HELD)
+ENDS = FINAL | {Status.UNCONFIRMED}
 
 
 @dataclass
@@ -69,7 +99,7 @@ class Batch:
 
     name: str
     messages: list[Message]
-    ends: frozenset[Status]  # where nothing more is to be waited for
+    held: frozenset[str] = frozenset()  # routes whose doubt is left to people: no more to be waited for
     handed_over: list[Message] = field(default_factory=list)
     over_at: float | None = None  # when the fault ended, by the monotonic clock
 
@@ -86,6 +116,8 @@ class World:
     settings: Settings
     provider: Provider
     fleet: Fleet
+    web: Fleet  # the door for receipts
+    door: str  # its address
     ledger: Ledger
     dispatcher: Dispatcher
     said: list[str]  # by all processes, a line each
@@ -95,11 +127,10 @@ class World:
 
     # -- the application
 
-    def batch(self, name: str, size: int, routes: Sequence[str] = BOTH, **changes: Any) -> Batch:
+    def batch(self, name: str, size: int, routes: Sequence[str] = EVERY, **changes: Any) -> Batch:
         """New messages, over the routes in turn."""
-        held = HELD in routes and not changes.get("in_doubt")
-        messages = [self._message(name, routes, changes) for _ in range(size)]
-        return Batch(name, messages, FINAL | {Status.IN_DOUBT} if held else FINAL)
+        held = frozenset() if changes.get("in_doubt") else frozenset({HELD, *AT_MOST_ONCE})
+        return Batch(name, [self._message(name, routes, changes) for _ in range(size)], held)
 
     def _message(self, name: str, routes: Sequence[str], changes: dict[str, Any]) -> Message:
         number = next(self._serial)
@@ -174,8 +205,12 @@ class World:
 
     def settled_of(self, batch: Batch) -> int:
         """How many of a batch have their end, or are in doubt where a person is to decide."""
-        counts = self.status_counts(batch)
-        return sum(counts[status] for status in batch.ends)
+        try:
+            with self.ledger.begin() as connection:
+                values = {"name": batch.name, "ends": [*ENDS], "held": [*batch.held]}
+                return int(connection.execute(_SETTLED, values).scalar_one())
+        except LedgerError:
+            return 0
 
     def await_settled(self, batch: Batch, within: float) -> None:
         """Until every message handed over has its end, or is in doubt where a person is to decide."""
@@ -192,6 +227,13 @@ class World:
         eventually(
             lambda: any(line.startswith(process) and words in line for line in self.said[since:]), within=30
         )
+
+    def door_answers(self) -> bool:
+        """Whether receipts get into the ledger."""
+        try:
+            return httpx.get(f"{self.door}/health", timeout=5).is_success
+        except httpx.TransportError:
+            return False
 
     def await_stopped(self, *routes: str) -> None:
         """Until the governor has stopped these routes."""
@@ -225,6 +267,7 @@ class World:
             proxy.mend()
         self.servers.revive()
         eventually(self.provider.answers, within=30)
+        eventually(self.door_answers, within=30)
         self.provider.script()
         self.resume(*ROUTES)
 
@@ -258,7 +301,7 @@ class World:
     @property
     def kills(self) -> int:
         """Processes we have killed with -9 so far."""
-        return sum(one.kills for one in (self.provider.process, self.fleet, *self._fleets))
+        return sum(one.kills for one in (self.provider.process, self.fleet, self.web, *self._fleets))
 
     @contextmanager
     def second_fleet(self, **how: Any) -> Iterator[Fleet]:
@@ -269,6 +312,11 @@ class World:
             yield second
 
 
+_SETTLED = text("""
+    SELECT count(*) FROM messages WHERE campaign = :name
+    AND (status = ANY(CAST(:ends AS text[]))
+         OR (status = 'in_doubt' AND route = ANY(CAST(:held AS text[]))))
+""")
 _COUNTED = text("SELECT status, count(*) FROM messages WHERE campaign = :name GROUP BY status")
 _TOLD = text("""
     SELECT m.client_id, m.status, EXISTS (
@@ -306,33 +354,45 @@ def running(
 
     with ExitStack() as stack:
         pair = stack.enter_context(servers.running(parent))
-        port = processes.free_port()
+        port, door = processes.free_port(), processes.free_port()
         url = f"http://127.0.0.1:{port}"
         proxy = stack.enter_context(Proxy(("127.0.0.1", port)))
-        extent = f"package_items = {package_items}\nparallel = {parallel}\n"
-        settings = _settings(pair, _tables(url, f"http://127.0.0.1:{proxy.port}", SWIFT + extent))
+        routes = _tables(url, f"http://127.0.0.1:{proxy.port}", package_items, parallel)
+        settings = _settings(pair, routes)
         ledger = stack.enter_context(closing(Ledger.connect(pair.ours.database_url)))
         upgrade(ledger)
         dispatcher = stack.enter_context(closing(Dispatcher(settings)))
         journal = pair.folder / "sandbox.journal"
-        sandbox = stack.enter_context(fleet.sandbox_running(settings, port, journal, hear))
+        address = f"http://127.0.0.1:{door}"
+        sandbox = stack.enter_context(fleet.sandbox_running(settings, port, journal, hear, _pushes(address)))
         provider = Provider(url, sandbox, proxy)
+        web = stack.enter_context(fleet.web_running(settings, door, hear))
         workers = stack.enter_context(fleet.running(settings, hear, pool=pool))
         workers.await_ready()
         eventually(provider.answers, within=30)
-        yield World(pair, settings, provider, workers, ledger, dispatcher, said, hear)
+        yield World(pair, settings, provider, workers, web, address, ledger, dispatcher, said, hear)
 
 
-def _tables(url: str, through_proxy: str, common: str) -> str:
-    """Two routes straight to the sandbox, one through the proxy, one that nobody asks about doubt."""
+def _pushes(door: str) -> tuple[str, ...]:
+    names = {"webcom": "--webcom-push", "smartswitch": "--smartswitch-push"}
+    return tuple(
+        part for route, option in names.items() for part in (option, f"{door}/receipts/{route}/{RECEIPTS}")
+    )
+
+
+def _tables(url: str, through_proxy: str, package_items: int, parallel: int) -> str:
+    """A route for each account, one through the proxy, one that nobody asks about doubt."""
+    extent = f"{SWIFT}parallel = {parallel}\n"
+    large = f"package_items = {package_items}\n"
     held = url.replace("127.0.0.1", "localhost")  # an account may stand in the file once a mode and address
     tables = {
-        "sync": f'url = "{url}"\nmode = "sync"',
-        "async": f'url = "{url}"\nmode = "async"',
-        "far": f'url = "{through_proxy}"\nmode = "sync"',
-        HELD: f'url = "{held}"\nmode = "sync"\nin_doubt = "hold"',
+        **{name: f'{own}url = "{url}"\n' for name, own in ACCOUNTS.items()},
+        "sync": f'{ACCOUNTS["sync"]}{large}url = "{url}"\n',
+        "async": f'{ACCOUNTS["async"]}{large}url = "{url}"\n',
+        "far": f'{ACCOUNTS["sync"]}{large}url = "{through_proxy}"\n',
+        HELD: f'{ACCOUNTS["sync"]}{large}url = "{held}"\nin_doubt = "hold"\n',
     }
-    return "\n".join(f"[routes.{name}]\n{common}{table}\n" for name, table in tables.items())
+    return "\n".join(f"[routes.{name}]\n{table}{extent}" for name, table in tables.items())
 
 
 def _settings(pair: Servers, routes: str) -> Settings:

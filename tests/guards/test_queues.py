@@ -17,7 +17,8 @@ from worker.cli import fleet
 from worker.sms.message import Lane
 from worker.stages import dispatch, ingest, poll, rescue
 
-STAGES = {stage.__name__.rpartition(".")[2] for stage in (dispatch, ingest, poll, rescue)} | {"match", "watch"}
+STAGES = {stage.__name__.rpartition(".")[2] for stage in (dispatch, ingest, poll, rescue)}
+STAGES |= {"match", "watch"}
 NAMES = {
     "ingest": [*Lane],
     "dispatch": [f"route:{lane}" for lane in Lane],

@@ -1,9 +1,10 @@
 """Fuzz every reader of every provider: `python -m tests.providers.fuzz --inputs 1000000 --seconds 900`.
 
 With atheris installed (`pip install atheris`; it has no wheel for every machine, so nothing here depends on
-it) inputs are guided by coverage; else good answers are mutated at random. An input that makes a reader
-raise or break a rule is kept in seeds/, where test_every_provider replays it. Prints a table, ends with one
-JSON line, and exits with 1 if anything failed.
+it) mutations are guided by coverage; else chance alone leads them. An input that makes a reader
+raise or break a rule is kept in seeds/, where test_every_provider replays it; with `--keep` so are a few that
+reached most of the reader's lines. Prints a table, ends with one JSON line, and exits with 1 if anything
+failed.
 """
 
 import argparse
@@ -20,10 +21,12 @@ from subprocess import PIPE, STDOUT, run
 from typing import NamedTuple
 
 from tests.providers.bodies import SPLINTERS
+from tests.providers.mutate import LONGEST, mutated
+from tests.providers.reach import telling
 from tests.providers.seeds import Target, targets
 
-LONGEST = 4096  # bytes of an input
 KEPT = 3  # failing inputs of one reader: more teach nothing
+TELLING = 25  # inputs of one reader that are kept for what they reach
 
 
 class Ran(NamedTuple):
@@ -41,19 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=600, help="time for all readers together")
     parser.add_argument("--provider", action="append", help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=1, help="of chance")
+    parser.add_argument("--keep", action="store_true", help="keep what reaches most (guided runs only)")
     parser.add_argument("--blind", action="store_true", help="random mutations even with atheris there")
     given = parser.parse_args(arguments)
 
     chosen = targets(given.provider) if given.provider else targets()
-    guided = not given.blind and find_spec("atheris") is not None
-    fuzz = _guided if guided else blind
+    engine = "blind" if given.blind or find_spec("atheris") is None else "atheris"
+    fuzz = blind if engine == "blind" else _keeping if given.keep else _guided
     results: dict[str, Ran] = {}
     for target in chosen:
         ran = fuzz(target, -(-given.inputs // len(chosen)), given.seconds / len(chosen), given.seed)
         results[str(target)] = ran
         _say(f"{target!s:32} {ran.inputs:>9} inputs {ran.seconds:>7.1f} s {ran.failures:>3} failures")
     total = {name: sum(getattr(ran, name) for ran in results.values()) for name in ("inputs", "failures")}
-    _say(json.dumps({"engine": "atheris" if guided else "blind", "readers": len(results), **total}))
+    _say(json.dumps({"engine": engine, "readers": len(results), **total}))
     return 1 if total["failures"] else 0
 
 
@@ -66,36 +70,42 @@ def _say(line: str) -> None:
 
 
 def _guided(target: Target, inputs: int, seconds: float, seed: int) -> Ran:
+    with tempfile.TemporaryDirectory() as room:
+        return _grow(target, (inputs, seconds, seed), Path(room))
+
+
+def _keeping(target: Target, inputs: int, seconds: float, seed: int) -> Ran:
+    """The same, and the inputs that reach most are kept."""
+    with tempfile.TemporaryDirectory() as room:
+        ran = _grow(target, (inputs, seconds, seed), Path(room))
+        grown = [path.read_bytes() for path in Path(room, "grown").iterdir()]
+    for body in telling(target, sorted(grown, key=lambda body: (len(body), body)), TELLING):
+        target.keep(body)
+    return ran
+
+
+def _grow(target: Target, bounds: tuple[int, float, int], room: Path) -> Ran:
     """In a process of its own: the engine ends the one it runs in."""
     kept = set(target.kept())
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as corpus:
-        words = Path(corpus, "words")
-        words.write_text("".join(f'"{_escaped(splinter)}"\n' for splinter in SPLINTERS if splinter))
-        grown = Path(corpus, "grown")
-        grown.mkdir()
-        (grown / "good").write_bytes(target.question.good)
-        engine = [
-            f"-runs={inputs}",
-            f"-max_total_time={max(1, round(seconds))}",
-            f"-seed={seed}",
-            f"-dict={words}",
-            f"-max_len={LONGEST}",
-            f"-artifact_prefix={corpus}/",
-            "-timeout=30",
-            str(grown),
-        ]
-        if kept:
-            engine.append(str(target.folder))
-        command = [
-            sys.executable,
-            "-m",
-            "tests.providers.fuzz_guided",
-            target.provider,
-            target.reader,
-            *engine,
-        ]
-        said = run(command, stdout=PIPE, stderr=STDOUT, text=True, errors="replace", check=False)
+    words, grown = room / "words", room / "grown"
+    words.write_text("".join(f'"{_escaped(splinter)}"\n' for splinter in SPLINTERS if splinter))
+    grown.mkdir()
+    (grown / "good").write_bytes(target.question.good)
+    inputs, seconds, seed = bounds
+    engine = [
+        f"-runs={inputs}",
+        f"-max_total_time={max(1, round(seconds))}",
+        f"-seed={seed}",
+        f"-dict={words}",
+        f"-max_len={LONGEST}",
+        f"-artifact_prefix={room}/",
+        "-timeout=30",
+        str(grown),
+        *([str(target.folder)] if kept else []),
+    ]
+    command = [sys.executable, "-m", "tests.providers.fuzz_guided", target.provider, target.reader, *engine]
+    said = run(command, stdout=PIPE, stderr=STDOUT, text=True, errors="replace", check=False)
     done = re.search(r"Done (\d+) runs", said.stdout)
     if not done:
         sys.stderr.write(said.stdout[-4000:])
@@ -119,40 +129,13 @@ def blind(target: Target, inputs: int, seconds: float, seed: int) -> Ran:
     failures = count = 0
     while count < inputs and time.monotonic() - began < seconds and failures < KEPT:
         count += 1
-        body = _mutated(chance, whole)
+        body = mutated(chance, whole)
         try:
             target.feed(body)
         except Exception as problem:
             failures += 1
             sys.stderr.write(f"{target.keep(body)}: {type(problem).__name__}: {problem}\n")
     return Ran(count, failures, time.monotonic() - began)
-
-
-def _mutated(chance: Random, whole: Sequence[bytes]) -> bytes:
-    """One of them, a few times overwritten, cut, repeated, swapped or crossed with another."""
-    body = bytearray(chance.choice(whole))
-    for _ in range(chance.randint(1, 8)):
-        start = chance.randint(0, len(body))
-        end = min(len(body), start + chance.randint(0, 40))
-        match chance.randrange(7):
-            case 0:
-                body[start:end] = chance.choice(SPLINTERS)
-            case 1:
-                body[start:start] = chance.choice(SPLINTERS)
-            case 2:
-                body[start:end] = chance.randbytes(chance.randint(0, 8))
-            case 3:
-                del body[start:end]
-            case 4:
-                body[start:start] = body[start:end] * chance.randint(1, 3)
-            case 5:
-                other = chance.choice(whole)
-                at = chance.randint(0, len(other))
-                body[start:end] = other[at : at + chance.randint(0, 80)]
-            case _:
-                if body:
-                    body[start % len(body)] ^= 1 << chance.randrange(8)
-    return bytes(body[:LONGEST])
 
 
 if __name__ == "__main__":

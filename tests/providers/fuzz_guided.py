@@ -4,11 +4,13 @@ Arguments: the provider, the reader, and what is the engine's own.
 """
 
 import sys
+from random import Random
 
 import atheris  # type: ignore[import-untyped]  # in no list of dependencies: see fuzz
 
 with atheris.instrument_imports(include=["worker.providers", "json"]):
     from tests.providers.fuzz import KEPT
+    from tests.providers.mutate import mutated
     from tests.providers.seeds import target
 
 
@@ -27,7 +29,13 @@ def main() -> None:
             if failures <= KEPT:
                 sys.stderr.write(f"{fed.keep(body)}: {type(problem).__name__}: {problem}\n")
 
-    atheris.Setup([sys.argv[0], *sys.argv[3:]], feed)
+    def mutate(body: bytes, most: int, seed: int) -> bytes:
+        chance = Random(seed)
+        if not chance.randrange(4):
+            return bytes(atheris.Mutate(body, most))
+        return mutated(chance, [body, body, body, fed.question.good])[:most]
+
+    atheris.Setup([sys.argv[0], *sys.argv[3:]], feed, custom_mutator=mutate)
     atheris.Fuzz()
 
 

@@ -22,6 +22,7 @@ from tests.providers.harness import (
     run_submit,
     sms,
 )
+from tests.providers.rules import SCHEMAS
 from worker.providers import alphasms_codes as codes_file
 from worker.providers import alphasms_messages as messages_file
 from worker.providers.alphasms_xml import AlphaSmsXml
@@ -1315,6 +1316,7 @@ PUSHES = [
             ("a hundred thousand levels", b"[" * 100_000, ""),
             ("a thousand names and one", b"&".join(b"a=1" for _ in range(1_001)) + b"&id=551", ""),
             ("two megabytes", b"id=551&text=" + b"x" * 2_097_152, ""),
+            ("a query of two megabytes", b"", "id=551&text=" + "x" * 2_097_152),
             ("XML", b"<package><msg id='551'>102</msg></package>", ""),
         )
     ),
@@ -1410,6 +1412,56 @@ def test_viber_and_sms_leave_apart() -> None:
     assert speaker.apart(Kind.VIBER) == "viber"
     with pytest.raises(ValueError, match="unpack"):
         speaker.submit([sms(1), sms(2, kind="viber")])
+
+
+# --- the schema ----------------------------------------------------------------------------------------
+
+SMS = '<msg id="1" recipient="+380931110001" sender="ShopNews" type="0">A</msg>'
+DATED = SMS.replace('type="0"', 'type="0" date_beg="2031-03-04T09:30:00+02:00"')
+VIBER = '<msg id="1"><phone>+380931110001</phone><sender>S</sender><type>text</type><text>A</text></msg>'
+
+
+@pytest.mark.parametrize(
+    ("command", "content"),
+    [
+        ("message", ""),
+        ("message", SMS.replace(' id="1"', "")),
+        ("message", SMS.replace("+", "")),
+        ("message", SMS.replace("ShopNews", "TwelveChars.")),
+        ("message", SMS.replace('"0"', '"4"')),
+        ("message", SMS.replace('"0"', '"2"')),
+        ("message", SMS.replace('type="0"', 'type="0" url="https://shop.example"')),
+        ("message", SMS.replace(">A<", "><")),
+        ("message", SMS.replace('type="0"', 'type="0" hook="https://shop.example"')),
+        ("message", DATED.replace("+02:00", "")),
+        ("message", DATED.replace("+02:00", "+0200")),
+        ("message", DATED.replace("09:30:00", "09:30")),
+        ("message", VIBER),
+        ("message-viber", SMS),
+        ("message-viber", VIBER.replace(">text<", ">button<")),
+        ("message-viber", VIBER.replace("</text>", "</text><image>https://shop.example/1.png</image>")),
+        ("message-viber", VIBER.replace("<type>text</type>", "")),
+        ("message-viber", VIBER.replace('id="1"', 'id="1" date_end="2031-03-04T09:30:00+02:00"')),
+        ("message-viber", VIBER.replace(">A<", f">{'A' * 1001}<")),
+        ("status", SMS),
+        ("status", '<msg id="1" sms_id="551"/>'),
+        ("status", '<msg id="0"/>'),
+        ("delete", ""),
+        ("job", "a" * 65),
+        ("job", "<status>RUNNING</status>"),
+        ("balance", "<amount/>"),
+        ("prices", "380931110001"),
+        ("send", SMS),
+        ("message", f"{SMS}</message><message>{SMS}"),
+    ],
+)
+def test_the_schema_refuses_what_the_sheet_does_not_have(command: str, content: str) -> None:
+    schema = etree.RelaxNG(etree.parse(SCHEMAS / "alphasms-xml.rng"))
+    good = {"message": SMS, "message-viber": VIBER, "status": '<msg id="1"/>', "balance": ""}.get(command)
+    assert good is None or schema(
+        etree.fromstring(f'<package key="k"><{command}>{good}</{command}></package>')
+    )
+    assert not schema(etree.fromstring(f'<package key="k"><{command}>{content}</{command}></package>'))
 
 
 # --- the account ---------------------------------------------------------------------------------------

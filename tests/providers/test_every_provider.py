@@ -22,7 +22,7 @@ from tests.providers.rules import (
     says_no_more,
     shown,
 )
-from tests.providers.seeds import Target, targets
+from tests.providers.seeds import SEEDS, Target, targets
 from worker.providers import PROVIDERS, dialect
 from worker.providers.contract import (
     CREDENTIALS,
@@ -134,7 +134,7 @@ def test_an_option_is_a_number_or_refused_by_name(provider: str, account: Accoun
     usual = dialect(provider, replace(account, options=bare))
     for default in ("", "0"):
         assert dialect(provider, replace(account, options=bare | {option: default})).limits == usual.limits
-    for bad in ("-1", "many", "1.5", "²"):
+    for bad in ("-1", "many", "1.5", "²", "9" * 10):
         try:
             made = dialect(provider, replace(account, options=bare | {option: bad}))
         except ValueError as problem:
@@ -562,3 +562,7 @@ def test_every_kind_is_carried_by_somebody() -> None:
 def test_what_a_fuzzer_kept_is_read_or_refused(target: Target) -> None:
     for path in target.kept():
         target.feed(path.read_bytes())
+
+
+def test_no_reader_has_lost_what_was_kept_for_it() -> None:
+    assert set(SEEDS.glob("*/*")) <= {target.folder for target in targets()}

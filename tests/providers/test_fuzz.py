@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.providers.fuzz import KEPT, blind
+from tests.providers.reach import telling
 from tests.providers.rules import Outcome
 from tests.providers.seeds import Target, targets
 from worker.providers.contract import Reply
@@ -58,3 +59,10 @@ def test_the_same_chance_leads_the_same_way(target: Target) -> None:
         blind(replace(target, question=replace(target.question, read=read)), 50, 60, seed=7)
         seen.append(bodies)
     assert seen[0] == seen[1]
+
+
+def test_what_tells_nothing_new_is_not_kept(target: Target) -> None:
+    good = target.question.good
+    bodies = [good, b"", b"<html/>", b"<html> </html>", good.replace(b">1<", b">203<"), b"<p", b"<q"]
+    assert telling(target, bodies, 10) == [b"", b"<html/>", b"<p"]
+    assert telling(target, bodies, 1) == [b""]

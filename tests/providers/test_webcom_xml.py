@@ -743,6 +743,12 @@ ANSWERS = [
         expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
     ),
     SubmitCase(
+        label="send in capitals",
+        items=ONE,
+        reply=taken("SEND."),
+        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+    ),
+    SubmitCase(
         label="trap 17: any word may be a number",
         items=ONE,
         reply=information("send", 'number_sms="1" id_sms="a9-1.00:4_51"'),
@@ -863,6 +869,14 @@ ANSWERS = [
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: case.label)
 def test_what_is_answered(case: SubmitCase) -> None:
     run_submit("webcom-xml", case)
+
+
+def test_the_parts_of_a_fragment_stand_one_after_another() -> None:
+    table = [("found", ("name", "one … two … two"))]
+    assert texts_file.find("one, two and\ntwo", table) == ("name", "found")
+    assert texts_file.find("My NAME", table) == ("name", "found")
+    for text in ("one two", "two two one", "two one two", ""):
+        assert texts_file.find(text, table) is None
 
 
 def test_every_text_of_the_tables_has_a_case() -> None:

@@ -1,10 +1,11 @@
 """A sandbox in a process of its own, as `worker sandbox` runs it."""
 
+import json
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ import httpx
 from tests.sandbox.customer import PATIENCE, Customer
 
 ROOT = Path(__file__).parents[2]
+NOBODY: Mapping[str, str] = {}
 PROGRAM = """
+import json
 import sys
 from pathlib import Path
 from worker.sandbox.server import Mix, SandboxOptions, Timings, serve
@@ -25,6 +28,7 @@ options = SandboxOptions(
     mix=Mix(delivered=1, undeliverable=0, expired=0, rejected=0),
     timings=Timings(first=0.01, final=(0.03, 0.06), job=0.1),
     may_kill=sys.argv[3] == "may kill",
+    pushes=json.loads(sys.argv[4]),
 )
 serve(options, lambda url: print(url, flush=True))
 """
@@ -55,9 +59,11 @@ class Process:
 
 
 @contextmanager
-def started(journal: Path | None = None, port: int = 0, *, may_kill: bool = False) -> Iterator[Process]:
+def started(
+    journal: Path | None = None, port: int = 0, *, may_kill: bool = False, pushes: Mapping[str, str] = NOBODY
+) -> Iterator[Process]:
     """Runs until the block ends, by SIGTERM if nothing else ended it before."""
-    arguments = [str(port), str(journal or ""), "may kill" if may_kill else ""]
+    arguments = [str(port), str(journal or ""), "may kill" if may_kill else "", json.dumps(pushes)]
     command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as popen:
         assert popen.stdout is not None

@@ -234,7 +234,11 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "a long sender": ("send", {**SMS, "from": "abcdefghijkl"}, "errors:Wrong sender"),
     "an empty text": ("send", {**SMS, "message": " "}, "errors:Wrong length or kind of message"),
     "a long text": ("send", {**SMS, "message": "x" * 1531}, "errors:Wrong length or kind of message"),
-    "a long link": ("send", {**SMS, "wap": "https://a.example/" + "x" * 90}, "errors:Wrong length or kind of message"),
+    "a long link": (
+        "send",
+        {**SMS, "wap": "https://a.example/" + "x" * 90},
+        "errors:Wrong length or kind of message",
+    ),
     "all of it": (
         "send",
         {"from": "x", "to": "1", "message": " "},
@@ -242,29 +246,69 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     ),
     "an own id": ("send", {**SMS, "id": "5"}, "errors:Unknown parameter id"),
     "flash of letters": ("send", {**SMS, "flash": "yes"}, "errors:Wrong flash"),
-    "flash and wap": ("send", {**SMS, "flash": "1", "wap": "http://a/"}, "errors:wap and flash exclude each other"),
-    "a date with a colon in its zone": ("send", {**SMS, "ask_date": "2031-03-04T09:30:00+02:00"}, "errors:Wrong ask_date"),
+    "flash and wap": (
+        "send",
+        {**SMS, "flash": "1", "wap": "http://a/"},
+        "errors:wap and flash exclude each other",
+    ),
+    "a date with a colon in its zone": (
+        "send",
+        {**SMS, "ask_date": "2031-03-04T09:30:00+02:00"},
+        "errors:Wrong ask_date",
+    ),
     "a date without a zone": ("send", {**SMS, "ask_date": "2031-03-04T09:30:00"}, "errors:Wrong ask_date"),
-    "the date of the sample": ("send", {**SMS, "ask_date": "ISO-8601:2031-03-04T09:30:00+0200"}, "errors:Wrong ask_date"),
+    "the date of the sample": (
+        "send",
+        {**SMS, "ask_date": "ISO-8601:2031-03-04T09:30:00+0200"},
+        "errors:Wrong ask_date",
+    ),
     "the 31 November": ("send", {**SMS, "ask_date": "2031-11-31T09:30:00+0200"}, "errors:Wrong ask_date"),
-    "Viber parameters alone": ("send", {**SMS, "viber_from": "ShopVib"}, "errors:viber_from goes with viber=1"),
-    "Viber without a sender": ("send", {"to": "380931110001", "viber": "1"}, "errors:Parameter viber_from is missing"),
+    "Viber parameters alone": (
+        "send",
+        {**SMS, "viber_from": "ShopVib"},
+        "errors:viber_from goes with viber=1",
+    ),
+    "Viber without a sender": (
+        "send",
+        {"to": "380931110001", "viber": "1"},
+        "errors:Parameter viber_from is missing",
+    ),
     "Viber with flash": ("send", {**VIBER, "flash": "1"}, "errors:SMS parameters go with viber_sms=1, and"),
-    "Viber with a text for nobody": ("send", {**VIBER, "message": "x"}, "errors:SMS parameters go with viber_sms=1, and"),
-    "Viber too long": ("send", {**VIBER, "viber_message": "x" * 1001}, "errors:Wrong length or kind of message"),
-    "a caption too long": ("send", {**VIBER, **BUTTON, "viber_button": "x" * 20}, "errors:Wrong length or kind"),
+    "Viber with a text for nobody": (
+        "send",
+        {**VIBER, "message": "x"},
+        "errors:SMS parameters go with viber_sms=1, and",
+    ),
+    "Viber too long": (
+        "send",
+        {**VIBER, "viber_message": "x" * 1001},
+        "errors:Wrong length or kind of message",
+    ),
+    "a caption too long": (
+        "send",
+        {**VIBER, **BUTTON, "viber_button": "x" * 20},
+        "errors:Wrong length or kind",
+    ),
     "a button without a link": ("send", {**VIBER, **BUTTON, "viber_url": ""}, "errors:Wrong length or kind"),
     "a life too short": ("send", {**VIBER, "viber_lifetime": "59"}, "errors:Wrong viber_lifetime"),
     "a life too long": ("send", {**VIBER, "viber_lifetime": "86401"}, "errors:Wrong viber_lifetime"),
-    "a fallback without a text": ("send", {**VIBER, "viber_sms": "1", "from": "ShopNews"}, "errors:Parameter message is"),
-    "a fallback of a bad sender": ("send", {**VIBER, "viber_sms": "1", "from": "x", "message": "x"}, "errors:Wrong sender"),
+    "a fallback without a text": (
+        "send",
+        {**VIBER, "viber_sms": "1", "from": "ShopNews"},
+        "errors:Parameter message is",
+    ),
+    "a fallback of a bad sender": (
+        "send",
+        {**VIBER, "viber_sms": "1", "from": "x", "message": "x"},
+        "errors:Wrong sender",
+    ),
     "an id nobody has": ("receive", {"id": "9"}, "errors:SMS not found"),
     "an id of letters": ("receive", {"id": "abc"}, "errors:SMS not found"),
     "no id": ("receive", {}, "errors:Parameter id is missing"),
     "nothing to delete": ("delete", {"id": "9"}, "errors:SMS not found"),
     "a price of nothing": ("price", {}, "errors:Enter a valid receiver number"),
     "a price of a word": ("price", {"to": "Anna"}, "errors:Enter a valid receiver number"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WRONG)

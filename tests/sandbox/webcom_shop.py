@@ -71,12 +71,9 @@ class Shop:
         self,
         mix: Mix = DELIVERED,
         journal: Journal | None = None,
-        take_repeats: bool = False,
         **webcom_options: Any,
     ) -> None:
-        options = SandboxOptions(
-            mix=mix, timings=TIMINGS, take_repeats=take_repeats, webcom=WebcomOptions(**webcom_options)
-        )
+        options = SandboxOptions(mix=mix, timings=TIMINGS, webcom=WebcomOptions(**webcom_options))
         [provider] = webcom(options, journal)
         assert isinstance(provider, Webcom)
         self.provider = provider

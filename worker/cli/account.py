@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output import Json, complain, emit, out, table
+from worker.cli.output import Json, complain, emit, money, out, table
 from worker.cli.session import opened_runtime, servers
 from worker.lines import Line
 from worker.providers.contract import Failure, Price, Scheduled
@@ -58,7 +58,7 @@ def _balance(line: Line, told: Told | Failure | None) -> dict[str, Any]:
     return {
         "route": line.route.name,
         "can_be_asked": told is not None,
-        "balance": found.balance.amount if found else None,
+        "balance": money(found.balance.amount) if found else None,
         "currency": found.balance.currency or None if found else None,
         "balance_at": found.at if found else None,
         "balance_least": line.route.balance_least,
@@ -107,7 +107,7 @@ def prices(
 def _price(number: str, price: Price | None) -> dict[str, Any]:
     return {
         "recipient": number,
-        "price": price.amount if price else None,
+        "price": money(price.amount) if price else None,
         "currency": price.currency or None if price else None,
     }
 
@@ -115,7 +115,7 @@ def _price(number: str, price: Price | None) -> dict[str, Any]:
 def _price_cells(price: Price | None) -> tuple[object, ...]:
     if price is None:
         return (None, None, "they did not say")
-    return (price.amount, price.currency, None if price.amount else "they do not send there")
+    return (money(price.amount), price.currency, None if price.amount else "they do not send there")
 
 
 # -- scheduled ---------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Literal, TextIO
 from urllib.request import urlopen
 
 import typer
@@ -17,7 +17,7 @@ from worker.bell import QUEUES, celery_app, consumers
 from worker.cli import fleet
 from worker.cli.output import Json, complain, emit, err, out
 from worker.cli.reports import print_books, read_books
-from worker.cli.session import at, opened_intake, opened_ledger, write_sandbox_routes
+from worker.cli.session import at, opened_intake, opened_ledger, sandbox_pushes, write_sandbox_routes
 from worker.dispatcher import Dispatcher
 from worker.intake import Intake
 from worker.ledger import Ledger
@@ -25,10 +25,11 @@ from worker.ledger.migrate import upgrade
 from worker.ledger.queries import by_status
 from worker.local.supervisor import Supervisor
 from worker.local.throwaway import throwaway
-from worker.settings import Settings
+from worker.settings import Settings, read_routes
 from worker.sms.message import Message
 from worker.sms.status import FINAL, Status
 
+Provider = Literal["alphasms-xml", "alphasms-http", "webcom-xml", "smartswitch"]
 READY = timedelta(seconds=60)  # for the workers to come up
 STUCK = timedelta(seconds=60)  # without a single message moving
 SANDBOX = ("--final-least", "0.05", "--final-most", "0.3", "--job-seconds", "0.2")
@@ -45,6 +46,9 @@ class DemoError(RuntimeError):
 
 def demo(
     messages: Annotated[int, typer.Option(min=1, help="How many messages.")] = 10_000,
+    provider: Annotated[
+        Provider, typer.Option(help="Which dialect to speak, on every route of the sandbox that has it.")
+    ] = "alphasms-xml",
     as_json: Json = False,
 ) -> None:
     """Send messages through real servers, Celery workers and beat to the sandbox, and show the books.
@@ -56,7 +60,7 @@ def demo(
     with throwaway(settings.data_dir) as (folder, addresses), log_path.open("w", encoding="utf-8") as log:
         whole = at(replace(settings, data_dir=folder, routes=folder / "routes.toml"), addresses)
         try:
-            result = _run(whole, messages, log)
+            result = _run(whole, messages, provider, log)
         except DemoError as problem:
             complain(f"{problem}; what the processes said is in {log_path}")
             raise typer.Exit(1) from None
@@ -68,20 +72,26 @@ def demo(
         raise typer.Exit(1)
 
 
-def _run(settings: Settings, messages: int, log: TextIO) -> dict[str, Any]:
-    port = fleet.free_port()
+def _run(settings: Settings, messages: int, provider: str, log: TextIO) -> dict[str, Any]:
+    port, door = fleet.free_port(), fleet.free_port()
     url = f"http://127.0.0.1:{port}"
-    write_sandbox_routes(settings.data_dir, url, looks="500ms")
+    file = write_sandbox_routes(settings.data_dir, url, looks="500ms")
+    routes = [route.name for route in read_routes(file).values() if route.provider == provider]
     env = fleet.environment(replace(settings, log_level="WARNING"))
-    children = [fleet.sandbox(env, port, *SANDBOX), *fleet.workers(env)]
+    pushes = sandbox_pushes(f"http://127.0.0.1:{door}")
+    children = [
+        fleet.sandbox(env, port, *SANDBOX, *pushes),
+        fleet.web(env, door),
+        *fleet.workers(env),
+    ]
     with opened_ledger(settings) as ledger, opened_intake(settings) as intake:
         upgrade(ledger)
         sweep = (sys.executable, "-m", "worker.local.leftovers", str(settings.data_dir.parent.absolute()))
         with Supervisor(children, lambda line: print(line, file=log, flush=True), afterwards=sweep):
             with err.status("starting workers, beat and the sandbox…"):
-                _await_workers(settings, url)
+                _await_workers(settings, f"{url}/sandbox/health", f"http://127.0.0.1:{door}/health")
             started = time.monotonic()
-            _enqueue(settings, messages)
+            _enqueue(settings, messages, routes)
             _watch(ledger, intake, messages)
             seconds = time.monotonic() - started
             counts = _ask(f"{url}/sandbox/counts")
@@ -101,20 +111,20 @@ def _result(
     }
 
 
-def _await_workers(settings: Settings, url: str) -> None:
-    """Until every queue has a consumer and the sandbox answers."""
+def _await_workers(settings: Settings, *healthy: str) -> None:
+    """Until every queue has a consumer, and the sandbox and the door for receipts answer."""
     app = celery_app(settings.broker_url)
     deadline = time.monotonic() + READY.total_seconds()
     while time.monotonic() < deadline:
         served = set().union(*consumers(app, patience=0.5).values())
-        if served.issuperset(QUEUES) and _answers(url):
+        if served.issuperset(QUEUES) and all(map(_answers, healthy)):
             return
     raise DemoError(f"the workers did not come up within {READY.seconds} seconds")
 
 
 def _answers(url: str) -> bool:
     try:
-        return bool(_ask(f"{url}/sandbox/health"))
+        return bool(_ask(url))
     except OSError:  # not there yet
         return False
 
@@ -124,24 +134,23 @@ def _ask(url: str) -> Any:
         return json.load(answer)
 
 
-def _enqueue(settings: Settings, messages: int) -> None:
+def _enqueue(settings: Settings, messages: int, routes: Sequence[str]) -> None:
     dispatcher = Dispatcher(settings)
     try:
-        dispatcher.enqueue_many(_made_up(messages))
+        dispatcher.enqueue_many(_made_up(messages, routes))
     finally:
         dispatcher.close()
 
 
-def _made_up(messages: int) -> Iterator[Message]:
-    """Made-up people, half on each route."""
-    routes = ("sandbox-sync", "sandbox-async")
+def _made_up(messages: int, routes: Sequence[str]) -> Iterator[Message]:
+    """Made-up people, over the routes in turn."""
     for number in range(messages):
         yield Message(
             client_id=f"demo-{number}",
             recipient=f"+38093{number:07d}",
             sender="Demo",
             text=f"Your order {number} is ready. See you!",
-            route=routes[number % 2],
+            route=routes[number % len(routes)],
             campaign="demo",
         )
 

@@ -17,6 +17,7 @@ from worker.bell import (
     sees,
     waiting,
 )
+from worker.cli.output import money
 from worker.cli.session import opened_intake, opened_ledger
 from worker.hearing import Evidence, Judgement, State
 from worker.intake import Intake, IntakeError
@@ -171,7 +172,7 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
 def _account(row: RouteRow, line: Line) -> Iterator[Finding]:
     """What the route's provider told, when it was last asked."""
     if row.balance is not None and is_low(line, row.balance):
-        seen = f"{row.balance} {row.currency or ''}".strip()
+        seen = f"{money(row.balance)} {row.currency or ''}".strip()
         least = line.route.balance_least
         yield Finding(
             "balance", "warning", f"{seen} are left at {row.name}, below its balance_least of {least}"

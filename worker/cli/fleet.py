@@ -49,6 +49,12 @@ def sandbox(env: Mapping[str, str], port: int, *options: str) -> Child:
     return Child(name="sandbox", command=command, env=env)
 
 
+def web(env: Mapping[str, str], port: int) -> Child:
+    """The door for receipts, on a loopback port."""
+    command = (sys.executable, "-m", "worker", "web", "--port", str(port))
+    return Child(name="web", command=command, env=env)
+
+
 def flower(env: Mapping[str, str], port: int) -> Child:
     """Flower on a loopback port. It listens to events; nothing depends on it."""
     command = (

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -44,6 +45,17 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) ->
             *(Text("" if cell is None else str(cell)) for cell in row)
         )  # as it is: "[x]" is no style
     out.print(grid)
+
+
+def money(amount: Decimal) -> str:
+    """An amount as people write it: in cents, or finer if it is.
+
+    >>> money(Decimal("12.5000")), money(Decimal("0.0045"))
+    ('12.50', '0.0045')
+    """
+    plain = amount.normalize()
+    cents = Decimal("0.01")
+    return f"{plain.quantize(cents) if plain == round(plain, 2) else plain:f}"
 
 
 def progress() -> Progress:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.account import Name, balance, prices, scheduled
-from worker.cli.output import Json, complain, emit, out, table
+from worker.cli.output import Json, complain, emit, money, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.governor import open_route, register_routes, stop_route
 from worker.ledger.queries import RouteRow, route_rows
@@ -31,10 +31,14 @@ def list_routes(as_json: Json = False) -> None:
             register_routes(connection, lines)
             rows = [row for row in route_rows(connection) if row.name in lines or row.unfinished]
     if as_json:
-        emit({"routes": [{**asdict(row), **_about(row, lines.get(row.name))} for row in rows]})
+        emit({"routes": [{**_plain(row), **_about(row, lines.get(row.name))} for row in rows]})
         return
     heads = ("route", "provider", "mode", "state", "#queued", "#on the wire", "#in doubt", "#balance", "why")
     table("Routes", heads, [_cells(row, _about(row, lines.get(row.name))) for row in rows])
+
+
+def _plain(row: RouteRow) -> dict[str, Any]:
+    return {**asdict(row), "balance": None if row.balance is None else money(row.balance)}
 
 
 def _about(row: RouteRow, line: Line | None) -> dict[str, Any]:
@@ -53,8 +57,8 @@ def _cells(row: RouteRow, about: dict[str, Any]) -> tuple[object, ...]:
     gone = f"not in the routes file: {row.unfinished:,} messages are stranded"
     low = f"the balance is below {about['balance_least']:,}" if about["balance_low"] else None
     why = "; ".join(filter(None, (row.why, low))) if about["provider"] else gone
-    money = f"{row.balance:,} {row.currency or ''}".strip() if row.balance is not None else None
-    return (row.name, about["provider"], about["mode"], row.state, *counts, money, why)
+    left = f"{money(row.balance)} {row.currency or ''}".strip() if row.balance is not None else None
+    return (row.name, about["provider"], about["mode"], row.state, *counts, left, why)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from worker.sandbox.server import serve
 from worker.sandbox.webcom.options import WebcomOptions
 
 Money = Annotated[float, typer.Option(help="Money on that account; when it is out, nothing more is sent.")]
+NO_MONEY: dict[str, Literal[1, 2, 17]] = {"1": 1, "2": 2, "17": 17}
 Push = Annotated[str | None, typer.Option(metavar="URL", help="Tell this address when a state changes.")]
 
 
@@ -33,8 +34,9 @@ def sandbox(
     alphasms_money: Money = 1e9,
     webcom_money: Money = 1e9,
     webcom_no_money: Annotated[
-        int, typer.Option(help="The text when it is out: 1 or 2 refuse, 17 sends after a top-up.")
-    ] = 2,
+        Literal["1", "2", "17"],
+        typer.Option(help="The text when it is out: 1 and 2 refuse, 17 sends after a top-up."),
+    ] = "2",
     webcom_zone: Annotated[str, typer.Option(help="Time zone of that account.")] = "Europe/Moscow",
     webcom_identical: Annotated[
         float, typer.Option(help="Refuse the same request within so many seconds; 0 for never.")
@@ -65,8 +67,6 @@ def sandbox(
         "webcom-xml": webcom_push,
         "smartswitch": smartswitch_push,
     }
-    if webcom_no_money not in (1, 2, 17):
-        raise typer.BadParameter("--webcom-no-money is 1, 2 or 17")
     try:
         options = SandboxOptions(
             host=host,
@@ -86,7 +86,7 @@ def sandbox(
                 repeat=webcom_repeat,
                 language=webcom_language,
                 money=webcom_money,
-                no_money=webcom_no_money,
+                no_money=NO_MONEY[webcom_no_money],
             ),
         )
     except ValueError as problem:

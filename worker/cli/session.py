@@ -17,7 +17,11 @@ from worker.settings import Settings
 if TYPE_CHECKING:
     from worker.runtime import Runtime
 
+# Of make-believe accounts, on the loopback address.
 SANDBOX_KEY = "sandbox-key"
+SANDBOX_LOGIN = "sandbox"
+SANDBOX_PASSWORD = "sandbox-password"  # noqa: S105
+SANDBOX_RECEIPTS = "sandbox-receipts-of-this-machine"
 
 
 @contextmanager
@@ -94,25 +98,58 @@ def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
         runtime.close()
 
 
-def sandbox_routes(url: str, *, looks: str = "1s") -> str:
-    """A routes file for the sandbox: one synchronous and one asynchronous route of one account."""
-    common = f"""\
+# Every account of the sandbox as a route: what tells it from the others.
+_SANDBOX = {
+    "sandbox-sync": f"""\
 provider = "alphasms-xml"
-url = "{url}"
 key = "{SANDBOX_KEY}"
+mode = "sync"
 package_items = 1000
-status_items = 1000
+""",
+    "sandbox-async": f"""\
+provider = "alphasms-xml"
+key = "{SANDBOX_KEY}"
+mode = "async"
+package_items = 1000
+""",
+    "sandbox-http": f"""\
+provider = "alphasms-http"
+key = "{SANDBOX_KEY}"
+""",
+    "sandbox-webcom": f"""\
+provider = "webcom-xml"
+token = "{SANDBOX_KEY}"
+receipts = "{SANDBOX_RECEIPTS}"
+""",
+    "sandbox-smartswitch": f"""\
+provider = "smartswitch"
+login = "{SANDBOX_LOGIN}"
+password = "{SANDBOX_PASSWORD}"
+receipts = "{SANDBOX_RECEIPTS}"
+""",
+}
+
+
+def sandbox_routes(url: str, *, looks: str = "1s") -> str:
+    """A routes file for the sandbox: one route for each of its accounts, and two for AlphaSMS XML."""
+    common = f"""\
+url = "{url}"
 parallel = 4
 poll_first = "{looks}"
 poll_max = "5s"
 job_first = "500ms"
 job_max = "2s"
 """
+    tables = (f"[routes.{name}]\n{own}{common}" for name, own in _SANDBOX.items())
+    return "# The make-believe providers of `worker up` and `worker demo`.\n\n" + "\n".join(tables)
+
+
+def sandbox_pushes(door: str) -> tuple[str, ...]:
+    """Options that let the sandbox push receipts to our door at that address."""
     return (
-        f"# The make-believe provider of `worker up` and `worker demo`.\n\n"
-        f'[routes.sandbox-sync]\n{common}mode = "sync"\n\n'
-        f'[routes.sandbox-async]\n{common}mode = "async"\n'
-    )
+        "--webcom-push", f"{door}/receipts/sandbox-webcom/{SANDBOX_RECEIPTS}",
+        "--smartswitch-push", f"{door}/receipts/sandbox-smartswitch/{SANDBOX_RECEIPTS}",
+    )  # fmt: skip
 
 
 def write_sandbox_routes(data_dir: Path, url: str, *, looks: str = "1s") -> Path:

@@ -9,7 +9,7 @@ import typer
 
 from worker.cli import fleet
 from worker.cli.output import complain, err, out
-from worker.cli.session import at, opened_ledger, write_sandbox_routes
+from worker.cli.session import at, opened_ledger, sandbox_pushes, write_sandbox_routes
 from worker.ledger.migrate import upgrade
 from worker.lines import make_ready
 from worker.local.instance import AlreadyRunningError, only_one
@@ -21,6 +21,7 @@ from worker.settings import Settings, SettingsError, read_routes
 def up(
     sandbox_port: Annotated[int, typer.Option(help="Port of the sandbox; another if it is taken.")] = 8800,
     flower_port: Annotated[int, typer.Option(help="Port of Flower; another if it is taken.")] = 5555,
+    web_port: Annotated[int, typer.Option(help="Port for receipts; another if it is taken.")] = 8900,
 ) -> None:
     """Run everything: servers, workers, beat, Flower and the sandbox, until Ctrl-C.
 
@@ -32,7 +33,11 @@ def up(
             "WORKER_DATABASE_URL is set, and `worker up` serves embedded servers only; unset it, or start "
             "Celery yourself (docker-compose.yml shows how)"
         )
-    ports = {"sandbox": fleet.free_port(sandbox_port), "flower": fleet.free_port(flower_port)}
+    ports = {
+        "sandbox": fleet.free_port(sandbox_port),
+        "flower": fleet.free_port(flower_port),
+        "web": fleet.free_port(web_port),
+    }
     try:
         with only_one(settings.data_dir, ports):
             _run(settings, ports)
@@ -56,8 +61,10 @@ def _run(settings: Settings, ports: dict[str, int]) -> None:
             upgrade(ledger)
         env = fleet.environment(whole)
         journal = settings.data_dir.absolute() / "sandbox.journal"
+        door = f"http://127.0.0.1:{ports['web']}"
         children = [
-            fleet.sandbox(env, ports["sandbox"], "--journal", str(journal)),
+            fleet.sandbox(env, ports["sandbox"], "--journal", str(journal), *sandbox_pushes(door)),
+            fleet.web(env, ports["web"]),
             *fleet.workers(env),
             fleet.flower(env, ports["flower"]),
         ]
@@ -91,6 +98,7 @@ def _tell(settings: Settings, ports: dict[str, int], env_file: Path) -> None:
         ("for your app", f"source {env_file}"),
         ("Flower", f"http://127.0.0.1:{ports['flower']}"),
         ("the sandbox", f"http://127.0.0.1:{ports['sandbox']}/sandbox/counts"),
+        ("receipts", f"http://127.0.0.1:{ports['web']}/receipts/ROUTE/SECRET"),
         ("routes", str(settings.routes)),
     ):
         out.print(f"  {what:<14}{how}", markup=False, soft_wrap=True)

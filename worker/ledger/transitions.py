@@ -444,6 +444,12 @@ _RESTATE = text(f"""
     WHERE p.id = n.id AND p.state NOT IN ({sql_list(_ENDED)})
 """)  # noqa: S608 - our own constants
 
+# A package of which something is sent is told so by the first such message; of one that is emptied, all are read.
+_EMPTIED = text(f"""
+    SELECT n.id FROM unnest(CAST(:ids AS bigint[])) AS n (id)
+    WHERE NOT EXISTS (SELECT FROM messages m WHERE m.package_id = n.id AND m.status = '{Status.SENT}')
+""")  # noqa: S608 - our own constants
+
 
 def settle(
     connection: Connection,
@@ -464,12 +470,17 @@ def settle(
     lock_packages(connection, looks)
     moved = Counter(_move(connection, Verb.SETTLE, moves, why))
     moved.update(_move(connection, Verb.REPORT, news))
+    restated = list(looks)
+    if not moves and set(keeps) == set(Clock):  # reports alone, and no clock to move: all there is is an end
+        restated = list(connection.execute(_EMPTIED, {"ids": restated}).scalars())
+        if not restated:
+            return moved
     connection.execute(
         _RESTATE,
         {
-            "ids": list(looks),
-            "poll": [look.poll for look in looks.values()],
-            "rescue": [look.rescue for look in looks.values()],
+            "ids": restated,
+            "poll": [looks[id_].poll for id_ in restated],
+            "rescue": [looks[id_].rescue for id_ in restated],
             "keeps": [clock.value for clock in keeps],
             "emptied": emptied.value,
             "why": why or None,

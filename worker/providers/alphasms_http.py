@@ -20,6 +20,7 @@ from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
+from worker.providers import pairs
 from worker.providers.alphasms_messages import PICTURES, SEGMENTS_MOST, SENDER_MOST, URL_MOST
 from worker.providers.alphasms_push import read_hints
 from worker.providers.contract import (
@@ -41,6 +42,7 @@ from worker.providers.contract import (
     read_http,
 )
 from worker.providers.options import choice, number, zone
+from worker.providers.pairs import Pairs, one
 from worker.sms.content import Kind, Viber, ViberSms, WapPush
 from worker.sms.doubt import Doubt
 from worker.sms.fields import MessageError
@@ -61,7 +63,8 @@ COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a 
 AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")  # with all the noise of a float
 CURRENCY = re.compile(r"[A-Z]{3}")
 CENTS = Decimal("0.0001")  # what is left of that noise
-LARGEST = 16_384  # bytes of an answer we are willing to read; they take fifty
+KEYS = ("id", "sms_count", "smd_count", "code", "status_time", "balance", "price", "currency")
+SPOKEN = ("errors", "status")  # their values are sentences
 
 # --- limits ------------------------------------------------------------------------------------------
 
@@ -105,28 +108,6 @@ STATES = {
 """`code` in the answer to `receive`."""
 
 READ = "116"
-
-# --- pairs -------------------------------------------------------------------------------------------
-
-NAME = re.compile(r"[a-z][a-z_]*")
-KNOWN = frozenset(
-    (
-        "id",
-        "sms_count",
-        "smd_count",
-        "errors",
-        "code",
-        "status",
-        "status_time",
-        "balance",
-        "price",
-        "currency",
-    )
-)
-SPOKEN = frozenset(("errors", "status"))  # their values are sentences, in which colons may follow words
-
-Pairs: TypeAlias = Mapping[str, Sequence[str]]
-"""What an answer says: every value of a key, in their order."""
 
 Parameters: TypeAlias = list[tuple[str, str]]
 
@@ -172,17 +153,16 @@ class AlphaSmsHttp:
             raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over HTTP")
         content = message.content
         _check_sender("sender", message.sender)
+        if isinstance(content, Viber):
+            _check_picture(content)
+        else:
+            _check_segments("text", message.text)
         if isinstance(content, ViberSms):
             _check_sender("sms_sender", content.sms_sender)
             _check_segments("sms_text", content.sms_text)
-        elif not isinstance(content, Viber):
-            _check_segments("text", message.text)
-        if isinstance(content, Viber):
-            _check_picture(content)
         if isinstance(content, WapPush) and len(content.url) > URL_MOST:
-            raise MessageError(
-                "url", f"{len(content.url)} characters", f"must be at most {URL_MOST} characters"
-            )
+            length = f"{len(content.url)} characters"
+            raise MessageError("url", length, f"must be at most {URL_MOST} characters")
 
     def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message
         """Everything may leave together."""
@@ -195,13 +175,13 @@ class AlphaSmsHttp:
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """`receive` of the one message, by their id."""
-        (one,) = asked
-        return self._request("receive", [("id", one.provider_id)])
+        (about,) = asked
+        return self._request("receive", [("id", about.provider_id)])
 
     def cancel(self, asked: Sequence[Asked]) -> Request:
         """`delete` of the one message, which works until its time."""
-        (one,) = asked
-        return self._request("delete", [("id", one.provider_id)])
+        (about,) = asked
+        return self._request("delete", [("id", about.provider_id)])
 
     def balance(self) -> Request:
         """`balance`."""
@@ -224,13 +204,13 @@ class AlphaSmsHttp:
         """Taken if there is an id, and beside it the count that every SMS is answered with; refused if they
         want a valid receiver. Any other error leaves it open what they did before it."""
         (item,) = items
-        pairs = _pairs(reply)
-        if isinstance(pairs, Failure):
-            return pairs
-        errors = _errors(pairs)
-        if "id" not in pairs and errors:
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        errors = _errors(said)
+        if "id" not in said and errors:
             return _refused(item.reference, errors)
-        theirs, count = _one(pairs, "id"), COUNTS.get(_one(pairs, "sms_count", "smd_count"))
+        theirs, count = one(said, "id"), COUNTS.get(one(said, "sms_count", "smd_count"))
         whole = ID.fullmatch(theirs) and (count or item.kind in VIBER)
         if errors or not whole:
             return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
@@ -238,16 +218,16 @@ class AlphaSmsHttp:
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """What `code` says; never the text in `status`. An error about the message is no news of it."""
-        (one,) = asked
-        pairs = _pairs(reply)
-        if isinstance(pairs, Failure):
-            return pairs
-        errors = _errors(pairs)
-        if errors == ["not found"] and "code" not in pairs:
-            return Answered([Verdict(one.reference, None, "not found", known=False)])
-        if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in pairs):
+        (about,) = asked
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        errors = _errors(said)
+        if errors == ["not found"] and "code" not in said:
+            return Answered([Verdict(about.reference, None, "not found", known=False)])
+        if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in said):
             return _failure(errors)
-        return Answered([self._verdict(one, pairs)])
+        return Answered([self._verdict(about, said)])
 
     def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """How they answer is not published; code 10 is their word for deleted. What is still under way could
@@ -255,14 +235,12 @@ class AlphaSmsHttp:
         answer = self.read_status(asked, reply)
         if isinstance(answer, Failure):
             return answer
-        late = (
-            replace(told, status=None) if told.status is Status.SENT else told for told in answer.verdicts
-        )
-        return Answered(list(late))
+        (told,) = answer.verdicts
+        return Answered([replace(told, status=None)]) if told.status is Status.SENT else answer
 
-    def _verdict(self, asked: Asked, pairs: Pairs) -> Verdict:
-        code = "" if "errors" in pairs else _one(pairs, "code")
-        theirs = _one(pairs, "id") if "id" in pairs else asked.provider_id
+    def _verdict(self, asked: Asked, said: Pairs) -> Verdict:
+        code = "" if "errors" in said else one(said, "code")
+        theirs = one(said, "id") if "id" in said else asked.provider_id
         if code not in STATES or theirs != asked.provider_id:
             shown = code if CODE.fullmatch(code) else "?"
             return Verdict(asked.reference, None, shown, strange=True)
@@ -271,29 +249,29 @@ class AlphaSmsHttp:
             STATES[code],
             code,
             asked.provider_id,
-            happened_at=_instant(_one(pairs, "status_time"), self._zone),
+            happened_at=_instant(one(said, "status_time"), self._zone),
             read=code == READ,
         )
 
     def read_balance(self, reply: Reply) -> Balance | Failure:
         """What is left, rounded; they name no currency."""
-        pairs = _pairs(reply)
-        if isinstance(pairs, Failure):
-            return pairs
-        amount = _one(pairs, "balance")
-        if _errors(pairs) or not AMOUNT.fullmatch(amount):
-            return _failure(_errors(pairs))
-        return Balance(Decimal(amount).quantize(CENTS), _currency(pairs))
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        amount = one(said, "balance")
+        if _errors(said) or not AMOUNT.fullmatch(amount):
+            return _failure(_errors(said))
+        return Balance(Decimal(amount).quantize(CENTS), _currency(said))
 
     def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
         """The price of a segment to the one number; 0 where they do not send."""
         (recipient,) = recipients
-        pairs = _pairs(reply)
-        if isinstance(pairs, Failure):
-            return pairs
-        amount, currency = _one(pairs, "price"), _currency(pairs)
-        if _errors(pairs) or not AMOUNT.fullmatch(amount) or amount.startswith("-") or not currency:
-            return _failure(_errors(pairs))
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        amount, currency = one(said, "price"), _currency(said)
+        if _errors(said) or not AMOUNT.fullmatch(amount) or amount.startswith("-") or not currency:
+            return _failure(_errors(said))
         return {recipient: Price(Decimal(amount).quantize(CENTS), currency)}
 
     # --- receipts ------------------------------------------------------------------------------------
@@ -385,40 +363,14 @@ def _check_picture(content: Viber) -> None:
 
 
 def _pairs(reply: Reply) -> Pairs | Failure:
-    """The pairs of an answer that is made of them from its beginning to its end."""
-    if failure := read_http(reply):
-        return failure
-    if len(reply.body) > LARGEST:
-        return UNREADABLE.because(detail=f"{len(reply.body)} bytes are too many")
-    found: dict[str, list[str]] = {}
-    spoken = False
-    last: list[str] = []
-    # A state may be named in whatever encoding; what we read of an answer is ASCII.
-    for token in reply.body.decode("utf-8-sig", errors="replace").split():
-        key, colon, value = token.partition(":")
-        key = key.lower()
-        if colon and (key in KNOWN or (NAME.fullmatch(key) and not spoken)):
-            last = found.setdefault(key, [])
-            last.append(value)
-            spoken = key in SPOKEN
-        elif last:
-            last[-1] = f"{last[-1]} {token}"
-        else:
-            return UNREADABLE.because(detail=f"{len(reply.body)} bytes that are no pairs")
-    return found or UNREADABLE.because(detail=f"{len(reply.body)} bytes of blanks" if reply.body else "empty")
+    return read_http(reply) or pairs.read(reply.body, KEYS, SPOKEN)
 
 
-def _one(pairs: Pairs, *names: str) -> str:
-    """The value that stands under these names; nothing if they disagree."""
-    values = {value for name in names for value in pairs.get(name, ())}
-    return values.pop() if len(values) == 1 else ""
-
-
-def _errors(pairs: Pairs) -> list[str]:
+def _errors(said: Pairs) -> list[str]:
     """Our words for their errors; "?" for one that nobody has seen."""
     return [
         next((word for word, seen in ERRORS.items() if seen.search(text.lower())), "?")
-        for text in pairs.get("errors", ())
+        for text in said.get("errors", ())
     ]
 
 
@@ -436,8 +388,8 @@ def _failure(errors: Sequence[str]) -> Failure:
     return UNREADABLE.because(detail="errors of another kind" if errors else "not what was asked for")
 
 
-def _currency(pairs: Pairs) -> str:
-    currency = _one(pairs, "currency")
+def _currency(said: Pairs) -> str:
+    currency = one(said, "currency")
     return currency if CURRENCY.fullmatch(currency) else ""
 
 

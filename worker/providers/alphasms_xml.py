@@ -55,7 +55,7 @@ CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
 NUMBER = re.compile(r"[A-Za-z0-9]{1,64}")  # theirs of a message
 MONEY = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")  # with all the noise of a float
 CURRENCY = re.compile(r"[A-Z]{3}")
-CENTS = Decimal("0.0001")  # what is left of that noise
+PLACES = Decimal("0.0001")  # what is left of that noise
 COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a number of them
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -214,15 +214,11 @@ class AlphaSmsXml:
         phones = list(package.iterfind("prices/phone"))
         if not phones:
             return _error(package) or UNREADABLE.because(detail="no prices in it")
-        named: dict[str, set[Price | None]] = {}
+        prices: dict[str, Price | None] = {}
         for phone in phones:
-            named.setdefault(_text(phone).lstrip("+"), set()).add(_price(phone))
-        found = {recipient: named.get(recipient.lstrip("+"), set()) for recipient in recipients}
-        return {
-            recipient: price
-            for recipient, prices in found.items()
-            if len(prices) == 1 and (price := next(iter(prices)))
-        }
+            number, price = _text(phone).lstrip("+"), _price(phone)
+            prices[number] = price if prices.get(number, price) == price else None
+        return {one: price for one in recipients if (price := prices.get(one.lstrip("+")))}
 
     def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
         """Hints: see alphasms_push."""
@@ -328,8 +324,11 @@ def _shown(code: str, table: Mapping[str, object]) -> str:
 
 def _theirs(answer: xml.Element) -> str:
     """Their number; "0" means none, and what is no number of theirs is none either."""
-    numbers = (answer.get(name, "0") for name in NUMBERS)
-    return next((number for number in numbers if number != "0" and NUMBER.fullmatch(number)), "")
+    for name in NUMBERS:
+        number = answer.get(name, "0")
+        if number != "0" and NUMBER.fullmatch(number):
+            return number
+    return ""
 
 
 def _count(answer: xml.Element) -> int | None:
@@ -350,7 +349,7 @@ def _instant(moment: str, zone: ZoneInfo) -> datetime | None:
 
 
 def _money(text: str) -> Decimal | None:
-    return Decimal(text).quantize(CENTS) if MONEY.fullmatch(text) else None
+    return Decimal(text).quantize(PLACES) if MONEY.fullmatch(text) else None
 
 
 def _currency(text: str) -> str:

@@ -102,8 +102,8 @@ STATES = {
 }
 """States in receipts."""
 
-Pairs: TypeAlias = list[tuple[str, str]]
-"""Parameters in their order. A mapping would lose every recipient but the last."""
+Parameters: TypeAlias = list[tuple[str, str]]
+"""In their order. A mapping would lose every recipient but the last."""
 
 
 class SmartSwitch:
@@ -178,7 +178,7 @@ class SmartSwitch:
         # quote, so that a blank is %20 as in their samples
         return urlencode(self._login + groups, quote_via=quote, safe="")
 
-    def _group(self, item: Item, pings: bool) -> Pairs:
+    def _group(self, item: Item, pings: bool) -> Parameters:
         """The parameters of one recipient: the same for all of a call, empty ones included. How they would
         be told apart otherwise is not published."""
         group = [
@@ -208,8 +208,10 @@ class SmartSwitch:
         return self._joined(items, document.data)
 
     def _refusal(self, errors: Iterable[jsonapi.Object]) -> Failure:
-        """The error that weighs most. Of a code nobody knows the sheet guesses that nothing was sent and asks
-        for a review: so its messages are in doubt, which is where they wait for one, and the route backs off.
+        """The error that weighs most.
+
+        Of a code nobody knows it is but a guess that nothing was sent, and it is not to be tried again by
+        itself. So its messages are in doubt: there they wait for a person, and the route backs off.
         """
         failures = [self._failure(jsonapi.word(error.get("code"))) for error in errors]
         return min(failures, key=lambda failure: WEIGHT.index(failure.name))

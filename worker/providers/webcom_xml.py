@@ -338,7 +338,9 @@ def _admission(reference: int, answer: xml.Element) -> Verdict:
     """What `<information>` says. An id means taken, whatever the text; `send` without one is no sense."""
     raw, text = answer.get("id_sms", "").strip(), text_of(answer)
     provider_id = theirs(raw)
-    code, word = ("send", None) if text.casefold() == "send" else find(text, ADMISSIONS) or ("?", None)
+    code, word = (
+        ("send", None) if text.casefold().rstrip(".") == "send" else find(text, ADMISSIONS) or ("?", None)
+    )
     failure = word.failure if word else None
     if provider_id:
         expected = code == "send" or (word is not None and word.status is Status.SENT)
@@ -430,7 +432,7 @@ def _wall_clock(time: str, here: datetime) -> datetime | None:
 @lru_cache(maxsize=4096)  # in one answer many share a second
 def _instant(moment: str | None, zone: ZoneInfo) -> datetime | None:
     """An instant in UTC from the account's local time; None while there is none, and for what is none."""
-    time = (moment or "")[:40].strip()
+    time = (moment or "").strip()
     if not MOMENT.fullmatch(time):
         return None
     try:

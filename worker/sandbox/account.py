@@ -75,6 +75,18 @@ class Tally:
     settled: Counter[str] = field(default_factory=Counter)
 
 
+class Listeners(dict[str, str]):
+    """Who is told of states: door to URL. `since` is when that was said, in seconds since 1970."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.since: dict[str, float] = {}
+
+    def __setitem__(self, door: str, url: str) -> None:
+        self.since[door] = time.time()
+        super().__setitem__(door, url)
+
+
 def numbers_by_clock() -> int:
     """A first gateway number of 15 digits, 100,000 a second: a new account repeats none of an earlier one."""
     return time.time_ns() // 10_000
@@ -91,7 +103,7 @@ class Account(Generic[R]):
         first_number: Callable[[], int] = numbers_by_clock,
     ) -> None:
         self.name = name  # of the family
-        self.push_urls: dict[str, str] = {}  # by door; who listens for states
+        self.push_urls = Listeners()
         self._record = record
         self._journal = journal
         self._number_anew = first_number

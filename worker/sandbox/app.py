@@ -26,7 +26,7 @@ from worker.sandbox.counts import counts_of, together
 from worker.sandbox.exchange import Exchange
 from worker.sandbox.faults import Script
 from worker.sandbox.journal import Journal
-from worker.sandbox.options import SandboxOptions
+from worker.sandbox.options import SandboxOptions, check_listener
 from worker.sandbox.provider import Provider
 from worker.sandbox.providers import FAMILIES
 from worker.sandbox.pushes import Pusher
@@ -39,7 +39,7 @@ class Sandbox:
     def __init__(self, options: SandboxOptions, journal: Journal | None) -> None:
         self._providers = [one for opened in FAMILIES for one in opened(options, journal)]
         self._accounts: dict[str, Account[Any]] = {one.account.name: one.account for one in self._providers}
-        self._urls = _checked(options.pushes, self._providers)
+        self._urls = _checked(dict(options.pushes), self._providers)
         self._journal = journal
         self._revive()
         self._script = Script(self._providers, options.may_kill)
@@ -192,8 +192,8 @@ def _checked(urls: object, providers: Sequence[Provider]) -> dict[str, str | Non
     for name, url in urls.items():
         if name not in names:
             raise ValueError(f"{name!r} pushes nothing; there are {', '.join(names)}")
-        if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
-            raise ValueError(f"the URL of {name} must begin with http:// or https://")
+        if url is not None:
+            check_listener(name, url)
     return urls
 
 

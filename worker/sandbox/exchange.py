@@ -40,6 +40,8 @@ class Exchange:
 
     async def serve(self, request: HttpRequest) -> Response:
         """The provider's address."""
+        if request.method not in self.provider.paths[request.url.path]:  # HEAD, which a GET would let in
+            return PlainTextResponse("Method Not Allowed", 405)
         with self.traffic.session():
             too_many = self._limit is not None and self.traffic.now > self._limit
             transport = transport_of(request)

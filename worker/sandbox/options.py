@@ -27,7 +27,7 @@ class SandboxOptions:
     journal: Path | None = None  # absent: everything is forgotten with the process
     parallel_limit: int | None = None  # more requests at once are throttled, where a provider documents that
     unknown_id: Literal["answered", "left out"] = "answered"  # sheet 3.4: both have to be reckoned with
-    take_repeats: bool = False  # of own ids: as a provider that keeps no count of them
+    take_repeats: bool = False  # of AlphaSMS's own ids: as a provider that keeps no count of them
     may_kill: bool = (
         False  # take scripts that kill -9 the caller: only where every caller is there to be killed
     )
@@ -42,5 +42,13 @@ class SandboxOptions:
             raise ValueError("login and password come together")
         if self.parallel_limit is not None and self.parallel_limit < 1:
             raise ValueError("parallel_limit must be at least 1")
+        for name, url in self.pushes.items():
+            check_listener(name, url)
         if self.may_kill and sys.platform != "linux":
             raise ValueError("killing callers needs Linux: they are found through /proc")
+
+
+def check_listener(provider: str, url: object) -> None:
+    """Raises ValueError for what is no address to push to."""
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        raise ValueError(f"the URL of {provider} must begin with http:// or https://")

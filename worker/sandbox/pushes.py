@@ -55,8 +55,13 @@ class Teller:
         self._order = count()
         self._ready: asyncio.Queue[list[Piece]] = asyncio.Queue()
         self._workers: list[asyncio.Task[None]] = []
-        self._not_before = time.time() - OVERDUE
+        self._begun = time.time()
+        self._not_before = self._begun
         self.forget()
+
+    def begin(self) -> None:
+        """Who listens already has listened before a restart, too."""
+        self._begun = time.time()
 
     def forget(self) -> None:
         """Nothing is told of what was."""
@@ -77,10 +82,11 @@ class Teller:
         if self._url is None:
             if self._listening:
                 self.forget()
-            self._not_before = now
             return
         if not self._listening:
             self._listening = True
+            since = self._account.push_urls.since[self._provider.name]
+            self._not_before = since if since > self._begun else self._begun - OVERDUE
             self._workers = self._workers or [asyncio.create_task(self._work()) for _ in range(CONNECTIONS)]
         self._find()
         due: list[Piece] = []
@@ -222,6 +228,8 @@ class Pusher:
 
     def start(self) -> None:
         """Tell from now on; needs the running loop."""
+        for teller in self._tellers.values():
+            teller.begin()
         self._ticking = asyncio.create_task(self._tick())
 
     async def stop(self) -> None:

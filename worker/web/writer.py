@@ -23,7 +23,7 @@ Write = Callable[[Mapping[str, Sequence[Receipt]]], object]
 
 PATIENCE = 4.0  # seconds that one waits for its commit; providers are known to wait for 5
 AGAIN = 0.2  # seconds between tries while the ledger is away
-MOST = 5000  # receipts in a commit, about
+MOST = 2000  # receipts in a commit, about
 
 
 class RefusedError(Exception):

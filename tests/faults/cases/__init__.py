@@ -6,5 +6,7 @@ from tests.faults.cases.doubt import DOUBT
 from tests.faults.cases.infrastructure import INFRASTRUCTURE
 from tests.faults.cases.kills import KILLS
 from tests.faults.cases.provider import PROVIDER
+from tests.faults.cases.receipts import RECEIPTS
 
-CASES: dict[str, Case] = {case.name: case for case in (*KILLS, *INFRASTRUCTURE, *DOUBLES, *PROVIDER, *DOUBT)}
+ROOMS = (KILLS, INFRASTRUCTURE, DOUBLES, PROVIDER, DOUBT, RECEIPTS)
+CASES: dict[str, Case] = {case.name: case for room in ROOMS for case in room}

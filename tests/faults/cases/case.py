@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.faults.tally import NONE, Pardon
-from tests.faults.world import BOTH, Batch, World
+from tests.faults.world import EVERY, Batch, World
 
 Act = Callable[[World, Batch], None]
 """Hands the batch over and injects the fault; returns when the fault is over."""
@@ -16,8 +16,8 @@ class Case:
 
     name: str
     act: Act
-    messages: int = 1000
-    routes: Sequence[str] = BOTH
+    messages: int = 1500
+    routes: Sequence[str] = EVERY
     pool: str = "threads"
     in_doubt: str = ""  # the messages' own policy
     pardon: Pardon = NONE

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from tests.faults.cases.case import Act, Case
+from tests.faults.provider import ASKS, SENDS, each
 from tests.faults.tally import Pardon
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
@@ -52,16 +53,20 @@ def claim_before_commit(world: World, batch: Batch) -> None:
 
 
 def by_the_sandbox(world: World, batch: Batch, *, point: str, command: str, times: int = 2) -> None:
-    """The sandbox kills whoever asks, at a point of the exchange."""
-    world.provider.script({"do": point, "when": {"command": command}, "times": times})
+    """The sandbox kills whoever asks, at a point of the exchange; in every dialect, for `send` and
+    `status`."""
+    rule = {"do": point, "times": times}
+    commands = {"send": SENDS, "status": ASKS}.get(command)
+    when = {"provider": "alphasms-xml", "command": command}
+    world.provider.script(*(each(rule, commands) if commands else [{**rule, "when": when}]))
     world.enqueue(batch)
-    world.provider.await_met(times)
+    world.provider.await_met(1 if commands else times)
 
 
 def unread(world: World, batch: Batch) -> None:
-    world.provider.script({"do": "kill_unread", "times": 2})
+    world.provider.script({"do": "kill_unread", "times": 5})
     world.enqueue(batch)
-    world.provider.await_met(2)
+    world.provider.await_met(5)
 
 
 def while_settling(world: World, batch: Batch, *, lock: str, statement: str) -> None:
@@ -226,12 +231,12 @@ KILLS = (
     Case("ingest_killed_between_commit_and_acknowledgement", ingest_after_commit),
     Case("claim_killed_before_its_commit", claim_before_commit),
     Case("dispatch_killed_with_its_request_unread", unread),
-    Case("dispatch_killed_with_nothing_taken", sandbox_kills("kill_before", "message")),
-    Case("dispatch_killed_with_all_taken", sandbox_kills("kill_after", "message")),
-    Case("dispatch_killed_in_mid_answer", sandbox_kills("kill_answering", "message")),
-    Case("dispatch_killed_when_answered", sandbox_kills("kill_answered", "message")),
-    Case("job_killed_with_nothing_taken", sandbox_kills("kill_before", "message-async")),
-    Case("job_killed_with_all_taken", sandbox_kills("kill_after", "message-async")),
+    Case("dispatch_killed_with_nothing_taken", sandbox_kills("kill_before", "send")),
+    Case("dispatch_killed_with_all_taken", sandbox_kills("kill_after", "send")),
+    Case("dispatch_killed_in_mid_answer", sandbox_kills("kill_answering", "send")),
+    Case("dispatch_killed_when_answered", sandbox_kills("kill_answered", "send")),
+    Case("job_killed_with_nothing_taken", sandbox_kills("kill_before", "message-async"), routes=("async",)),
+    Case("job_killed_with_all_taken", sandbox_kills("kill_after", "message-async"), routes=("async",)),
     Case(
         "dispatch_killed_before_it_wrote_the_answer",
         partial(while_settling, lock=EVENTS, statement="WITH news"),
@@ -254,7 +259,7 @@ KILLS = (
     ),
     Case("poll_killed_asking_for_states", sandbox_kills("kill_before", "status")),
     Case("poll_killed_with_states_answered", sandbox_kills("kill_answered", "status")),
-    Case("poll_killed_asking_for_a_job", sandbox_kills("kill_before", "job")),
+    Case("poll_killed_asking_for_a_job", sandbox_kills("kill_before", "job"), routes=("async",)),
     Case("report_killed_before_its_commit", report_before_commit, messages=ONE_PACKAGE, routes=("sync",)),
     Case("rescue_killed_taking_a_package_up", rescue_taking_up, messages=ONE_PACKAGE, routes=("sync",)),
     Case("rescue_killed_asking", rescue_asking, messages=ONE_PACKAGE, routes=("sync",)),
@@ -268,6 +273,6 @@ KILLS = (
     Case("every_worker_killed_three_times", every_worker_three_times, messages=1500),
     Case("provider_killed", provider_killed),
     Case("pool_children_killed", pool_children, pool="prefork"),
-    Case("pool_child_killed_with_all_taken", sandbox_kills("kill_after", "message"), pool="prefork"),
+    Case("pool_child_killed_with_all_taken", sandbox_kills("kill_after", "send"), pool="prefork"),
     Case("pool_parent_killed", partial(in_mid_campaign, names=("bulk", "poll")), pool="prefork"),
 )

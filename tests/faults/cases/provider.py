@@ -5,16 +5,23 @@ from functools import partial
 from typing import Any
 
 from tests.faults.cases.case import Case
-from tests.faults.world import BOTH, Batch, World
+from tests.faults.provider import ASKS, SENDS, each
+from tests.faults.world import BOTH, EVERY, Batch, World
 from worker.sms.status import Status
 
 Rule = dict[str, Any]
 
-SENDING = ("message", "message-async")
+REFUSED = {
+    "alphasms-xml": 202,
+    "alphasms-http": "login",
+    "webcom-xml": "login",
+    "smartswitch": "authentication",
+}
+BLOCKED = {"alphasms-xml": 205, "webcom-xml": "blocked"}
 
 
 def misbehaving(world: World, batch: Batch, *, rules: list[Rule], times: int) -> None:
-    """The sandbox follows a script until it has come up often enough."""
+    """The sandbox follows a script until each rule of it has come up often enough."""
     world.provider.script(*rules)
     world.enqueue(batch)
     world.provider.await_met(times)
@@ -22,13 +29,16 @@ def misbehaving(world: World, batch: Batch, *, rules: list[Rule], times: int) ->
     world.provider.script()
 
 
-def shutting_the_door(world: World, batch: Batch, *, code: int) -> None:
+def shutting_the_door(
+    world: World, batch: Batch, *, codes: dict[str, object], routes: tuple[str, ...]
+) -> None:
     """They refuse the account; the routes stop, until an operator has settled it with them."""
-    world.provider.script({"do": "error", "code": code, "when": {"command": "*"}})
+    rules = [{"do": "error", "code": code, "when": {"provider": name}} for name, code in codes.items()]
+    world.provider.script(*rules)
     world.enqueue(batch)
-    world.await_stopped(*BOTH)
+    world.await_stopped(*routes)
     world.provider.script()
-    world.resume(*BOTH)
+    world.resume(*routes)
 
 
 def refusing_connections(world: World, batch: Batch) -> None:
@@ -54,52 +64,78 @@ def silent(world: World, batch: Batch) -> None:
     world.provider.proxy.mend("dead")
 
 
-def case(name: str, *rules: Rule, routes: tuple[str, ...] = BOTH, times: int = 2) -> Case:
+def case(name: str, *rules: Rule, routes: tuple[str, ...] = EVERY, times: int = 1) -> Case:
     """A case whose fault is a script."""
     return Case(name, partial(misbehaving, rules=list(rules), times=times), routes=routes)
 
 
-def sending(do: str, times: int = 2, **more: object) -> list[Rule]:
-    """The fault meets the first requests that send, in either mode."""
-    return [{"do": do, "when": {"command": command}, "times": times, **more} for command in SENDING]
+def sending(do: str, **more: object) -> list[Rule]:
+    """The fault meets the first requests that send, in every dialect for which it has a meaning."""
+    return each({"do": do, "times": 2, **more}, SENDS)
 
 
-def asking(do: str, times: int = 2, **more: object) -> Rule:
+def asking(do: str, **more: object) -> list[Rule]:
     """The fault meets the first questions for states."""
-    return {"do": do, "when": {"command": "status"}, "times": times, **more}
+    return each({"do": do, "times": 2, **more}, ASKS)
 
+
+def jobs(do: str) -> Rule:
+    """The fault meets the first jobs."""
+    return {"do": do, "when": {"command": "message-async"}, "times": 2}
+
+
+MONEY = [
+    {
+        "do": "message_code",
+        "code": 206,
+        "when": {"provider": "alphasms-xml", "command": "message"},
+        "times": 2,
+    },
+    {"do": "message_code", "code": 2, "when": {"provider": "webcom-xml", "command": "send"}, "times": 2},
+    {"do": "error", "code": "no_money", "when": {"provider": "smartswitch"}, "times": 2},
+]
+"""For a while they have none of ours left."""
 
 PROVIDER = (
     Case("provider_refuses_connections", refusing_connections, routes=("far",)),
     Case("provider_connections_cut", cutting_connections, routes=("far",)),
     Case("provider_network_silent", silent, routes=("far",)),
-    case("provider_times_out_before_taking", *sending("slow_before", seconds=3), times=4),
-    case("provider_times_out_after_taking", *sending("slow", seconds=3), times=4),
-    case("provider_hangs_up_before_taking", *sending("drop_before"), times=4),
-    case("provider_hangs_up_after_taking", *sending("drop_after"), times=4),
-    case("provider_cuts_its_answer", *sending("cut"), times=4),
-    case("provider_500_before_taking", *sending("http", code=500, take=False), times=4),
-    case("provider_502_after_taking", *sending("http", code=502, take=True), times=4),
-    case("provider_answers_truncated", *sending("truncated"), times=4),
-    case("provider_answers_empty", *sending("empty"), times=4),
-    case("provider_answers_html", *sending("html"), times=4),
-    case("provider_answers_a_megabyte_of_blanks", *sending("megabyte"), times=4),
-    case("provider_answers_with_a_wrong_root", *sending("wrong_root"), times=4),
+    case("provider_times_out_before_taking", *sending("slow_before", seconds=3)),
+    case("provider_times_out_after_taking", *sending("slow", seconds=3)),
+    case("provider_hangs_up_before_taking", *sending("drop_before")),
+    case("provider_hangs_up_after_taking", *sending("drop_after")),
+    case("provider_cuts_its_answer", *sending("cut")),
+    case("provider_500_before_taking", *sending("http", code=500, take=False)),
+    case("provider_502_after_taking", *sending("http", code=502, take=True)),
+    case("provider_answers_truncated", *sending("truncated")),
+    case("provider_answers_empty", *sending("empty")),
+    case("provider_answers_html", *sending("html")),
+    case("provider_answers_a_megabyte_of_blanks", *sending("megabyte")),
+    case("provider_answers_with_a_wrong_root", *sending("wrong_root")),
+    case("provider_answers_in_a_wrong_encoding", *sending("wrong_encoding")),
+    case("provider_answers_nested_deep", *sending("deep")),
+    case("provider_answers_with_a_doctype", *sending("doctype")),
+    case("provider_leaves_items_out", *sending("missing", share=0.5), *asking("missing", share=0.5)),
+    case("provider_adds_items", *sending("extra", count=5), *asking("extra", count=5)),
+    case("provider_reorders_items", *sending("wrong_order"), *asking("wrong_order")),
+    case("provider_repeats_items", *sending("duplicate_items"), *asking("duplicate_items")),
+    case("provider_uses_unknown_codes", *sending("unknown_code"), *asking("unknown_code")),
+    case("provider_throttles", *sending("throttle")),
     case(
-        "provider_leaves_items_out", sending("missing", share=0.5)[0], asking("missing", share=0.5), times=4
+        "provider_has_an_unknown_error",
+        *each({"do": "error", "code": 200, "take": True, "times": 2}, SENDS),
+        *each({"do": "error", "code": "internal", "take": True, "times": 2}, SENDS),
     ),
-    case("provider_adds_items", sending("extra", count=5)[0], asking("extra", count=5), times=4),
-    case("provider_reorders_items", sending("wrong_order")[0], asking("wrong_order"), times=4),
-    case("provider_repeats_items", sending("duplicate_items")[0], asking("duplicate_items"), times=4),
-    case("provider_uses_unknown_codes", sending("unknown_code")[0], asking("unknown_code"), times=4),
-    case("provider_throttles", *sending("throttle"), times=4),
-    case("provider_has_an_unknown_error", *sending("error", code=200, take=True), times=4),
-    case("provider_says_money_is_out", sending("message_code", code=206)[0], routes=("sync",)),
-    Case("provider_refuses_the_key", partial(shutting_the_door, code=202)),
-    Case("provider_blocks_the_account", partial(shutting_the_door, code=205)),
-    case("provider_breaks_jobs_off", sending("job_failed")[1], routes=("async",)),
-    case("provider_forgets_jobs", sending("job_notfound")[1], routes=("async",)),
-    case("status_times_out", asking("slow", seconds=3)),
-    case("status_answers_truncated", asking("truncated")),
-    case("status_answers_500", asking("http", code=500)),
+    case("provider_says_money_is_out", *MONEY, routes=("sync", "webcom", "smartswitch")),
+    Case("provider_refuses_the_key", partial(shutting_the_door, codes=REFUSED, routes=EVERY)),
+    Case(
+        "provider_blocks_the_account",
+        partial(shutting_the_door, codes=BLOCKED, routes=(*BOTH, "webcom")),
+        routes=(*BOTH, "webcom"),
+    ),
+    case("provider_breaks_jobs_off", jobs("job_failed"), routes=("async",)),
+    case("provider_forgets_jobs", jobs("job_notfound"), routes=("async",)),
+    case("status_times_out", *asking("slow", seconds=3)),
+    case("status_answers_truncated", *asking("truncated")),
+    case("status_answers_500", *asking("http", code=500)),
 )

@@ -29,7 +29,7 @@ class Contract:
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options.webcom
-        self.forgetful = options.take_repeats
+        self.forgetful = options.webcom.take_repeats
         self.rules = Rules(options.webcom)
         self.fates = Fates(Oracle(options.mix, options.seed), options.timings, options.webcom)
 

@@ -12,6 +12,7 @@ class WebcomOptions:
     zone: str = "Europe/Moscow"  # the account's, of every time in and out
     identical_seconds: float = 0  # the same request within this time is refused; 0: never
     repeat: Literal["id", "text", "both"] = "id"  # a used client id gets its number, text 18, or both
+    take_repeats: bool = False  # of used client ids: as a gateway that keeps no count of them
     language: Literal["english", "russian"] = "english"  # of error texts
     money: float = 1e9  # on the account, at first
     price: float = 1.0  # of a part

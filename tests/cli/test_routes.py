@@ -1,0 +1,214 @@
+"""`worker routes` and `worker stoplist`: what providers tell of our accounts."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.cli.conftest import Shell
+from tests.conftest import Setup
+from tests.factories import message
+from tests.stages.world import KIND
+from worker.cli.examination import Finding, examine
+from worker.ledger import Ledger
+from worker.ledger.governor import note_clock
+from worker.ledger.transitions import enqueue
+from worker.runtime import silence
+from worker.sandbox.alphasms.options import AlphasmsOptions
+from worker.sandbox.server import running
+from worker.sandbox.webcom.options import WebcomOptions
+from worker.settings import Settings
+from worker.sms.message import Lane
+from worker.stages.dispatch import dispatch
+
+STOPPED = frozenset({"380930000001", "380930000002"})
+PROVIDERS = replace(
+    KIND, alphasms=AlphasmsOptions(money=12.5), webcom=WebcomOptions(stop_list=STOPPED, page_items=2)
+)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[str]:
+    with running(PROVIDERS) as url:
+        yield url
+
+
+@pytest.fixture
+def tables(sandbox: str) -> dict[str, dict[str, object]]:
+    return {
+        "alpha": {"url": sandbox, "balance_least": 100},
+        "web": {"url": sandbox, "provider": "webcom-xml", "token": "test-key", "schedule_ahead": "2h"},
+        "smart": {
+            "url": sandbox,
+            "provider": "smartswitch",
+            "login": "sandbox",
+            "password": "sandbox-password",
+        },
+    }
+
+
+@pytest.fixture
+def settings(setup: Setup, tables: dict[str, dict[str, object]]) -> Settings:
+    return setup.routes(**tables)
+
+
+@pytest.fixture
+def shell(setup: Setup, settings: Settings) -> Shell:
+    return Shell.at(settings, setup.folder)
+
+
+# -- balance
+
+
+def test_every_route_is_asked_for_its_balance(shell: Shell) -> None:
+    ran = shell.worker("routes", "balance", "--json")
+
+    assert ran.code == 0
+    alpha, web, smart = ran.json["routes"]
+    assert (alpha["route"], alpha["balance"], alpha["currency"]) == ("alpha", "12.50", "UAH")
+    assert (alpha["balance_least"], alpha["low"], alpha["problem"]) == (100, True, None)
+    assert datetime.now(UTC) - datetime.fromisoformat(alpha["balance_at"]) < timedelta(minutes=1)
+    assert (web["can_be_asked"], web["low"]) == (True, False)
+    assert (smart["can_be_asked"], smart["balance"], smart["problem"]) == (False, None, None)
+
+
+def test_people_see_the_money_and_a_warning(shell: Shell) -> None:
+    shown = shell.worker("routes", "balance", COLUMNS="150").out
+
+    assert "LOW" in shown
+    assert "cannot be asked" in shown
+    listed = shell.worker("routes", "list", COLUMNS="200").out
+    assert "12.50 UAH" in listed
+    assert "the balance is below 100" in listed
+    (alpha, *_) = shell.worker("routes", "list", "--json").json["routes"]
+    assert (alpha["balance"], alpha["balance_low"], alpha["balance_least"]) == ("12.50", True, 100)
+
+
+def test_one_route_can_be_asked_and_no_answer_is_told(setup: Setup, shell: Shell) -> None:
+    [web] = shell.worker("routes", "balance", "web", "--json").json["routes"]
+    assert web["route"] == "web"
+
+    away = Shell.at(setup.routes(alpha={"url": "http://127.0.0.1:9", "key": "hush-4711"}), setup.folder)
+    ran = away.worker("routes", "balance", "--json")
+
+    assert ran.code == 1
+    assert ran.json["routes"][0]["problem"].startswith("not_sent")
+    assert "hush" not in ran.out + ran.err
+
+
+# -- prices
+
+
+def test_prices_are_told_of_numbers_that_are_not_shown(shell: Shell) -> None:
+    numbers = ["+380930000001", "+380 93 000 00 02", "+380930000001"]
+
+    ran = shell.worker("routes", "prices", "alpha", *numbers, "--json")
+
+    assert ran.code == 0
+    assert ran.json == {
+        "route": "alpha",
+        "prices": [
+            {"recipient": "+38093…01", "price": "0.91", "currency": "UAH"},
+            {"recipient": "+38093…02", "price": "0.91", "currency": "UAH"},
+        ],
+    }
+    assert "0.91" in shell.worker("routes", "prices", "alpha", "+380930000001").out
+
+
+# -- what they hold
+
+
+def test_what_a_provider_holds_is_listed_without_numbers(
+    setup: Setup, shell: Shell, tables: dict[str, dict[str, object]], ledger: Ledger
+) -> None:
+    runtime = setup.runtime(ring=silence, **tables)
+    send_at = (datetime.now(UTC) + timedelta(hours=1)).replace(second=0, microsecond=0)
+    with ledger.begin() as connection:
+        enqueue(connection, [message(number, route="web", send_at=send_at) for number in range(1, 6)])
+    assert dispatch(runtime, "web", Lane.BULK).messages == 5
+
+    ran = shell.worker("routes", "scheduled", "web", "--json")
+
+    assert ran.code == 0
+    assert (len(ran.json["scheduled"]), ran.json["more"]) == (5, False)
+    assert {one["recipient"] for one in ran.json["scheduled"]} == {f"+38093…0{n}" for n in range(1, 6)}
+    assert {one["send_at"] for one in ran.json["scheduled"]} == {f"{send_at:%Y-%m-%d %H:%M:%S}"}
+    few = shell.worker("routes", "scheduled", "web", "--limit", "3", "--json").json
+    assert (len(few["scheduled"]), few["more"]) == (3, True)
+    shown = shell.worker("routes", "scheduled", "web", "--limit", "3").out
+    assert "and more" in shown
+    assert "0000001" not in shown
+
+
+def test_nothing_held_is_said(shell: Shell) -> None:
+    assert shell.worker("routes", "scheduled", "web").out == "They hold nothing.\n"
+
+
+# -- the stop list
+
+
+def test_their_stop_list_is_put_on_ours(shell: Shell, ledger: Ledger) -> None:
+    ran = shell.worker("stoplist", "import", "web", "--json")
+
+    assert (ran.code, ran.json) == (0, {"route": "web", "listed": 2, "added": 2})
+    with ledger.begin() as connection:
+        why = connection.exec_driver_sql("SELECT DISTINCT why FROM stop_list").scalar_one()
+    assert why == "on the stop list of route web"
+    assert shell.worker("stoplist", "import", "web").out == "2 are on their list; 0 were not on ours.\n"
+
+
+# -- who cannot, and who is not there
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["routes", "prices", "smart", "+380930000001"],
+        ["routes", "scheduled", "alpha"],
+        ["stoplist", "import", "alpha"],
+    ],
+    ids=" ".join,
+)
+def test_who_cannot_be_asked_says_so(shell: Shell, words: list[str]) -> None:
+    ran = shell.worker(*words)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{words[2]}: its provider" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["routes", "balance", "gamma"],
+        ["routes", "prices", "gamma", "+380930000001"],
+        ["routes", "scheduled", "gamma"],
+        ["stoplist", "import", "gamma"],
+    ],
+    ids=" ".join,
+)
+def test_a_route_that_is_none_is_wrong_usage(shell: Shell, words: list[str]) -> None:
+    ran = shell.worker(*words)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "no route 'gamma'; the routes are alpha, web, smart" in ran.err
+
+
+# -- the doctor
+
+
+def told(settings: Settings) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(settings, patience=0.1)}
+
+
+def test_the_doctor_tells_of_money_and_of_clocks(shell: Shell, settings: Settings, ledger: Ledger) -> None:
+    assert not {"balance", "their clock"} & told(settings).keys()
+    shell.worker("routes", "balance")
+    with ledger.begin() as connection:
+        note_clock(connection, "web", timedelta(hours=-2))
+
+    found = told(settings)
+
+    assert (found["balance"].verdict, found["their clock"].verdict) == ("warning", "warning")
+    assert found["balance"].seen == "12.50 UAH are left at alpha, below its balance_least of 100"
+    assert "that of web is 2:00:00 behind ours" in found["their clock"].seen

@@ -1,0 +1,277 @@
+"""Account: the money and the clock of a provider are looked at, kept, and warned of; its lists are read."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.factories import message
+from tests.stages.world import KEY, KIND, OpenWorld, World
+from worker.ledger.governor import TRUSTED
+from worker.providers.contract import Failure, Price, Scheduled
+from worker.sandbox.alphasms.options import AlphasmsOptions
+from worker.sandbox.options import SandboxOptions
+from worker.sandbox.webcom.options import WebcomOptions
+from worker.sms.status import Status
+from worker.stages.account import (
+    Imported,
+    Told,
+    Watched,
+    ask_balance,
+    ask_clock,
+    ask_prices,
+    ask_scheduled,
+    can_be_watched,
+    import_stop_list,
+    watch,
+)
+
+WEBCOM: dict[str, object] = {"provider": "webcom-xml", "token": KEY, "schedule_ahead": "2h"}
+SMARTSWITCH: dict[str, object] = {
+    "provider": "smartswitch",
+    "login": "sandbox",
+    "password": "sandbox-password",
+}
+FAR = {**WEBCOM, "zone": "Asia/Tokyo"}  # six hours from Moscow, all the year
+HOUR = timedelta(hours=1)
+
+
+def with_money(money: float) -> SandboxOptions:
+    return replace(KIND, alphasms=AlphasmsOptions(money=money))
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def pages_of(world: World) -> list[Sequence[Scheduled] | Failure]:
+    """What the provider of alpha holds, as it is listed."""
+    asked = ask_scheduled(world.runtime, world.line())
+    assert asked is not None
+    return list(asked)
+
+
+def listed(world: World) -> list[list[Scheduled]]:
+    """The same, all of it there."""
+    pages = pages_of(world)
+    return [list(page) for page in pages if not isinstance(page, Failure)]
+
+
+# -- money
+
+
+def test_the_money_left_is_kept(open_world: OpenWorld, caplog: pytest.LogCaptureFixture) -> None:
+    world = open_world(provider=with_money(12.5))
+
+    assert watch(world.runtime, "alpha") == Watched(balance=Decimal("12.5"))
+
+    row = world.route()
+    assert (row.balance, row.currency) == (Decimal("12.5"), "UAH")
+    assert world.rows("SELECT now() - balance_at < interval '1 minute' FROM routes WHERE name = 'alpha'")[0][
+        0
+    ]
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize(("money", "low"), [(99.99, True), (100, False), (100.01, False), (-3, True)])
+def test_who_has_less_than_the_least_is_told_at_each_look(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, money: float, low: bool
+) -> None:
+    world = open_world(provider=with_money(money), alpha={"balance_least": 100})
+
+    watch(world.runtime, "alpha")
+    watch(world.runtime, "alpha")
+
+    said = [line for line in warnings(caplog) if line.startswith("balance_low route=alpha balance=")]
+    assert len(said) == (2 if low else 0)
+    assert all(line.endswith("least=100") for line in said)
+    assert world.route().state == "open"
+
+
+def test_without_a_least_nobody_is_warned(open_world: OpenWorld, caplog: pytest.LogCaptureFixture) -> None:
+    world = open_world(provider=with_money(-1))
+
+    watch(world.runtime, "alpha")
+
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "http", "empty", "html", "truncated", "megabyte"])
+def test_no_answer_leaves_what_was_known_and_the_route_open(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    world = open_world(provider=with_money(7))
+    watch(world.runtime, "alpha")
+    world.provider.script({"when": {"command": "balance"}, "do": fault})
+
+    assert watch(world.runtime, "alpha") == Watched()
+
+    assert world.route().balance == Decimal(7)
+    assert world.route().state == "open"
+    assert [line.split()[0] for line in warnings(caplog)] == ["balance_failed"]
+
+
+def test_refused_credentials_do_not_close_the_route_here(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = open_world(alpha={"key": "hush-4711"})
+
+    answer = ask_balance(world.runtime, world.line())
+
+    assert isinstance(answer, Failure)
+    assert answer.name == "credentials"
+    assert world.route().state == "open"
+    watch(world.runtime, "alpha")
+    assert "hush" not in caplog.text
+
+
+def test_who_cannot_be_asked_is_not_asked(open_world: OpenWorld) -> None:
+    world = open_world(alpha=SMARTSWITCH)
+    line = world.line()
+
+    assert not can_be_watched(line)
+    assert watch(world.runtime, "alpha") == Watched()
+    assert ask_balance(world.runtime, line) is None
+    assert ask_clock(world.runtime, line) is None
+    assert ask_prices(world.runtime, line, ["+380930000001"]) is None
+    assert ask_scheduled(world.runtime, line) is None
+    assert import_stop_list(world.runtime, line, "why") is None
+
+
+# -- the clock
+
+
+@pytest.mark.parametrize("shape", ["full", "clock"])
+def test_a_clock_that_is_right_says_so(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, shape: str
+) -> None:
+    options = WebcomOptions(time_shape=shape)  # type: ignore[arg-type]
+    world = open_world(provider=replace(KIND, webcom=options), alpha=WEBCOM)
+
+    found = watch(world.runtime, "alpha")
+
+    assert found.clock_ahead is not None
+    assert abs(found.clock_ahead) < timedelta(minutes=1)
+    assert world.route().clock_ahead == found.clock_ahead
+    assert warnings(caplog) == []
+
+
+def test_a_clock_in_another_zone_is_told_at_each_look(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = open_world(alpha=FAR)
+
+    watch(world.runtime, "alpha")
+    watch(world.runtime, "alpha")
+
+    assert round(world.route().clock_ahead / HOUR) == -6
+    said = warnings(caplog)
+    assert len(said) == 2
+    assert all(line.startswith("clock_off route=alpha ahead=-21") for line in said)
+
+
+def test_no_time_leaves_what_was_known(open_world: OpenWorld, caplog: pytest.LogCaptureFixture) -> None:
+    world = open_world(alpha=WEBCOM)
+    watch(world.runtime, "alpha")
+    known = world.route().clock_ahead
+    world.provider.script({"when": {"command": "time"}, "do": "truncated"})
+
+    assert watch(world.runtime, "alpha").clock_ahead is None
+
+    assert world.route().clock_ahead == known
+    assert [line.split()[0] for line in warnings(caplog)] == ["clock_failed"]
+
+
+def test_who_has_the_right_time_is_given_messages_before_theirs(open_world: OpenWorld) -> None:
+    world = open_world(alpha=WEBCOM)
+    watch(world.runtime, "alpha")
+    world.enqueue([message(1, send_at=datetime.now(UTC) + HOUR)])
+
+    assert world.dispatch().messages == 1
+
+    [[told]] = listed(world)
+    assert told.recipient == "+380930000001"
+    assert told.send_at is not None
+    assert abs(told.send_at - world.message().send_at) <= timedelta(minutes=1)
+
+
+def test_who_has_another_time_is_given_nothing_before_its_time(open_world: OpenWorld) -> None:
+    world = open_world(alpha=FAR)
+    watch(world.runtime, "alpha")
+    world.enqueue([message(1, send_at=datetime.now(UTC) + HOUR), message(2)])
+
+    assert world.dispatch().messages == 1
+    assert world.message(1).status == "queued"
+
+    world.rows("UPDATE routes SET clock_ahead = :just RETURNING 1", just=-TRUSTED)
+    assert world.dispatch().messages == 1
+    assert world.statuses() == {Status.SENT: 2}
+
+
+# -- prices and lists
+
+
+def test_prices_are_asked_for_in_as_many_requests_as_it_takes(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"provider": "alphasms-http"})
+    numbers = ["+380930000001", "+380930000002", "+380930000003"]
+
+    found = ask_prices(world.runtime, world.line(), numbers)
+
+    assert found == dict.fromkeys(numbers, Price(Decimal("0.91"), "UAH"))
+
+
+def test_prices_without_an_answer_are_a_failure(world: World) -> None:
+    world.provider.script({"when": {"command": "prices"}, "do": "html"})
+
+    assert isinstance(ask_prices(world.runtime, world.line(), ["+380930000001"]), Failure)
+
+
+def test_what_they_hold_is_listed_page_by_page(open_world: OpenWorld) -> None:
+    world = open_world(provider=replace(KIND, webcom=WebcomOptions(page_items=2)), alpha=WEBCOM)
+    world.enqueue([message(number, send_at=datetime.now(UTC) + HOUR) for number in range(1, 6)])
+    world.dispatch()
+
+    assert [len(page) for page in listed(world)] == [2, 2, 1]
+
+
+def test_a_list_that_breaks_off_says_so(open_world: OpenWorld) -> None:
+    world = open_world(provider=replace(KIND, webcom=WebcomOptions(page_items=2)), alpha=WEBCOM)
+    world.enqueue([message(number, send_at=datetime.now(UTC) + HOUR) for number in range(1, 6)])
+    world.dispatch()
+    world.provider.script({"when": {"command": "list_scheduled"}, "skip": 1, "do": "drop_before"})
+
+    first, second = pages_of(world)
+
+    assert not isinstance(first, Failure)
+    assert len(first) == 2
+    assert isinstance(second, Failure)
+
+
+def test_their_stop_list_goes_on_ours(open_world: OpenWorld) -> None:
+    theirs = frozenset({"380930000001", "380930000002"})
+    world = open_world(provider=replace(KIND, webcom=WebcomOptions(stop_list=theirs)), alpha=WEBCOM)
+
+    assert import_stop_list(world.runtime, world.line(), "theirs") == Imported(listed=2, added=2)
+    assert import_stop_list(world.runtime, world.line(), "theirs") == Imported(listed=2, added=0)
+
+    world.enqueue([message(1), message(3)])
+    assert world.statuses() == {Status.SUPPRESSED: 1, Status.QUEUED: 1}
+    assert {row.why for row in world.rows("SELECT why FROM stop_list")} == {"theirs"}
+
+
+def test_a_stop_list_without_an_answer_adds_nothing(open_world: OpenWorld) -> None:
+    world = open_world(alpha=WEBCOM)
+    world.provider.script({"when": {"command": "list_stop"}, "do": "html"})
+
+    assert isinstance(import_stop_list(world.runtime, world.line(), "theirs"), Failure)
+    assert world.rows("SELECT 1 FROM stop_list") == []
+
+
+def test_a_balance_says_when_it_was_told(world: World) -> None:
+    told = ask_balance(world.runtime, world.line())
+
+    assert isinstance(told, Told)
+    assert told.at == world.route().balance_at

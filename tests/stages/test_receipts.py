@@ -1,0 +1,343 @@
+"""Receipts: early, late, twice, out of order, of strangers; and at the same moment as everybody else."""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.conftest import Setup
+from tests.factories import message, messages
+from tests.ledger.book import Book, at_once, blocked
+from worker.ledger import receipts
+from worker.ledger.queries import history
+from worker.ledger.transitions import Move, Package, settle
+from worker.providers.contract import Receipt, Verdict
+from worker.runtime import Runtime
+from worker.sms.content import ViberSms
+from worker.sms.message import Message
+from worker.sms.package import PackageState
+from worker.sms.status import Status
+from worker.stages.receipts import Told, match, take
+from worker.stages.verdicts import first_looks, name_messages
+
+SECRET = "a-secret-of-some-length"
+ENDS = (Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED, Status.CANCELLED)
+ON_THE_WAY = [status for status in Status if status not in (*ENDS, Status.UNCONFIRMED)]
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Routes whose providers push, and the book."""
+
+    runtime: Runtime
+    book: Book
+
+    def send(self, offered: list[Message], status: Status = Status.SENT) -> Package:
+        """A package of them that has left; each is called after its client id."""
+        package = self.book.package(offered)
+        if status is not Status.SENDING:
+            self.answer(package, status)
+        return package
+
+    def answer(self, package: Package, status: Status = Status.SENT) -> None:
+        """Write the answer to the sending, as dispatch does."""
+        self.book.settle(package, status)
+        self.name(package)
+
+    def name(self, package: Package) -> None:
+        told = [
+            (item.id, Verdict(item.reference, Status.SENT, provider_id=f"p-{item.id}"))
+            for item in package.items
+        ]
+        route = self.book.package_row(package.id).route
+        with self.book.ledger.begin() as connection:
+            name_messages(self.runtime.lines[route], connection, told)
+
+    def take(self, told: Mapping[str, Iterable[Receipt]]) -> Told:
+        given = {route: list(some) for route, some in told.items()}
+        return take(self.runtime.ledger, self.runtime.lines, given)
+
+    def match(self, route: str = "smart") -> Told:
+        return match(self.runtime, route)
+
+    def road(self, client_id: str = "client-1") -> list[str]:
+        found = self.book.do(history, client_id)
+        assert found is not None
+        return [event.target for event in found.events]
+
+    def kept(self) -> int:
+        return int(self.book.one("SELECT count(*) FROM receipts"))
+
+    def poll_in(self, package: Package) -> timedelta:
+        found: timedelta = self.book.one("SELECT poll_at - now() FROM packages WHERE id = :id", id=package.id)
+        return found
+
+
+@pytest.fixture
+def desk(setup: Setup) -> Desk:
+    common = {"url": "http://127.0.0.1:1", "receipts": SECRET}
+    login = {"login": "shop", "password": "secret", **common}
+    runtime = setup.runtime(
+        smart={"provider": "smartswitch", **login},
+        webcom={"provider": "webcom-xml", **login},
+        alpha={"provider": "alphasms-xml", **common},
+    )
+    return Desk(runtime, Book(runtime.ledger))
+
+
+def said(package: Package, status: Status | None = Status.DELIVERED, **changes: object) -> list[Receipt]:
+    """A receipt for each message."""
+    return [Receipt(f"p-{item.id}", status, **changes) for item in package.items]  # type: ignore[arg-type]
+
+
+# -- what it says
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_an_end_is_reported(desk: Desk, status: Status) -> None:
+    package = desk.send([message(route="smart")])
+    told = desk.take({"smart": said(package, status, code="x", happened_at=AT)})
+    assert told == Told(receipts=1, ended=1)
+    assert desk.road()[-2:] == ["sent", status]
+    last = desk.book.events()[-1]
+    assert (last.verb, last.code, last.happened_at) == ("report", "x", AT)
+    assert desk.book.package_row(package.id).state == PackageState.CLOSED
+
+
+@pytest.mark.parametrize("status", [*ON_THE_WAY, None])
+def test_what_is_no_end_changes_nothing_and_is_not_kept(desk: Desk, status: Status | None) -> None:
+    package = desk.send([message(route="smart")])
+    told = desk.take({"smart": [*said(package, status), Receipt("stranger", status)]})
+    assert told == Told(receipts=2)
+    assert desk.road()[-1] == "sent"
+
+
+def test_a_word_we_do_not_know_is_counted_and_changes_nothing(desk: Desk) -> None:
+    package = desk.send([message(route="smart")])
+    assert desk.take({"smart": said(package, None, code="flew", strange=True)}) == Told(receipts=1, strange=1)
+    assert desk.road()[-1] == "sent"
+
+
+def test_a_late_one_moves_what_was_given_up(desk: Desk) -> None:
+    package = desk.send([message(route="smart")])
+    desk.book.report(package, Status.UNCONFIRMED)
+    assert desk.take({"smart": said(package)}).ended == 1
+    assert desk.road()[-2:] == ["unconfirmed", "delivered"]
+
+
+def test_a_package_is_closed_by_its_last_receipt_and_its_clock_left_alone(desk: Desk) -> None:
+    package = desk.send(messages(3, route="smart"))
+    before = desk.book.package_row(package.id).poll_at
+    for ended, receipt in enumerate(said(package), 1):
+        desk.take({"smart": [receipt]})
+        row = desk.book.package_row(package.id)
+        assert (row.state, row.poll_at) == (("settled", before) if ended < 3 else ("closed", None))
+
+
+# -- twice, and out of order
+
+
+def test_the_first_end_counts_within_a_batch(desk: Desk) -> None:
+    package = desk.send([message(route="smart")])
+    words = [Status.SENT, Status.EXPIRED, Status.DELIVERED, Status.EXPIRED]
+    told = desk.take({"smart": [one for word in words for one in said(package, word)]})
+    assert told == Told(receipts=4, ended=1)
+    assert desk.road()[-2:] == ["sent", "expired"]
+
+
+def test_the_first_end_counts_over_time(desk: Desk) -> None:
+    package = desk.send([message(route="smart")])
+    assert desk.take({"smart": said(package, Status.EXPIRED)}).ended == 1
+    for word in (Status.EXPIRED, Status.DELIVERED, Status.SENT):
+        assert desk.take({"smart": said(package, word)}) == Told(receipts=1)
+    assert desk.road()[-2:] == ["sent", "expired"]
+
+
+def test_that_there_is_no_verdict_gives_way_to_one(desk: Desk) -> None:
+    package = desk.send([message(route="smart")])
+    both = said(package, Status.UNCONFIRMED) + said(package, Status.DELIVERED)
+    assert desk.take({"smart": both}).ended == 1
+    assert desk.road()[-1] == "delivered"
+
+
+# -- channels, and who has read it
+
+
+def test_the_end_of_a_first_channel_is_none_for_what_falls_back(desk: Desk) -> None:
+    falling_back = ViberSms(text="Hello", sms_text="Hello")
+    package = desk.send([message(route="webcom", text="", content=falling_back)])
+    told = desk.take({"webcom": said(package, Status.UNDELIVERABLE, first_channel=True)})
+    assert (told.ended, desk.road()[-1]) == (0, "sent")
+    assert desk.take({"webcom": said(package, Status.DELIVERED)}).ended == 1
+
+
+def test_the_end_of_a_first_channel_is_the_end_where_there_is_no_other(desk: Desk) -> None:
+    package = desk.send([message(route="webcom")])
+    assert desk.take({"webcom": said(package, Status.UNDELIVERABLE, first_channel=True)}).ended == 1
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_that_it_was_read_is_noted_once_after_the_delivery(desk: Desk, apart: bool) -> None:
+    package = desk.send([message(route="webcom")])
+    receipts_ = [*said(package), *said(package, read=True, happened_at=AT), *said(package, read=True)]
+    for batch in [[one] for one in receipts_] if apart else [receipts_]:
+        desk.take({"webcom": batch})
+    assert desk.book.one("SELECT read_at FROM messages") == AT
+    assert desk.road()[-2:] == ["delivered", "delivered"]
+
+
+def test_what_did_not_arrive_was_not_read(desk: Desk) -> None:
+    package = desk.send([message(route="webcom")])
+    told = desk.take({"webcom": said(package, Status.EXPIRED) + said(package, read=True)})
+    assert (told.ended, told.read) == (1, 0)
+
+
+# -- early
+
+
+def test_an_early_one_is_kept_and_matched_when_its_message_is_sent(desk: Desk) -> None:
+    package = desk.send([message(route="smart")], Status.SENDING)
+    assert desk.take({"smart": said(package, happened_at=AT)}) == Told(receipts=1, kept=1)
+    assert desk.match() == Told()
+    desk.answer(package)
+    assert desk.match() == Told(receipts=1, ended=1)
+    assert (desk.road()[-2:], desk.kept()) == (["sent", "delivered"], 0)
+    assert desk.book.events()[-1].happened_at == AT
+
+
+def test_one_for_a_message_in_doubt_waits_until_it_is_found(desk: Desk) -> None:
+    package = desk.send([message(route="smart")], Status.IN_DOUBT)
+    assert desk.take({"smart": said(package)}).kept == 1
+    assert desk.match() == Told()
+    desk.book.settle(package, Status.SENT)
+    assert desk.match().ended == 1
+
+
+def test_of_strangers_nothing_is_left_after_an_hour(desk: Desk) -> None:
+    desk.take({"smart": [Receipt("stranger", Status.DELIVERED)]})
+    desk.book.rows("UPDATE receipts SET at = at - CAST('61 min' AS interval)")
+    assert desk.match() == Told(dropped=1)
+
+
+def test_one_route_cannot_speak_of_another(desk: Desk) -> None:
+    package = desk.send([message(route="smart")])
+    assert desk.take({"webcom": said(package)}) == Told(receipts=1, kept=1)
+    assert desk.road()[-1] == "sent"
+
+
+@pytest.mark.parametrize("name", ["", "\x00", "p\n1", "\ud800", "9" * 65, "9" * 100_000])
+def test_what_cannot_be_a_name_never_reaches_the_book(desk: Desk, name: str) -> None:
+    package = desk.send([message(route="smart")])
+    told = desk.take(
+        {"smart": [Receipt(name, Status.DELIVERED), *said(package)], "alpha": [Receipt(name, None)]}
+    )
+    assert told == Told(receipts=3, ended=1)
+
+
+@pytest.mark.parametrize("year", [1, 1999, 2100, 9999])
+@pytest.mark.parametrize("code", ["\x00", "\ud800", "x" * 100_000])
+def test_what_the_book_cannot_hold_is_left_out_of_a_word(desk: Desk, year: int, code: str) -> None:
+    package = desk.send([message(route="smart")], Status.SENDING)
+    desk.take({"smart": said(package, code=code, happened_at=AT.replace(year=year))})
+    desk.answer(package)
+    assert desk.match().ended == 1
+    last = desk.book.events()[-1]
+    assert (last.code, last.happened_at) == (None, None)
+
+
+# -- hints
+
+
+def test_a_hint_brings_the_look_at_its_package_nearer(desk: Desk) -> None:
+    package, other = desk.send([message(1)]), desk.send([message(2)])
+    reference = desk.book.one("SELECT reference FROM messages WHERE client_id = 'client-1'")
+    assert desk.take({"alpha": [Receipt(str(reference), None)]}) == Told(receipts=1, sooner=1)
+    assert desk.poll_in(package) <= receipts.GATHER
+    assert desk.poll_in(other) > receipts.GATHER
+    assert desk.road()[-1] == "sent"
+
+
+def test_a_hint_says_no_more_than_that(desk: Desk) -> None:
+    package = desk.send([message()])
+    assert desk.take({"alpha": said(package, Status.DELIVERED) * 2}).sooner == 1
+    assert desk.road()[-1] == "sent"
+
+
+def test_an_early_hint_is_kept_and_one_about_what_has_ended_idle(desk: Desk) -> None:
+    package = desk.send([message()], Status.SENDING)
+    assert desk.take({"alpha": said(package, None)}).kept == 1
+    desk.answer(package)
+    assert desk.match("alpha").sooner == 1
+    desk.book.report(package, Status.DELIVERED)
+    assert desk.take({"alpha": said(package, None)}) == Told(receipts=1)
+
+
+# -- at the same moment
+
+
+def test_a_receipt_beside_the_answer_to_the_sending_is_not_lost(desk: Desk) -> None:
+    """Neither sees the other; the next visit brings them together."""
+    package = desk.send([message(route="smart")], Status.SENDING)
+    line = desk.runtime.lines["smart"]
+    [item] = package.items
+    with desk.book.ledger.begin() as answering:  # dispatch has written, and is about to commit
+        moves = [Move(item.id, package.id, Status.SENT)]
+        settle(answering, moves, first_looks(line, [package.id]))
+        name_messages(
+            line, answering, [(item.id, Verdict(item.reference, Status.SENT, provider_id=f"p-{item.id}"))]
+        )
+        assert desk.take({"smart": said(package)}) == Told(receipts=1, kept=1)
+        assert desk.match() == Told()
+    assert (desk.road()[-1], desk.kept()) == ("sent", 1)
+    assert desk.match().ended == 1
+    assert (desk.road()[-1], desk.kept()) == ("delivered", 0)
+
+
+def test_a_receipt_waits_for_who_looks_at_its_package_and_then_respects_it(desk: Desk) -> None:
+    package = desk.send([message(route="smart")])
+    line = desk.runtime.lines["smart"]
+    [item] = package.items
+    with desk.book.ledger.begin() as polling:
+        news = [Move(item.id, package.id, Status.EXPIRED)]
+        settle(polling, (), first_looks(line, [package.id]), news=news)
+        taking = blocked(desk.book, lambda _: desk.take({"smart": said(package)}))
+    assert taking.result() == Told(receipts=1)
+    assert desk.road()[-2:] == ["sent", "expired"]
+
+
+def test_many_who_take_the_same_in_any_order_never_block_each_other(desk: Desk) -> None:
+    """Packages are locked in one order, whatever routes they are of and whoever comes: no deadlock."""
+    packages = {
+        route: [desk.send(messages_of(route, at), Status.SENT) for at in range(4)] for route in ROUTES
+    }
+    everything = [
+        (route, receipt)
+        for route, some in packages.items()
+        for package in some
+        for receipt in said(package, read=True)
+    ]
+
+    def take_all(seed: int) -> int:
+        mine = random.Random(seed).sample(everything, len(everything))
+        ended = 0
+        for at in range(0, len(mine), 20):
+            told: dict[str, list[Receipt]] = {}
+            for route, receipt in mine[at : at + 20]:
+                told.setdefault(route, []).append(receipt)
+            ended += desk.take(told).ended
+        return ended
+
+    ended = at_once([lambda seed=seed: take_all(seed) for seed in range(6)])  # type: ignore[misc]
+    assert sum(ended) == len(packages["smart"]) * 20 * 2
+    assert desk.book.books().unbalanced == ()
+    assert desk.book.one("SELECT count(*) FROM messages WHERE status = 'delivered'") == sum(ended)
+
+
+ROUTES = ("smart", "alpha", "webcom")
+
+
+def messages_of(route: str, place: int) -> list[Message]:
+    return [message(ROUTES.index(route) * 1000 + place * 20 + one, route=route) for one in range(20)]

@@ -1,0 +1,235 @@
+"""Receipts over real HTTP: whoever may come in is heard, once it is committed, and nobody else is."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.web.world import OPEN, SECRET, World, make_lines, opened
+from worker.ledger import Ledger
+from worker.web.door import BODY_MOST
+
+# -- what is brought
+
+
+def test_a_form_is_answered_after_its_commit(world: World) -> None:
+    [name] = world.sent()
+    said = world.form(name)
+    assert (said.status_code, said.text, said.headers["content-type"]) == (200, "OK", "text/plain")
+    assert world.statuses() == ["delivered"]
+
+
+def test_a_document_is_acknowledged_by_its_ids(world: World) -> None:
+    names = world.sent(3, route="xml")
+    said = world.xml([*names, "9100999"])
+    assert said.status_code == 200
+    assert said.headers["content-type"].startswith("text/xml")
+    assert all(f"<id_sms>{name}</id_sms>" in said.text for name in (*names, "9100999"))
+    assert world.statuses() == ["delivered"] * 3
+    assert world.kept() == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_hint_may_stand_in_the_address(world: World, method: str) -> None:
+    world.sent(route="alpha")
+    reference = world.book.one("SELECT reference FROM messages")
+    world.book.rows("INSERT INTO provider_ids SELECT route, reference, id FROM messages")
+    said = world.http.request(
+        method, f"/receipts/alpha/{SECRET}", params={"id": reference, "status": "DELIVERED"}
+    )
+    assert (said.status_code, world.statuses()) == (200, ["sent"])
+    assert world.book.one("SELECT poll_at < now() + CAST('2 s' AS interval) FROM packages")
+
+
+@pytest.mark.parametrize("state", ["delivered", "expired", "undeliverable", "rejected"])
+def test_every_end_comes_through(world: World, state: str) -> None:
+    [name] = world.sent()
+    assert world.form(name, "enroute").status_code == 200
+    assert world.statuses() == ["sent"]
+    world.form(name, state)
+    assert world.statuses() == [state]
+
+
+def test_twice_and_out_of_order_changes_nothing_more(world: World) -> None:
+    [name] = world.sent()
+    said = [world.form(name, state).status_code for state in ("delivered", "delivered", "expired", "enroute")]
+    assert said == [200] * 4
+    assert world.statuses() == ["delivered"]
+    assert world.book.one("SELECT count(*) FROM events WHERE verb = 'report'") == 1
+
+
+def test_what_is_unknown_is_taken_and_kept(world: World) -> None:
+    assert world.form("1930011223301").status_code == 200
+    assert world.kept() == 1
+
+
+def test_many_at_once_are_all_answered_and_all_written(world: World) -> None:
+    names = world.sent(300)
+    with ThreadPoolExecutor(20) as many:
+        said = list(many.map(lambda name: world.form(name).status_code, names))
+    assert said == [200] * 300
+    assert world.statuses() == ["delivered"] * 300
+
+
+def test_a_body_may_come_in_pieces_and_without_a_length(world: World) -> None:
+    [name] = world.sent()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"message_id="
+        yield name.encode()
+        yield b"&message_state=delivered"
+
+    assert world.push("form", pieces(), "application/x-www-form-urlencoded").status_code == 200
+    assert world.statuses() == ["delivered"]
+
+
+# -- who is not let in
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/receipts/form/another-secret-of-some-length",
+        f"/receipts/form/{SECRET}x",
+        f"/receipts/form/{SECRET[:-1]}",
+        f"/receipts/form/{SECRET.upper()}",
+        f"/receipts/form/{SECRET}/",
+        f"/receipts/form/{SECRET}/more",
+        "/receipts/form/",
+        "/receipts/form/%00%FF%F0%9F%98%80",
+        f"/receipts/nobody/{SECRET}",
+        f"/receipts//{SECRET}",
+        "/receipts/form",
+        "/receipts",
+        "/",
+        "/health/",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+def test_every_other_address_is_the_same_nothing(world: World, method: str, path: str) -> None:
+    [name] = world.sent()
+    said = world.http.request(method, path, data={"message_id": name, "message_state": "delivered"})
+    assert (said.status_code, said.text) == (404, "not found")
+    assert set(said.headers) == {"content-type", "content-length", "date"}
+    assert world.statuses() == ["sent"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_who_knows_the_secret_must_still_post(world: World, method: str) -> None:
+    assert world.http.request(method, f"/receipts/form/{SECRET}").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("allowed", "caller", "status"),
+    [
+        ("", "203.0.113.7", 200),
+        ("203.0.113.7", "203.0.113.7", 200),
+        ("192.0.2.0/24, 203.0.113.0/24", "203.0.113.7", 200),
+        ("203.0.113.0/24", "::ffff:203.0.113.7", 200),
+        ("2001:db8::/32", "2001:db8::7", 200),
+        ("203.0.113.8", "203.0.113.7", 404),
+        ("192.0.2.0/24", "203.0.113.7", 404),
+        ("0.0.0.0/0", "2001:db8::7", 404),
+        ("0.0.0.0/0", "unknown", 404),
+    ],
+)
+def test_callers_are_told_apart_by_their_address(
+    ledger: Ledger, allowed: str, caller: str, status: int
+) -> None:
+    """Which a proxy says that is believed: here every one on this machine."""
+    with opened(ledger, make_lines(form={"receipts_from": allowed})) as world:
+        [name] = world.sent()
+        assert world.form(name, headers={"x-forwarded-for": caller}).status_code == status
+        assert world.statuses() == ["delivered" if status == 200 else "sent"]
+
+
+def test_a_proxy_that_is_not_trusted_is_a_caller_like_any_other(ledger: Ledger) -> None:
+    lines = make_lines(form={"receipts_from": "203.0.113.7"})
+    with opened(ledger, lines, trusted_proxies="192.0.2.1") as world:
+        assert world.form("1", headers={"x-forwarded-for": "203.0.113.7"}).status_code == 404
+
+
+# -- what is too much
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_is_bounded_while_it_is_read(world: World, declared: bool) -> None:
+    size = 4 * BODY_MOST
+    body = b"x" * size if declared else (b"x" * 65_536 for _ in range(size // 65_536))
+    assert world.push("form", body).status_code == 413
+    [name] = world.sent()
+    assert world.form(name).status_code == 200  # on the same connection
+
+
+def test_a_body_of_the_largest_size_is_read(world: World) -> None:
+    [name] = world.sent()
+    fields = f"message_id={name}&message_state=delivered&text="
+    said = world.push("form", fields.ljust(BODY_MOST, "x").encode(), "application/x-www-form-urlencoded")
+    assert said.status_code in (200, 400)  # as its dialect likes it
+    assert world.push("form", b"x" * (BODY_MOST + 1)).status_code == 413
+
+
+def test_who_comes_too_fast_is_told_when_to_come_again(ledger: Ledger) -> None:
+    with opened(ledger, make_lines(form={"receipts_per_second": 2}, xml=OPEN["xml"])) as world:
+        said = [world.form("1") for _ in range(5)]
+        late = [one for one in said if one.status_code == 429]
+        assert len(late) >= 2
+        assert {one.headers["retry-after"] for one in late} == {"1"}
+        assert world.xml(["1"]).status_code == 200  # another route
+
+
+def test_receipts_are_counted_and_not_calls(ledger: Ledger) -> None:
+    with opened(ledger, make_lines(xml={**OPEN["xml"], "receipts_per_second": 10})) as world:
+        assert world.xml([str(number) for number in range(1, 101)]).status_code == 200
+        late = world.xml(["1"])
+        assert (late.status_code, int(late.headers["retry-after"])) in [(429, 9), (429, 10)]
+
+
+# -- what cannot be understood
+
+BAD = {
+    "empty": b"",
+    "blanks": b" " * 1000,
+    "html": b"<html><body>Gateway timeout</body></html>",
+    "truncated": b'<response><state id_sms="1" time="" sms="deli',
+    "doctype": b'<!DOCTYPE r [<!ENTITY e "x">]><response><state id_sms="1">&e;</state></response>',
+    "nested": b"<response>" * 5000,
+    "noise": bytes(range(256)) * 10,
+    "json": b'{"message_id": {"a": []}}',
+}
+
+
+@pytest.mark.parametrize("route", OPEN)
+@pytest.mark.parametrize("body", BAD.values(), ids=BAD)
+def test_what_cannot_be_understood_is_refused_and_counted_without_its_content(
+    world: World, route: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        said = world.push(route, body)
+    assert (said.status_code, said.text) == (400, "cannot be understood")
+    ours = [one.getMessage() for one in caplog.records if one.name.startswith(("worker", "uvicorn"))]
+    assert ours == [f"receipts_turned_away route={route} why=400 count=1"]
+    assert world.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["%00", "1%00", "%ED%A0%80", "%0A", "9" * 10_000])
+def test_no_id_can_stop_the_others(world: World, name: str) -> None:
+    good = world.sent(20)
+    with ThreadPoolExecutor(20) as many:
+        bad = many.submit(world.push, "form", f"message_id={name}&message_state=delivered".encode())
+        said = list(many.map(lambda one: world.form(one).status_code, good))
+    assert bad.result().status_code in (200, 400)
+    assert said == [200] * 20
+    assert world.statuses() == ["delivered"] * 20
+
+
+def test_who_hangs_up_is_nobodys_concern(world: World) -> None:
+    place = urlsplit(world.url)
+    started = f"POST /receipts/form/{SECRET} HTTP/1.1\r\nHost: w\r\nContent-Length: 9\r\n\r\nmess"
+    for said in (b"", b"POST", started.encode()):
+        with socket.create_connection((place.hostname, place.port)) as call:  # type: ignore[arg-type]
+            call.sendall(said)
+    assert world.get("/health").status_code == 200
