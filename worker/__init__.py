@@ -11,7 +11,7 @@ Importing this is quick: neither Celery nor SQLAlchemy nor Redis is loaded befor
 """
 
 from worker.dispatcher import Dispatcher, EnqueueError
-from worker.sms.content import Kind
+from worker.sms.content import Flash, Kind, Ping, Sms, VCard, Viber, ViberSms, Voice, WapPush
 from worker.sms.doubt import Doubt
 from worker.sms.fields import MessageError
 from worker.sms.message import ClientIdConflict, Lane, Message
@@ -22,9 +22,17 @@ __all__ = [
     "Dispatcher",
     "Doubt",
     "EnqueueError",
+    "Flash",
     "Kind",
     "Lane",
     "Message",
     "MessageError",
+    "Ping",
+    "Sms",
+    "VCard",
+    "Viber",
+    "ViberSms",
+    "Voice",
+    "WapPush",
     "__version__",
 ]

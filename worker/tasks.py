@@ -145,11 +145,11 @@ class _Brief(logging.Formatter):
 
 @signals.setup_logging.connect
 def _log_plainly(**_: object) -> None:
-    """One line an event. httpx would log URLs, and with some providers these hold credentials."""
+    """One line an event."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
-    for name in ("httpx", "httpcore", "celery.worker.strategy", "celery.app.trace", "celery.beat"):
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

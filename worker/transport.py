@@ -3,6 +3,7 @@
 Every failure of httpx is sorted by one question: can they have it? What is not proven unsent is in doubt.
 """
 
+import logging
 import math
 import threading
 import time
@@ -165,6 +166,9 @@ class _Connection:
 
 
 def _client(patience: _Patience) -> httpx.Client:
+    # httpx would log addresses, and with some providers these hold credentials.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=20)
     transport = httpx.HTTPTransport(limits=limits, trust_env=False)
     pool: Any = transport._pool  # noqa: SLF001 - httpx offers no door to its network

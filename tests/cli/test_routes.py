@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.conftest import Setup
 from tests.factories import message
 from tests.stages.world import KIND
 from worker.cli.examination import Finding, examine
+from worker.cli.output import money
 from worker.ledger import Ledger
 from worker.ledger.governor import note_clock
 from worker.ledger.transitions import enqueue
@@ -22,7 +24,7 @@ from worker.settings import Settings
 from worker.sms.message import Lane
 from worker.stages.dispatch import dispatch
 
-STOPPED = frozenset({"380930000001", "380930000002"})
+STOPPED = frozenset({"380939999991", "380939999992"})
 PROVIDERS = replace(
     KIND, alphasms=AlphasmsOptions(money=12.5), webcom=WebcomOptions(stop_list=STOPPED, page_items=2)
 )
@@ -59,6 +61,14 @@ def shell(setup: Setup, settings: Settings) -> Shell:
 
 
 # -- balance
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [("12.5000", "12.50"), ("0.0045", "0.0045"), ("-3", "-3.00"), ("1E+9", "1000000000.00"), ("0", "0.00")],
+)
+def test_money_is_written_in_cents_or_finer(amount: str, written: str) -> None:
+    assert money(Decimal(amount)) == written
 
 
 def test_every_route_is_asked_for_its_balance(shell: Shell) -> None:

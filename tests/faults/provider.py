@@ -1,6 +1,6 @@
 """The make-believe provider in a case's hands: its script, its count, its process and its sockets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,37 +15,40 @@ from tests.faults.tally import times_by_digest
 from tests.waiting import eventually
 from worker.sandbox.faults import read_rule
 from worker.sandbox.options import SandboxOptions
+from worker.sandbox.provider import Trait
 from worker.sandbox.providers import FAMILIES
 
 NAME = "sandbox"  # of its process
 REQUEST = 1000  # bytes; no request that sends is shorter
 
 
-SENDS = {
-    "sync": ("alphasms-xml", "message"),
-    "async": ("alphasms-xml", "message-async"),
-    "http": ("alphasms-http", "send"),
-    "webcom": ("webcom-xml", "send"),
-    "smartswitch": ("smartswitch", "message"),
-}
-"""How the requests that send are called, by route."""
+PROVIDED = [provider for family in FAMILIES for provider in family(SandboxOptions(), None)]
 
-ASKS = {
-    "sync": ("alphasms-xml", "status"),
-    "http": ("alphasms-http", "receive"),
-    "webcom": ("webcom-xml", "state"),
-}
-"""How those that ask for states are called."""
+Command = tuple[str, str]
+"""A provider, and a command of it."""
 
 
-def each(rule: dict[str, Any], commands: Mapping[str, tuple[str, str]]) -> list[dict[str, Any]]:
+def _commands(trait: Trait) -> list[Command]:
+    """Of every provider. Viber has none of the matrix's messages."""
+    return [
+        (provider.name, command)
+        for provider in PROVIDED
+        for command, traits in provider.commands.items()
+        if trait & traits and command != "message-viber"
+    ]
+
+
+SENDS = _commands(Trait.SENDS)
+ASKS = _commands(Trait.ASKS)
+
+
+def each(rule: dict[str, Any], commands: Sequence[Command]) -> list[dict[str, Any]]:
     """A rule for each of these commands that it has a meaning for."""
-    provided = [provider for family in FAMILIES for provider in family(SandboxOptions(), None)]
     found = []
-    for provider, command in commands.values():
+    for provider, command in commands:
         one = {**rule, "when": {"provider": provider, "command": command}}
         try:
-            read_rule(one, provided)
+            read_rule(one, PROVIDED)
         except ValueError:
             continue
         found.append(one)

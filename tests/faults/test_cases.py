@@ -5,18 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import cases
 from tests.faults.cases import CASES
-from tests.faults.cases.doubles import DOUBLES
-from tests.faults.cases.doubt import DOUBT
-from tests.faults.cases.infrastructure import INFRASTRUCTURE
-from tests.faults.cases.kills import KILLS
-from tests.faults.cases.provider import PROVIDER
 
 ROOMS = sorted(Path(__file__).with_name("cases").glob("[a-z]*.py"))
 
 
 def test_every_case_has_a_name_of_its_own() -> None:
-    assert len(CASES) == sum(map(len, (DOUBLES, DOUBT, INFRASTRUCTURE, KILLS, PROVIDER)))
+    assert len(CASES) == sum(map(len, cases.ROOMS))
     assert len(CASES) >= 40
 
 

@@ -24,7 +24,7 @@ from tests.faults.servers import Servers
 from tests.faults.tally import Pardon, Tally, Told, count, times
 from tests.waiting import eventually
 from worker.cli import fleet as processes
-from worker.cli.session import SANDBOX_KEY, SANDBOX_LOGIN, SANDBOX_PASSWORD
+from worker.cli.session import SANDBOX_ROUTES, Table, routes_file, sandbox_pushes
 from worker.dispatcher import Dispatcher, EnqueueError
 from worker.ledger import Connection, Ledger, LedgerError
 from worker.ledger.audit import Finding, audit
@@ -33,61 +33,41 @@ from worker.ledger.migrate import upgrade
 from worker.ledger.queries import RouteRow, route_rows
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import enqueue
+from worker.providers import PROVIDERS
 from worker.settings import Settings
+from worker.sms.doubt import SETTLING
 from worker.sms.message import Lane, Message
 from worker.sms.status import FINAL, Status
 
-SWIFT = """\
-connect_timeout = "500ms"
-timeout = "1s"
-lease = "8s"
-retry_first = "200ms"
-retry_max = "1s"
-pause_first = "200ms"
-pause_max = "1s"
-attempts = 20
-poll_first = "300ms"
-poll_max = "1s"
-job_first = "200ms"
-job_max = "500ms"
-doubt_first = "200ms"
-doubt_wait = "4s"
-doubt_wait_job = "4s"
-"""
-"""Every wait is short. Doubt lasts longer than any request takes to reach the provider: the
-slowest of the cases lies three seconds before it is taken."""
-
-RECEIPTS = "receipts-of-the-fault-matrix"
-XML = f"""\
-provider = "alphasms-xml"
-key = "{SANDBOX_KEY}"
-status_items = 1000
-"""
-ACCOUNTS = {
-    "sync": f'{XML}mode = "sync"\n',
-    "async": f'{XML}mode = "async"\n',
-    "http": f'provider = "alphasms-http"\nkey = "{SANDBOX_KEY}"\n',
-    "webcom": f"""\
-provider = "webcom-xml"
-token = "{SANDBOX_KEY}"
-status_items = 1000
-receipts = "{RECEIPTS}"
-""",
-    # Nobody can be asked: what no receipt comes for is unconfirmed, soon.
-    "smartswitch": f"""\
-provider = "smartswitch"
-login = "{SANDBOX_LOGIN}"
-password = "{SANDBOX_PASSWORD}"
-params_in = "form"
-receipts = "{RECEIPTS}"
-horizon = "15s"
-""",
+SWIFT: Table = {
+    "connect_timeout": "500ms",
+    "timeout": "1s",
+    "lease": "8s",
+    "retry_first": "200ms",
+    "retry_max": "1s",
+    "pause_first": "200ms",
+    "pause_max": "1s",
+    "attempts": 20,
+    "poll_first": "300ms",
+    "poll_max": "1s",
+    "job_first": "200ms",
+    "job_max": "500ms",
+    "doubt_first": "200ms",
+    "doubt_wait": "4s",
+    "doubt_wait_job": "4s",
 }
+"""Every wait is short. Doubt lasts longer than any request takes to reach the provider: the slowest of the
+cases lies three seconds before it is taken."""
+
+ACCOUNTS = {name.removeprefix("sandbox-"): own for name, own in SANDBOX_ROUTES.items()}
 """A route for each dialect, and for each mode of it."""
 
 BOTH = ("sync", "async")
 EVERY = tuple(ACCOUNTS)
-AT_MOST_ONCE = ("http", "smartswitch")  # where doubt cannot be settled by asking
+AT_MOST_ONCE = frozenset(  # where doubt cannot be settled by asking
+    name for name, own in ACCOUNTS.items() if PROVIDERS[str(own["provider"])].doubt not in SETTLING
+)
+UNASKED = {"horizon": "15s"}  # what no receipt comes for is unconfirmed, soon
 HELD = "held"  # its doubt is left to people
 ROUTES = (*EVERY, "far", HELD)
 ENDS = FINAL | {Status.UNCONFIRMED}
@@ -129,7 +109,7 @@ class World:
 
     def batch(self, name: str, size: int, routes: Sequence[str] = EVERY, **changes: Any) -> Batch:
         """New messages, over the routes in turn."""
-        held = frozenset() if changes.get("in_doubt") else frozenset({HELD, *AT_MOST_ONCE})
+        held = frozenset() if changes.get("in_doubt") else frozenset({HELD}) | AT_MOST_ONCE
         return Batch(name, [self._message(name, routes, changes) for _ in range(size)], held)
 
     def _message(self, name: str, routes: Sequence[str], changes: dict[str, Any]) -> Message:
@@ -364,7 +344,9 @@ def running(
         dispatcher = stack.enter_context(closing(Dispatcher(settings)))
         journal = pair.folder / "sandbox.journal"
         address = f"http://127.0.0.1:{door}"
-        sandbox = stack.enter_context(fleet.sandbox_running(settings, port, journal, hear, _pushes(address)))
+        sandbox = stack.enter_context(
+            fleet.sandbox_running(settings, port, journal, hear, sandbox_pushes(address))
+        )
         provider = Provider(url, sandbox, proxy)
         web = stack.enter_context(fleet.web_running(settings, door, hear))
         workers = stack.enter_context(fleet.running(settings, hear, pool=pool))
@@ -373,26 +355,19 @@ def running(
         yield World(pair, settings, provider, workers, web, address, ledger, dispatcher, said, hear)
 
 
-def _pushes(door: str) -> tuple[str, ...]:
-    names = {"webcom": "--webcom-push", "smartswitch": "--smartswitch-push"}
-    return tuple(
-        part for route, option in names.items() for part in (option, f"{door}/receipts/{route}/{RECEIPTS}")
-    )
-
-
 def _tables(url: str, through_proxy: str, package_items: int, parallel: int) -> str:
     """A route for each account, one through the proxy, one that nobody asks about doubt."""
-    extent = f"{SWIFT}parallel = {parallel}\n"
-    large = f"package_items = {package_items}\n"
+    extent: Table = {**SWIFT, "parallel": parallel}
     held = url.replace("127.0.0.1", "localhost")  # an account may stand in the file once a mode and address
-    tables = {
-        **{name: f'{own}url = "{url}"\n' for name, own in ACCOUNTS.items()},
-        "sync": f'{ACCOUNTS["sync"]}{large}url = "{url}"\n',
-        "async": f'{ACCOUNTS["async"]}{large}url = "{url}"\n',
-        "far": f'{ACCOUNTS["sync"]}{large}url = "{through_proxy}"\n',
-        HELD: f'{ACCOUNTS["sync"]}{large}url = "{held}"\nin_doubt = "hold"\n',
+    tables: dict[str, dict[str, str | int]] = {
+        name: {**own, "url": url, **extent} for name, own in ACCOUNTS.items()
     }
-    return "\n".join(f"[routes.{name}]\n{table}{extent}" for name, table in tables.items())
+    tables["smartswitch"] |= UNASKED
+    tables["far"] = {**tables["sync"], "url": through_proxy}
+    tables[HELD] = {**tables["sync"], "url": held, "in_doubt": "hold"}
+    for name in (*BOTH, "far", HELD):
+        tables[name] |= {"package_items": package_items}
+    return routes_file(tables)
 
 
 def _settings(pair: Servers, routes: str) -> Settings:

@@ -59,6 +59,8 @@ BREACHES = (
     importing("pure", "worker/providers/alphasms_xml.py", "httpx"),
     importing("bystanders", "worker/stages/ingest.py", "worker.local.servers"),
     importing("bystanders", "worker/tasks.py", "worker.sandbox.options"),
+    importing("bystanders", "worker/tasks.py", "worker.web.server"),
+    importing("rooms", "worker/web/door.py", "worker.dispatcher"),
     importing("face", "worker/tasks.py", "worker.dispatcher"),
     # a room for each library
     importing("httpx", "worker/stages/dispatch.py", "httpx"),

@@ -13,7 +13,11 @@ from worker.providers import PROVIDERS
 from worker.settings import Route, Settings, names_only, read_routes
 
 SETTINGS = {f"WORKER_{field.name.upper()}" for field in fields(Settings)}
-ROUTE_KEYS = {field.name for field in fields(Route)} - {"name"}  # the name is the table's
+OPTIONS = {key for dialect in PROVIDERS.values() for key in dialect.options}
+ROUTE_KEYS = {field.name for field in fields(Route)} - {
+    "name",
+    "options",
+} | OPTIONS  # the name is the table's
 OF_THE_SUITE = set(re.findall(r"WORKER_TEST_\w+", text("tests/conftest.py")))
 
 ENV_EXAMPLE = "deploy/.env.example"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
+from random import Random
 
 import pytest
 from hypothesis import assume, given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.providers.bodies import NONSENSE, SPLINTERS
 from tests.providers.harness import Sample, reply_of, sample_of
+from tests.providers.mutate import mutated
 from tests.providers.questions import OTHERS, Question, calls, first_calls, pushes, questions
 from tests.providers.rules import (
     ENDS,
@@ -556,6 +558,17 @@ def test_a_damaged_answer_is_read_or_refused_but_never_raises(provider: str, dat
 def test_every_kind_is_carried_by_somebody() -> None:
     carried = Counter(item.kind for provider in PROVIDERS for item in sample_of(provider).items)
     assert len(PROVIDERS) < 4 or set(carried) == set(KINDS)
+
+
+@every_provider
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_an_answer_of_good_form_and_any_content_is_held_to_the_rules(provider: str, seed: int) -> None:
+    sample, account, speaker = of(provider)
+    asked = readers(sample, speaker)
+    body = mutated(Random(seed), [question.good for question in asked.values()])
+    for question in asked.values():
+        question.sound(Reply(200, body), account)
 
 
 @pytest.mark.parametrize("target", targets(), ids=str)

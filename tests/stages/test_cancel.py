@@ -169,16 +169,19 @@ def test_the_offset_of_our_ids_is_reckoned_with(open_world: OpenWorld) -> None:
     assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.CANCELLED_AT_PROVIDER: 2}
 
 
-def test_only_the_campaign_is_asked_for(open_world: OpenWorld) -> None:
+def test_only_the_campaign_is_asked_for_and_the_others_are_polled_as_before(open_world: OpenWorld) -> None:
     world = open_world(alpha=HOLDS)
     world.enqueue([later(1, campaign="spring"), later(2)])
     world.dispatch()
+    world.passes(seconds=5)
+    [before] = world.packages()
 
     done = counted(cancel_all(world.runtime, Selection(campaign="spring"), WHY))
 
     assert done == {Fate.CANCELLED_AT_PROVIDER: 1}
     assert statuses(world) == {"client-1": "cancelled", "client-2": "sent"}
-    assert world.states() == {"settled": 1}
+    [after] = world.packages()
+    assert (after.state, after.poll_at) == ("settled", before.poll_at)
 
 
 def test_what_has_left_the_provider_is_too_late_and_its_looks_go_on(open_world: OpenWorld) -> None:

@@ -48,11 +48,7 @@ def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) ->
 
 
 def money(amount: Decimal) -> str:
-    """An amount as people write it: in cents, or finer if it is.
-
-    >>> money(Decimal("12.5000")), money(Decimal("0.0045"))
-    ('12.50', '0.0045')
-    """
+    """An amount as people write it: in cents, or finer if it is."""
     plain = amount.normalize()
     cents = Decimal("0.01")
     return f"{plain.quantize(cents) if plain == round(plain, 2) else plain:f}"

@@ -1,5 +1,6 @@
 """`worker sandbox`: the make-believe providers, by themselves."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +16,6 @@ from worker.sandbox.webcom.options import WebcomOptions
 
 Money = Annotated[float, typer.Option(help="Money on that account; when it is out, nothing more is sent.")]
 NO_MONEY: dict[str, Literal[1, 2, 17]] = {"1": 1, "2": 2, "17": 17}
-Push = Annotated[str | None, typer.Option(metavar="URL", help="Tell this address when a state changes.")]
 
 
 def sandbox(
@@ -28,9 +28,10 @@ def sandbox(
     final_least: Annotated[float, typer.Option(help="Seconds until the first messages are final.")] = 0.2,
     final_most: Annotated[float, typer.Option(help="Seconds until the last ones are.")] = 1.0,
     job_seconds: Annotated[float, typer.Option(help="Seconds an asynchronous job takes.")] = 0.3,
-    alphasms_push: Push = None,
-    webcom_push: Push = None,
-    smartswitch_push: Push = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PROVIDER=URL", help="Tell this address when states change there; repeatable."),
+    ] = None,
     alphasms_money: Money = 1e9,
     webcom_money: Money = 1e9,
     webcom_no_money: Annotated[
@@ -61,12 +62,6 @@ def sandbox(
     It serves until Ctrl-C. Control it over HTTP: GET /sandbox/counts, POST /sandbox/faults,
     POST /sandbox/pushes, POST /sandbox/reset.
     """
-    pushes = {
-        "alphasms-xml": alphasms_push,
-        "alphasms-http": alphasms_push,
-        "webcom-xml": webcom_push,
-        "smartswitch": smartswitch_push,
-    }
     try:
         options = SandboxOptions(
             host=host,
@@ -78,7 +73,7 @@ def sandbox(
             timings=Timings(first=min(0.05, final_least), final=(final_least, final_most), job=job_seconds),
             take_repeats=take_repeats,
             may_kill=may_kill,
-            pushes={name: url for name, url in pushes.items() if url is not None},
+            pushes=_pushes(push or ()),
             alphasms=AlphasmsOptions(money=alphasms_money),
             webcom=WebcomOptions(
                 zone=webcom_zone,
@@ -96,3 +91,10 @@ def sandbox(
     except OSError as problem:
         complain(f"cannot listen on {host}:{port}: {problem.strerror}")
         raise typer.Exit(1) from None
+
+
+def _pushes(given: Iterable[str]) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given]
+    if strange := [name for name, _, url in pairs if not url.startswith("http")]:
+        raise ValueError(f"--push is PROVIDER=URL, got {strange[0]!r}")
+    return {name: url for name, _, url in pairs}

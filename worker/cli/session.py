@@ -1,9 +1,11 @@
 """What a command needs open: settings with addresses, and the ledger or the intake behind them."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 from typing import TYPE_CHECKING
 
 from worker.cli.output import say
@@ -98,58 +100,69 @@ def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
         runtime.close()
 
 
-# Every account of the sandbox as a route: what tells it from the others.
-_SANDBOX = {
-    "sandbox-sync": f"""\
-provider = "alphasms-xml"
-key = "{SANDBOX_KEY}"
-mode = "sync"
-package_items = 1000
-""",
-    "sandbox-async": f"""\
-provider = "alphasms-xml"
-key = "{SANDBOX_KEY}"
-mode = "async"
-package_items = 1000
-""",
-    "sandbox-http": f"""\
-provider = "alphasms-http"
-key = "{SANDBOX_KEY}"
-""",
-    "sandbox-webcom": f"""\
-provider = "webcom-xml"
-token = "{SANDBOX_KEY}"
-receipts = "{SANDBOX_RECEIPTS}"
-""",
-    "sandbox-smartswitch": f"""\
-provider = "smartswitch"
-login = "{SANDBOX_LOGIN}"
-password = "{SANDBOX_PASSWORD}"
-receipts = "{SANDBOX_RECEIPTS}"
-""",
+Table: TypeAlias = Mapping[str, str | int]
+
+SANDBOX_ROUTES: Mapping[str, Table] = {
+    "sandbox-sync": {
+        "provider": "alphasms-xml",
+        "key": SANDBOX_KEY,
+        "mode": "sync",
+        "package_items": 1000,
+        "status_items": 1000,
+    },
+    "sandbox-async": {
+        "provider": "alphasms-xml",
+        "key": SANDBOX_KEY,
+        "mode": "async",
+        "package_items": 1000,
+        "status_items": 1000,
+    },
+    "sandbox-http": {"provider": "alphasms-http", "key": SANDBOX_KEY},
+    "sandbox-webcom": {
+        "provider": "webcom-xml",
+        "token": SANDBOX_KEY,
+        "receipts": SANDBOX_RECEIPTS,
+    },
+    "sandbox-smartswitch": {
+        "provider": "smartswitch",
+        "login": SANDBOX_LOGIN,
+        "password": SANDBOX_PASSWORD,
+        "receipts": SANDBOX_RECEIPTS,
+    },
 }
+"""Every account of the sandbox as a route. `worker up`, `worker demo` and the fault matrix use them all."""
 
 
 def sandbox_routes(url: str, *, looks: str = "1s") -> str:
-    """A routes file for the sandbox: one route for each of its accounts, and two for AlphaSMS XML."""
-    common = f"""\
-url = "{url}"
-parallel = 4
-poll_first = "{looks}"
-poll_max = "5s"
-job_first = "500ms"
-job_max = "2s"
-"""
-    tables = (f"[routes.{name}]\n{own}{common}" for name, own in _SANDBOX.items())
-    return "# The make-believe providers of `worker up` and `worker demo`.\n\n" + "\n".join(tables)
+    """A routes file for the sandbox."""
+    common: Table = {
+        "url": url,
+        "parallel": 4,
+        "poll_first": looks,
+        "poll_max": "5s",
+        "job_first": "500ms",
+        "job_max": "2s",
+    }
+    return routes_file({name: {**own, **common} for name, own in SANDBOX_ROUTES.items()})
+
+
+def routes_file(routes: Mapping[str, Table]) -> str:
+    """A routes file with these tables. JSON's texts and numbers are TOML's too."""
+    tables = (
+        "\n".join([f"[routes.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())])
+        for name, table in routes.items()
+    )
+    return "\n\n".join(["# Of the make-believe providers.", *tables]) + "\n"
 
 
 def sandbox_pushes(door: str) -> tuple[str, ...]:
     """Options that let the sandbox push receipts to our door at that address."""
-    return (
-        "--webcom-push", f"{door}/receipts/sandbox-webcom/{SANDBOX_RECEIPTS}",
-        "--smartswitch-push", f"{door}/receipts/sandbox-smartswitch/{SANDBOX_RECEIPTS}",
-    )  # fmt: skip
+    return tuple(
+        part
+        for name, own in SANDBOX_ROUTES.items()
+        if "receipts" in own
+        for part in ("--push", f"{own['provider']}={door}/receipts/{name}/{own['receipts']}")
+    )
 
 
 def write_sandbox_routes(data_dir: Path, url: str, *, looks: str = "1s") -> Path:

@@ -119,13 +119,19 @@ def keep(connection: Connection, route: str, words: Sequence[Word]) -> int:
 
 def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
     """Take out kept words whose message is known and sent by now, oldest first. Two takers never get the
-    same."""
+    same.
+
+    OFFSET 0 keeps the planner from joining the other way round, through every name there is: as a rule
+    nothing is kept. MOST of strangers cost 0.15 s a time.
+    """
     rows = connection.execute(
         text(f"""
             WITH ripe AS (
-                SELECT r.id FROM receipts r
-                JOIN provider_ids p ON p.route = r.route AND p.id = r.provider_id
-                JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_SENT})
+                SELECT r.id FROM receipts r, LATERAL (
+                    SELECT FROM provider_ids p
+                    JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_SENT})
+                    WHERE p.route = r.route AND p.id = r.provider_id OFFSET 0
+                ) known
                 WHERE r.route = :route ORDER BY r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
             )
             DELETE FROM receipts r USING ripe WHERE r.id = ripe.id

@@ -444,10 +444,14 @@ _RESTATE = text(f"""
     WHERE p.id = n.id AND p.state NOT IN ({sql_list(_ENDED)})
 """)  # noqa: S608 - our own constants
 
-# A package of which something is sent is told so by the first such message; of one that is emptied, all are read.
+# The first message that is still sent says enough of a package. To count them all for each of its receipts,
+# as `_RESTATE` does, halved the number of receipts a second.
 _EMPTIED = text(f"""
-    SELECT n.id FROM unnest(CAST(:ids AS bigint[])) AS n (id)
-    WHERE NOT EXISTS (SELECT FROM messages m WHERE m.package_id = n.id AND m.status = '{Status.SENT}')
+    SELECT n.id FROM unnest(CAST(:ids AS bigint[])) AS n (id) LEFT JOIN LATERAL (
+        SELECT true AS there FROM messages m
+        WHERE m.package_id = n.id AND m.status = '{Status.SENT}' LIMIT 1
+    ) sent ON true
+    WHERE sent.there IS NULL
 """)  # noqa: S608 - our own constants
 
 

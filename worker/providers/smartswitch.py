@@ -61,7 +61,6 @@ FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receip
 
 ITEMS = {"query": 10, "form": 50}
 OCTETS = {"query": 4_096, "form": 262_144}
-EXPANSION = 3  # bytes that percent-encoding makes of one; `Limits` counts them before that
 SENDER_MOST = {"source_name": 11, "source_number": 15}
 
 # --- code tables -------------------------------------------------------------------------------------
@@ -130,10 +129,6 @@ class SmartSwitch:
         given = {**self.options, **{name: value for name, value in account.options.items() if value}}
         self._mode = choice(given, "params_in", OCTETS, "query")
         self._octets = number(given, "package_bytes", OCTETS[self._mode])
-        self.limits = Limits(
-            items=number(given, "package_items", ITEMS[self._mode]),
-            octets=self._octets // EXPANSION,
-        )
         self._source = f"source_{choice(given, 'source', ('name', 'number'), 'name')}"
         self._dlr = choice(given, "receipts", ("0", "1"), "0") == "1"
         self._id = _field_name(given, "receipt_id")
@@ -141,6 +136,11 @@ class SmartSwitch:
         self._url = account.url.rstrip("/") + PATH
         self._login = [("_login", account.login), ("_password", account.password)]
         self._secrets = account.secrets
+        self.limits = Limits(
+            items=number(given, "package_items", ITEMS[self._mode]),
+            octets=self._octets - self._length([]),
+            measure=self._measure,
+        )
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -169,14 +169,17 @@ class SmartSwitch:
             return Request(url=f"{self._url}?{encoded}", body=b"")
         return Request(url=self._url, body=encoded.encode(), headers=FORM)
 
+    def _measure(self, item: Item) -> int:
+        """Bytes of one message's parameters, were a ping in the same call."""
+        return len(_encoded(self._group(item, pings=True))) + 1
+
     def _length(self, items: Sequence[Item]) -> int:
         return len(self._encoded(items)) + (len(self._url) + 1 if self._mode == "query" else 0)
 
     def _encoded(self, items: Sequence[Item]) -> str:
         pings = any(item.kind is Kind.PING for item in items)
         groups = [pair for item in items for pair in self._group(item, pings)]
-        # quote, so that a blank is %20 as in their samples
-        return urlencode(self._login + groups, quote_via=quote, safe="")
+        return _encoded(self._login + groups)
 
     def _group(self, item: Item, pings: bool) -> Parameters:
         """The parameters of one recipient: the same for all of a call, empty ones included. How they would
@@ -277,6 +280,11 @@ class SmartSwitch:
     def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - names none
         """What they want to hear is not published."""
         return Acknowledgement()
+
+
+def _encoded(pairs: list[tuple[str, str]]) -> str:
+    """quote, so that a blank is %20 as in their samples."""
+    return urlencode(pairs, quote_via=quote, safe="")
 
 
 def _field_name(given: Mapping[str, str], name: str) -> str:

@@ -1,7 +1,7 @@
 """Package: messages that leave in one request, and the rule that decides which leave together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
@@ -55,6 +55,7 @@ class Limits:
     """What a provider takes: at most `items` messages a package, and about `octets` bytes a request.
 
     A package leaves in one request, or in several of `call` messages each, `in_flight` of them at once.
+    `measure` tells the bytes of a message in a request, where the general reckoning is too far from it.
     `once`: equal contents stand once in a request, whoever gets them. Validity may last from `shortest` to
     `longest`.
     """
@@ -63,6 +64,7 @@ class Limits:
     octets: int
     call: int = 0  # messages a request; 0: all of a package
     in_flight: int = 1
+    measure: Callable[[Item], int] | None = field(default=None, compare=False, repr=False)
     once: bool = False
     shortest: timedelta = timedelta(0)
     longest: timedelta = timedelta(days=366)
@@ -77,19 +79,21 @@ def fitting(items: Sequence[Item], limits: Limits) -> Sequence[Item]:
     if limits.call:  # each request is small
         return items[: limits.items]
     room = limits.octets
+    measure = limits.measure or reckoned
     seen: set[tuple[str, Content]] = set()
 
     def fits(item: Item) -> bool:
         nonlocal room
-        room -= OVERHEAD
-        if limits.once:
-            what = (item.sender, item.content)
-            if what in seen:
-                return room >= 0
-            seen.add(what)
-        # Four bytes a character: the most UTF-8 takes, and about what escaping "&" costs.
-        room -= 4 * item.content.size
+        what = (item.sender, item.content)
+        room -= OVERHEAD if limits.once and what in seen else measure(item)
+        seen.add(what)
         return room >= 0
 
     head = list(takewhile(fits, items[: limits.items]))
     return head or items[:1]
+
+
+def reckoned(item: Item) -> int:
+    """Bytes about a message, on the generous side. Four a character: the most UTF-8 takes, and about what
+    escaping "&" costs."""
+    return OVERHEAD + 4 * item.content.size

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from tests.faults.cases.case import Case
-from tests.faults.world import RECEIPTS as SECRET
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
+from worker.cli.session import SANDBOX_RECEIPTS as SECRET
 from worker.sms.status import Status
 
 PUSHED = ("webcom", "smartswitch")
