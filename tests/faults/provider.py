@@ -41,6 +41,9 @@ def _commands(trait: Trait) -> list[Command]:
 SENDS = _commands(Trait.SENDS)
 ASKS = _commands(Trait.ASKS)
 
+LATE = {"do": "late", "seconds": 4, "when": {"provider": "webcom-xml", "command": "push"}}
+"""Where states are pushed too, they come so late that they are asked for."""
+
 
 def each(rule: dict[str, Any], commands: Sequence[Command]) -> list[dict[str, Any]]:
     """A rule for each of these commands that it has a meaning for."""

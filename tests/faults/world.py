@@ -345,7 +345,7 @@ def running(
         journal = pair.folder / "sandbox.journal"
         address = f"http://127.0.0.1:{door}"
         sandbox = stack.enter_context(
-            fleet.sandbox_running(settings, port, journal, hear, sandbox_pushes(address))
+            fleet.sandbox_running(settings, port, journal, hear, sandbox_pushes(address, ACCOUNTS))
         )
         provider = Provider(url, sandbox, proxy)
         web = stack.enter_context(fleet.web_running(settings, door, hear))

@@ -85,7 +85,8 @@ def assert_sound(
         if not news_of(outcome):
             return  # a stop list, which holds numbers
     assert not shown(account.secrets, repr(outcome) + str(outcome)), "a secret can be printed"
-    assert not [word for item in items for word in personal(item) if word in _printed(outcome)]
+    printed = _printed(outcome)
+    assert not [word for item in items for word in personal(item) if word in printed]
 
 
 def _printed(outcome: Outcome) -> str:

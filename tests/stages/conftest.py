@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.conftest import Setup, _administer, _named
-from tests.stages.world import KIND, OpenWorld, Provider, World
+from tests.stages.world import KIND, ROUTES, OpenWorld, Provider, World
 from worker.ledger import Ledger
 from worker.ledger.schema import metadata
 from worker.local.pair import Addresses
@@ -47,7 +47,8 @@ def _kind_provider() -> Iterator[Provider]:
 
 @pytest.fixture
 def open_world(setup: Setup, _kind_provider: Provider) -> Iterator[OpenWorld]:
-    """Opens worlds: routes alpha (sync) and beta (async), with these changes to each table.
+    """Opens worlds: routes alpha (sync), beta (async) and whichever others of ROUTES are named, with these
+    changes to each table.
 
     `provider` are the options of a sandbox of its own; without them it is the kind one. Whatever a test does
     in a world, at its end nothing may have been sent twice, and the books must balance.
@@ -61,19 +62,14 @@ def open_world(setup: Setup, _kind_provider: Provider) -> Iterator[OpenWorld]:
             stack.callback(provider.close)
             return provider
 
-        def open_one(
-            *,
-            provider: SandboxOptions | None = None,
-            alpha: dict[str, object] | None = None,
-            beta: dict[str, object] | None = None,
-        ) -> World:
+        def open_one(*, provider: SandboxOptions | None = None, **changes: dict[str, object]) -> World:
             at = start(provider) if provider else _kind_provider
             rings: list[tuple[str, str]] = []
-            runtime = setup.runtime(
-                ring=lambda stage, name: rings.append((stage, name)),
-                alpha={"url": at.url, **(alpha or {})},
-                beta={"url": at.url, "mode": "async", **(beta or {})},
-            )
+            tables = {
+                name: {"url": at.url, **ROUTES[name], **changes.get(name, {})}
+                for name in dict.fromkeys(("alpha", "beta", *changes))
+            }
+            runtime = setup.runtime(ring=lambda stage, name: rings.append((stage, name)), **tables)
             opened.append(World(replace(runtime, chance=lambda: 0.5), at, rings))
             return opened[-1]
 

@@ -29,15 +29,24 @@ from worker.stages.ingest import Ingested, ingest
 from worker.stages.poll import Polled, poll
 from worker.stages.rescue import Rescued, rescue
 
-KEY = "test-key"
+KEY, LOGIN, PASSWORD = "test-key", "test-login", "test-password"
 QUICK = Timings(first=0.01, final=(0.03, 0.06), job=0.1)
 ALL_DELIVERED = Mix(delivered=1, undeliverable=0, expired=0, rejected=0)
-KIND = SandboxOptions(key=KEY, mix=ALL_DELIVERED, timings=QUICK)
+KIND = SandboxOptions(key=KEY, login=LOGIN, password=PASSWORD, mix=ALL_DELIVERED, timings=QUICK)
 ENDLESS = replace(KIND, timings=Timings(first=0, final=(3600, 3600), job=3600))
 """A provider where nothing ever ends."""
 
+ROUTES: Mapping[str, Mapping[str, object]] = {
+    "alpha": {},
+    "beta": {"mode": "async"},
+    "plain": {"provider": "alphasms-http"},
+    "webcom": {"provider": "webcom-xml", "token": KEY},
+    "smart": {"provider": "smartswitch", "login": LOGIN, "password": PASSWORD},
+}
+"""Routes a world may have, and what is in their tables; the first two it always has."""
+
 _CLOCKS = {
-    "messages": ("enqueued_at", "due_at", "valid_until"),
+    "messages": ("enqueued_at", "due_at", "send_at", "valid_until", "viber_valid_until"),
     "packages": ("opened_at", "doubted_at", "poll_at", "rescue_at"),
     "routes": ("paused_until", "changed_at"),
 }
@@ -85,7 +94,7 @@ class Provider:
 
     def settle_down(self) -> None:
         """Wait until all that was taken has come to its end."""
-        ended = {"delivered", "undeliverable", "expired", "rejected"}
+        ended = {"delivered", "undeliverable", "expired", "rejected", "deliver", "not_deliver"}
         eventually(lambda: self.see("counts")["by_state"].keys() <= ended, within=20, every=0.01)
 
     def reset(self) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from worker.cli.output import say
 from worker.intake import Intake
@@ -155,11 +154,11 @@ def routes_file(routes: Mapping[str, Table]) -> str:
     return "\n\n".join(["# Of the make-believe providers.", *tables]) + "\n"
 
 
-def sandbox_pushes(door: str) -> tuple[str, ...]:
-    """Options that let the sandbox push receipts to our door at that address."""
+def sandbox_pushes(door: str, routes: Mapping[str, Table] = SANDBOX_ROUTES) -> tuple[str, ...]:
+    """Options that let the sandbox push receipts for these routes to our door at that address."""
     return tuple(
         part
-        for name, own in SANDBOX_ROUTES.items()
+        for name, own in routes.items()
         if "receipts" in own
         for part in ("--push", f"{own['provider']}={door}/receipts/{name}/{own['receipts']}")
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from worker.ledger.governor import route_works
 from worker.ledger.leases import renew
-from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Move, Package, claim, settle, split, take_job
 from worker.lines import Line
 from worker.providers.contract import Answered, Failure, JobTaken, Remedy, Taken, Verdict
@@ -29,6 +28,7 @@ from worker.stages.verdicts import (
     note_strange,
     requeue,
     settled,
+    suppress_unwilling,
     worst,
 )
 
@@ -129,14 +129,12 @@ def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: S
     trouble = worst(verdict.failure for verdict in verdicts)
     note_strange(line, verdicts)
     note_segments(line, ((item.content.segments, verdict.segments) for item, verdict in pairs))
-    unwanted = [item.recipient for item, verdict in pairs if verdict.suppress]
     with runtime.ledger.begin() as connection:
         moved = settle(
             connection, moves, first_looks(line, [package.id]), why=str(trouble) if trouble else ""
         )
         name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
-        if unwanted:
-            suppress(connection, unwanted, f"on the stop list of route {line.route.name}")
+        suppress_unwilling(line, connection, pairs)
         if trouble:
             mend_route(runtime, line, connection, trouble)
         else:

@@ -60,7 +60,7 @@ def take(ledger: Ledger, lines: Mapping[str, Line], told: Mapping[str, Sequence[
     with ledger.begin() as connection:
         written = _write(connection, lines, words)
     done = replace(written, receipts=sum(map(len, told.values())), strange=strange)
-    _log(told, done)
+    _log(logging.DEBUG, told, done)  # a line for each commit: a hundred a second, of one receipt each
     return done
 
 
@@ -81,7 +81,7 @@ def match(runtime: Runtime, route: str) -> Told:
         more = len(words) == WORDS
     with runtime.ledger.begin() as connection:
         done += Told(dropped=receipts.drop_old(connection, route))
-    _log([route], done)
+    _log(logging.INFO, [route], done)
     return replace(done, more=more)
 
 
@@ -169,7 +169,7 @@ def _write(connection: Connection, lines: Mapping[str, Line], words: Mapping[str
     return done
 
 
-def _log(routes: Iterable[str], done: Told) -> None:
+def _log(level: int, routes: Iterable[str], done: Told) -> None:
     if done != Told():
         counts = " ".join(f"{one.name}={count}" for one in _COUNTS if (count := getattr(done, one.name)))
-        log.info("receipts_taken routes=%s %s", ",".join(routes), counts)
+        log.log(level, "receipts_taken routes=%s %s", ",".join(routes), counts)

@@ -36,6 +36,7 @@ from worker.stages.verdicts import (
     requeue,
     settled,
     stopping,
+    suppress_unwilling,
     unnamed,
     worst,
 )
@@ -251,6 +252,7 @@ def _adopt(
         looks = {package.id: _repeat_look(line, package)}
         moved = settle(connection, moves, looks, keeps=(Clock.POLL,), why="sent again under the same id")
         name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
+        suppress_unwilling(line, connection, pairs)
         if isinstance(outcome, Answered):
             answered(connection, [package.id])
         failure = outcome if isinstance(outcome, Failure) else None

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from worker.ledger import Connection, receipts
 from worker.ledger.governor import pause_route, route_failures, stop_route
 from worker.ledger.queries import OpenMessage
+from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Looks, Move, Read
 from worker.lines import Line
 from worker.providers.contract import (
@@ -25,6 +26,7 @@ from worker.providers.contract import (
 )
 from worker.runtime import Runtime
 from worker.sms.content import Kind
+from worker.sms.package import Item
 from worker.sms.status import Status, Verb, sources
 from worker.stages.calls import calls
 
@@ -130,6 +132,13 @@ def unnamed(messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]) ->
         for message in messages
         if not message.provider_id and message.id in verdicts
     ]
+
+
+def suppress_unwilling(line: Line, connection: Connection, told: Iterable[tuple[Item, Verdict]]) -> None:
+    """Who wants nothing by their list gets nothing any more by ours."""
+    recipients = [item.recipient for item, verdict in told if verdict.suppress]
+    if recipients:
+        suppress(connection, recipients, f"on the stop list of route {line.route.name}")
 
 
 def note_strange(line: Line, verdicts: Iterable[Verdict | Receipt]) -> int:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from tests.faults.cases.case import Act, Case
-from tests.faults.provider import ASKS, SENDS, each
+from tests.faults.provider import ASKS, LATE, SENDS, each
 from tests.faults.tally import Pardon
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
@@ -58,7 +58,8 @@ def by_the_sandbox(world: World, batch: Batch, *, point: str, command: str, time
     rule = {"do": point, "times": times}
     commands = {"send": SENDS, "status": ASKS}.get(command)
     when = {"provider": "alphasms-xml", "command": command}
-    world.provider.script(*(each(rule, commands) if commands else [{**rule, "when": when}]))
+    rules = each(rule, commands) if commands else [{**rule, "when": when}]
+    world.provider.script(*rules, *([LATE] if commands is ASKS else []))
     world.enqueue(batch)
     world.provider.await_met(1 if commands else times)
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from tests.faults.cases.case import Case
-from tests.faults.provider import ASKS, SENDS, each
+from tests.faults.provider import ASKS, LATE, SENDS, each
 from tests.faults.world import BOTH, EVERY, Batch, World
 from worker.sms.status import Status
 
@@ -76,7 +76,7 @@ def sending(do: str, **more: object) -> list[Rule]:
 
 def asking(do: str, **more: object) -> list[Rule]:
     """The fault meets the first questions for states."""
-    return each({"do": do, "times": 2, **more}, ASKS)
+    return [*each({"do": do, "times": 2, **more}, ASKS), LATE]
 
 
 def jobs(do: str) -> Rule:

@@ -1,0 +1,264 @@
+"""Verdicts: what a word of a provider does, whichever stage has heard it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.factories import message, messages
+from tests.stages.world import ENDLESS, KIND, OpenWorld, World
+from tests.waiting import eventually
+from worker.ledger.receipts import Word
+from worker.ledger.transitions import Package
+from worker.providers.contract import MONEY, Answered, Verdict
+from worker.sandbox.mix import Mix
+from worker.sandbox.webcom.options import WebcomOptions
+from worker.sms.content import Content, Kind, Viber, ViberSms
+from worker.sms.status import Status
+from worker.stages.dispatch import _record
+from worker.stages.verdicts import is_end, note_segments, worst
+
+SENT, DELIVERED, QUEUED = Status.SENT, Status.DELIVERED, Status.QUEUED
+UNDELIVERABLE, EXPIRED = Status.UNDELIVERABLE, Status.EXPIRED
+SECRET = "a-secret-of-some-length"
+AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+VIBER = Viber("Hello there")
+CASCADE = ViberSms("Hello there", sms_text="Hello by SMS")
+NOBODY = replace(KIND, mix=Mix(delivered=0, undeliverable=1, expired=0, rejected=0))
+
+
+def claimed(world: World, route: str) -> Package:
+    package = world.claim(route).package
+    assert package is not None
+    return package
+
+
+def answered(world: World, route: str, package: Package, verdicts: Sequence[Verdict]) -> None:
+    """As if the provider had said so."""
+    _record(world.runtime, world.line(route), package, Answered(verdicts))
+
+
+# -- the end of a first channel
+
+
+@pytest.mark.parametrize("end", [UNDELIVERABLE, EXPIRED])
+@pytest.mark.parametrize("kind", Kind)
+def test_the_end_of_a_first_channel_is_none_for_what_falls_back(kind: Kind, end: Status) -> None:
+    expected = kind is not Kind.VIBER_SMS
+    assert is_end(Verdict(1, end, first_channel=True), kind) is expected
+    assert is_end(Word("1", end, first_channel=True), kind) is expected
+    assert is_end(Verdict(1, end), kind)
+
+
+@pytest.mark.parametrize("status", [SENT, Status.IN_DOUBT, QUEUED, Status.FAILED, None])
+def test_what_a_report_cannot_bring_is_no_end(status: Status | None) -> None:
+    assert not is_end(Verdict(1, status), Kind.SMS)
+
+
+@pytest.mark.parametrize("content", [VIBER, CASCADE], ids=["viber", "viber_sms"])
+def test_a_cascade_goes_on_until_its_sms_has_its_end(open_world: OpenWorld, content: Content) -> None:
+    """Here nothing arrives on any channel, and the second one takes a while."""
+    world = open_world(provider=NOBODY, webcom={"poll_first": "1s", "poll_max": "1s"})
+    world.enqueue([message(1, route="webcom", text="", content=content)])
+    world.dispatch("webcom")
+
+    def ended() -> bool:
+        world.passes(seconds=2)
+        world.poll("webcom")
+        return world.statuses() == {UNDELIVERABLE: 1}
+
+    eventually(ended, within=20, every=0.005)
+    state = world.provider.see(f"messages/{world.references()[0]}")
+    assert {change["channel"] for change in changes(state)} == (
+        {"viber"} if content is VIBER else {"viber", "sms"}
+    )
+
+
+def changes(state: dict[str, object]) -> list[dict[str, object]]:
+    found = state["changes"]
+    assert isinstance(found, list)
+    names = ("at", "channel", "state", "whole")
+    return [one if isinstance(one, dict) else dict(zip(names, one, strict=False)) for one in found]
+
+
+def test_in_a_settling_answer_the_end_of_a_first_channel_is_but_a_sending(open_world: OpenWorld) -> None:
+    world = open_world(webcom={})
+    world.enqueue([message(1, route="webcom", text="", content=CASCADE)])
+    package = claimed(world, "webcom")
+    (item,) = package.items
+
+    answered(world, "webcom", package, [Verdict(item.reference, Status.REJECTED, first_channel=True)])
+
+    assert world.statuses() == {SENT: 1}
+
+
+# -- read
+
+
+def test_that_it_was_read_is_noted_once_with_an_event(open_world: OpenWorld) -> None:
+    reading = replace(KIND, webcom=WebcomOptions(read=1, link=0, unsubscribe=0))
+    world = open_world(provider=reading, webcom={})
+    world.enqueue([message(1, route="webcom", text="", content=VIBER)])
+    world.dispatch("webcom")
+    reference = world.references()[0]
+    eventually(lambda: world.provider.see("counts")["by_state"].keys() == {"read"}, within=20, every=0.01)
+
+    for _ in range(3):
+        world.passes(minutes=1)
+        world.poll("webcom")
+
+    assert world.provider.times() == {reference: 1}
+    row = world.message()
+    assert (row.status, row.read_at is not None) == ("delivered", True)
+    assert [(event.verb, event.target) for event in world.history().events][-2:] == [
+        ("report", "delivered"),
+        ("read", "delivered"),
+    ]
+
+
+# -- by which names receipts will come
+
+
+def names(world: World) -> dict[str, int]:
+    return {row.id: row.message_id for row in world.rows("SELECT id, message_id FROM provider_ids")}
+
+
+@pytest.mark.parametrize(
+    ("route", "hints"), [("smart", False), ("webcom", False), ("plain", True), ("alpha", True)]
+)
+def test_their_ids_are_noted_where_receipts_may_come(open_world: OpenWorld, route: str, hints: bool) -> None:
+    world = open_world(provider=ENDLESS, **{route: {"receipts": SECRET}})
+    world.enqueue(messages(4, route=route))
+
+    world.dispatch(route)
+
+    rows = world.rows("SELECT id, reference, provider_id FROM messages")
+    expected = {row.provider_id: row.id for row in rows}
+    if hints:  # they may name it by our id
+        expected |= {str(row.reference): row.id for row in rows}
+    assert names(world) == expected
+
+
+@pytest.mark.parametrize("route", ["smart", "plain"])
+def test_where_no_receipts_come_no_names_are_kept(open_world: OpenWorld, route: str) -> None:
+    world = open_world(provider=ENDLESS, **{route: {}})
+    world.enqueue(messages(2, route=route))
+
+    world.dispatch(route)
+
+    assert names(world) == {}
+
+
+@pytest.mark.parametrize("route", ["smart", "plain"])
+def test_names_are_written_with_the_answer_that_tells_them(open_world: OpenWorld, route: str) -> None:
+    """In the same transaction: a receipt that finds one finds the other."""
+    world = open_world(provider=ENDLESS, **{route: {"receipts": SECRET}})
+    world.enqueue(messages(3, route=route))
+
+    world.dispatch(route)
+
+    written = world.rows("""
+        SELECT m.xmin::text AS message, p.xmin::text AS name
+        FROM provider_ids p JOIN messages m ON m.id = p.message_id
+    """)
+    assert len(written) >= 3
+    assert {row.message == row.name for row in written} == {True}
+
+
+def test_what_rescue_finds_is_named_too(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS, webcom={"receipts": SECRET})
+    world.enqueue(messages(3, route="webcom"))
+    world.provider.script({"do": "drop_after", "times": 1, "when": {"command": "send"}})
+    world.dispatch("webcom")
+    assert names(world) == {}
+    world.passes(seconds=66)
+
+    world.rescue("webcom")
+
+    assert names(world) == {row.provider_id: row.id for row in world.rows("SELECT * FROM messages")}
+
+
+# -- segments
+
+
+def test_where_they_bill_other_segments_it_is_logged(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = open_world(smart={})
+    world.enqueue(messages(3, route="smart"))
+    package = claimed(world, "smart")
+    first, second, third = (item.reference for item in package.items)
+
+    with caplog.at_level(logging.WARNING, logger="worker"):
+        verdicts = [
+            Verdict(first, SENT, "ok", "1", 1),
+            Verdict(second, SENT, "ok", "2", 3),
+            Verdict(third, SENT, "ok", "3"),
+        ]
+        answered(world, "smart", package, verdicts)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "segments_differ route=smart messages=1 ours=1 theirs=3"
+    ]
+    assert world.rows("SELECT segments, counted FROM messages ORDER BY id") == [(1, 1), (3, 1), (None, 1)]
+
+
+@pytest.mark.parametrize("pairs", [[], [(1, 1)], [(None, 2)], [(2, None)], [(None, None), (3, 3)]])
+def test_where_they_bill_as_we_count_nothing_is_said(
+    world: World, caplog: pytest.LogCaptureFixture, pairs: list[tuple[int | None, int | None]]
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="worker.stages.verdicts"):
+        note_segments(world.line(), pairs)
+
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("text", ["a" * 160, "a" * 161, "Ж" * 70, "Ж" * 71, "€" * 81, "😀" * 36])
+@pytest.mark.parametrize("route", ["alpha", "plain", "webcom", "smart"])
+def test_the_sandbox_counts_as_we_do(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, route: str, text: str
+) -> None:
+    """Two readings of the sheets."""
+    world = open_world(**{route: {}})
+    world.enqueue([message(1, route=route, text=text)])
+
+    with caplog.at_level(logging.WARNING, logger="worker"):
+        world.dispatch(route)
+
+    assert caplog.records == []
+    assert world.message().segments == world.message().counted
+
+
+# -- families
+
+
+def test_viber_and_sms_of_a_route_leave_in_different_packages(open_world: OpenWorld) -> None:
+    world = open_world(alpha={})
+    both: list[Content | None] = [None, VIBER, None, CASCADE, None]
+    world.enqueue(
+        [
+            message(number, text="" if content else "Hello", content=content)
+            for number, content in enumerate(both, 1)
+        ]
+    )
+
+    assert world.dispatch().messages == 5
+
+    kinds = world.rows(
+        "SELECT package_id, array_agg(DISTINCT kind ORDER BY kind) AS kinds FROM messages GROUP BY 1"
+    )
+    assert sorted(row.kinds for row in kinds) == [["sms"], ["viber", "viber_sms"]]
+    assert world.statuses() == {SENT: 5}
+    assert world.provider.requests("message") == 1
+    assert world.provider.requests("message-viber") == 1
+
+
+# -- of several failures
+
+
+def test_the_failure_whose_remedy_weighs_most_counts() -> None:
+    assert worst([None, MONEY, None]) is MONEY
+    assert worst([None]) is None
+    assert worst([]) is None
