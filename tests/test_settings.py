@@ -12,7 +12,7 @@ from worker.lines import make_ready
 from worker.settings import Route, Settings, SettingsError, duration, names_only, next_database, read_routes
 from worker.sms.doubt import Doubt
 
-SECRET = "s3cret"
+SECRET, PATH = "s3cret", "a-path-that-nobody-guesses"
 GOOD = f"""
 [routes.alpha]
 provider = "alphasms-xml"
@@ -90,9 +90,54 @@ def test_two_accounts_or_two_modes_of_one_provider_are_two_routes(path: Path) ->
     assert list(ready(path, GOOD + other_account + other_mode)) == ["alpha", "beta", "gamma"]
 
 
-@pytest.mark.parametrize("zero", ["package_items", "reference_offset"])
+@pytest.mark.parametrize(
+    "zero",
+    [
+        "package_items",
+        "package_bytes",
+        "in_flight",
+        "status_items",
+        "reference_offset",
+        "balance_least",
+    ],
+)
 def test_what_may_be_zero_may_be_zero(path: Path, zero: str) -> None:
     assert getattr(ready(path, with_key(f"{zero} = 0"))["alpha"], zero) == 0
+
+
+def test_nothing_need_leave_ahead_of_its_time(path: Path) -> None:
+    assert ready(path, with_key('schedule_ahead = "0s"'))["alpha"].schedule_ahead == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("in_flight = 16", "in_flight", 16),
+        ("status_items = 50", "status_items", 50),
+        ('schedule_ahead = "12h"', "schedule_ahead", timedelta(hours=12)),
+        ("balance_least = 100", "balance_least", 100),
+        ('balance_every = "1h"', "balance_every", timedelta(hours=1)),
+        (f'receipts = "{PATH}"', "receipts", PATH),
+        ('receipts_from = "10.0.0.0/8, 192.0.2.7"', "receipts_from", "10.0.0.0/8, 192.0.2.7"),
+        ("receipts_per_second = 10", "receipts_per_second", 10),
+    ],
+)
+def test_every_other_key_is_read(path: Path, line: str, name: str, value: object) -> None:
+    assert getattr(ready(path, with_key(line))["alpha"], name) == value
+
+
+@pytest.mark.parametrize(("raw", "kept"), [('"form"', "form"), ("true", "1"), ("false", "0"), ("7", "7")])
+def test_a_key_that_only_a_dialect_knows_is_kept_as_a_text(path: Path, raw: str, kept: str) -> None:
+    path.write_text(with_key(f"of_its_own = {raw}"), "utf-8")
+
+    assert read_routes(path)["alpha"].options == {"of_its_own": kept}
+
+
+def test_the_path_of_receipts_is_a_secret(path: Path) -> None:
+    route = ready(path, with_key('receipts = "env:RECEIPTS"'), {"RECEIPTS": PATH})["alpha"]
+
+    assert route.receipts == PATH
+    assert PATH not in repr(route)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +188,10 @@ def test_the_environment_is_read_from_the_process_by_default(
         ('parallel = "env:WORKER_TEST_VALUE"', "parallel", "7", 7),
         ('poll_first = "env:WORKER_TEST_VALUE"', "poll_first", "7s", timedelta(seconds=7)),
         ('mode = "env:WORKER_TEST_VALUE"', "mode", "async", "async"),
+        ('schedule_ahead = "env:WORKER_TEST_VALUE"', "schedule_ahead", "0s", timedelta(0)),
+        ('own = "env:WORKER_TEST_VALUE"', "options", "form", {"own": "form"}),
     ],
-    ids=["url", "number", "time", "word"],
+    ids=["url", "number", "time", "word", "time of nothing", "a key of the dialect"],
 )
 @pytest.mark.parametrize("with_secrets", [True, False], ids=["a worker", "a producer"])
 def test_any_value_may_stand_in_the_environment(
@@ -237,8 +284,29 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "time of nothing": (with_key('poll_first = "0s"'), ("routes.alpha.poll_first must be longer",)),
     "time beyond all": (with_key('horizon = "999999999999d"'), ("routes.alpha.horizon", "999999999999d")),
     "time beyond numbers": (with_key(f'horizon = "{"9" * 400}d"'), ("routes.alpha.horizon", LENGTH)),
+    "the time ahead below zero": (with_key('schedule_ahead = "-1s"'), ("routes.alpha.schedule_ahead",)),
+    "more ahead than they hold": (
+        with_key('schedule_ahead = "25h"'),
+        ("routes.alpha.schedule_ahead", "alphasms-xml", "at most 1 day"),
+    ),
+    "a negative balance": (with_key("balance_least = -1"), ("routes.alpha.balance_least", "got -1")),
+    "no requests at once": (with_key("in_flight = -1"), ("routes.alpha.in_flight", "got -1")),
+    "no receipts at all": (with_key("receipts_per_second = 0"), ("routes.alpha.receipts_per_second", "0")),
+    "a balance asked for all the time": (with_key('balance_every = "0s"'), ("routes.alpha.balance_every",)),
+    "a key as a fraction": (with_key("own = 2.5"), ("routes.alpha.own must be a text, a number",)),
+    "a key as a list": (with_key("own = [4]"), ("routes.alpha.own must be a text, a number",)),
+    "a key as a table": (with_key("own = {a = 4}"), ("routes.alpha.own must be a text, a number",)),
+    "a key of another dialect": (
+        with_key('params_in = "form"'),
+        ("routes.alpha: unknown key 'params_in'", "known are attempts, balance_every", "parallel"),
+    ),
+    "the field that holds such keys": (with_key('options = "x"'), ("unknown key 'options'",)),
     "unknown mode": (with_key('mode = "fast"'), ("routes.alpha.mode", "sync, async", "got 'fast'")),
     "unknown policy": (with_key('in_doubt = "guess"'), ("routes.alpha.in_doubt", "hold", "got 'guess'")),
+    "a way to know that they do not offer": (
+        with_key('in_doubt = "repeat"'),
+        ("routes.alpha.in_doubt must be one of ask, hold, resend, fail with alphasms-xml", "got 'repeat'"),
+    ),
     "unknown zone": (with_key('zone = "Mars/Base"'), ("routes.alpha", "time zone", "got 'Mars/Base'")),
     "lease too short": (
         with_key('lease = "10s"'),

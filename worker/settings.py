@@ -241,23 +241,30 @@ def route_keys() -> list[str]:
 
 def _option(where: str, raw: object) -> str:
     """A key that is the dialect's to know: a text, a number, or a truth value as 1 or 0."""
+    raw = _looked_up(where, raw, _from_environment)
     if not isinstance(raw, str | int):
         raise SettingsError(f"{where} must be a text, a number, true or false")
     return str(int(raw)) if isinstance(raw, bool) else str(raw)
 
 
 def _value(where: str, key: str, raw: object, secret: Callable[[str], str]) -> object:
-    if isinstance(raw, str) and raw.startswith("env:"):
-        found = secret(raw[4:]) if key in _SECRETS else _from_environment(raw[4:])
-        if not found:
-            raise SettingsError(f"{where} needs the environment variable {raw[4:]}, which is not set")
-        raw = found
+    raw = _looked_up(where, raw, secret if key in _SECRETS else _from_environment)
     expected = _ROUTE_FIELDS[key].type
     if expected is timedelta:
         return duration(where, raw)
     if expected is int and isinstance(raw, str) and raw.isdecimal():
         return int(raw)
     return raw
+
+
+def _looked_up(where: str, raw: object, look: Callable[[str], str]) -> object:
+    """A value as it stands, or the one it says is in the environment."""
+    if not (isinstance(raw, str) and raw.startswith("env:")):
+        return raw
+    found = look(raw[4:])
+    if not found:
+        raise SettingsError(f"{where} needs the environment variable {raw[4:]}, which is not set")
+    return found
 
 
 def duration(where: str, raw: object) -> timedelta:

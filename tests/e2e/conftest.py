@@ -109,14 +109,17 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
     opened = _Opened()
 
     def start(
-        without: tuple[str, ...] = (), sandbox: tuple[str, ...] = (), **routes: dict[str, object]
+        without: tuple[str, ...] = (),
+        sandbox: tuple[str, ...] = (),
+        log_level: str = "INFO",
+        **routes: dict[str, object],
     ) -> Installation:
         port = fleet.free_port()
         url = f"http://127.0.0.1:{port}"
         tables = {
             name: {"url": url, "key": "sandbox-key", **SWIFT, **table} for name, table in routes.items()
         }
-        settings = replace(setup.routes(**tables), log_level="INFO")
+        settings = replace(setup.routes(**tables), log_level=log_level)
         env = fleet.environment(settings)
         journal = ("--journal", str(setup.folder / "sandbox.journal"))
         children = [fleet.sandbox(env, port, *journal, *sandbox), *fleet.workers(env)]

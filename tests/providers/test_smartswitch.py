@@ -666,8 +666,11 @@ def test_short_texts_leave_several_at_once() -> None:
 
 
 def test_sizes_are_settings() -> None:
-    limits = SmartSwitch(account(package_items="3", package_bytes="9000", params_in="form")).limits
-    assert (limits.items, limits.octets, limits.call, limits.in_flight) == (3, 3000, 0, 1)
+    speaker = SmartSwitch(account(package_items="3", package_bytes="9000", params_in="form"))
+    limits = speaker.limits
+    empty = len(speaker.submit([]).body)  # the login takes room, too
+    assert empty > 0
+    assert (limits.items, limits.octets, limits.call, limits.in_flight) == (3, 9000 - empty, 0, 1)
 
 
 # --- what it carries -----------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from tests.waiting import eventually
 from worker.ledger.receipts import Word
 from worker.ledger.transitions import Package
 from worker.providers.contract import MONEY, Answered, Verdict
-from worker.sandbox.mix import Mix
 from worker.sandbox.webcom.options import WebcomOptions
 from worker.sms.content import Content, Kind, Viber, ViberSms
 from worker.sms.status import Status
@@ -26,7 +25,6 @@ SECRET = "a-secret-of-some-length"
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 VIBER = Viber("Hello there")
 CASCADE = ViberSms("Hello there", sms_text="Hello by SMS")
-NOBODY = replace(KIND, mix=Mix(delivered=0, undeliverable=1, expired=0, rejected=0))
 
 
 def claimed(world: World, route: str) -> Package:
@@ -57,30 +55,26 @@ def test_what_a_report_cannot_bring_is_no_end(status: Status | None) -> None:
     assert not is_end(Verdict(1, status), Kind.SMS)
 
 
-@pytest.mark.parametrize("content", [VIBER, CASCADE], ids=["viber", "viber_sms"])
-def test_a_cascade_goes_on_until_its_sms_has_its_end(open_world: OpenWorld, content: Content) -> None:
-    """Here nothing arrives on any channel, and the second one takes a while."""
-    world = open_world(provider=NOBODY, webcom={"poll_first": "1s", "poll_max": "1s"})
-    world.enqueue([message(1, route="webcom", text="", content=content)])
-    world.dispatch("webcom")
-
-    def ended() -> bool:
-        world.passes(seconds=2)
-        world.poll("webcom")
-        return world.statuses() == {UNDELIVERABLE: 1}
-
-    eventually(ended, within=20, every=0.005)
-    state = world.provider.see(f"messages/{world.references()[0]}")
-    assert {change["channel"] for change in changes(state)} == (
-        {"viber"} if content is VIBER else {"viber", "sms"}
+def test_a_cascade_waits_for_the_end_of_its_sms(open_world: OpenWorld) -> None:
+    """They say that it failed and nothing of an SMS: for Viber alone that is all there will be."""
+    world = open_world(webcom={})
+    world.enqueue(
+        [
+            message(1, route="webcom", text="", content=VIBER),
+            message(2, route="webcom", text="", content=CASCADE),
+        ]
     )
+    world.dispatch("webcom")
+    world.provider.settle_down()
+    world.provider.script({"do": "message_code", "code": "not_deliver", "when": {"command": "state"}})
 
+    for _ in range(3):
+        world.passes(minutes=20)
+        world.poll("webcom")
 
-def changes(state: dict[str, object]) -> list[dict[str, object]]:
-    found = state["changes"]
-    assert isinstance(found, list)
-    names = ("at", "channel", "state", "whole")
-    return [one if isinstance(one, dict) else dict(zip(names, one, strict=False)) for one in found]
+    assert (world.message(1).status, world.message(2).status) == ("undeliverable", "sent")
+    world.mend()
+    assert world.until_final("webcom") == {UNDELIVERABLE: 1, DELIVERED: 1}
 
 
 def test_in_a_settling_answer_the_end_of_a_first_channel_is_but_a_sending(open_world: OpenWorld) -> None:
@@ -236,7 +230,7 @@ def test_the_sandbox_counts_as_we_do(
 
 def test_viber_and_sms_of_a_route_leave_in_different_packages(open_world: OpenWorld) -> None:
     world = open_world(alpha={})
-    both: list[Content | None] = [None, VIBER, None, CASCADE, None]
+    both: list[Content | None] = [None, VIBER, None, VIBER, None]
     world.enqueue(
         [
             message(number, text="" if content else "Hello", content=content)
@@ -249,7 +243,7 @@ def test_viber_and_sms_of_a_route_leave_in_different_packages(open_world: OpenWo
     kinds = world.rows(
         "SELECT package_id, array_agg(DISTINCT kind ORDER BY kind) AS kinds FROM messages GROUP BY 1"
     )
-    assert sorted(row.kinds for row in kinds) == [["sms"], ["viber", "viber_sms"]]
+    assert sorted(row.kinds for row in kinds) == [["sms"], ["viber"]]
     assert world.statuses() == {SENT: 5}
     assert world.provider.requests("message") == 1
     assert world.provider.requests("message-viber") == 1

@@ -47,7 +47,7 @@ def balance(
     if as_json:
         emit({"routes": told})
     else:
-        heads = ("route", "#money left", "currency", "when (UTC)", "#warn below", "")
+        heads = ("route", "#money left", "when (UTC)", "#warn below", "")
         table("Balances", heads, [_balance_cells(one) for one in told])
     if any(one["problem"] for one in told):
         raise typer.Exit(1)
@@ -72,9 +72,8 @@ def _balance_cells(one: Mapping[str, Any]) -> tuple[object, ...]:
     remark = "" if one["can_be_asked"] else "cannot be asked"
     return (
         one["route"],
-        one["balance"],
-        one["currency"],
-        f"{at:%Y-%m-%d %H:%M:%S}" if at else None,
+        " ".join(filter(None, (one["balance"], one["currency"]))),
+        f"{at:%Y-%m-%d %H:%M}" if at else None,
         one["balance_least"] or None,
         one["problem"] or ("LOW" if one["low"] else remark),
     )

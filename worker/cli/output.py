@@ -35,15 +35,17 @@ def say(sentence: str) -> None:
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout. Columns whose head starts with # are numbers."""
+    """A table on stdout. Columns whose head starts with # are numbers; those with nothing in them are left
+    out. The first column, what a row is about, is never cut up."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None)
-    for head in heads:
-        side: JustifyMethod = "right" if head.startswith("#") else "left"
-        grid.add_column(head.removeprefix("#"), justify=side, overflow="fold")  # half an id is none
-    for row in rows:
-        grid.add_row(
-            *(Text("" if cell is None else str(cell)) for cell in row)
-        )  # as it is: "[x]" is no style
+    filled = [place for place, _ in enumerate(heads) if not cells or any(row[place] for row in cells)]
+    for place in filled:
+        side: JustifyMethod = "right" if heads[place].startswith("#") else "left"
+        head = heads[place].removeprefix("#")
+        grid.add_column(head, justify=side, overflow="fold", no_wrap=place == 0)  # half an id is none
+    for row in cells:
+        grid.add_row(*(Text(row[place]) for place in filled))  # as it is: "[x]" is no style
     out.print(grid)
 
 

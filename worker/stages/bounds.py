@@ -13,4 +13,5 @@ STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
 def longest_step(route: Route) -> timedelta:
     """The longest a stage can take on a route, every exchange taking all the time it has."""
     round_of_questions = 2 * (route.lease * PATIENCE + route.exchange)  # of jobs, then of messages
-    return max(PACKAGES * route.exchange, ROUNDS * round_of_questions) + STATEMENTS
+    package = max(route.exchange, route.lease)  # a package of many requests begins none after its lease
+    return max(PACKAGES * package, ROUNDS * round_of_questions) + STATEMENTS
