@@ -1,5 +1,6 @@
 """Lines: a route made ready, and what its provider does not allow it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,7 @@ def test_an_unknown_provider_is_named_with_those_that_are_known() -> None:
     with pytest.raises(SettingsError) as caught:
         make_ready({"alpha": Route("alpha", "pigeon", "https://provider.example")})
 
-    assert str(caught.value) == (
-        f"routes.alpha.provider must be one of {', '.join(PROVIDERS)}, got 'pigeon'"
-    )
+    assert str(caught.value) == (f"routes.alpha.provider must be one of {', '.join(PROVIDERS)}, got 'pigeon'")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -173,7 +172,11 @@ def test_a_message_has_a_say_only_where_nobody_can_know(provider: str, own: Doub
 
 @pytest.mark.parametrize(
     ("provider", "longest"),
-    [("alphasms-xml", timedelta(days=1)), ("alphasms-http", timedelta(days=1)), ("webcom-xml", timedelta(days=7))],
+    [
+        ("alphasms-xml", timedelta(days=1)),
+        ("alphasms-http", timedelta(days=1)),
+        ("webcom-xml", timedelta(days=7)),
+    ],
 )
 def test_as_long_ahead_as_they_hold_it_and_no_longer(provider: str, longest: timedelta) -> None:
     assert ready(provider, schedule_ahead=longest).route.schedule_ahead == longest
@@ -193,10 +196,7 @@ def test_who_holds_nothing_is_given_nothing_ahead() -> None:
 
 
 def lines(**providers: str) -> dict[str, Line]:
-    return {
-        name: line(Route(name, provider, "https://provider.example", **CREDENTIALS[provider]))
-        for name, provider in providers.items()
-    }
+    return {name: line(replace(route(provider), name=name)) for name, provider in providers.items()}
 
 
 def test_the_only_route_is_filled_in() -> None:

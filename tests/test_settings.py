@@ -30,7 +30,7 @@ def ready(path: Path, content: str, environ: Mapping[str, str] | None = None) ->
     """The routes of a file, every one made ready, as every process does when it starts."""
     path.write_text(content, "utf-8")
     known = environ or {}
-    routes = read_routes(path, secret=lambda name: known.get(name, ""))
+    routes = read_routes(path, secret=lambda _, name: known.get(name, ""))
     make_ready(routes)
     return routes
 

@@ -6,8 +6,9 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 
@@ -182,10 +183,14 @@ def next_database(redis_url: str) -> str:
     raise SettingsError("WORKER_REDIS_URL must look like redis://host:6379/0 or unix:///path?db=0")
 
 
-def read_routes(path: Path, secret: Callable[[str], str] | None = None) -> dict[str, Route]:
+Secret: TypeAlias = Callable[[str, str], str]
+"""Gives a credential, by its key and by the NAME in its `env:NAME`."""
+
+
+def read_routes(path: Path, secret: Secret | None = None) -> dict[str, Route]:
     """The routes of a routes file, by name, in the file's order.
 
-    `secret` turns the NAME of a credential's `env:NAME` into its value; by default, and for all other keys,
+    `secret` turns a key and the NAME in its `env:NAME` into a credential; by default, and for all other keys,
     it is read from the environment. Raises SettingsError for a file that is not there, an unknown or missing
     key, a wrong value, a missing secret, or two routes alike.
     """
@@ -203,21 +208,30 @@ def read_routes(path: Path, secret: Callable[[str], str] | None = None) -> dict[
     named = tables.get("routes", {})
     if not isinstance(named, dict) or not named:
         raise SettingsError(f"{path} names no route; add a [routes.NAME] table")
-    routes = {name: _route(name, table, secret or _from_environment) for name, table in named.items()}
+    routes = {name: _route(name, table, secret or _every_secret) for name, table in named.items()}
     _check_distinct(path, routes)
     return routes
 
 
-def names_only(name: str) -> str:
+def names_only(key: str, name: str) -> str:  # noqa: ARG001 - of every key
     """A `secret` for programs that need no secrets, such as those that enqueue: the name stands for it."""
     return name
+
+
+def receipts_only(key: str, name: str) -> str:
+    """A `secret` for the door that receipts come by, which faces strangers: it knows no other."""
+    return _from_environment(name) if key == "receipts" else name
+
+
+def _every_secret(key: str, name: str) -> str:  # noqa: ARG001 - of every key
+    return _from_environment(name)
 
 
 def _from_environment(name: str) -> str:
     return os.environ.get(name, "")
 
 
-def _route(name: str, table: object, secret: Callable[[str], str]) -> Route:
+def _route(name: str, table: object, secret: Secret) -> Route:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise SettingsError(f"routes.{name}: a name has up to 64 letters, digits, dashes and underscores")
     if not isinstance(table, dict):
@@ -247,8 +261,8 @@ def _option(where: str, raw: object) -> str:
     return str(int(raw)) if isinstance(raw, bool) else str(raw)
 
 
-def _value(where: str, key: str, raw: object, secret: Callable[[str], str]) -> object:
-    raw = _looked_up(where, raw, secret if key in _SECRETS else _from_environment)
+def _value(where: str, key: str, raw: object, secret: Secret) -> object:
+    raw = _looked_up(where, raw, partial(secret, key) if key in _SECRETS else _from_environment)
     expected = _ROUTE_FIELDS[key].type
     if expected is timedelta:
         return duration(where, raw)

@@ -29,7 +29,7 @@ from worker.ledger import LedgerError
 from worker.lines import Line, accept, make_ready
 from worker.marks import BEAT, Crew
 from worker.runtime import Runtime
-from worker.settings import Route, Settings, SettingsError, names_only, read_routes
+from worker.settings import Route, Secret, Settings, SettingsError, names_only, read_routes
 from worker.sms.fields import MessageError
 from worker.sms.message import Lane, Message
 from worker.sms.package import CHUNK
@@ -92,7 +92,7 @@ def _opened() -> tuple[Runtime, Bell]:
         return _open()
 
 
-def _ready(secret: Callable[[str], str] | None) -> dict[str, Line]:
+def _ready(secret: Secret | None) -> dict[str, Line]:
     """The lines, or the end of this process: Celery would go on without them, and do nothing for ever.
 
     Production never starts servers of its own; `worker up` passes the addresses of the embedded ones.
@@ -134,7 +134,13 @@ def _leave(**_: object) -> None:
 
 
 class _Brief(logging.Formatter):
-    """A server that is away is said in a line: how the broker's client noticed helps nobody."""
+    """A server that is away is said in a line: how the broker's client noticed helps nobody. So is a task
+    that Celery cannot take: it would show it whole, with the texts and numbers in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        if record.name == "celery.worker.consumer.consumer":
+            record.message = record.message.partition("\n")[0].partition(" headers:")[0]
+        return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         kind, problem, _ = ei
@@ -149,7 +155,8 @@ def _log_plainly(**_: object) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
-    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+    # The pool's would show what a task carries, before ours can hide it.
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

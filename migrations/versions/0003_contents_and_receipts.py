@@ -30,6 +30,7 @@ def upgrade() -> None:
     op.add_column("routes", sa.Column("currency", sa.Text(), nullable=True))
     op.add_column("routes", sa.Column("balance_at", INSTANT, nullable=True))
     op.add_column("routes", sa.Column("clock_ahead", sa.Interval(), nullable=True))
+    op.add_column("routes", sa.Column("repeating_until", INSTANT, nullable=True))
     op.create_table(
         "provider_ids",
         sa.Column("route", sa.Text(), nullable=False),
@@ -58,7 +59,7 @@ def downgrade() -> None:
     """What the version before has no words for must be gone first: then this says so, and changes nothing."""
     op.drop_table("receipts")
     op.drop_table("provider_ids")
-    for column in ("clock_ahead", "balance_at", "currency", "balance"):
+    for column in ("repeating_until", "clock_ahead", "balance_at", "currency", "balance"):
         op.drop_column("routes", column)
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
     op.create_check_constraint(op.f("ck_events_road"), "events", ROAD_BEFORE)

@@ -136,6 +136,7 @@ def test_what_a_provider_holds_is_listed_without_numbers(
     send_at = (datetime.now(UTC) + timedelta(hours=1)).replace(second=0, microsecond=0)
     with ledger.begin() as connection:
         enqueue(connection, [message(number, route="web", send_at=send_at) for number in range(1, 6)])
+        note_clock(connection, "web", timedelta(0))
     assert dispatch(runtime, "web", Lane.BULK).messages == 5
 
     ran = shell.worker("routes", "scheduled", "web", "--json")

@@ -1,5 +1,5 @@
-"""Credentials that ride in addresses, and texts and numbers, stay out of what real processes say, however much
-they are asked to say and whatever goes wrong."""
+"""Credentials that ride in addresses, and texts and numbers, stay out of what real processes say, however
+much they are asked to say and whatever goes wrong."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -92,16 +92,20 @@ def test_processes_that_tell_all_tell_no_secret(install: Install) -> None:
     assert "DEBUG" in heap
     for word in ("lost", "not_sent", "unreadable", "server_error", "credentials", "money"):
         assert f"{word}: " in heap
+    assert "Received unregistered task of type 'worker.enqeue'." in heap
+    assert "Refusing to deserialize" in heap
     assert [(line, names) for line in said if (names := found_in([line]))] == []
 
 
 def _by_celery(installation: Installation) -> None:
-    """As an application does that does not import us; one of the messages is spoilt."""
+    """As an application does that does not import us; most of it spoilt."""
     app = Celery(broker=installation.settings.broker_url, set_as_current=False)
     for number in (80, 81):
         (one,) = private([number], route="smart")
         app.send_task("worker.enqueue", args=[one.as_dict()])
         app.send_task("worker.enqueue", kwargs={**one.as_dict(), "client_id": TEXT, "recipient": TEXT})
+        app.send_task("worker.enqeue", args=[one.as_dict()])
+        app.send_task("worker.enqueue", args=[one.as_dict()], serializer="pickle")
 
 
 def _dealt_with(installation: Installation) -> bool:
@@ -113,5 +117,7 @@ def _dealt_with(installation: Installation) -> bool:
         stopped = connection.exec_driver_sql(
             "SELECT count(*) FROM routes WHERE name = 'wrong' AND state = 'stopped'"
         ).scalar_one()
-        unsent = connection.exec_driver_sql("SELECT count(*) FROM packages WHERE route = 'nobody'").scalar_one()
+        unsent = connection.exec_driver_sql(
+            "SELECT count(*) FROM packages WHERE route = 'nobody'"
+        ).scalar_one()
     return installation.books().total == 82 and not waiting and stopped == 1 and unsent > 1

@@ -34,11 +34,20 @@ def take(
     limits: Limits = ANY,
     apart: Callable[[Kind], str] = lambda _: "",
     lane: Lane = Lane.BULK,
+    clocked: bool = False,
 ) -> Claim:
     """Claim on a route that sends `ahead`, on which nothing else is in the way."""
     with book.ledger.begin() as connection:
         return claim(
-            connection, ROUTE, lane, limits=limits, parallel=100, lease=LEASE, ahead=ahead, apart=apart
+            connection,
+            ROUTE,
+            lane,
+            limits=limits,
+            parallel=100,
+            lease=LEASE,
+            ahead=ahead,
+            clocked=clocked,
+            apart=apart,
         )
 
 
@@ -74,7 +83,9 @@ def test_a_time_that_has_passed_is_none(book: Book) -> None:
 
 def test_once_its_time_has_come_it_leaves(book: Book) -> None:
     book.enqueue([message(1, send_at=now(book) + HOUR)])
-    book.rows("UPDATE messages SET send_at = send_at - interval '1 hour', due_at = due_at - interval '1 hour'")
+    book.rows(
+        "UPDATE messages SET send_at = send_at - interval '1 hour', due_at = due_at - interval '1 hour'"
+    )
 
     (item,) = items(take(book))
 
@@ -148,6 +159,22 @@ def test_what_was_put_back_leaves_again_with_its_time(book: Book) -> None:
     assert item.send_at == at
 
 
+@pytest.mark.parametrize("because", ["their clock is off now", "nothing leaves ahead any more"])
+def test_what_was_put_back_stays_until_its_time_where(book: Book, because: str) -> None:
+    book.enqueue([message(1, send_at=now(book) + HOUR)])
+    first = take(book, ahead=DAY).package
+    assert first is not None
+    book.settle(first, Status.QUEUED, emptied=PackageState.UNSENT)
+    if because == "their clock is off now":
+        book.do(note_clock, ROUTE, HOUR)
+
+    off = because == "their clock is off now"
+    assert items(take(book, ahead=DAY if off else NOT, clocked=off)) == []
+
+    book.rows("UPDATE messages SET send_at = now()")
+    assert numbers(take(book)) == [1]
+
+
 @pytest.mark.parametrize(
     ("off", "trusted"),
     [
@@ -162,7 +189,23 @@ def test_nothing_leaves_ahead_while_their_clock_is_off(book: Book, off: timedelt
     book.enqueue([message(1, send_at=now(book) + HOUR)])
     book.do(note_clock, ROUTE, off)
 
-    assert numbers(take(book, ahead=DAY)) == ([1] if trusted else [])
+    assert numbers(take(book, ahead=DAY, clocked=True)) == ([1] if trusted else [])
+
+
+def test_a_clock_that_nobody_has_read_is_not_trusted(book: Book) -> None:
+    book.enqueue([message(1, send_at=now(book) + HOUR)])
+
+    assert numbers(take(book, ahead=DAY, clocked=True)) == []
+
+
+def test_validity_is_told_by_their_clock(book: Book) -> None:
+    book.enqueue([message(1, valid_until=now(book) + HOUR)])
+    book.do(note_clock, ROUTE, 2 * HOUR)
+
+    (item,) = items(take(book, clocked=True))
+
+    [row] = book.messages().values()
+    assert item.valid_until == row.valid_until + 2 * HOUR
 
 
 def test_urgent_ones_too_leave_ahead_of_their_time(book: Book) -> None:
@@ -367,7 +410,10 @@ def test_two_who_heard_it_note_it_once(book: Book, other: Book) -> None:
     ids = [row.id for row in book.rows("SELECT id FROM messages ORDER BY id")]
 
     noted = at_once(
-        [lambda: book.do(read, [Read(id_) for id_ in ids]), lambda: other.do(read, [Read(id_) for id_ in ids])]
+        [
+            lambda: book.do(read, [Read(id_) for id_ in ids]),
+            lambda: other.do(read, [Read(id_) for id_ in ids]),
+        ]
     )
 
     assert sum(noted) == 20

@@ -193,7 +193,9 @@ def test_trouble_starts_no_more_calls(
     assert statuses[QUEUED] == 7 - statuses.get(IN_DOUBT, 0)
     assert attempts(world) == {0}
     assert world.route("plain").state == route
-    assert world.packages()[0].state == ("in_doubt" if fate is IN_DOUBT else "settled")
+    (package,) = world.packages()
+    assert package.state == ("in_doubt" if fate is IN_DOUBT else "settled")
+    assert package.why == world.route("plain").why  # and not that others were given up for it
     assert world.dispatch("plain").packages == 0
 
 

@@ -292,19 +292,19 @@ def test_two_rescuers_repeat_it_once(open_world: OpenWorld) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "route"),
+    ("fault", "route", "heard"),
     [
-        ({"do": "drop_before"}, "paused"),
-        ({"do": "drop_after"}, "paused"),
-        ({"do": "http", "code": 503}, "paused"),
-        ({"do": "html"}, "paused"),
-        ({"do": "error", "code": "login"}, "stopped"),
-        ({"do": "error", "code": "format"}, "paused"),
+        ({"do": "drop_before"}, "paused", 0),
+        ({"do": "drop_after"}, "paused", 0),
+        ({"do": "http", "code": 503}, "paused", 0),
+        ({"do": "html"}, "paused", 0),
+        ({"do": "error", "code": "login"}, "stopped", 1),
+        ({"do": "error", "code": "format"}, "paused", 1),
     ],
-    ids=lambda given: given if isinstance(given, str) else " ".join(map(str, given.values())),
+    ids=lambda given: " ".join(map(str, given.values())) if isinstance(given, dict) else str(given),
 )
 def test_a_repeat_that_fails_leaves_all_in_doubt_until_a_later_one(
-    open_world: OpenWorld, fault: dict[str, Any], route: str
+    open_world: OpenWorld, fault: dict[str, Any], route: str, heard: int
 ) -> None:
     world = open_world(webcom={})
     doubtful(world)
@@ -314,7 +314,7 @@ def test_a_repeat_that_fails_leaves_all_in_doubt_until_a_later_one(
     assert world.rescue("webcom") == Rescued(doubtful=4)
 
     assert world.statuses() == {IN_DOUBT: 4}
-    assert asks(world) == [0]  # nothing was learnt
+    assert asks(world) == [heard]  # whether they turned it away, or nobody knows
     assert world.route("webcom").state == route
     (package,) = world.packages()
     assert WAIT - timedelta(seconds=2) < package.rescue_in <= WAIT
@@ -385,39 +385,54 @@ def test_who_is_on_their_stop_list_is_on_ours(open_world: OpenWorld) -> None:
     assert [row.recipient for row in world.rows("SELECT recipient FROM stop_list")] == ["+380930000001"]
 
 
-def test_where_money_is_out_they_are_queued_again_and_the_route_waits(open_world: OpenWorld) -> None:
+def test_that_a_repeat_is_turned_away_says_nothing_of_the_first(open_world: OpenWorld) -> None:
     world = open_world(webcom={})
-    doubtful(world, do="drop_before")
-    world.provider.script({"do": "message_code", "code": 2, "times": 1, **SENDS})
+    doubtful(world)
+    world.provider.script({"do": "message_code", "code": 2, "times": 1, **SENDS})  # out of SMS
     world.passes(seconds=66)
 
-    assert world.rescue("webcom") == Rescued(doubtful=4, requeued=4)
+    assert world.rescue("webcom") == Rescued(doubtful=4)
 
-    assert world.statuses() == {QUEUED: 4}
-    assert world.message().attempts == 0
+    assert world.statuses() == {IN_DOUBT: 4}
     assert world.route("webcom").state == "paused"
     assert world.until_final("webcom") == {DELIVERED: 4}
     assert world.provider.taken == 4
 
 
 def test_the_same_document_soon_after_is_refused_and_nobody_gets_it_twice(open_world: OpenWorld) -> None:
-    """Text 19 says nothing of the first copy: queued again under the same ids, they are known then."""
-    swift = replace(KIND, webcom=WebcomOptions(identical_seconds=1.5))
-    world = open_world(provider=swift, webcom={"package_items": 4})
+    """Text 19: they take the same request once a minute."""
+    world = open_world(provider=replace(KIND, webcom=WebcomOptions(identical_seconds=2)), webcom={})
     doubtful(world)
     references = world.references()
     world.passes(seconds=66)
 
-    assert world.rescue("webcom") == Rescued(doubtful=4, requeued=4)
+    world.rescue("webcom")
+
+    assert world.statuses() == {IN_DOUBT: 4}
+    (pause,) = world.rows("SELECT paused_until - now() AS it FROM routes WHERE name = 'webcom'")
+    assert pause.it > timedelta(seconds=59)
 
     def found() -> bool:
-        world.passes(seconds=11)
-        world.dispatch("webcom")
+        world.passes(minutes=5)
+        world.rescue("webcom")
         return world.statuses() == {SENT: 4}
 
-    eventually(found, within=20, every=0.1)
+    eventually(found, within=20, every=0.5)
     assert known(world) == theirs(world)
     assert world.provider.times() == dict.fromkeys(references, 1)
+
+
+def test_what_is_too_late_is_not_sent_for_the_sake_of_knowing(open_world: OpenWorld) -> None:
+    world = open_world(webcom={})
+    doubtful(world, do="drop_before", valid_until="2999-01-01T00:00:00+00:00")
+    world.rows("UPDATE messages SET valid_until = now() + interval '1 minute' RETURNING id")
+
+    for _ in range(3):
+        world.passes(minutes=20)
+        world.rescue("webcom")
+
+    assert (sendings(world), world.provider.taken) == (1, 0)
+    assert world.statuses() == {IN_DOUBT: 4}
 
 
 # -- policies have no say
@@ -458,6 +473,7 @@ def test_a_message_held_until_its_time_carries_it_again(open_world: OpenWorld) -
     world = open_world(provider=ENDLESS, webcom={"schedule_ahead": "7d"})
     world.enqueue([message(1, route="webcom", send_at="2031-01-01T12:00:00+00:00")])
     world.rows("UPDATE messages SET send_at = now() + '1 day', due_at = now() + '1 day' RETURNING id")
+    world.rows("UPDATE routes SET clock_ahead = '0s' RETURNING name")
     world.provider.script({"do": "drop_before", "times": 1, **SENDS})
     world.dispatch("webcom")
     assert world.statuses() == {IN_DOUBT: 1}

@@ -242,7 +242,7 @@ def test_questions_come_at_growing_intervals_and_right_when_patience_ends(world:
             waits.append(round(package.rescue_in.total_seconds()))
             world.passes(seconds=waits[-1] + 0.1)
 
-    assert waits == [10, 20, 25]
+    assert waits == [10, 20, 30]
 
 
 def test_what_was_queued_again_counts_an_attempt_and_waits(open_world: OpenWorld) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.factories import message, messages
+from tests.stages.test_dispatch import dead_port
 from tests.stages.test_pipeline import BY_COMMAND
-from tests.stages.world import KEY, OpenWorld, World
+from tests.stages.world import KEY, LOGIN, PASSWORD, OpenWorld, World
 from worker.runtime import Runtime
 from worker.sms.message import Lane, Message
 from worker.sms.status import Status
@@ -186,3 +187,56 @@ def test_the_log_still_tells_what_happened(world: World, everything_logged: pyte
     assert "package_settled route=alpha package=" in heap
     assert "items=3 sent=3" in heap
     assert "polled route=alpha packages=1 delivered=3" in heap
+
+
+CREDENTIALS = {
+    "the login": LOGIN,
+    "the password": PASSWORD,
+    "the key": KEY,
+    "the path of receipts": "a-secret-p",
+}
+BY_ROUTE: dict[str, dict[str, object]] = {
+    "smart": {"receipts": "a-secret-path-of-ours"},  # credentials and texts are in the address
+    "plain": {"params_in": "query"},  # the same
+    "webcom": {},
+}
+SPOILT: list[dict[str, object]] = [
+    {"do": "drop_before"},
+    {"do": "drop_after"},
+    {"do": "cut"},
+    {"do": "truncated"},
+    {"do": "empty"},
+    {"do": "html"},
+    {"do": "wrong_encoding"},
+    {"do": "http", "code": 400},
+    {"do": "http", "code": 404},
+    {"do": "http", "code": 500},
+    {"do": "missing", "share": 1},
+    {"do": "message_code", "code": TEXT},
+    {"do": "unknown_code", "code": LOGIN},
+]
+
+
+@pytest.mark.parametrize("route", BY_ROUTE)
+def test_whatever_goes_wrong_with_an_address_full_of_secrets_nobody_reads_them(
+    open_world: OpenWorld, everything_logged: pytest.LogCaptureFixture, route: str
+) -> None:
+    """Not in what anybody logs here, libraries included, nor beside what happened."""
+    world = open_world(**{route: {"attempts": 9, **BY_ROUTE[route]}})
+    for at, fault in enumerate(SPOILT):
+        world.enqueue([private(2 * at + n, route=route) for n in range(2)])
+        world.provider.script({**fault, "when": {"command": "send"}})
+        world.dispatch(route)
+        world.mend()
+        world.passes(minutes=20)
+    with dead_port() as port:
+        nobody = open_world(**{route: {**BY_ROUTE[route], "url": f"http://127.0.0.1:{port}"}})
+        nobody.enqueue([private(99, route=route)])
+        nobody.dispatch(route)
+
+    heap = "\n".join(f"{record.getMessage()} {record.exc_text!r}" for record in everything_logged.records)
+    assert "route_trouble" in heap
+    assert "not_sent" in heap
+    for where in (heap, noted(world), repr(world.runtime), repr(world.line(route).dialect)):
+        no_secret_in(where)
+        assert {name for name, secret in CREDENTIALS.items() if secret in where} == set()

@@ -9,7 +9,7 @@ from worker.cli.output import complain, say
 from worker.cli.session import servers
 from worker.ledger import Ledger
 from worker.lines import make_ready
-from worker.settings import read_routes
+from worker.settings import read_routes, receipts_only
 from worker.web.server import Place, serve
 
 
@@ -27,7 +27,7 @@ def web(
     place = Place(host, port, trusted_proxies)
     with servers() as settings:
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        lines = make_ready(read_routes(settings.routes))
+        lines = make_ready(read_routes(settings.routes, receipts_only))
         ledger = Ledger.connect(settings.database_url, connections=2)
         try:
             serve(ledger, lines, place, lambda url: say(f"Receipts are taken at {url}/receipts/ROUTE/SECRET"))

@@ -133,13 +133,39 @@ def note_clock(connection: Connection, route: str, ahead: timedelta) -> None:
     )
 
 
-def trusted_ahead(connection: Connection, route: str, ahead: timedelta) -> timedelta:
-    """How long before its time a provider may be given a message: `ahead`, or not at all while its clock is
-    off by more than TRUSTED. Nobody is asked where nothing leaves before its time."""
-    if not ahead:
-        return ahead
-    off = connection.execute(
-        text("SELECT clock_ahead NOT BETWEEN -:most AND :most FROM routes WHERE name = :route"),
-        {"route": route, "most": TRUSTED},
+def clock_skew(connection: Connection, route: str) -> timedelta | None:
+    """How far a provider's clock was ahead of ours when last asked; None if it never was."""
+    found: timedelta | None = connection.execute(
+        text("SELECT clock_ahead FROM routes WHERE name = :route"), {"route": route}
     ).scalar_one_or_none()
-    return timedelta(0) if off else ahead
+    return found
+
+
+def trusted_ahead(ahead: timedelta, skew: timedelta | None) -> timedelta:
+    """How long before its time a provider with a clock of its own may be given a message: `ahead`; not at all
+    while that clock is unknown, or off by more than TRUSTED."""
+    return ahead if skew is not None and abs(skew) <= TRUSTED else timedelta(0)
+
+
+# -- sending again to know
+
+
+def begin_repeat(connection: Connection, route: str, lease: timedelta) -> bool:
+    """Whether doubt may be settled by sending again now: the route is open, and nobody else is at it.
+
+    It is one request at a time beside the `parallel` ones, so that doubt need not wait for a campaign.
+    """
+    begun = connection.execute(
+        text("""
+            UPDATE routes SET repeating_until = now() + :lease
+            WHERE name = :route AND coalesce(repeating_until <= now(), true)
+              AND (state = 'open' OR (state = 'paused' AND paused_until <= now()))
+        """),
+        {"route": route, "lease": lease},
+    )
+    return bool(begun.rowcount)
+
+
+def end_repeat(connection: Connection, route: str) -> None:
+    """The next may."""
+    connection.execute(text("UPDATE routes SET repeating_until = NULL WHERE name = :route"), {"route": route})

@@ -1,6 +1,6 @@
 """Items: messages as they stand in the book, read for sending."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -16,8 +16,9 @@ COLUMNS = """
 """What `item` reads, of messages m."""
 
 
-def item(row: Row[Any], limits: Limits) -> Item:
-    """A row of COLUMNS as an item, its validity within what the provider takes."""
+def item(row: Row[Any], limits: Limits, skew: timedelta = timedelta(0)) -> Item:
+    """A row of COLUMNS as an item, its validity within what the provider takes, and by the provider's clock
+    if that is known to be ahead of ours by `skew`."""
     return Item(
         row.id,
         row.reference,
@@ -27,8 +28,8 @@ def item(row: Row[Any], limits: Limits) -> Item:
         row.attempts,
         row.leaves_at,
         row.send_at,
-        _within(row.valid_until, row.leaves_at, limits),
-        _within(row.viber_valid_until, row.leaves_at, limits),
+        _within(row.valid_until, row.leaves_at, limits, skew),
+        _within(row.viber_valid_until, row.leaves_at, limits, skew),
     )
 
 
@@ -40,8 +41,8 @@ def content(row: Row[Any]) -> Content:
     return content_of(row.kind, about)
 
 
-def _within(until: datetime | None, leaves_at: datetime, limits: Limits) -> datetime | None:
+def _within(until: datetime | None, leaves_at: datetime, limits: Limits, skew: timedelta) -> datetime | None:
     """They refuse what is too short or too long: then as short, or as long, as they take."""
     if until is None:
         return None
-    return min(max(until, leaves_at + limits.shortest), leaves_at + limits.longest)
+    return min(max(until, leaves_at + limits.shortest), leaves_at + limits.longest) + skew

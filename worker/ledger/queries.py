@@ -106,18 +106,20 @@ def live_packages(connection: Connection, route: str) -> list[tuple[int, int]]:
 
 
 def doubtful_items(
-    connection: Connection, package_ids: Sequence[int], limits: Limits
+    connection: Connection, package_ids: Sequence[int], limits: Limits, skew: timedelta = timedelta(0)
 ) -> list[tuple[int, Item]]:
-    """The messages in doubt of these packages as they would leave again, each with its package."""
+    """The messages in doubt of these packages as they would leave again, each with its package; those that
+    are too late by now are left out. See `item`."""
     rows = connection.execute(
         text(f"""
             SELECT {COLUMNS}, m.package_id FROM messages m
             WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}'
+              AND coalesce(m.valid_until > greatest(now(), m.send_at), true)
             ORDER BY m.package_id, m.id
         """),  # noqa: S608 - our own constants
         {"ids": list(package_ids)},
     )
-    return [(row.package_id, item(row, limits)) for row in rows]
+    return [(row.package_id, item(row, limits, skew)) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

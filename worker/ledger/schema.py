@@ -183,6 +183,7 @@ routes = Table(
     Column("currency", Text),
     Column("balance_at", _INSTANT),
     Column("clock_ahead", Interval),  # how far their clock was ahead of ours, when last asked
+    Column("repeating_until", _INSTANT),  # the lease of whoever sends again to settle doubt
     CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
     CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
 )

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from worker.ledger.governor import refusal, trusted_ahead
+from worker.ledger.governor import clock_skew, refusal, trusted_ahead
 from worker.ledger.items import COLUMNS, content, item
 from worker.ledger.schema import sql_list, sql_roads
 from worker.sms.content import Content, Kind, Sms
@@ -270,13 +270,14 @@ class Claim:
     why: str = ""
 
 
-# What is scheduled may leave `ahead` of its time: then the provider holds it. What waits for another try may
-# not, whatever its time.
+# What is scheduled may leave `ahead` of its time and no sooner: then the provider holds it. What waits for
+# another try may not leave before that, whatever its time.
 _PICK = f"""
     SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
     FROM messages m
     WHERE m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
-      AND (m.due_at <= now() OR m.due_at = m.send_at) {{lane}}
+      AND (m.due_at <= now() OR m.due_at = m.send_at)
+      AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{lane}}
     ORDER BY m.lane DESC, m.due_at, m.id
     LIMIT :items FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - our own constants
@@ -304,7 +305,7 @@ _CLAIM = text(f"""
 """)  # noqa: S608 - our own constants
 
 
-def claim(
+def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     connection: Connection,
     route: str,
     lane: Lane,
@@ -313,6 +314,7 @@ def claim(
     parallel: int,
     lease: timedelta,
     ahead: timedelta = timedelta(0),
+    clocked: bool = False,
     apart: Callable[[Kind], str] = lambda _: "",
 ) -> Claim:
     """Take the next messages of a route into a package, if the governor lets us.
@@ -325,11 +327,12 @@ def claim(
     """
     if closed := refusal(connection, route, parallel if lane is Lane.URGENT else max(1, parallel - 1)):
         return Claim(None, why=closed)
-    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(connection, route, ahead)}
+    skew = clock_skew(connection, route) if clocked else timedelta(0)
+    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
     picked = connection.execute(_PICKS[lane], values).all()
     late = [Move(row.id, None, Status.EXPIRED) for row in picked if row.late]
     expired = _move(connection, Verb.CLAIM, late, note="validity passed while queued")
-    good = [item(row, limits) for row in picked if not row.late]
+    good = [item(row, limits, skew or timedelta(0)) for row in picked if not row.late]
     items = fitting([one for one in good if apart(one.kind) == apart(good[0].kind)], limits)
     if not items:
         return Claim(None, len(late), bool(picked), why="nothing is due")
@@ -455,6 +458,13 @@ _EMPTIED = text(f"""
 """)  # noqa: S608 - our own constants
 
 
+# What will be sent anew has another name there: a receipt for the first copy is none for the second.
+_UNNAME = text("""
+    DELETE FROM provider_ids p USING messages m
+    WHERE m.id = ANY(CAST(:ids AS bigint[])) AND p.route = m.route AND p.id = m.provider_id
+""")
+
+
 def settle(
     connection: Connection,
     moves: Sequence[Move],
@@ -474,6 +484,9 @@ def settle(
     lock_packages(connection, looks)
     moved = Counter(_move(connection, Verb.SETTLE, moves, why))
     moved.update(_move(connection, Verb.REPORT, news))
+    if moved[Status.QUEUED]:
+        back = [move.message_id for move in moves if move.target is Status.QUEUED]
+        connection.execute(_UNNAME, {"ids": back})
     restated = list(looks)
     if not moves and set(keeps) == set(Clock):  # reports alone, and no clock to move: all there is is an end
         restated = list(connection.execute(_EMPTIED, {"ids": restated}).scalars())

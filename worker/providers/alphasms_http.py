@@ -12,7 +12,7 @@ asked for by their id, one a call.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -120,6 +120,7 @@ class AlphaSmsHttp:
     whatever these pass). Raises ValueError for a bad option and for missing credentials.
     """
 
+    kinds: ClassVar[Collection[Kind]] = KINDS
     options: ClassVar[Mapping[str, str]] = {"params_in": "form"}
     doubt: ClassVar[Doubt] = Doubt.HOLD
     by_reference: ClassVar[bool] = False

@@ -10,7 +10,7 @@ Our `id` is unique in the account for ever, so whatever became doubtful can be a
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -86,6 +86,7 @@ class AlphaSmsXml:
     missing credentials.
     """
 
+    kinds: ClassVar[Collection[Kind]] = (*messages.TYPES, *messages.VIBER)
     options: ClassVar[Mapping[str, str]] = {}
     doubt: ClassVar[Doubt] = Doubt.ASK
     by_reference: ClassVar[bool] = True

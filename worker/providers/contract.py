@@ -5,7 +5,7 @@ Whatever goes wrong is a Failure: a record that says whether they can have the m
 with the route. What is not proven untaken is in doubt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -45,6 +45,7 @@ class Failure:
     meaning: str
     code: str = ""
     detail: str = ""
+    wait: timedelta = field(default=timedelta(0), compare=False)  # how long the route should pause at least
 
     def because(self, code: str = "", detail: str = "") -> "Failure":
         """The same failure with the provider's code, or with what was seen."""
@@ -186,6 +187,7 @@ class Dialect(Protocol):
     """
 
     options: ClassVar[Mapping[str, str]]  # keys of a route that this dialect alone knows, and their defaults
+    kinds: ClassVar[Collection[Kind]]  # of content that it carries
     doubt: ClassVar[Doubt]  # how its doubt is settled unless the route says otherwise
     limits: Limits  # of a package
 

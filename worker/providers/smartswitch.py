@@ -12,7 +12,7 @@ come as pushes only. Login and password ride in the URL unless `params_in` is fo
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -60,6 +60,7 @@ FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receip
 # --- limits, all unpublished -------------------------------------------------------------------------
 
 ITEMS = {"query": 10, "form": 50}
+CREDENTIALS_MOST = 300  # bytes of login and password, encoded
 OCTETS = {"query": 4_096, "form": 262_144}
 SENDER_MOST = {"source_name": 11, "source_number": 15}
 
@@ -114,6 +115,7 @@ class SmartSwitch:
     `receipt_state`. Raises ValueError for a bad option and for missing credentials.
     """
 
+    kinds: ClassVar[Collection[Kind]] = KINDS
     options: ClassVar[Mapping[str, str]] = {
         "params_in": "query",
         "source": "name",
@@ -129,6 +131,8 @@ class SmartSwitch:
         given = {**self.options, **{name: value for name, value in account.options.items() if value}}
         self._mode = choice(given, "params_in", OCTETS, "query")
         self._octets = number(given, "package_bytes", OCTETS[self._mode])
+        if len(_encoded([("_login", account.login), ("_password", account.password)])) > CREDENTIALS_MOST:
+            raise ValueError(f"login and password must be at most {CREDENTIALS_MOST} bytes in a query")
         self._source = f"source_{choice(given, 'source', ('name', 'number'), 'name')}"
         self._dlr = choice(given, "receipts", ("0", "1"), "0") == "1"
         self._id = _field_name(given, "receipt_id")
@@ -154,7 +158,9 @@ class SmartSwitch:
         if self._source == "source_number" and not (message.sender.isascii() and message.sender.isdigit()):
             raise MessageError("sender", message.sender, "must be a number: the route's source is number")
         alone = Item(0, 10**15, message.recipient, message.sender, message.content)
-        if (length := self._length([alone])) > self._octets:
+        # The credentials may not be at hand where messages are checked, so they are reckoned at their most.
+        length = self._measure(alone) + len(self._url) + CREDENTIALS_MOST
+        if length > self._octets:
             problem = f"must fit into a request of {self._octets} bytes; more fit where params_in is form"
             raise MessageError("text", f"{length} bytes", problem)
 

@@ -7,11 +7,16 @@ others.
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from worker.providers import xml
 from worker.providers.contract import CREDENTIALS, MALFORMED, MONEY, NOT_SENT, THROTTLED, Failure
 from worker.sms.status import Status
+
+IDENTICAL = replace(THROTTLED, wait=timedelta(seconds=61))
+"""They take the same request once a minute."""
 
 
 class Word(NamedTuple):
@@ -70,7 +75,7 @@ ADMISSIONS: Table[Word] = (
     (REJECTED, ("sender has not been moderated", "отправитель не прошел модерацию")),
     # 19, family: says nothing of a first copy, if there was one; the number of ours keeps that from doubling.
     (
-        Word(Status.QUEUED, THROTTLED),
+        Word(Status.QUEUED, IDENTICAL),
         ("more than one identical request", "более одного одинакового запроса"),
     ),
 )

@@ -13,7 +13,7 @@ States are asked for by their ids only.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -38,7 +38,7 @@ from worker.providers.contract import (
     read_http,
 )
 from worker.providers.options import choice, number, zone
-from worker.providers.webcom_message import check, messages
+from worker.providers.webcom_message import TYPES, check, messages
 from worker.providers.webcom_states import State, pushed, stands, state_of
 from worker.providers.webcom_texts import ADMISSIONS, REFUSALS, STATES, find, rooted, text_of, theirs
 from worker.sms.content import Kind
@@ -73,6 +73,7 @@ class WebcomXml:
     account's, in which all times are. Raises ValueError for a bad option and for missing credentials.
     """
 
+    kinds: ClassVar[Collection[Kind]] = TYPES
     options: ClassVar[Mapping[str, str]] = {"path": PATHS[0]}
     doubt: ClassVar[Doubt] = Doubt.REPEAT
     by_reference: ClassVar[bool] = False

@@ -12,13 +12,14 @@ from worker.ledger.governor import route_works
 from worker.ledger.leases import renew
 from worker.ledger.transitions import Move, Package, claim, settle, split, take_job
 from worker.lines import Line
-from worker.providers.contract import Answered, Failure, JobTaken, Remedy, Taken, Verdict
+from worker.providers.contract import Answered, Clocks, Failure, JobTaken, Remedy, Taken, Verdict
 from worker.runtime import Runtime
 from worker.sms.message import Lane
 from worker.sms.package import Item, PackageState
 from worker.sms.status import Status
 from worker.stages.calls import calls
 from worker.stages.verdicts import (
+    Submitted,
     chunks,
     first_looks,
     lease_end,
@@ -28,6 +29,7 @@ from worker.stages.verdicts import (
     note_strange,
     requeue,
     settled,
+    submit,
     suppress_unwilling,
     worst,
 )
@@ -35,6 +37,7 @@ from worker.stages.verdicts import (
 log = logging.getLogger(__name__)
 
 HOPELESS = 4  # messages refused one by one
+NOT_BEGUN = "not begun any more"
 PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
 
 
@@ -69,6 +72,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
                 parallel=line.route.parallel,
                 lease=line.route.lease,
                 ahead=line.route.schedule_ahead,
+                clocked=isinstance(line.dialect, Clocks),
                 apart=line.dialect.apart,
             )
         done = replace(done, expired=done.expired + taken.expired, why=taken.why)
@@ -83,27 +87,35 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
 
 def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> None:
     """Send a package and record what came of it; if it is refused as unreadable, look for the bad message."""
+    package = _fit(runtime, line, package)
     call = line.dialect.limits.call
+    if not package.items:
+        return
     if call and len(package.items) > call:
         _Calls(runtime, line, package, until).run()
         return
-    outcome = _submit(runtime, line, package, until)
+    outcome = submit(runtime, line, package.items, until)
     if isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(package.items) > 1:
         _Search(runtime, line).run(package, outcome)
     else:
         _record(runtime, line, package, outcome)
 
 
-def _submit(runtime: Runtime, line: Line, package: Package, until: float) -> Answered | JobTaken | Failure:
-    """One exchange, with no database connection held, and none of it after `until`."""
-    offset = line.route.reference_offset
-    items = [replace(item, reference=item.reference + offset) for item in package.items] if offset else None
-    sent: Sequence[Item] = items or package.items
-    reply = runtime.exchange(line.route, line.dialect.submit(sent), until)
-    return reply if isinstance(reply, Failure) else line.dialect.read_submit(sent, reply)
+def _fit(runtime: Runtime, line: Line, package: Package) -> Package:
+    """The package without kinds that its dialect does not carry. They were refused when they came, unless
+    the route had another provider then."""
+    unfit = [item for item in package.items if item.kind not in line.dialect.kinds]
+    if not unfit:
+        return package
+    note = f"{line.route.provider} does not carry it"
+    moves = [Move(item.id, package.id, Status.REJECTED, note=note) for item in unfit]
+    with runtime.ledger.begin() as connection:
+        settle(connection, moves, first_looks(line, [package.id]))
+    log.warning("cannot_be_carried route=%s messages=%d", line.route.name, len(unfit))
+    return replace(package, items=[item for item in package.items if item.kind in line.dialect.kinds])
 
 
-def _record(runtime: Runtime, line: Line, package: Package, outcome: Answered | JobTaken | Failure) -> None:
+def _record(runtime: Runtime, line: Line, package: Package, outcome: Submitted) -> None:
     match outcome:
         case JobTaken(job):
             with runtime.ledger.begin() as connection:
@@ -118,8 +130,7 @@ def _record(runtime: Runtime, line: Line, package: Package, outcome: Answered | 
 
 def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: Sequence[Verdict]) -> None:
     """A verdict a message; a message they do not mention is in doubt."""
-    offset = line.route.reference_offset
-    told = {verdict.reference - offset: verdict for verdict in verdicts}
+    told = {verdict.reference: verdict for verdict in verdicts}
     moves = [
         move
         for item in package.items
@@ -202,8 +213,8 @@ class _Calls:
             self._record(answered)
         self._put_back([item for part in left.values() for item in part.items])
 
-    def _send(self, part: Package) -> Answered | JobTaken | Failure:
-        return _submit(self.runtime, self.line, part, self.until)
+    def _send(self, part: Package) -> Submitted:
+        return submit(self.runtime, self.line, part.items, self.until)
 
     def _may_begin(self) -> bool:
         """Whether there is time for a whole exchange, and nothing speaks against it."""
@@ -219,11 +230,13 @@ class _Calls:
             _record_verdicts(self.runtime, self.line, part, verdicts)
 
     def _put_back(self, items: Sequence[Item]) -> None:
-        moves = [requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items]
+        back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)
+        moves = [replace(move, note=NOT_BEGUN) for move in back]
         if moves:
+            why = "" if self.trouble else NOT_BEGUN  # the trouble is the package's reason, and stays it
             with self.runtime.ledger.begin() as connection:
                 looks = first_looks(self.line, [self.package.id])
-                settle(connection, moves, looks, emptied=PackageState.UNSENT, why="not begun any more")
+                settle(connection, moves, looks, emptied=PackageState.UNSENT, why=why)
 
 
 @dataclass(slots=True)
@@ -242,14 +255,14 @@ class _Search:
     def run(self, package: Package, failure: Failure) -> None:
         """Search, then settle the messages to blame."""
         blamed: list[Package] = []
-        others: list[Answered | JobTaken | Failure] = []
+        others: list[Submitted] = []
         heap = self._halves(package, failure)
         while heap and not self._hopeless(blamed, others):
             part = heap.pop()
             until = lease_end(self.runtime, self.line)
             if not self._still_ours(part):
                 continue
-            outcome = _submit(self.runtime, self.line, part, until)
+            outcome = submit(self.runtime, self.line, part.items, until)
             if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE):
                 others.append(outcome)
                 _record(self.runtime, self.line, part, outcome)
@@ -274,9 +287,7 @@ class _Search:
             halves = split(connection, package, route.name, route.lease, str(failure))
         return halves[::-1]
 
-    def _settle(
-        self, blamed: Sequence[Package], failure: Failure, others: Sequence[Answered | JobTaken | Failure]
-    ) -> None:
+    def _settle(self, blamed: Sequence[Package], failure: Failure, others: Sequence[Submitted]) -> None:
         to_blame = any(not isinstance(outcome, Failure) for outcome in others)
         moves = [
             Move(item.id, part.id, Status.REJECTED, failure.code)

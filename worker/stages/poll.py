@@ -36,7 +36,8 @@ from worker.stages.verdicts import (
 
 log = logging.getLogger(__name__)
 
-MESSAGES = 5000  # a round
+MESSAGES = 5000  # a round, at most
+QUESTIONS = 25  # a round, one after another: well before its lease runs out
 ROUNDS = 5  # a step
 GONE_LOOKS = 3  # a job they do not know may be one they do not know yet
 
@@ -61,7 +62,7 @@ def poll(runtime: Runtime, route: str) -> Polled:
         if runtime.stopping():
             return done
         with runtime.ledger.begin() as connection:
-            leased = lease_polls(connection, route, messages=MESSAGES, lease=line.route.lease)
+            leased = lease_polls(connection, route, messages=_askable(line), lease=line.route.lease)
         if not leased:
             return done
         if len(leased) > 1 or done.packages:
@@ -77,6 +78,14 @@ def poll(runtime: Runtime, route: str) -> Polled:
         if done.deaf:
             return done  # every further round would be a time-out, in a pool that serves all routes
     return replace(done, more=True)
+
+
+def _askable(line: Line) -> int:
+    """How many messages a round can ask about: what is leased and not asked about would wait for nothing."""
+    dialect = line.dialect
+    if not isinstance(dialect, Statuses):
+        return MESSAGES
+    return min(MESSAGES, QUESTIONS * dialect.status_items * dialect.status_in_flight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +175,9 @@ class _Round:
         news: list[Move] = []
         for message in messages:
             verdict = verdicts.get(message.id)
-            if verdict is None:  # the asking was cut short, or failed
-                if message.package_id in given_up and message.status is Status.SENT:
+            if verdict is None:  # they did not answer, cannot be asked, or it was not their turn
+                tried = failure is not None or not self._can_ask(message)
+                if tried and message.package_id in given_up and message.status is Status.SENT:
                     news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
                 continue
             if message.status is Status.SENDING:
@@ -184,6 +194,10 @@ class _Round:
                 mend_route(self.runtime, self.line, connection, trouble)
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
+
+    def _can_ask(self, message: OpenMessage) -> bool:
+        dialect = self.line.dialect
+        return isinstance(dialect, Statuses) and (dialect.by_reference or bool(message.provider_id))
 
     def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
         """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""

@@ -14,18 +14,19 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.ledger.doubt import Decidable, decidable
-from worker.ledger.governor import refusal
+from worker.ledger.governor import begin_repeat, clock_skew, end_repeat
 from worker.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
 from worker.ledger.queries import OpenMessage, doubtful_items, open_messages
 from worker.ledger.transitions import Clock, Looks, Move, Moved, read, settle
 from worker.lines import Line
-from worker.providers.contract import Answered, Failure, JobTaken, Verdict
+from worker.providers.contract import Answered, Clocks, Failure, Remedy, Taken, Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.doubt import Doubt
 from worker.sms.package import Item
 from worker.sms.status import Status
 from worker.stages.verdicts import (
+    Submitted,
     ask,
     lease_end,
     mend_route,
@@ -36,6 +37,7 @@ from worker.stages.verdicts import (
     requeue,
     settled,
     stopping,
+    submit,
     suppress_unwilling,
     unnamed,
     worst,
@@ -202,36 +204,42 @@ def _next(wait: timedelta, left: timedelta) -> timedelta:
 def _by_repeating(runtime: Runtime, line: Line) -> Rescued:
     """Send again under the same ids, a good while after: they take each once, and tell which they have.
 
-    It is a sending all the same: a route that is stopped or paused does not do it, and nothing leaves after
-    our lease.
+    It is a sending all the same: a route that is stopped or paused does not do it, one process at a time
+    does, and nothing leaves after our lease. What is too late by now is not sent for the sake of knowing: it
+    stays in doubt, for a person.
     """
     until = lease_end(runtime, line)
+    route = line.route
     with runtime.ledger.begin() as connection:
-        if refusal(connection, line.route.name, line.route.parallel):
+        if not begin_repeat(connection, route.name, route.lease):
             return Rescued()
-        leased = lease_doubts(connection, line.route.name, messages=REPEATED, lease=line.route.lease)
-        ripe = [package.id for package in leased if package.doubted_for >= line.route.doubt_wait]
-        items = doubtful_items(connection, ripe, line.dialect.limits)
-    if not leased:
-        return Rescued()
+        leased = lease_doubts(connection, route.name, messages=REPEATED, lease=route.lease)
+        ripe = [package.id for package in leased if package.doubted_for >= route.doubt_wait]
+        skew = clock_skew(connection, route.name) if isinstance(line.dialect, Clocks) else None
+        items = doubtful_items(connection, ripe, line.dialect.limits, skew or timedelta(0))
     moved: Counter[Status] = Counter()
     for package in leased:
-        again = [item for package_id, item in items if package_id == package.id]
-        latest = until - line.route.exchange.total_seconds()
-        outcome = _repeat(runtime, line, again, until) if again and runtime.clock() < latest else None
+        again = [item for of, item in items if of == package.id and item.kind in line.dialect.kinds]
+        outcome = _repeat(runtime, line, again, until) if again else None
         moved.update(_adopt(runtime, line, package, again, outcome))
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, Failure) and outcome.remedy is not Remedy.HALVE:
             break  # the next would fare alike; the leases of the others run out, and then it is their turn
+    with runtime.ledger.begin() as connection:
+        end_repeat(connection, route.name)
     return _rescued(line, leased, len(items), moved)
 
 
-def _repeat(
-    runtime: Runtime, line: Line, again: Sequence[Item], until: float
-) -> Answered | JobTaken | Failure:
-    offset = line.route.reference_offset
-    items = [replace(item, reference=item.reference + offset) for item in again]
-    reply = runtime.exchange(line.route, line.dialect.submit(items), until)
-    return reply if isinstance(reply, Failure) else line.dialect.read_submit(items, reply)
+def _repeat(runtime: Runtime, line: Line, again: Sequence[Item], until: float) -> Submitted | None:
+    """What they say; of halves, where they refuse the whole as unreadable. None if there is no time left."""
+    if runtime.clock() >= until - line.route.exchange.total_seconds():
+        return None
+    outcome = submit(runtime, line, again, until)
+    if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(again) > 1):
+        return outcome
+    middle = len(again) // 2
+    halves = [_repeat(runtime, line, part, until) for part in (again[:middle], again[middle:])]
+    told = [half for half in halves if isinstance(half, Answered)]
+    return Answered([one for half in told for one in half.verdicts]) if told else outcome
 
 
 def _adopt(
@@ -239,23 +247,24 @@ def _adopt(
     line: Line,
     package: Leased,
     again: Sequence[Item],
-    outcome: Answered | JobTaken | Failure | None,
+    outcome: Submitted | None,
 ) -> Moved:
-    """Write down what they say; whatever they say nothing of stays in doubt until the next time."""
+    """Write down what they say; whatever they say nothing of stays in doubt until the next time. That this
+    request was turned away says nothing of the first."""
     verdicts = outcome.verdicts if isinstance(outcome, Answered) else ()
-    told = {verdict.reference - line.route.reference_offset: verdict for verdict in verdicts}
+    told = {verdict.reference: verdict for verdict in verdicts}
     pairs = [(item, told[item.reference]) for item in again if item.reference in told]
     found = ((item, settled(runtime, line, package.id, item, verdict)) for item, verdict in pairs)
-    moves = [move for _, move in found if move and move.target is not Status.IN_DOUBT]
+    moves = [move for _, move in found if move and move.target in (Status.SENT, Status.REJECTED)]
     note_strange(line, verdicts)
     with runtime.ledger.begin() as connection:
         looks = {package.id: _repeat_look(line, package)}
         moved = settle(connection, moves, looks, keeps=(Clock.POLL,), why="sent again under the same id")
         name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
         suppress_unwilling(line, connection, pairs)
-        if isinstance(outcome, Answered):
-            answered(connection, [package.id])
         failure = outcome if isinstance(outcome, Failure) else None
+        if outcome and not (failure and failure.taken is Taken.PERHAPS):
+            answered(connection, [package.id])
         if trouble := worst([failure, *(verdict.failure for verdict in verdicts)]):
             mend_route(runtime, line, connection, trouble)
     return moved

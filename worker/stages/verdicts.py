@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from worker.ledger import Connection, receipts
 from worker.ledger.governor import pause_route, route_failures, stop_route
@@ -13,19 +14,24 @@ from worker.ledger.transitions import Looks, Move, Read
 from worker.lines import Line
 from worker.providers.contract import (
     LOST,
+    MALFORMED,
     NOT_SENT,
     THROTTLED,
+    UNREADABLE,
     Answered,
     Asked,
     Failure,
+    JobTaken,
     Receipt,
     Receipts,
     Remedy,
     Statuses,
+    Taken,
     Verdict,
 )
 from worker.runtime import Runtime
 from worker.sms.content import Kind
+from worker.sms.doubt import SETTLING
 from worker.sms.package import Item
 from worker.sms.status import Status, Verb, sources
 from worker.stages.calls import calls
@@ -34,9 +40,13 @@ log = logging.getLogger(__name__)
 
 _SPREADING = {failure.name for failure in (NOT_SENT, LOST, THROTTLED)}  # the next question fails too
 
+HOPELESS = 10  # failures in a row that leave doubt nobody can settle
 HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
 
 Message = TypeVar("Message")
+
+Submitted: TypeAlias = Answered | JobTaken | Failure
+"""What a request that sends comes to."""
 
 PATIENCE = 0.5  # of its lease, how much a round may spend asking
 
@@ -48,6 +58,33 @@ def lease_end(runtime: Runtime, line: Line) -> float:
     or told late that its claim was committed, would otherwise send what others have taken up meanwhile.
     """
     return runtime.clock() + (line.route.lease - HASTE).total_seconds()
+
+
+def submit(runtime: Runtime, line: Line, items: Sequence[Item], until: float) -> Submitted:
+    """Send items in one request, with no database connection held and nothing of it after `until`; the
+    references in what comes back are ours.
+
+    A request that cannot even be written was surely not sent, and one of its messages may be to blame. An
+    answer over which the dialect stumbles tells nothing.
+    """
+    offset = line.route.reference_offset
+    sent = [replace(item, reference=item.reference + offset) for item in items] if offset else items
+    try:
+        request = line.dialect.submit(sent)
+    except Exception as problem:
+        log.exception("cannot_write route=%s", line.route.name)
+        return MALFORMED.because(detail=f"we cannot write it: {type(problem).__name__}")
+    reply = runtime.exchange(line.route, request, until)
+    if isinstance(reply, Failure):
+        return reply
+    try:
+        outcome = line.dialect.read_submit(sent, reply)
+    except Exception as problem:
+        log.exception("cannot_read route=%s", line.route.name)
+        return UNREADABLE.because(detail=f"we stumble over it: {type(problem).__name__}")
+    if offset and isinstance(outcome, Answered):
+        return Answered([replace(one, reference=one.reference - offset) for one in outcome.verdicts])
+    return outcome
 
 
 class Tried(Protocol):
@@ -120,7 +157,8 @@ def name_messages(line: Line, connection: Connection, told: Iterable[tuple[int, 
     for message_id, verdict in told:
         if verdict.provider_id:
             names.append((verdict.provider_id, message_id))
-        if verdict.status is not None and line.dialect.hints:  # these may name it by our id
+        by_ours = isinstance(line.dialect, Statuses) and line.dialect.by_reference
+        if verdict.status is not None and line.dialect.hints and by_ours:  # hints may name it by our id
             names.append((str(verdict.reference), message_id))
     receipts.name_messages(connection, line.route.name, names)
 
@@ -168,7 +206,12 @@ def mend_route(runtime: Runtime, line: Line, connection: Connection, failure: Fa
         stop_route(connection, name, str(failure))
     elif failure.remedy is not Remedy.NONE:
         failures = route_failures(connection, name) + 1
-        pause_route(connection, name, line.pause(failures, runtime.chance()), str(failure))
+        if failures >= HOPELESS and failure.taken is Taken.PERHAPS and line.doubt not in SETTLING:
+            # Nobody can be asked: to go on would bring the whole queue in doubt.
+            stop_route(connection, name, f"{failures} times in a row nobody can know; {failure}")
+        else:
+            wait = max(line.pause(failures, runtime.chance()), failure.wait)
+            pause_route(connection, name, wait, str(failure))
     log.warning("route_trouble route=%s remedy=%s failure=%r", name, failure.remedy.value, str(failure))
 
 
