@@ -7,7 +7,7 @@ import pytest
 
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, eventually
-from worker.ledger.governor import open_route, pause_route, route_failures, route_works, stop_route
+from worker.ledger.governor import open_route, pause_route, route_works, stop_route, which_failure
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Claim, Package, cancel, claim
 from worker.sms.content import Flash, Kind
@@ -280,14 +280,23 @@ def test_another_route_goes_on(book: Book) -> None:
 
 def test_failures_in_a_row_are_counted_until_a_package_goes_through(book: Book) -> None:
     book.enqueue(messages(1))
-    for expected in range(3):
-        assert book.do(route_failures, ROUTE) == expected
+    for expected in (1, 2, 3):
+        assert book.do(which_failure, ROUTE) == expected
         book.do(pause_route, ROUTE, timedelta(0), "no connection")
 
     book.do(route_works, ROUTE)
 
-    assert book.do(route_failures, ROUTE) == 0
+    assert book.do(which_failure, ROUTE) == 1
     assert book.rows("SELECT state, paused_until, why FROM routes") == [("open", None, None)]
+
+
+def test_what_fails_during_a_pause_is_the_same_failure(book: Book) -> None:
+    book.enqueue(messages(1))
+    for _ in range(3):
+        assert book.do(which_failure, ROUTE) == 1
+        book.do(pause_route, ROUTE, HOUR, "no connection")
+
+    assert book.one("SELECT failures FROM routes") == 1
 
 
 def test_a_package_that_went_through_before_a_pause_does_not_end_it(book: Book) -> None:
@@ -297,7 +306,7 @@ def test_a_package_that_went_through_before_a_pause_does_not_end_it(book: Book) 
     book.do(route_works, ROUTE)
 
     assert book.claim().why == "the route is paused: throttled"
-    assert book.do(route_failures, ROUTE) == 1
+    assert book.one("SELECT failures FROM routes") == 1
 
 
 def test_a_route_that_works_is_left_alone(book: Book) -> None:
@@ -323,7 +332,7 @@ def test_a_stopped_route_is_not_opened_by_a_pause_nor_by_success(book: Book) -> 
 def test_a_route_that_is_not_there_cannot_be_stopped_or_opened(book: Book) -> None:
     assert not book.do(stop_route, "beta", "why")
     assert not book.do(open_route, "beta")
-    assert book.do(route_failures, "beta") == 0
+    assert book.do(which_failure, "beta") == 1
 
 
 def test_no_more_packages_on_the_wire_than_the_route_allows(book: Book) -> None:

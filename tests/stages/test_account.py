@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tests.factories import message
-from tests.stages.world import KEY, KIND, OpenWorld, World
+from tests.stages.world import KEY, KIND, LOGIN, PASSWORD, OpenWorld, World
 from worker.ledger.governor import TRUSTED
 from worker.providers.contract import Failure, Price, Scheduled
 from worker.sandbox.alphasms.options import AlphasmsOptions
@@ -32,8 +32,8 @@ from worker.stages.account import (
 WEBCOM: dict[str, object] = {"provider": "webcom-xml", "token": KEY, "schedule_ahead": "2h"}
 SMARTSWITCH: dict[str, object] = {
     "provider": "smartswitch",
-    "login": "sandbox",
-    "password": "sandbox-password",
+    "login": LOGIN,
+    "password": PASSWORD,
 }
 FAR = {**WEBCOM, "zone": "Asia/Tokyo"}  # six hours from Moscow, all the year
 HOUR = timedelta(hours=1)

@@ -219,6 +219,18 @@ def test_what_was_queued_again_leaves_once_the_trouble_is_over(open_world: OpenW
     assert world.statuses()[IN_DOUBT] == doubtful
 
 
+def test_calls_that_fail_together_are_one_failure_of_the_route(open_world: OpenWorld) -> None:
+    """Else a moment's silence, met by many calls at once, would pass for a provider gone for good."""
+    world = open_world(plain={"in_flight": 8})
+    world.enqueue(plain(60))
+    world.provider.script({"do": "drop_before", **SENDS})
+
+    for failures in (1, 2, 3):
+        world.dispatch("plain")
+        assert (world.route("plain").state, world.route("plain").failures) == ("paused", failures)
+        world.passes(seconds=11)
+
+
 def test_where_nobody_is_there_all_are_queued_again_and_nobody_is_in_doubt(open_world: OpenWorld) -> None:
     with dead_port() as port:
         world = open_world(plain={"url": f"http://127.0.0.1:{port}"})

@@ -387,7 +387,7 @@ def test_who_is_on_their_stop_list_is_on_ours(open_world: OpenWorld) -> None:
 
 def test_that_a_repeat_is_turned_away_says_nothing_of_the_first(open_world: OpenWorld) -> None:
     world = open_world(webcom={})
-    doubtful(world)
+    doubtful(world, do="drop_before")
     world.provider.script({"do": "message_code", "code": 2, "times": 1, **SENDS})  # out of SMS
     world.passes(seconds=66)
 

@@ -120,9 +120,11 @@ def names(world: World) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("route", "hints"), [("smart", False), ("webcom", False), ("plain", True), ("alpha", True)]
+    ("route", "by_ours"), [("smart", False), ("webcom", False), ("plain", False), ("alpha", True)]
 )
-def test_their_ids_are_noted_where_receipts_may_come(open_world: OpenWorld, route: str, hints: bool) -> None:
+def test_their_ids_are_noted_where_receipts_may_come(
+    open_world: OpenWorld, route: str, by_ours: bool
+) -> None:
     world = open_world(provider=ENDLESS, **{route: {"receipts": SECRET}})
     world.enqueue(messages(4, route=route))
 
@@ -130,7 +132,7 @@ def test_their_ids_are_noted_where_receipts_may_come(open_world: OpenWorld, rout
 
     rows = world.rows("SELECT id, reference, provider_id FROM messages")
     expected = {row.provider_id: row.id for row in rows}
-    if hints:  # they may name it by our id
+    if by_ours:  # who knows it by our id may name it so
         expected |= {str(row.reference): row.id for row in rows}
     assert names(world) == expected
 

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -232,4 +233,21 @@ def test_who_hangs_up_is_nobodys_concern(world: World) -> None:
     for said in (b"", b"POST", started.encode()):
         with socket.create_connection((place.hostname, place.port)) as call:
             call.sendall(said)
+    assert world.get("/health").status_code == 200
+
+
+def test_who_says_nothing_or_never_ends_his_head_is_hung_up_on(world: World) -> None:
+    """Held connections would close the door to all others."""
+    place = urlsplit(world.url)
+    with (
+        socket.create_connection((place.hostname, place.port), 30) as silent,
+        socket.create_connection((place.hostname, place.port), 30) as endless,
+        suppress(ConnectionError),
+    ):
+        endless.sendall(b"GET /health HTTP/1.1\r\nX: ")
+        with suppress(ConnectionError):
+            for _ in range(100):
+                endless.sendall(b"x" * 4096)
+            assert endless.recv(1) == b""
+        assert silent.recv(1) == b""
     assert world.get("/health").status_code == 200

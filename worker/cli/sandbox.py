@@ -20,7 +20,7 @@ NO_MONEY: dict[str, Literal[1, 2, 17]] = {"1": 1, "2": 2, "17": 17}
 
 def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 8800,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8800,
     key: Annotated[str, typer.Option(help="The key, or token, that routes must show.")] = SANDBOX_KEY,
     login: Annotated[str, typer.Option(help="Or, with the password, the login.")] = "sandbox",
     password: Annotated[str, typer.Option(help="Of that login.")] = "sandbox-password",  # noqa: S107

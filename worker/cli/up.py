@@ -19,9 +19,15 @@ from worker.settings import Settings, SettingsError, read_routes
 
 
 def up(
-    sandbox_port: Annotated[int, typer.Option(help="Port of the sandbox; another if it is taken.")] = 8800,
-    flower_port: Annotated[int, typer.Option(help="Port of Flower; another if it is taken.")] = 5555,
-    web_port: Annotated[int, typer.Option(help="Port for receipts; another if it is taken.")] = 8900,
+    sandbox_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the sandbox; another if it is taken.")
+    ] = 8800,
+    flower_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of Flower; another if it is taken.")
+    ] = 5555,
+    web_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port for receipts; another if it is taken.")
+    ] = 8900,
 ) -> None:
     """Run everything: servers, workers, beat, Flower and the sandbox, until Ctrl-C.
 

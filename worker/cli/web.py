@@ -15,7 +15,7 @@ from worker.web.server import Place, serve
 
 def web(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any free one.")] = 8900,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8900,
     trusted_proxies: Annotated[
         str, typer.Option(help="Who is believed about callers: addresses, networks, by commas; * for all.")
     ] = "127.0.0.1",

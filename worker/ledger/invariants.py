@@ -350,7 +350,7 @@ _REFERENCES = _only_once(
 )
 _PROVIDER_IDS = _only_once(
     "provider_ids_are_unique",
-    "no two messages of a route have the same id of the provider",
+    "no two messages of a route have the same id of the provider; or it gave one twice",
     "provider id",
     "provider_id",
     'route, provider_id COLLATE "C"',

@@ -123,6 +123,8 @@ def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Map
             yield from _withdraw(runtime, Queue(route, lane, selection.campaign, until), why)
     for route in routes:
         yield from _recall(runtime, route, selection.campaign, why)
+        for lane in Lane:  # what was on the wire, and came back meanwhile
+            yield from _withdraw(runtime, Queue(route, lane, selection.campaign, until), why)
 
 
 def _withdraw(runtime: Runtime, queue: Queue, why: str) -> Iterator[Mapping[Fate, int]]:

@@ -249,13 +249,13 @@ def _adopt(
     again: Sequence[Item],
     outcome: Submitted | None,
 ) -> Moved:
-    """Write down what they say; whatever they say nothing of stays in doubt until the next time. That this
-    request was turned away says nothing of the first."""
+    """Write down what they have; all else stays in doubt until the next time. That this request was turned
+    away, or a message of it refused, says nothing of the first: it may be their word of today."""
     verdicts = outcome.verdicts if isinstance(outcome, Answered) else ()
     told = {verdict.reference: verdict for verdict in verdicts}
     pairs = [(item, told[item.reference]) for item in again if item.reference in told]
     found = ((item, settled(runtime, line, package.id, item, verdict)) for item, verdict in pairs)
-    moves = [move for _, move in found if move and move.target in (Status.SENT, Status.REJECTED)]
+    moves = [move for _, move in found if move and move.target is Status.SENT]
     note_strange(line, verdicts)
     with runtime.ledger.begin() as connection:
         looks = {package.id: _repeat_look(line, package)}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Protocol, TypeAlias, TypeVar
 
 from worker.ledger import Connection, receipts
-from worker.ledger.governor import pause_route, route_failures, stop_route
+from worker.ledger.governor import pause_route, stop_route, which_failure
 from worker.ledger.queries import OpenMessage
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Looks, Move, Read
@@ -205,7 +205,7 @@ def mend_route(runtime: Runtime, line: Line, connection: Connection, failure: Fa
     if failure.remedy is Remedy.STOP:
         stop_route(connection, name, str(failure))
     elif failure.remedy is not Remedy.NONE:
-        failures = route_failures(connection, name) + 1
+        failures = which_failure(connection, name)
         if failures >= HOPELESS and failure.taken is Taken.PERHAPS and line.doubt not in SETTLING:
             # Nobody can be asked: to go on would bring the whole queue in doubt.
             stop_route(connection, name, f"{failures} times in a row nobody can know; {failure}")

@@ -12,6 +12,7 @@ from functools import partial
 from queue import SimpleQueue
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from worker.ledger import Ledger
 from worker.lines import Line
@@ -23,6 +24,8 @@ from worker.web.writer import PATIENCE, Writer
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 75  # seconds of an idle connection
+HEAD_SECONDS = 5.0  # for the head of a first request to arrive
+HEAD_MOST = 65_536  # bytes of it
 CONNECTIONS = 2000  # at once; more are turned away
 GRACE = 10  # seconds for answers under way: longer than anybody waits for a commit
 
@@ -38,6 +41,40 @@ class Place:
     patience: float = PATIENCE  # seconds that a call waits for its commit
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, with bounds on the head of a first request: who holds connections without one would close
+    the door to all others."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Hang up unless a head comes soon."""
+        super().connection_made(transport)
+        self._head = 0
+        self._hurry: asyncio.TimerHandle | None = self.loop.call_later(HEAD_SECONDS, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what is not yet a request."""
+        super().data_received(data)
+        if self._hurry:
+            self._head += len(data)
+            if self._head > HEAD_MOST:
+                self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        """It came."""
+        self._calm()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """They hung up first."""
+        self._calm()
+        super().connection_lost(exc)
+
+    def _calm(self) -> None:
+        if self._hurry:
+            self._hurry.cancel()
+            self._hurry = None
+
+
 class _Server(uvicorn.Server):
     """uvicorn that says when it listens, and leaves signals to us: it would raise them again at the end."""
 
@@ -45,7 +82,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 door,
-                http="httptools",  # twice as fast, and it reads on after an early answer
+                http=_Protocol,  # httptools: twice as fast, and it reads on after an early answer
                 ws="none",
                 lifespan="off",
                 log_config=None,
