@@ -31,7 +31,10 @@ def test_a_part_of_the_matrix_loses_nothing_and_repeats_nothing(folder: Path) ->
 
     results = list(matrix.run([CASES[name] for name in REPRESENTATIVE], folder, said.append, lambda _: None))
 
-    bad = {result.name: result.complaints() for result in results if not result.good}
+    # How soon it flowed again is judged where the machine has nothing else to do: `make faults`.
+    bad = {
+        result.name: found for result in results if (found := [*result.tally.complaints(), *result.troubles])
+    }
     assert not bad, "\n".join([str(bad), *said[-100:]])
     assert sum(result.kills for result in results) > 0
     assert [result.name for result in results] == list(REPRESENTATIVE)

@@ -156,16 +156,21 @@ def trusted_ahead(ahead: timedelta, skew: timedelta | None) -> timedelta:
 
 
 def begin_repeat(connection: Connection, route: str, lease: timedelta) -> bool:
-    """Whether doubt may be settled by sending again now: the route is open, and nobody else is at it.
+    """Whether doubt is to be settled by sending again now: some is due, the route is open, and nobody else
+    is at it.
 
     It is one request at a time beside the `parallel` ones, so that doubt need not wait for a campaign.
     """
     begun = connection.execute(
-        text("""
+        text(f"""
             UPDATE routes SET repeating_until = now() + :lease
             WHERE name = :route AND coalesce(repeating_until <= now(), true)
               AND (state = 'open' OR (state = 'paused' AND paused_until <= now()))
-        """),
+              AND EXISTS (
+                  SELECT FROM packages
+                  WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'
+              )
+        """),  # noqa: S608 - our own constants
         {"route": route, "lease": lease},
     )
     return bool(begun.rowcount)
