@@ -123,7 +123,9 @@ def test_up_that_was_killed_leaves_nothing_and_is_taken_over(env: dict[str, str]
 def test_up_with_a_routes_file_that_is_none_says_so_and_starts_nothing(
     env: dict[str, str], folder: Path
 ) -> None:
-    (folder / "routes.toml").write_text("[routes.alpha]\nspeed = 1\n")
+    (folder / "routes.toml").write_text(
+        '[routes.alpha]\nprovider = "alphasms-xml"\nurl = "https://a.example"\nkey = "k"\nspeed = 1\n'
+    )
 
     ran = worker(env, folder, "up")
 
