@@ -108,10 +108,18 @@ def test_everything_an_application_needs_has_one_door() -> None:
         "Dispatcher",
         "Doubt",
         "EnqueueError",
+        "Flash",
         "Kind",
         "Lane",
         "Message",
         "MessageError",
+        "Ping",
+        "Sms",
+        "VCard",
+        "Viber",
+        "ViberSms",
+        "Voice",
+        "WapPush",
         "__version__",
     }
 

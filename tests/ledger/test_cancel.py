@@ -197,7 +197,7 @@ def test_a_balance_is_kept_with_its_instant(book: Book) -> None:
 @pytest.mark.parametrize(
     ("off", "leaves"),
     [
-        (None, True),
+        (None, False),  # nobody has read it yet
         (timedelta(0), True),
         (TRUSTED, True),
         (-TRUSTED, True),
@@ -216,7 +216,16 @@ def test_only_a_clock_that_is_right_is_trusted_with_a_schedule(
 
     with book.ledger.begin() as connection:
         limits = Limits(10, 10**6)
-        claimed = claim(connection, ROUTE, Lane.BULK, limits=limits, parallel=9, lease=LEASE, ahead=2 * HOUR)
+        claimed = claim(
+            connection,
+            ROUTE,
+            Lane.BULK,
+            limits=limits,
+            parallel=9,
+            lease=LEASE,
+            ahead=2 * HOUR,
+            clocked=True,
+        )
 
     assert claimed.package is not None
     assert [item.recipient[-1] for item in claimed.package.items] == (["2", "1"] if leaves else ["2"])

@@ -362,7 +362,8 @@ def test_repeats_that_say_nothing_come_ever_more_rarely(open_world: OpenWorld) -
 # -- what they may say of a repeat
 
 
-def test_what_they_refuse_now_they_did_not_have(open_world: OpenWorld) -> None:
+def test_what_they_refuse_now_they_may_have_taken_before(open_world: OpenWorld) -> None:
+    """Their word of today is no word of the first copy."""
     world = open_world(webcom={})
     doubtful(world, do="drop_before")
     world.provider.script({"do": "message_code", "code": 7, "times": 1, **SENDS})
@@ -370,8 +371,8 @@ def test_what_they_refuse_now_they_did_not_have(open_world: OpenWorld) -> None:
 
     world.rescue("webcom")
 
-    assert world.statuses() == {REJECTED: 4}
-    assert world.states() == {"closed": 1}
+    assert world.statuses() == {IN_DOUBT: 4}
+    assert world.states() == {"in_doubt": 1}
 
 
 def test_who_is_on_their_stop_list_is_on_ours(open_world: OpenWorld) -> None:
@@ -381,7 +382,7 @@ def test_who_is_on_their_stop_list_is_on_ours(open_world: OpenWorld) -> None:
 
     world.rescue("webcom")
 
-    assert world.statuses() == {REJECTED: 1}
+    assert world.statuses() == {IN_DOUBT: 1}
     assert [row.recipient for row in world.rows("SELECT recipient FROM stop_list")] == ["+380930000001"]
 
 
