@@ -334,7 +334,7 @@ def running(
 
     with ExitStack() as stack:
         pair = stack.enter_context(servers.running(parent))
-        port, door = processes.free_port(), processes.free_port()
+        port, door = processes.free_ports(0, 0)
         url = f"http://127.0.0.1:{port}"
         proxy = stack.enter_context(Proxy(("127.0.0.1", port)))
         routes = _tables(url, f"http://127.0.0.1:{proxy.port}", package_items, parallel)

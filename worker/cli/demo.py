@@ -75,7 +75,7 @@ def demo(
 
 
 def _run(settings: Settings, messages: int, provider: str, log: TextIO) -> dict[str, Any]:
-    port, door = fleet.free_port(), fleet.free_port()
+    port, door = fleet.free_ports(0, 0)
     url = f"http://127.0.0.1:{port}"
     file = write_sandbox_routes(settings.data_dir, url, looks="500ms")
     routes = [route.name for route in read_routes(file).values() if route.provider == provider]

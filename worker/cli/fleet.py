@@ -4,6 +4,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 
 from worker.local.child import Child, Turn
@@ -66,12 +67,21 @@ def flower(env: Mapping[str, str], port: int) -> Child:
 
 def free_port(wanted: int = 0) -> int:
     """`wanted` if it is free, else any free port of the loopback address."""
+    return free_ports(wanted)[0]
+
+
+def free_ports(*wanted: int) -> list[int]:
+    """The same for several, no two alike: one that is let go may be given again at once."""
+    with ExitStack() as held:
+        return [_bound(held.enter_context(socket.socket()), port) for port in wanted]
+
+
+def _bound(probe: socket.socket, wanted: int) -> int:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return int(probe.getsockname()[1])
     raise OSError("no free port on 127.0.0.1")

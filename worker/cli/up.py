@@ -39,11 +39,8 @@ def up(
             "WORKER_DATABASE_URL is set, and `worker up` serves embedded servers only; unset it, or start "
             "Celery yourself (docker-compose.yml shows how)"
         )
-    ports = {
-        "sandbox": fleet.free_port(sandbox_port),
-        "flower": fleet.free_port(flower_port),
-        "web": fleet.free_port(web_port),
-    }
+    wanted = fleet.free_ports(sandbox_port, flower_port, web_port)
+    ports = dict(zip(("sandbox", "flower", "web"), wanted, strict=True))
     try:
         with only_one(settings.data_dir, ports):
             _run(settings, ports)

@@ -128,7 +128,7 @@ def rescue_asking(world: World, batch: Batch) -> None:
         {"do": "kill_after", "when": {"command": "status"}, "times": 1},
     )
     world.enqueue(batch)
-    world.provider.await_met(3)
+    world.provider.await_met()
 
 
 def rescue_settling(world: World, batch: Batch) -> None:
@@ -137,7 +137,7 @@ def rescue_settling(world: World, batch: Batch) -> None:
         {"do": "slow", "seconds": 0.5, "when": {"command": "status"}, "times": 1},
     )
     world.enqueue(batch)
-    world.provider.await_met(2)
+    world.provider.await_met()
     with world.servers.held(EVENTS):
         world.await_lock_waiter("WITH news")
         world.fleet.kill("poll")
@@ -232,10 +232,10 @@ KILLS = (
     Case("ingest_killed_between_commit_and_acknowledgement", ingest_after_commit),
     Case("claim_killed_before_its_commit", claim_before_commit),
     Case("dispatch_killed_with_its_request_unread", unread),
-    Case("dispatch_killed_with_nothing_taken", sandbox_kills("kill_before", "send")),
-    Case("dispatch_killed_with_all_taken", sandbox_kills("kill_after", "send")),
-    Case("dispatch_killed_in_mid_answer", sandbox_kills("kill_answering", "send")),
-    Case("dispatch_killed_when_answered", sandbox_kills("kill_answered", "send")),
+    Case("dispatch_killed_with_nothing_taken", sandbox_kills("kill_before", "send"), messages=1000),
+    Case("dispatch_killed_with_all_taken", sandbox_kills("kill_after", "send"), messages=1000),
+    Case("dispatch_killed_in_mid_answer", sandbox_kills("kill_answering", "send"), messages=1000),
+    Case("dispatch_killed_when_answered", sandbox_kills("kill_answered", "send"), messages=1000),
     Case("job_killed_with_nothing_taken", sandbox_kills("kill_before", "message-async"), routes=("async",)),
     Case("job_killed_with_all_taken", sandbox_kills("kill_after", "message-async"), routes=("async",)),
     Case(
@@ -274,6 +274,8 @@ KILLS = (
     Case("every_worker_killed_three_times", every_worker_three_times, messages=1500),
     Case("provider_killed", provider_killed),
     Case("pool_children_killed", pool_children, pool="prefork"),
-    Case("pool_child_killed_with_all_taken", sandbox_kills("kill_after", "send"), pool="prefork"),
+    Case(
+        "pool_child_killed_with_all_taken", sandbox_kills("kill_after", "send"), messages=1000, pool="prefork"
+    ),
     Case("pool_parent_killed", partial(in_mid_campaign, names=("bulk", "poll")), pool="prefork"),
 )
