@@ -56,7 +56,7 @@ def door_killed(world: World, batch: Batch) -> None:
 
 def door_killed_before_its_commit(world: World, batch: Batch) -> None:
     """Receipts have come, and cannot be written down; then the door dies. Nobody else reports here."""
-    world.provider.script({"do": "late", "seconds": 3.0, "when": {"command": "push"}, "times": 20})
+    world.provider.script({"do": "late", "seconds": 8.0, "when": {"command": "push"}, "times": 50})
     world.enqueue(batch)
     world.await_status(batch, Status.SENT, least=len(batch.messages))
     with world.servers.held("TABLE events IN SHARE MODE"):
