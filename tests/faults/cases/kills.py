@@ -62,6 +62,7 @@ def by_the_sandbox(world: World, batch: Batch, *, point: str, command: str, time
     world.provider.script(*rules, *([LATE] if commands is ASKS else []))
     world.enqueue(batch)
     world.provider.await_met(1 if commands else times)
+    world.provider.script()
 
 
 def unread(world: World, batch: Batch) -> None:
