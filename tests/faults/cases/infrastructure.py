@@ -94,7 +94,7 @@ def _refused(world: World, batch: Batch, part: slice = slice(None)) -> bool:
 def redis_filled(world: World, batch: Batch) -> None:
     """Producers fill it while nobody reads. They are told, and what it holds drains by itself."""
     with world.servers.client() as redis:
-        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + 4 * 2**20)
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + 6 * 2**20)
         try:
             with world.fleet.stopped("bulk"):
                 parts = (slice(start, start + 500) for start in range(0, len(batch.messages), 500))
