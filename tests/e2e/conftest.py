@@ -4,13 +4,15 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.conftest import Setup
+from tests.ports import held_ports
 from tests.waiting import eventually
 from worker.bell import QUEUES, celery_app, consumers
 from worker.cli import fleet
@@ -97,16 +99,10 @@ class Installation:
 Install = Callable[..., Installation]
 
 
-@dataclass
-class _Opened:
-    supervisors: list[Supervisor] = field(default_factory=list)
-    dispatchers: list[Dispatcher] = field(default_factory=list)
-
-
 @pytest.fixture
 def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
     """Starts an installation: `install(alpha={…route…}, without=("beat",), sandbox=("--port", …))`."""
-    opened = _Opened()
+    opened = ExitStack()
 
     def start(
         without: tuple[str, ...] = (),
@@ -114,7 +110,7 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
         log_level: str = "INFO",
         **routes: dict[str, object],
     ) -> Installation:
-        port = fleet.free_port()
+        [port] = opened.enter_context(held_ports(1))
         url = f"http://127.0.0.1:{port}"
         tables = {
             name: {"url": url, "key": "sandbox-key", **SWIFT, **table} for name, table in routes.items()
@@ -124,20 +120,16 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
         journal = ("--journal", str(setup.folder / "sandbox.journal"))
         children = [fleet.sandbox(env, port, *journal, *sandbox), *fleet.workers(env)]
         log: list[str] = []
-        supervisor = Supervisor([child for child in children if child.name not in without], log.append)
-        supervisor.__enter__()
-        opened.supervisors.append(supervisor)
-        dispatcher = Dispatcher(settings)
-        opened.dispatchers.append(dispatcher)
+        dispatcher = opened.enter_context(closing(Dispatcher(settings)))
+        supervisor = opened.enter_context(
+            Supervisor([child for child in children if child.name not in without], log.append)
+        )
         installation = Installation(settings, supervisor, url, ledger, intake, dispatcher, log)
         _await_ready(installation, {"urgent", "bulk", "poll"} - set(without))
         return installation
 
-    yield start
-    for supervisor in opened.supervisors:
-        supervisor.stop()
-    for dispatcher in opened.dispatchers:
-        dispatcher.close()
+    with opened:
+        yield start
 
 
 def _await_ready(installation: Installation, workers: set[str]) -> None:

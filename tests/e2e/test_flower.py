@@ -6,6 +6,7 @@ import httpx
 
 from tests.e2e.conftest import Install
 from tests.factories import message
+from tests.ports import held_ports
 from tests.waiting import eventually
 from worker.cli import fleet
 from worker.local.supervisor import Supervisor
@@ -13,9 +14,7 @@ from worker.local.supervisor import Supervisor
 
 def test_flower_shows_workers_and_tasks_but_no_texts(install: Install) -> None:
     installation = install(alpha={})
-    port = fleet.free_port()
     env = {**fleet.environment(installation.settings), "FLOWER_BASIC_AUTH": "watch:man"}
-    ask = httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("watch", "man"), timeout=10)
 
     def tasks() -> list[dict[str, Any]]:
         try:
@@ -23,7 +22,11 @@ def test_flower_shows_workers_and_tasks_but_no_texts(install: Install) -> None:
         except httpx.TransportError:
             return []
 
-    with Supervisor([fleet.flower(env, port)], installation.log.append), ask:
+    with (
+        held_ports(1) as [port],
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("watch", "man"), timeout=10) as ask,
+        Supervisor([fleet.flower(env, port)], installation.log.append),
+    ):
         eventually(tasks, within=40)  # beat's visits
         installation.dispatcher.enqueue(message(1, text="nobody's business"))
 

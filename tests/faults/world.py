@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from tests.faults import fleet, servers
 from tests.faults.fleet import Fleet
@@ -22,6 +22,7 @@ from tests.faults.provider import Provider
 from tests.faults.proxy import Proxy
 from tests.faults.servers import Servers
 from tests.faults.tally import Pardon, Tally, Told, count, times
+from tests.ports import held_ports
 from tests.waiting import eventually
 from worker.cli import fleet as processes
 from worker.cli.session import SANDBOX_ROUTES, Table, routes_file, sandbox_pushes
@@ -183,12 +184,20 @@ class World:
             lambda: sum(self.status_counts(batch)[status] for status in wanted) >= least, within, every=0.01
         )
 
+    def await_entered(self, batch: Batch, status: Status, *, least: int = 1, times: int = 1) -> None:
+        """Until so many messages of a batch have entered a status so often, however soon they left it."""
+        values = {"name": batch.name, "status": status.value, "times": times}
+        eventually(lambda: self._number(_ENTERED, values) >= least, within=60, every=0.02)
+
     def settled_of(self, batch: Batch) -> int:
         """How many of a batch have their end, or are in doubt where a person is to decide."""
+        return self._number(_SETTLED, {"name": batch.name, "ends": [*ENDS], "held": [*batch.held]})
+
+    def _number(self, statement: TextClause, values: dict[str, Any]) -> int:
+        """A count out of the ledger; 0 while PostgreSQL is away."""
         try:
             with self.ledger.begin() as connection:
-                values = {"name": batch.name, "ends": [*ENDS], "held": [*batch.held]}
-                return int(connection.execute(_SETTLED, values).scalar_one())
+                return int(connection.execute(statement, values).scalar_one())
         except LedgerError:
             return 0
 
@@ -297,6 +306,10 @@ _SETTLED = text("""
     AND (status = ANY(CAST(:ends AS text[]))
          OR (status = 'in_doubt' AND route = ANY(CAST(:held AS text[]))))
 """)
+_ENTERED = text("""
+    SELECT count(*) FROM messages m WHERE m.campaign = :name
+    AND (SELECT count(*) FROM events e WHERE e.message_id = m.id AND e.target = :status) >= :times
+""")
 _COUNTED = text("SELECT status, count(*) FROM messages WHERE campaign = :name GROUP BY status")
 _TOLD = text("""
     SELECT m.client_id, m.status, EXISTS (
@@ -334,7 +347,7 @@ def running(
 
     with ExitStack() as stack:
         pair = stack.enter_context(servers.running(parent))
-        port, door = processes.free_ports(0, 0)
+        port, door = stack.enter_context(held_ports(2))
         url = f"http://127.0.0.1:{port}"
         proxy = stack.enter_context(Proxy(("127.0.0.1", port)))
         routes = _tables(url, f"http://127.0.0.1:{proxy.port}", package_items, parallel)

@@ -65,13 +65,9 @@ def flower(env: Mapping[str, str], port: int) -> Child:
     return Child(name="flower", command=command, env=env, stop_signal=signal.SIGTERM)
 
 
-def free_port(wanted: int = 0) -> int:
-    """`wanted` if it is free, else any free port of the loopback address."""
-    return free_ports(wanted)[0]
-
-
 def free_ports(*wanted: int) -> list[int]:
-    """The same for several, no two alike: one that is let go may be given again at once."""
+    """Each of these if it is free, else any free port of the loopback address; no two alike: one that is let
+    go may be given again at once."""
     with ExitStack() as held:
         return [_bound(held.enter_context(socket.socket()), port) for port in wanted]
 

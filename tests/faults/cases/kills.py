@@ -164,7 +164,7 @@ def late_with_a_refusal(world: World, batch: Batch) -> None:
     just then send its messages themselves; now it wakes, and wants to queue them again."""
     world.provider.script(
         {"do": "throttle", "when": {"command": "message"}, "times": 1},
-        {"do": "slow", "seconds": 0.8, "when": {"command": "message"}, "times": 1},
+        {"do": "slow", "seconds": 0.8, "when": {"command": "message"}},
     )
     with world.provider.stopped(), ExitStack() as stopped:
         world.enqueue(batch)
@@ -172,8 +172,7 @@ def late_with_a_refusal(world: World, batch: Batch) -> None:
         stopped.enter_context(world.fleet.stopped("bulk"))
         sleeping = stopped.pop_all()
     with sleeping, world.second_fleet(names=("bulk",)):
-        world.await_status(batch, Status.QUEUED, within=60)
-        world.await_status(batch, Status.SENDING, least=len(batch.messages))
+        world.await_entered(batch, Status.SENDING, least=len(batch.messages), times=2)
         woken = len(world.said)
         sleeping.close()
         batch.over()

@@ -44,7 +44,7 @@ def shutting_the_door(
 def refusing_connections(world: World, batch: Batch) -> None:
     world.provider.proxy.refuse()
     world.enqueue(batch)
-    world.await_status(batch, Status.QUEUED)
+    world.await_entered(batch, Status.QUEUED)
     time.sleep(3)
     world.provider.proxy.mend()
 
