@@ -8,6 +8,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sqlalchemy import create_engine, make_url, text
 from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.ledger.migrate import upgrade
+from worker.ledger.schema import metadata
 from worker.local.pair import Addresses
 from worker.local.throwaway import throwaway
 from worker.runtime import Runtime
@@ -62,6 +64,21 @@ def _administer(url: str, *statements: str) -> None:
     engine.dispose()
 
 
+@contextmanager
+def database(servers: Addresses, room: str, template: str = "template1") -> Iterator[str]:
+    """A database of this process, while it lasts: a copy of the template. Its URL."""
+    name = f"worker_{room}_{os.getpid()}_{next(_numbers)}"
+    _administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _named(servers.database_url, name)
+    _administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def emptied(url: str) -> str:
+    """The same database, without a row."""
+    _administer(url, f"TRUNCATE {', '.join(metadata.tables)}")
+    return url
+
+
 @pytest.fixture(scope="session")
 def template(servers: Addresses) -> str:
     """A migrated database that each test gets a copy of; the migrations are the only way to a schema."""
@@ -75,10 +92,8 @@ def template(servers: Addresses) -> str:
 @pytest.fixture
 def database_url(servers: Addresses, template: str) -> Iterator[str]:
     """A migrated, empty database of this test's own."""
-    name = f"worker_test_{os.getpid()}_{next(_numbers)}"
-    _administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _named(servers.database_url, name)
-    _administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+    with database(servers, "test", template) as url:
+        yield url
 
 
 @pytest.fixture

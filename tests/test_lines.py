@@ -59,7 +59,7 @@ def test_these_tests_know_every_provider() -> None:
     [
         ("smartswitch", {"params_in": "form", "source": "number", "receipt_id": "id"}),
         ("alphasms-http", {"params_in": "query"}),
-        ("webcom-xml", {"path": "/xml/"}),
+        ("webcom-xml", {"path": "/xml/", "campaign_name": "1", "transliterate": "1"}),
     ],
 )
 def test_a_dialect_is_given_its_own_keys(provider: str, options: dict[str, str]) -> None:

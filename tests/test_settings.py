@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,43 @@ def test_two_accounts_or_two_modes_of_one_provider_are_two_routes(path: Path) ->
     other_mode = GOOD.replace("alpha]", "gamma]") + 'mode = "async"\n'
 
     assert list(ready(path, GOOD + other_account + other_mode)) == ["alpha", "beta", "gamma"]
+
+
+HOME = "https://one.example/xml"
+ACCOUNT: dict[str, Any] = {"name": "alpha", "provider": "webcom-xml", "url": HOME, "login": "shop"}
+
+
+def test_an_account_is_told_from_another_without_its_credentials() -> None:
+    account = Route(**ACCOUNT, password="first").account
+
+    assert account.startswith("webcom-xml@one.example:")
+    assert "shop" not in account
+    assert "first" not in account
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"password": "second"}, True),
+        ({"url": "https://one.example:8443/other"}, True),
+        ({"name": "beta"}, True),
+        ({"url": "https://two.example/xml"}, False),
+        ({"login": "another"}, False),
+        ({"provider": "smartswitch"}, False),
+        ({"login": "", "key": "a"}, False),
+    ],
+)
+def test_a_new_password_makes_no_other_account(change: dict[str, str], *, same: bool) -> None:
+    before, after = Route(**ACCOUNT), Route(**{**ACCOUNT, **change})
+
+    assert (before.account == after.account) is same
+
+
+def test_without_a_login_the_key_or_the_token_is_the_account() -> None:
+    bare: dict[str, Any] = {**ACCOUNT, "login": ""}
+    whos: list[dict[str, Any]] = [{}, {"key": "a"}, {"key": "b"}, {"token": "c"}]
+
+    assert len({Route(**bare, **who).account for who in whos}) == len(whos)
 
 
 @pytest.mark.parametrize(

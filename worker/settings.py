@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -80,6 +81,13 @@ class Route:
     def exchange(self) -> timedelta:
         """The longest that one exchange takes: to connect, to send, to be answered."""
         return self.connect_timeout + 2 * self.timeout
+
+    @property
+    def account(self) -> str:
+        """Which account this is, without a word of its credentials: provider, host and a digest of the login,
+        or of the key where there is none. A new password leaves it the same account."""
+        who = self.login or self.key or self.token
+        return f"{self.provider}@{urlsplit(self.url).hostname}:{sha256(who.encode()).hexdigest()[:16]}"
 
 
 _ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route) if f.name != "options"}

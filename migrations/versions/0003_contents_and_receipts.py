@@ -1,4 +1,4 @@
-"""Contents beside text, times, what was read, and receipts."""
+"""Contents beside text, times, what was read, receipts, and the accounts packages leave by."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,6 +26,7 @@ def upgrade() -> None:
     op.create_check_constraint(op.f("ck_messages_kind"), "messages", KINDS)
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
     op.create_check_constraint(op.f("ck_events_road"), "events", ROAD)
+    op.add_column("packages", sa.Column("account", sa.Text(), nullable=True))
     op.add_column("routes", sa.Column("balance", sa.Numeric(), nullable=True))
     op.add_column("routes", sa.Column("currency", sa.Text(), nullable=True))
     op.add_column("routes", sa.Column("balance_at", INSTANT, nullable=True))
@@ -61,6 +62,7 @@ def downgrade() -> None:
     op.drop_table("provider_ids")
     for column in ("repeating_until", "clock_ahead", "balance_at", "currency", "balance"):
         op.drop_column("routes", column)
+    op.drop_column("packages", "account")
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
     op.create_check_constraint(op.f("ck_events_road"), "events", ROAD_BEFORE)
     op.drop_constraint(op.f("ck_messages_kind"), "messages", type_="check")

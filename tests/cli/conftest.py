@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Setup
+from tests.ledger.book import Book
+from worker.ledger import Ledger
 from worker.settings import Settings, inherited_environment
 
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
@@ -60,6 +62,23 @@ class Shell:
         )
         assert "Traceback" not in done.stderr + done.stdout, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """A command under way."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "worker", *words],
+            env=dict(self.env),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def book(ledger: Ledger) -> Book:
+    """The book behind the commands, empty."""
+    return Book(ledger)
 
 
 @pytest.fixture

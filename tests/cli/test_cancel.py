@@ -1,8 +1,6 @@
 """`worker cancel`: withdraws what is queued, asks providers, and tells what became of every message."""
 
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +9,6 @@ from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book
-from worker.ledger import Ledger
 from worker.sms.message import Lane
 from worker.sms.status import Status
 from worker.stages.cancel import Fate
@@ -25,11 +22,6 @@ BETA: dict[str, object] = {**ROUTE, "mode": "async"}
 def shell(setup: Setup) -> Shell:
     """Two routes, whose provider nobody can reach."""
     return Shell.at(setup.routes(alpha=ROUTE, beta=BETA), setup.folder)
-
-
-@pytest.fixture
-def book(ledger: Ledger) -> Book:
-    return Book(ledger)
 
 
 def test_a_campaign_is_withdrawn_with_a_reason(shell: Shell, book: Book) -> None:
@@ -118,14 +110,7 @@ def test_who_is_interrupted_leaves_whole_steps_behind(shell: Shell, book: Book) 
     with book.ledger.begin() as connection:
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         connection.exec_driver_sql("SELECT 1 FROM messages ORDER BY id DESC LIMIT 1 FOR UPDATE")
-        running = subprocess.Popen(
-            [sys.executable, "-m", "worker", "cancel", "--route", "alpha"],
-            env=dict(shell.env),
-            cwd=shell.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        running = shell.start("cancel", "--route", "alpha")
         while not book.waiting_for_a_lock():
             assert running.poll() is None
         running.send_signal(signal.SIGTERM)

@@ -7,16 +7,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
+from tests.factories import messages
 from worker.cli.examination import Finding, examine
 from worker.intake import MARKS, Intake
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes, stop_route
+from worker.ledger.transitions import Looks, Move, claim, enqueue, settle
 from worker.settings import Settings, next_database
+from worker.sms.message import Lane
+from worker.sms.package import Limits
+from worker.sms.status import Status
 
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
 
@@ -102,6 +108,22 @@ def _stopped(patient: Patient) -> Iterator[Patient]:
     yield patient
 
 
+@contextmanager
+def _left_elsewhere(patient: Patient) -> Iterator[Patient]:
+    look = Looks(timedelta(0), timedelta(0))
+    with patient.ledger.begin() as connection:
+        register_routes(connection, ["alpha"])
+        enqueue(connection, messages(2))
+        limits = Limits(items=9, octets=9999)
+        package = claim(
+            connection, "alpha", Lane.BULK, limits=limits, parallel=9, lease=timedelta(0), account="another"
+        ).package
+        assert package
+        moves = [Move(item.id, package.id, Status.IN_DOUBT) for item in package.items]
+        settle(connection, moves, {package.id: look})
+    yield patient
+
+
 NOBODY = "postgresql+psycopg://me:hush@127.0.0.1:9/none"
 
 Spoil = Callable[[Patient], "object"]
@@ -127,6 +149,7 @@ Spoil = Callable[[Patient], "object"]
         (lambda p: _route(p, key="env:NO_SUCH_KEY"), "routes", "bad", "NO_SUCH_KEY"),
         (lambda p: _route(p, provider="pigeons"), "routes", "bad", "pigeons"),
         (_stopped, "routes", "warning", "lunch"),
+        (_left_elsewhere, "doubt", "bad", "2 of them left alpha by another account"),
     ],
 )
 def test_what_is_unsafe_is_refused(

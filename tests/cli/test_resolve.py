@@ -1,7 +1,5 @@
 """`worker resolve`: what is in doubt is told with what is known, and settled by a person's word."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,11 +25,6 @@ SAID = ["--why", "their list says so", "--by", "anna"]
 def shell(setup: Setup) -> Shell:
     """Two routes: alpha holds what is in doubt, beta asks about it."""
     return Shell.at(setup.routes(alpha=HELD, beta=ASKED), setup.folder)
-
-
-@pytest.fixture
-def book(ledger: Ledger) -> Book:
-    return Book(ledger)
 
 
 def doubted(book: Book, offered: Sequence[Message], why: str = "lost: no answer came") -> None:
@@ -69,8 +62,8 @@ def test_the_list_tells_what_is_known_and_nobody_s_number(shell: Shell, book: Bo
     assert (ran.json["total"], ran.json["by_route"]) == (3, {"alpha": 2, "beta": 1})
     first, second, third = ran.json["messages"]
     assert first.keys() == {
-        *("client_id", "route", "recipient", "campaign", "package_id", "reference", "provider_id", "since"),
-        *("asked", "code", "why", "attempts", "policy", "policy_of"),
+        *("client_id", "route", "recipient", "campaign", "package_id", "account", "reference"),
+        *("provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of"),
     }
     assert (first["client_id"], first["recipient"], first["campaign"]) == (
         "client-1",
@@ -266,14 +259,7 @@ def test_what_others_are_writing_is_waited_for_and_kept(shell: Shell, book: Book
     with book.ledger.begin() as connection:
         takes_its_time(connection)
         settle(connection, [Move(first, package_id, Status.SENT)], {package_id: LOOK})
-        running = subprocess.Popen(
-            [sys.executable, "-m", "worker", *words],
-            env=dict(shell.env),
-            cwd=shell.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        running = shell.start(*words)
         while not book.waiting_for_a_lock():
             assert running.poll() is None
     out, err = running.communicate(timeout=60)

@@ -15,6 +15,7 @@ from worker.cli.examination import Finding, examine
 from worker.cli.output import money
 from worker.ledger import Ledger
 from worker.ledger.governor import note_clock
+from worker.ledger.receipts import Word, keep
 from worker.ledger.transitions import enqueue
 from worker.runtime import silence
 from worker.sandbox.alphasms.options import AlphasmsOptions
@@ -22,6 +23,7 @@ from worker.sandbox.server import running
 from worker.sandbox.webcom.options import WebcomOptions
 from worker.settings import Settings
 from worker.sms.message import Lane
+from worker.sms.status import Status
 from worker.stages.dispatch import dispatch
 
 STOPPED = frozenset({"380939999991", "380939999992"})
@@ -105,6 +107,16 @@ def test_one_route_can_be_asked_and_no_answer_is_told(setup: Setup, shell: Shell
     assert ran.code == 1
     assert ran.json["routes"][0]["problem"].startswith("not_sent")
     assert "hush" not in ran.out + ran.err
+
+
+def test_receipts_that_wait_for_their_message_are_told(shell: Shell, ledger: Ledger) -> None:
+    assert "receipts" not in shell.worker("routes", "list", COLUMNS="200").out
+    with ledger.begin() as connection:
+        keep(connection, "web", [Word("9100451", Status.DELIVERED), Word("9100452", Status.EXPIRED)])
+
+    assert "receipts that wait for their message: 2" in shell.worker("routes", "list", COLUMNS="200").out
+    routes = shell.worker("routes", "list", "--json").json["routes"]
+    assert {route["name"]: route["receipts_kept"] for route in routes} == {"alpha": 0, "web": 2, "smart": 0}
 
 
 # -- prices

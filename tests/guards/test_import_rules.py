@@ -44,12 +44,13 @@ BREACHES = (
     importing("rooms", "worker/cli/routes.py", "worker.tasks"),
     importing("rooms", "worker/sandbox/alphasms/codes.py", "worker.sms.status"),
     importing("rooms", "worker/local/place.py", "worker.sms.status"),
+    importing("rooms", "worker/serving.py", "worker.sms.status"),
     importing("rooms", "worker/ledger/schema.py", "worker", "worker.ledger.schema -> worker"),
     importing("stages", "worker/stages/poll.py", "worker.stages.rescue"),
     importing("stages", "worker/stages/verdicts.py", "worker.stages.dispatch"),
     Breach("stages", "worker/stages/archive.py", "", "archive"),
     # fences
-    importing("strangers", "worker/ledger/transitions.py", "worker.providers.contract"),
+    importing("strangers", "worker/ledger/transitions/settling.py", "worker.providers.contract"),
     importing("strangers", "worker/intake.py", "worker.providers"),
     importing("readings", "worker/sandbox/alphasms/reading.py", "worker.providers.xml"),
     importing("readings", "worker/providers/contract.py", "worker.sandbox.alphasms.codes"),
@@ -75,6 +76,7 @@ BREACHES = (
     importing("terminal", "worker/sandbox/options.py", "typer"),
     importing("asgi", "worker/cli/demo.py", "uvicorn"),
     importing("asgi", "worker/tasks.py", "starlette"),
+    importing("asgi", "worker/local/place.py", "worker.serving"),
 )
 
 

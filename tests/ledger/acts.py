@@ -235,7 +235,7 @@ class Halving:
     waits: ClassVar[bool] = True
 
     def perform(self, connection: Connection) -> list[Package]:
-        return split(connection, self.package, self.route, self.lease * TICK, "unreadable")
+        return split(connection, self.package, self.lease * TICK, "unreadable")
 
     def judge(self, model: Model, outcome: list[Package], alone: bool) -> None:
         number, names = self.package.id, [client_id(item) for item in self.package.items]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
 from tests.factories import message
-from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
+from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
 from tests.ledger.test_books import VERBS, Life
 from worker.ledger.audit import Finding, audit
 from worker.ledger.invariants import INVARIANTS, VIEWS
@@ -70,7 +70,7 @@ class Author:
         """Open packages of which a part is decided, and halves."""
         for status in (Status.SENT, Status.IN_DOUBT, Status.QUEUED, Status.REJECTED):
             self.book.settle(self.package(f"partly-{status}"), [status], delay=timedelta(hours=1))
-        self.book.do(split, self.package("half"), ROUTE, LEASE, "unreadable")
+        self.book.do(split, self.package("half"), LEASE, "unreadable")
 
     def _jobs(self) -> None:
         """A job, one that has ended, and one of which a part is in doubt, with and without the rest."""

@@ -86,7 +86,7 @@ class Life:
         """Halves of a package, by somebody who may be late."""
         if splittable := [package for package in self.packages if len(package.items) > 1]:
             package = draw.draw(st.sampled_from(splittable))
-            self.packages += self.book.do(split, package, ROUTE, LEASE, "unreadable")
+            self.packages += self.book.do(split, package, LEASE, "unreadable")
 
     def job(self, draw: st.DataObject) -> None:
         """A job told in time or late."""

@@ -46,6 +46,15 @@ def test_a_package_holds_the_messages_as_they_must_leave(book: Book) -> None:
     assert (row.status, row.package_id, row.due_at) == ("sending", claimed.package.id, None)
 
 
+def test_what_leaves_knows_its_campaign(book: Book) -> None:
+    book.enqueue([message(1, campaign="spring"), message(2)])
+
+    package = book.claim().package
+
+    assert package is not None
+    assert [item.campaign for item in package.items] == ["spring", ""]
+
+
 def test_an_open_package_is_leased(book: Book) -> None:
     package = book.package(messages(3), lease=timedelta(seconds=90))
 

@@ -20,7 +20,8 @@ from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import behind, downgrade, head, migrations, upgrade
 from worker.ledger.queries import books, revision
 from worker.ledger.schema import metadata
-from worker.ledger.transitions import Move, _move, enqueue
+from worker.ledger.transitions import Move, enqueue
+from worker.ledger.transitions.moves import move
 from worker.sms.status import Status, Verb
 
 # -- up and down -----------------------------------------------------------------------------------------
@@ -269,7 +270,7 @@ TEXT, NUMBER = "Your code is 271828", "+380931234567"
 def _packed(connection: Any) -> None:
     enqueue(connection, [message(1, text=TEXT, recipient=NUMBER)])
     number = connection.execute(text("SELECT id FROM messages")).scalar_one()
-    _move(connection, Verb.CLAIM, [Move(number, None, Status.SENDING)])
+    move(connection, Verb.CLAIM, [Move(number, None, Status.SENDING)])
 
 
 def _twice(connection: Any) -> None:

@@ -13,7 +13,8 @@ from tests.factories import message
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes
-from worker.ledger.transitions import Move, Read, _move, cancel, claim, read, settle
+from worker.ledger.transitions import Move, Read, cancel, claim, read, settle
+from worker.ledger.transitions.moves import move as make_moves
 from worker.sms.message import Lane, Message
 from worker.sms.package import Limits, PackageState
 from worker.sms.status import FINAL, ROADS, Status, Verb, roads, sources
@@ -49,7 +50,7 @@ def attempt(connection: Connection, verb: Verb, row: Any, target: Status) -> Non
             connection.execute(spoil, {"id": row.id})
         claim(connection, row.route, Lane.BULK, limits=SECOND, parallel=100, lease=LEASE)
     else:
-        _move(connection, verb, [move])
+        make_moves(connection, verb, [move])
 
 
 def differing(before: dict[int, Any], after: dict[int, Any]) -> list[int]:

@@ -345,7 +345,7 @@ def test_the_family_is_that_of_the_first_who_may_leave(book: Book) -> None:
 
 def test_what_is_in_doubt_is_read_as_it_would_leave_again(book: Book) -> None:
     at = now(book) + HOUR
-    book.enqueue([message(1, send_at=at, valid_until=at + 30 * DAY), message(2), message(3)])
+    book.enqueue([message(1, send_at=at, valid_until=at + 30 * DAY), message(2), message(3, campaign="May")])
     package = take(book, ahead=DAY).package
     assert package is not None
     assert [int(item.recipient[-4:]) for item in package.items] == [2, 3, 1]
@@ -359,6 +359,7 @@ def test_what_is_in_doubt_is_read_as_it_would_leave_again(book: Book) -> None:
         first = before[again.id]
         assert (again.reference, again.recipient) == (first.reference, first.recipient)
         assert (again.content, again.send_at) == (first.content, first.send_at)
+        assert again.campaign == first.campaign
     timed, plain = (item for _, item in found)
     assert (timed.send_at, timed.valid_until) == (at, at + 5 * DAY)
     assert (plain.send_at, plain.valid_until) == (None, None)

@@ -550,7 +550,7 @@ def test_unconfirmed_twice_is_no_news(book: Book) -> None:
 
 
 def halves(book: Book, package: Package, *, lease: timedelta = LEASE) -> list[Package]:
-    return book.do(split, package, ROUTE, lease, "they cannot read it")
+    return book.do(split, package, lease, "they cannot read it")
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(2, [1, 1]), (5, [2, 3]), (10, [5, 5])])

@@ -6,21 +6,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from tests.providers.rules import NOW, REPORTS, SETTLES, Outcome, assert_sound
+from worker.providers.account import Balances, Prices, Scheduling, StopLists
 from worker.providers.contract import (
     Account,
-    Balances,
     Cancels,
     Clocks,
     Dialect,
     Jobs,
-    Prices,
     Push,
     Receipts,
     Reply,
     Request,
-    Scheduling,
     Statuses,
-    StopLists,
 )
 from worker.sms.package import Item
 from worker.sms.status import Status

@@ -15,18 +15,16 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from lxml import etree
 
+from worker.providers.account import Balance, Price, Scheduled
 from worker.providers.contract import (
     FAILURES,
     Account,
     Answered,
-    Balance,
     Failure,
     JobReport,
     JobTaken,
-    Price,
     Receipt,
     Request,
-    Scheduled,
     Taken,
     Verdict,
 )

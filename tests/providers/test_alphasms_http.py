@@ -23,6 +23,7 @@ from tests.providers.harness import (
 )
 from tests.providers.rules import parameters, shown
 from worker.providers import alphasms_http as dialect_file
+from worker.providers.account import Balance, Price
 from worker.providers.alphasms_http import AlphaSmsHttp
 from worker.providers.contract import (
     CREDENTIALS,
@@ -34,9 +35,7 @@ from worker.providers.contract import (
     Account,
     Acknowledgement,
     Asked,
-    Balance,
     Jobs,
-    Price,
     Push,
     Receipt,
     Request,

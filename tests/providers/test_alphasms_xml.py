@@ -25,6 +25,7 @@ from tests.providers.harness import (
 from tests.providers.rules import SCHEMAS
 from worker.providers import alphasms_codes as codes_file
 from worker.providers import alphasms_messages as messages_file
+from worker.providers.account import Balance, Price
 from worker.providers.alphasms_xml import AlphaSmsXml
 from worker.providers.contract import (
     CREDENTIALS,
@@ -37,13 +38,11 @@ from worker.providers.contract import (
     Account,
     Acknowledgement,
     Asked,
-    Balance,
     Failure,
     JobPhase,
     JobReport,
     Jobs,
     JobTaken,
-    Price,
     Push,
     Receipt,
     Request,

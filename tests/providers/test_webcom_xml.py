@@ -23,6 +23,7 @@ from tests.providers.harness import (
     sms,
 )
 from worker.providers import webcom_texts as texts_file
+from worker.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
 from worker.providers.contract import (
     CREDENTIALS,
     MALFORMED,
@@ -35,8 +36,6 @@ from worker.providers.contract import (
     Account,
     Acknowledgement,
     Asked,
-    Balance,
-    Balances,
     Cancels,
     Clocks,
     Failure,
@@ -44,11 +43,8 @@ from worker.providers.contract import (
     Receipt,
     Receipts,
     Request,
-    Scheduled,
     Schedules,
-    Scheduling,
     Statuses,
-    StopLists,
     Verdict,
 )
 from worker.providers.webcom_message import TYPES
@@ -62,6 +58,9 @@ from worker.sms.status import Status
 
 TOKEN = Account("https://my3.webcom.example", token="k-51-demo-token")
 LOGIN = Account("https://my3.webcom.example", login="secret-login", password="secret-password")
+TOLD = replace(TOKEN, options={"campaign_name": "1"})
+LATIN = replace(TOKEN, options={"transliterate": "1"})
+BOTH_TOLD = replace(TOKEN, options={"campaign_name": "1", "transliterate": "1"})
 SECURITY = '<security><token value="k-51-demo-token"/></security>'
 
 SHOP = "https://shop.example/18"
@@ -116,7 +115,7 @@ ITEMS = (
     VIBER,
     CASCADE,
     sms(700008, "Ваш заказ готов 😀\nдо встречи"),
-    sms(700009, "Your order 18 is ready"),
+    replace(sms(700009, "Your order 18 is ready"), campaign="March & <April>"),
 )
 ON_STOP_LIST = "Phone number is on the stop list"
 
@@ -164,7 +163,7 @@ def spelled(text: str) -> str:
 
 
 SAMPLE = Sample(
-    accounts=(TOKEN, LOGIN),
+    accounts=(TOKEN, LOGIN, BOTH_TOLD),
     items=ITEMS,
     takes="send",
     refuses=ON_STOP_LIST,
@@ -452,6 +451,82 @@ REQUESTS = [
         )
     ),
     SubmitCase(
+        label="2 campaigns they are told of: one text of two campaigns is two messages",
+        account=TOLD,
+        items=(
+            replace(sms(1, "A"), campaign="March"),
+            sms(2, "A"),
+            replace(sms(3, "A"), campaign="April & <May>"),
+            replace(sms(4, "A"), campaign="March"),
+            sms(5, "A"),
+        ),
+        request=f"""<request>{SECURITY}
+            <message type_send_1="sms" type="sms"><sender>ShopNews</sender><text>A</text>
+              <name_delivery>March</name_delivery>
+              <abonent phone="380931110001" number_sms="1" client_id_sms="1"/>
+              <abonent phone="380931110004" number_sms="4" client_id_sms="4"/></message>
+            <message type_send_1="sms" type="sms"><sender>ShopNews</sender><text>A</text>
+              <abonent phone="380931110002" number_sms="2" client_id_sms="2"/>
+              <abonent phone="380931110005" number_sms="5" client_id_sms="5"/></message>
+            <message type_send_1="sms" type="sms"><sender>ShopNews</sender><text>A</text>
+              <name_delivery>April &amp; &lt;May></name_delivery>
+              <abonent phone="380931110003" number_sms="3" client_id_sms="3"/></message></request>""",
+        reply='<response><information number_sms="3" id_sms="93">send</information></response>',
+        expected=[Verdict(3, Status.SENT, "send", "93")],
+    ),
+    SubmitCase(
+        label="2 campaigns they are not told of: one text is one message",
+        items=(replace(sms(1, "A"), campaign="March"), sms(2, "A"), replace(sms(3, "A"), campaign="April")),
+        request=f"""<request>{SECURITY}
+            <message type_send_1="sms" type="sms"><sender>ShopNews</sender><text>A</text>
+              <abonent phone="380931110001" number_sms="1" client_id_sms="1"/>
+              <abonent phone="380931110002" number_sms="2" client_id_sms="2"/>
+              <abonent phone="380931110003" number_sms="3" client_id_sms="3"/></message></request>""",
+        reply='<response><information number_sms="3" id_sms="93">send</information></response>',
+        expected=[Verdict(3, Status.SENT, "send", "93")],
+    ),
+    *(
+        SubmitCase(
+            label=label,
+            account=account,
+            items=(replace(item, reference=700001, recipient="+380931110001", campaign="March"),),
+            request=alone(message),
+            reply=taken(),
+            expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        )
+        for label, account, item, message in (
+            ("2 Latin in place of Cyrillic", LATIN, sms(1), f"{SMS}<translite>1</translite>"),
+            (
+                "Latin in the SMS that follows Viber",
+                LATIN,
+                sms(1, "Ready", kind="viber_sms", sms_text="Your order is ready"),
+                f"{BOTH}<translite>1</translite>",
+            ),
+            (
+                "Latin on a card",
+                LATIN,
+                sms(1, kind="vcard", name="Ann", fax="380931119993"),
+                (
+                    'type_send_1="sms" type="vcard"><sender>ShopNews</sender><name>Ann</name>'
+                    '<phone fax="380931119993"/><translite>1</translite>'
+                ),
+            ),
+            ("Viber alone is read as it was written", LATIN, sms(1, "Ready", kind="viber"), VIBER_ONLY),
+            (
+                "the campaign of a Viber message",
+                BOTH_TOLD,
+                sms(1, "Ready", kind="viber"),
+                f"{VIBER_ONLY}<name_delivery>March</name_delivery>",
+            ),
+            (
+                "a campaign, and Latin",
+                BOTH_TOLD,
+                sms(1),
+                f"{SMS}<name_delivery>March</name_delivery><translite>1</translite>",
+            ),
+        )
+    ),
+    SubmitCase(
         label="trap 12: in the zone of the account",
         account=Account(
             "https://my3.webcom.example", token="k-51-demo-token", options={"zone": "Asia/Tokyo"}
@@ -484,7 +559,8 @@ def test_documents_and_acknowledgements_hold_no_line_break() -> None:
 
 def test_the_sample_of_the_sheet_fits_the_schema_and_its_mistakes_do_not() -> None:
     schema = etree.RelaxNG(etree.parse(Path(__file__).parent / "schemas" / "webcom-xml.rng"))
-    good = WebcomXml(TOKEN).submit(SAMPLE_ITEMS).body.decode()
+    items = [replace(item, campaign="March") for item in SAMPLE_ITEMS]
+    good = WebcomXml(BOTH_TOLD).submit(items).body.decode()
     assert schema.validate(etree.fromstring(good.encode()))
     for ours, wrong in (
         ('phone="', 'phone="+'),
@@ -496,6 +572,8 @@ def test_the_sample_of_the_sheet_fits_the_schema_and_its_mistakes_do_not() -> No
         ("</security>", "</security><balance/>"),
         ("<token", '<login value="me"/><token'),
         ('type_send_2="sms"', ""),
+        ("<translite>1<", "<translite>true<"),
+        ("<name_delivery>March<", "<name_delivery><"),
     ):
         assert ours in good
         assert not schema.validate(etree.fromstring(good.replace(ours, wrong).encode())), wrong
@@ -1494,6 +1572,28 @@ def test_a_campaign_of_one_text_is_one_message_and_small() -> None:
     assert len(body) < 100_000
 
 
+def test_room_is_kept_for_the_campaigns_they_are_told() -> None:
+    """The worst there is: every message of a campaign of its own, with the longest of names."""
+    texts = [replace(sms(1000 + n, "я" * 70), campaign=f"{n:0>4}" + "&" * 124) for n in range(500)]
+    for account in (TOKEN, BOTH_TOLD):
+        speaker = WebcomXml(replace(account, options={**account.options, "package_bytes": "100000"}))
+        package = fitting(texts, speaker.limits)
+        assert 0 < len(package) < len(texts)
+        assert len(speaker.submit(package).body) <= 100_000
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("1", True), ("true", True), ("0", False), ("false", False), ("", False)]
+)
+@pytest.mark.parametrize(
+    ("option", "element"), [("campaign_name", b"<name_delivery>"), ("transliterate", b"<translite>")]
+)
+def test_what_they_are_told_besides_is_a_setting(option: str, element: bytes, value: str, told: bool) -> None:
+    item = replace(sms(1), campaign="March")
+    assert (element in with_options(**{option: value}).submit([item]).body) == told
+    assert element not in with_options().submit([item]).body
+
+
 def test_the_address_has_one_slash_and_no_secret() -> None:
     speaker = with_options()
     urls = [speaker.submit(ONE).url, speaker.status(ASKED).url, speaker.balance().url, speaker.clock().url]
@@ -1522,6 +1622,8 @@ def test_one_kind_of_credentials_the_token_first() -> None:
         (replace(TOKEN, options={"zone": "Mars/Olympus"}), "zone"),
         (replace(TOKEN, options={"path": "/json"}), "path"),
         (replace(TOKEN, options={"status_items": "many"}), "status_items"),
+        (replace(TOKEN, options={"campaign_name": "March"}), "campaign_name must be true or false"),
+        (replace(TOKEN, options={"transliterate": "2"}), "transliterate must be true or false"),
     ],
     ids=str,
 )

@@ -14,7 +14,8 @@ import pytest
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, codes, error, eventually, msg
 from tests.sandbox.process import started
-from worker.sandbox.server import Mix, SandboxOptions, Timings, bound_socket, running
+from worker.sandbox.server import Mix, SandboxOptions, Timings, running
+from worker.serving import bound_socket
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

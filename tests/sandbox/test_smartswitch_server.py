@@ -1,11 +1,9 @@
 """SMARTSwitch over HTTP: the samples as they go over the wire, the script of faults, receipts, kill -9."""
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 
 from tests.sandbox.conftest import ALL_DELIVERED, QUICK, Another
 from tests.sandbox.customer import PATIENCE, Customer, eventually
+from tests.sandbox.listener import Told, listening
 from tests.sandbox.process import started
 from worker.sandbox.account import content_digest
 from worker.sandbox.server import SandboxOptions
@@ -154,29 +153,14 @@ def listener(status: int = 200) -> Iterator[tuple[str, "SimpleQueue[tuple[str, s
     """Somebody to tell states to: its URL, and (message_id, message_state) as they come."""
     heard: SimpleQueue[tuple[str, str]] = SimpleQueue()
 
-    class Ear(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def hear(told: Told) -> tuple[int, bytes]:
+        (_, number), (_, state) = parse_qsl(told.body.decode(), strict_parsing=True)
+        heard.put((number, state))
+        return status, b""
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"])).decode()
-            (_, number), (_, state) = parse_qsl(body, strict_parsing=True)
-            heard.put((number, state))
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """To nobody."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Ear) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/dlr/6f0b", heard
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening() as ear:
+        ear.answer = hear
+        yield ear.url, heard
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -1,12 +1,10 @@
 """webcom over HTTP: the script of faults, pushes that must be acknowledged one by one, kill -9."""
 
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,6 +13,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
+from tests.sandbox import listener
 from tests.sandbox.conftest import ALL_DELIVERED, QUICK, Another
 from tests.sandbox.customer import PATIENCE, Customer, eventually
 from tests.sandbox.process import started
@@ -204,18 +203,18 @@ class Ear:
         self.calls = 0
         self.deaf: Counter[str] = Counter()  # how often an id is not to be acknowledged
 
-    def hear(self, body: bytes) -> bytes:
+    def hear(self, told: listener.Told) -> tuple[int, bytes]:
         """One call; the answer."""
         self.calls += 1
         taken = []
-        for one in ET.fromstring(body):
+        for one in ET.fromstring(told.body):
             number = one.attrib["id_sms"]
             self.heard.put((number, one.text or ""))
             if self.deaf[number]:
                 self.deaf[number] -= 1
             else:
                 taken.append(f"<id_sms>{number}</id_sms>")
-        return f"<response>{''.join(taken)}</response>".encode()
+        return 200, f"<response>{''.join(taken)}</response>".encode()
 
     def get(self, count: int) -> list[tuple[str, str]]:
         """What has been told, once it is so much."""
@@ -226,29 +225,9 @@ class Ear:
 def listening() -> Iterator[tuple[str, Ear]]:
     """Its URL, and itself."""
     ear = Ear()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            answer = ear.hear(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(200)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            """To nobody."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/webcom/6f0b", ear
-        finally:
-            server.shutdown()
-            thread.join()
+    with listener.listening() as told:
+        told.answer = ear.hear
+        yield told.url, ear
 
 
 def test_states_are_pushed_several_a_call(another: Another) -> None:

@@ -1,5 +1,7 @@
 """Which messages leave together."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +79,14 @@ def test_where_equal_contents_stand_once_they_are_reckoned_once(texts: str, coun
     limits = Limits(items=9, octets=4 * OVERHEAD + 3 * 400, once=True)
     assert len(fitting(given_items, limits)) == count
     assert len(fitting(given_items, limits)) >= len(fitting(given_items, Limits(9, limits.octets)))
+
+
+def test_equal_contents_of_two_campaigns_are_reckoned_twice() -> None:
+    """A provider that is told the campaign gets the text once for each."""
+    texts = [replace(item, campaign=name) for item, name in zip(items(100, 100, 100), "aba", strict=True)]
+    limits = Limits(items=9, octets=3 * OVERHEAD + 2 * 400, once=True)
+    assert len(fitting(texts, limits)) == 3
+    assert len(fitting(texts, replace(limits, octets=limits.octets - 1))) == 2
 
 
 def test_where_each_message_is_a_request_only_their_number_counts() -> None:

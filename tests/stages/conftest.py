@@ -1,6 +1,5 @@
 """Worlds for the stages: one kind provider for most tests, emptied before each; others on demand."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -8,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import Setup, _administer, _named
+from tests.conftest import Setup, database
 from tests.stages.world import KIND, ROUTES, OpenWorld, Provider, World
 from worker.ledger import Ledger
 from worker.ledger.schema import metadata
@@ -19,12 +18,10 @@ from worker.sandbox.server import running
 
 @pytest.fixture(scope="session")
 def _shared_ledger(servers: Addresses, template: str) -> Iterator[Ledger]:
-    name = f"worker_stages_{os.getpid()}"
-    _administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    ledger = Ledger.connect(_named(servers.database_url, name))
-    yield ledger
-    ledger.close()
-    _administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
+    with database(servers, "stages", template) as url:
+        ledger = Ledger.connect(url)
+        yield ledger
+        ledger.close()
 
 
 @pytest.fixture

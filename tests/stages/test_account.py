@@ -1,6 +1,7 @@
 """Account: the money and the clock of a provider are looked at, kept, and warned of; its lists are read."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,8 @@ import pytest
 from tests.factories import message
 from tests.stages.world import KEY, KIND, LOGIN, PASSWORD, OpenWorld, World
 from worker.ledger.governor import TRUSTED
-from worker.providers.contract import Failure, Price, Scheduled
+from worker.providers.account import Price, Scheduled, Scheduling
+from worker.providers.contract import Failure, Reply
 from worker.sandbox.alphasms.options import AlphasmsOptions
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.webcom.options import WebcomOptions
@@ -52,6 +54,15 @@ def pages_of(world: World) -> list[Sequence[Scheduled] | Failure]:
     asked = ask_scheduled(world.runtime, world.line())
     assert asked is not None
     return list(asked)
+
+
+def campaigns_of(world: World) -> list[str]:
+    """The campaigns of what webcom holds for alpha, as its cabinet would show them."""
+    line = world.line()
+    assert isinstance(line.dialect, Scheduling)
+    page = world.runtime.exchange(line.route, line.dialect.scheduled(1))
+    assert isinstance(page, Reply)
+    return re.findall(r'name_delivery="(.*?)"', page.body.decode())
 
 
 def listed(world: World) -> list[list[Scheduled]]:
@@ -236,6 +247,21 @@ def test_what_they_hold_is_listed_page_by_page(open_world: OpenWorld) -> None:
     world.dispatch()
 
     assert [len(page) for page in listed(world)] == [2, 2, 1]
+
+
+@pytest.mark.parametrize(("told", "shown"), [("true", {"May", "June"}), ("false", {""})])
+def test_what_they_hold_stands_under_its_campaign_if_they_are_told(
+    open_world: OpenWorld, told: str, shown: set[str]
+) -> None:
+    world = open_world(alpha={**WEBCOM, "campaign_name": told})
+    later = datetime.now(UTC) + HOUR
+    names = ["May", "June", "May"]
+    world.enqueue([message(n, text="A", campaign=name, send_at=later) for n, name in enumerate(names, 1)])
+    watch(world.runtime, "alpha")  # their clock is trusted once it was read
+
+    assert world.dispatch().messages == 3
+
+    assert set(campaigns_of(world)) == shown
 
 
 def test_a_list_that_breaks_off_says_so(open_world: OpenWorld) -> None:

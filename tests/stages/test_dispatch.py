@@ -17,7 +17,8 @@ from tests.stages.world import KIND, OpenWorld, World
 from tests.waiting import eventually
 from worker.ledger.governor import stop_route
 from worker.ledger.transitions import cancel
-from worker.sandbox.server import bound_socket, running
+from worker.sandbox.server import running
+from worker.serving import bound_socket
 from worker.sms.message import Lane
 from worker.sms.status import Status
 from worker.stages.dispatch import PACKAGES, Dispatched, dispatch

@@ -227,6 +227,19 @@ def test_the_sandbox_counts_as_we_do(
     assert world.message().segments == world.message().counted
 
 
+def test_cyrillic_that_they_turn_into_latin_is_kept_as_they_bill_it(
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = open_world(webcom={"transliterate": "true"})
+    world.enqueue([message(1, route="webcom", text="Ж" * 71)])
+
+    with caplog.at_level(logging.WARNING, logger="worker"):
+        world.dispatch("webcom")
+
+    assert caplog.records == []
+    assert (world.message().segments, world.message().counted) == (1, 2)
+
+
 # -- families
 
 

@@ -95,6 +95,7 @@ class Provider:
     def settle_down(self) -> None:
         """Wait until all that was taken has come to its end."""
         ended = {"delivered", "undeliverable", "expired", "rejected", "deliver", "not_deliver"}
+        ended |= {"read", "link", "unsubscribe"}  # of Viber
         eventually(lambda: self.see("counts")["by_state"].keys() <= ended, within=20, every=0.01)
 
     def reset(self) -> None:

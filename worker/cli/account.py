@@ -9,7 +9,8 @@ import typer
 from worker.cli.output import Json, complain, emit, money, out, table
 from worker.cli.session import opened_runtime, servers
 from worker.lines import Line
-from worker.providers.contract import Failure, Price, Scheduled
+from worker.providers.account import Price, Scheduled
+from worker.providers.contract import Failure
 from worker.runtime import Runtime
 from worker.sms.fields import mask, phone_number
 from worker.stages.account import Told, ask_balance, ask_prices, ask_scheduled, is_low

@@ -22,12 +22,14 @@ from worker.cli.session import opened_intake, opened_ledger
 from worker.hearing import Evidence, Judgement, State
 from worker.intake import Intake, IntakeError
 from worker.ledger import Ledger, LedgerError
+from worker.ledger.doubt import elsewhere
 from worker.ledger.migrate import behind
 from worker.ledger.queries import RouteRow, route_rows, server_settings
 from worker.lines import Line, make_ready
 from worker.marks import Mark, read_marks
 from worker.providers.contract import Clocks
 from worker.settings import Settings, SettingsError, read_routes
+from worker.sms.doubt import SETTLING
 from worker.stages.account import is_low, is_off
 from worker.stages.bounds import longest_step
 
@@ -150,8 +152,10 @@ def _time_limits(settings: Settings) -> Iterator[Finding]:
 def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
     lines = make_ready(read_routes(settings.routes))
     yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
+    accounts = {name: line.route.account for name, line in lines.items() if line.doubt in SETTLING}
     with ledger.begin() as connection:
         rows = route_rows(connection)
+        strange = elsewhere(connection, accounts)
     for row in rows:
         stranded = row.unfinished if row.name not in lines else 0
         if stranded:
@@ -166,6 +170,13 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
             yield Finding("routes", "warning", f"{row.name} is {row.state}: {row.why}")
         if row.in_doubt:
             yield Finding("doubt", "warning", f"{row.in_doubt} messages of {row.name} are in doubt")
+        if left := strange.get(row.name):
+            yield Finding(
+                "doubt",
+                "bad",
+                f"{left} of them left {row.name} by another account, where nobody asks any more: give some "
+                "route of that name the account again, or settle them with `worker resolve`",
+            )
         yield from _account(row, lines[row.name])
 
 

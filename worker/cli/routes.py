@@ -24,7 +24,11 @@ for ask in (balance, prices, scheduled):
 
 @app.command("list")
 def list_routes(as_json: Json = False) -> None:
-    """Every route: its state, what waits for it, what is on the wire or in doubt, and the money last seen."""
+    """Every route: its state, what waits for it, what is on the wire or in doubt, and the money last seen.
+
+    Receipts that wait for their message are told, too: many mean that others use the account, or that they
+    came by the address of another route.
+    """
     with servers() as settings, migrated_ledger(settings) as ledger:
         lines = make_ready(read_routes(settings.routes, secret=names_only))
         with ledger.begin() as connection:
@@ -56,7 +60,8 @@ def _cells(row: RouteRow, about: dict[str, Any]) -> tuple[object, ...]:
     counts = (f"{row.queued:,}", f"{row.on_the_wire:,}", f"{row.in_doubt:,}")
     gone = f"not in the routes file: {row.unfinished:,} messages are stranded"
     low = f"the balance is below {about['balance_least']:,}" if about["balance_low"] else None
-    why = "; ".join(filter(None, (row.why, low))) if about["provider"] else gone
+    kept = f"receipts that wait for their message: {row.receipts_kept:,}" if row.receipts_kept else None
+    why = "; ".join(filter(None, (row.why, low, kept))) if about["provider"] else gone
     left = f"{money(row.balance)} {row.currency or ''}".strip() if row.balance is not None else None
     return (row.name, about["provider"], about["mode"], row.state, *counts, left, why)
 

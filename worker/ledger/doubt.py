@@ -89,6 +89,7 @@ class Doubtful:
     recipient: str
     campaign: str | None
     package_id: int
+    account: str | None  # by which it left
     reference: int  # our id at the provider, without the route's offset
     provider_id: str | None
     since: datetime | None
@@ -121,9 +122,12 @@ def in_doubt(connection: Connection, selection: Selection, limit: int | None) ->
     )
     messages = connection.execute(
         text(f"""
-            SELECT l.client_id, l.route, l.recipient, l.campaign, l.package_id, l.reference, l.provider_id,
-                   e.at AS since, l.asks AS asked, e.code, e.note AS why, l.attempts, l.in_doubt
-            FROM (SELECT m.*, p.asks, p.doubted_at {meant} ORDER BY p.doubted_at, m.id LIMIT :limit) l
+            SELECT l.client_id, l.route, l.recipient, l.campaign, l.package_id, l.account, l.reference,
+                   l.provider_id, e.at AS since, l.asks AS asked, e.code, e.note AS why, l.attempts,
+                   l.in_doubt
+            FROM (
+                SELECT m.*, p.account, p.asks, p.doubted_at {meant} ORDER BY p.doubted_at, m.id LIMIT :limit
+            ) l
             LEFT JOIN LATERAL (
                 SELECT at, code, note FROM events
                 WHERE message_id = l.id AND target = '{Status.IN_DOUBT}' ORDER BY id DESC LIMIT 1
@@ -139,6 +143,21 @@ def _doubtful(row: Row[Any]) -> Doubtful:
     values = row._asdict()
     own = values.pop("in_doubt")
     return Doubtful(**values, own=Doubt(own) if own else None)
+
+
+def elsewhere(connection: Connection, accounts: Mapping[str, str]) -> dict[str, int]:
+    """How many messages in doubt left by another account than their route has now, by route; `accounts` are
+    those that can be asked. Nobody asks about these messages any more."""
+    rows = connection.execute(
+        text(f"""
+            SELECT m.route, count(*) {_FOUND}
+              AND EXISTS (SELECT FROM unnest(CAST(:routes AS text[]), CAST(:accounts AS text[]))
+                          AS a (route, account) WHERE a.route = p.route AND a.account <> p.account)
+            GROUP BY m.route ORDER BY m.route
+        """),  # noqa: S608 - our own constants
+        {"routes": list(accounts), "accounts": list(accounts.values())},
+    )
+    return dict(map(tuple, rows))
 
 
 def statuses(connection: Connection, client_ids: Sequence[str]) -> dict[str, Status]:

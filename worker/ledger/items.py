@@ -10,7 +10,7 @@ from worker.sms.package import Item, Limits
 
 COLUMNS = """
     m.id, m.reference, m.kind, m.recipient, m.sender, m.text, m.extra, m.attempts, m.valid_until,
-    m.viber_valid_until, greatest(now(), m.send_at) AS leaves_at,
+    m.viber_valid_until, m.campaign, greatest(now(), m.send_at) AS leaves_at,
     CASE WHEN m.send_at > now() THEN m.send_at END AS send_at
 """
 """What `item` reads, of messages m."""
@@ -30,6 +30,7 @@ def item(row: Row[Any], limits: Limits, skew: timedelta = timedelta(0)) -> Item:
         row.send_at,
         _within(row.valid_until, row.leaves_at, limits, skew),
         _within(row.viber_valid_until, row.leaves_at, limits, skew),
+        row.campaign or "",
     )
 
 

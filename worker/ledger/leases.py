@@ -58,11 +58,18 @@ def _lease_statement(clock: str, tries: str, condition: str, count: str = "") ->
     """)  # noqa: S608 - our own constants
 
 
+# Empty: any. A package that left before accounts were noted is taken for one of this account.
+_KNOWN_TO = "{account} = '' OR coalesce(account = {account}, true)"
+
 # What is open is its dispatcher's alone: a question about what he is just sending would be denied.
 _LEASE_POLLS = _lease_statement(
     "poll_at", "polls", f"state <> '{PackageState.OPEN}'", ", polls = p.polls + 1"
 )
-_LEASE_DOUBTS = _lease_statement("rescue_at", "asks", f"state = '{PackageState.IN_DOUBT}'")
+_LEASE_DOUBTS = _lease_statement(
+    "rescue_at",
+    "asks",
+    f"state = '{PackageState.IN_DOUBT}' AND ({_KNOWN_TO.format(account='CAST(:account AS text)')})",
+)
 
 
 def lease_polls(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
@@ -70,15 +77,26 @@ def lease_polls(connection: Connection, route: str, *, messages: int, lease: tim
     return _leased(connection, _LEASE_POLLS, route, messages, lease)
 
 
-def lease_doubts(connection: Connection, route: str, *, messages: int, lease: timedelta) -> list[Leased]:
-    """Packages in doubt that are due to be asked about, or decided, with about `messages` messages in all."""
-    return _leased(connection, _LEASE_DOUBTS, route, messages, lease)
+def lease_doubts(
+    connection: Connection, route: str, *, messages: int, lease: timedelta, account: str = ""
+) -> list[Leased]:
+    """Packages in doubt that are due to be asked about, or decided, with about `messages` messages in all.
+
+    Who asks names the `account` asked: another one denies what it never had, and a denial is worth a second
+    sending.
+    """
+    return _leased(connection, _LEASE_DOUBTS, route, messages, lease, account=account)
 
 
 def _leased(
-    connection: Connection, statement: TextClause, route: str, messages: int, lease: timedelta
+    connection: Connection,
+    statement: TextClause,
+    route: str,
+    messages: int,
+    lease: timedelta,
+    **more: str,
 ) -> list[Leased]:
-    rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease})
+    rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease, **more})
     return [
         Leased(row.id, PackageState(row.state), row.items, row.job, row.tries, row.age, row.doubted_for)
         for row in rows

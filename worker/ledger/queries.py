@@ -265,6 +265,7 @@ class RouteRow:
     on_the_wire: int
     in_doubt: int
     unfinished: int  # queued, or in packages that somebody still has to come by for
+    receipts_kept: int  # they wait for their message
     balance: Decimal | None  # money left, when last asked
     currency: str | None
     balance_at: datetime | None
@@ -287,6 +288,7 @@ def route_rows(connection: Connection) -> list[RouteRow]:
                    (SELECT count(*) FROM messages m WHERE m.route = r.name AND m.due_at IS NOT NULL)
                    + (SELECT coalesce(sum(p.items), 0)::bigint FROM packages p WHERE p.route = r.name
                       AND (p.rescue_at IS NOT NULL OR p.poll_at IS NOT NULL)),
+                   (SELECT count(*) FROM receipts k WHERE k.route = r.name),
                    r.balance, r.currency, r.balance_at, r.clock_ahead
             FROM routes r ORDER BY r.name
         """)

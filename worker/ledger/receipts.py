@@ -5,7 +5,6 @@ to the sending is written; a receipt that comes before that is kept for an hour,
 of a message that is named but not sent, as far as the book knows: nothing can be reported of it yet.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -185,9 +184,3 @@ def look_now(connection: Connection, package_ids: Iterable[int]) -> int:
         {"ids": sorted(set(package_ids)), "gather": GATHER},
     )
     return moved.rowcount
-
-
-def kept(connection: Connection) -> dict[str, int]:
-    """How many receipts wait for their message, by route."""
-    rows = connection.execute(text("SELECT route, count(*) FROM receipts GROUP BY route ORDER BY route"))
-    return Counter({row.route: row.count for row in rows})

@@ -4,6 +4,7 @@ Source: AlphaSMS documentation. A number means one thing in `<error>`, where it 
 and another in `<msg>`; there 1 means accepted, whichever question it answers, and 102 alone means delivered.
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from worker.providers.contract import (
 from worker.sms.status import Status
 
 
-class Word(NamedTuple):
+class Meaning(NamedTuple):
     """What a code in `<msg>` amounts to."""
 
     status: Status | None
@@ -29,13 +30,15 @@ class Word(NamedTuple):
     strange: bool = False
 
 
-class Words(NamedTuple):
+class Codes(NamedTuple):
     """The codes of one question."""
 
-    table: Mapping[str, Word]
-    completed: Mapping[str, Word]  # goes before, once `date_completed` stands beside the code
-    lost: Word  # what a code we do not know amounts to, and what contradictory ones do
+    table: Mapping[str, Meaning]
+    completed: Mapping[str, Meaning]  # goes before, once `date_completed` stands beside the code
+    lost: Meaning  # what a code we do not know amounts to, and what contradictory ones do
 
+
+CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
 
 REFUSALS = {
     "200": SERVER_ERROR,  # ERR_UNKNOWN: nobody can tell what they did before it
@@ -71,61 +74,63 @@ COMPLETED = {
     # The codes follow the SMPP message states. There ACCEPTED means read on the subscriber's behalf: it
     # has arrived. UNKNOWN with an end to it says that nobody will ever learn more, and that is neither
     # success nor failure; it is what unconfirmed is for.
-    "106": Word(Status.DELIVERED),
-    "107": Word(Status.UNCONFIRMED),
+    "106": Meaning(Status.DELIVERED),
+    "107": Meaning(Status.UNCONFIRMED),
 }
 """What is final only beside `date_completed`."""
 
-SUBMITTED = Words(
+SUBMITTED = Codes(
     {
         # They have it, wherever it stands; the first look at its state will tell.
-        **dict.fromkeys(DELIVERY, Word(Status.SENT)),
-        "200": Word(Status.IN_DOUBT),  # ERR_UNKNOWN
-        "201": Word(Status.REJECTED),  # ERR_ID
-        "202": Word(Status.REJECTED),  # ERR_SENDER
-        "203": Word(Status.REJECTED),  # ERR_RECIPIENT
-        "204": Word(Status.REJECTED),  # ERR_LENGTH
-        "205": Word(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
-        "206": Word(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
-        "207": Word(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
-        "208": Word(Status.IN_DOUBT),  # ERR_DUPLICATE: asked for by id, and adopted
-        "212": Word(Status.QUEUED, THROTTLED, denies=True),  # ERR_THROTTLE
+        **dict.fromkeys(DELIVERY, Meaning(Status.SENT)),
+        "200": Meaning(Status.IN_DOUBT),  # ERR_UNKNOWN
+        "201": Meaning(Status.REJECTED),  # ERR_ID
+        "202": Meaning(Status.REJECTED),  # ERR_SENDER
+        "203": Meaning(Status.REJECTED),  # ERR_RECIPIENT
+        "204": Meaning(Status.REJECTED),  # ERR_LENGTH
+        "205": Meaning(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
+        "206": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
+        "207": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
+        "208": Meaning(Status.IN_DOUBT),  # ERR_DUPLICATE: asked for by id, and adopted
+        "212": Meaning(Status.QUEUED, THROTTLED, denies=True),  # ERR_THROTTLE
     },
     completed={},
-    lost=Word(Status.IN_DOUBT, strange=True),
+    lost=Meaning(Status.IN_DOUBT, strange=True),
 )
 """`<msg>` in the answer to a submit."""
 
-REPORTED = Words(
+REPORTED = Codes(
     {
-        **{code: Word(status) for code, status in DELIVERY.items()},
-        "200": Word(None),  # ERR_UNKNOWN: of the question, not of the message
-        "201": Word(None, known=False, denies=True),  # ERR_ID
-        "202": Word(Status.REJECTED),  # refused after it was taken with a whole job, as are the next two
-        "203": Word(Status.REJECTED),
-        "204": Word(Status.REJECTED),
-        "205": Word(Status.QUEUED, CREDENTIALS, denies=True),
-        "206": Word(Status.QUEUED, MONEY, denies=True),
-        "207": Word(Status.QUEUED, MONEY, denies=True),
-        "208": Word(None),  # says only that the id is taken
-        "211": Word(None),  # ERR_DELETE: of a cancellation
-        "212": Word(None),  # asked too fast: the sending need not suffer for it
+        **{code: Meaning(status) for code, status in DELIVERY.items()},
+        "200": Meaning(None),  # ERR_UNKNOWN: of the question, not of the message
+        "201": Meaning(None, known=False, denies=True),  # ERR_ID
+        "202": Meaning(Status.REJECTED),  # refused after it was taken with a whole job, as are the next two
+        "203": Meaning(Status.REJECTED),
+        "204": Meaning(Status.REJECTED),
+        "205": Meaning(Status.QUEUED, CREDENTIALS, denies=True),
+        "206": Meaning(Status.QUEUED, MONEY, denies=True),
+        "207": Meaning(Status.QUEUED, MONEY, denies=True),
+        "208": Meaning(None),  # says only that the id is taken
+        "211": Meaning(None),  # ERR_DELETE: of a cancellation
+        "212": Meaning(None),  # asked too fast: the sending need not suffer for it
     },
     COMPLETED,
-    lost=Word(None, strange=True),
+    lost=Meaning(None, strange=True),
 )
 """`<msg>` in the answer to a status request."""
 
-WITHDRAWN = Words(
+WITHDRAWN = Codes(
     {
         # 104 is what was wanted; any other state says that it was too late, and where the message stands.
-        **{code: Word(status) for code, status in DELIVERY.items()},
-        "201": Word(None, known=False, denies=True),  # ERR_ID
+        **{code: Meaning(status) for code, status in DELIVERY.items()},
+        "201": Meaning(None, known=False, denies=True),  # ERR_ID
         # The rest says why it was not deleted, and nothing of the message.
-        **dict.fromkeys(("200", "202", "203", "204", "205", "206", "207", "208", "211", "212"), Word(None)),
+        **dict.fromkeys(
+            ("200", "202", "203", "204", "205", "206", "207", "208", "211", "212"), Meaning(None)
+        ),
     },
     COMPLETED,
-    lost=Word(None, strange=True),
+    lost=Meaning(None, strange=True),
 )
 """`<msg>` in the answer to a `delete`. They publish no table of it: the mapping is our reading."""
 

@@ -14,15 +14,14 @@ asked for by their id, one a call.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, timedelta
 from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
-from zoneinfo import ZoneInfo
 
-from worker.providers import pairs
-from worker.providers.alphasms_messages import PICTURES, SEGMENTS_MOST, SENDER_MOST, URL_MOST
-from worker.providers.alphasms_push import read_hints
+from worker.providers import alphasms_limits, pairs
+from worker.providers.account import Balance, Price
+from worker.providers.alphasms_codes import CODE
+from worker.providers.alphasms_push import ID, read_hints
 from worker.providers.contract import (
     CREDENTIALS,
     MISDIRECTED,
@@ -31,9 +30,7 @@ from worker.providers.contract import (
     Acknowledgement,
     Answered,
     Asked,
-    Balance,
     Failure,
-    Price,
     Push,
     Receipt,
     Reply,
@@ -41,6 +38,7 @@ from worker.providers.contract import (
     Verdict,
     read_http,
 )
+from worker.providers.figures import SEGMENTS, currency, instant, money
 from worker.providers.options import choice, number, zone
 from worker.providers.pairs import Pairs, one
 from worker.sms.content import Kind, Viber, ViberSms, WapPush
@@ -48,7 +46,6 @@ from worker.sms.doubt import Doubt
 from worker.sms.fields import MessageError
 from worker.sms.message import Message
 from worker.sms.package import Item, Limits
-from worker.sms.segments import segments
 from worker.sms.status import Status
 
 # --- constants ---------------------------------------------------------------------------------------
@@ -57,12 +54,6 @@ PATH = "/api/http.php"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
 VIBER = (Kind.VIBER, Kind.VIBER_SMS)
-ID = re.compile(r"(?!0+$)[0-9A-Za-z]{1,64}")
-CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
-COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a number of them
-AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")  # with all the noise of a float
-CURRENCY = re.compile(r"[A-Z]{3}")
-CENTS = Decimal("0.0001")  # what is left of that noise
 KEYS = ("id", "sms_count", "smd_count", "code", "status_time", "balance", "price", "currency")
 SPOKEN = ("errors", "status")  # their values are sentences
 
@@ -152,18 +143,10 @@ class AlphaSmsHttp:
         """Raise MessageError if AlphaSMS cannot carry the message over plain HTTP."""
         if message.kind not in KINDS:
             raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over HTTP")
-        content = message.content
-        _check_sender("sender", message.sender)
-        if isinstance(content, Viber):
-            _check_picture(content)
-        else:
-            _check_segments("text", message.text)
-        if isinstance(content, ViberSms):
-            _check_sender("sms_sender", content.sms_sender)
-            _check_segments("sms_text", content.sms_text)
-        if isinstance(content, WapPush) and len(content.url) > URL_MOST:
-            length = f"{len(content.url)} characters"
-            raise MessageError("url", length, f"must be at most {URL_MOST} characters")
+        alphasms_limits.check(message)
+        if isinstance(message.content, ViberSms):
+            alphasms_limits.check_sender("sms_sender", message.content.sms_sender)
+            alphasms_limits.check_segments("sms_text", message.content.sms_text)
 
     def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message
         """Everything may leave together."""
@@ -211,7 +194,7 @@ class AlphaSmsHttp:
         errors = _errors(said)
         if "id" not in said and errors:
             return _refused(item.reference, errors)
-        theirs, count = one(said, "id"), COUNTS.get(one(said, "sms_count", "smd_count"))
+        theirs, count = one(said, "id"), SEGMENTS.get(one(said, "sms_count", "smd_count"))
         whole = ID.fullmatch(theirs) and (count or item.kind in VIBER)
         if errors or not whole:
             return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
@@ -250,7 +233,7 @@ class AlphaSmsHttp:
             STATES[code],
             code,
             asked.provider_id,
-            happened_at=_instant(one(said, "status_time"), self._zone),
+            happened_at=instant(one(said, "status_time").replace("/", "-"), self._zone),
             read=code == READ,
         )
 
@@ -259,10 +242,10 @@ class AlphaSmsHttp:
         said = _pairs(reply)
         if isinstance(said, Failure):
             return said
-        amount = one(said, "balance")
-        if _errors(said) or not AMOUNT.fullmatch(amount):
+        amount = money(one(said, "balance"))
+        if _errors(said) or amount is None:
             return _failure(_errors(said))
-        return Balance(Decimal(amount).quantize(CENTS), _currency(said))
+        return Balance(amount, currency(one(said, "currency")))
 
     def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
         """The price of a segment to the one number; 0 where they do not send."""
@@ -270,10 +253,10 @@ class AlphaSmsHttp:
         said = _pairs(reply)
         if isinstance(said, Failure):
             return said
-        amount, currency = one(said, "price"), _currency(said)
-        if _errors(said) or not AMOUNT.fullmatch(amount) or amount.startswith("-") or not currency:
+        amount, unit = money(one(said, "price")), currency(one(said, "currency"))
+        if _errors(said) or amount is None or amount.is_signed() or not unit:
             return _failure(_errors(said))
-        return {recipient: Price(Decimal(amount).quantize(CENTS), currency)}
+        return {recipient: Price(amount, unit)}
 
     # --- receipts ------------------------------------------------------------------------------------
 
@@ -342,24 +325,6 @@ def _lifetime(item: Item) -> str:
     return str(int(lasts.total_seconds()))
 
 
-def _check_sender(field: str, sender: str) -> None:
-    if len(sender) > SENDER_MOST:
-        raise MessageError(field, sender, f"must be at most {SENDER_MOST} characters")
-
-
-def _check_segments(field: str, text: str) -> None:
-    if (count := segments(text)) > SEGMENTS_MOST:
-        raise MessageError(field, f"{count} segments", f"must be at most {SEGMENTS_MOST} segments")
-
-
-def _check_picture(content: Viber) -> None:
-    if content.image and not urlsplit(content.image).path.lower().endswith(PICTURES):
-        shown = f"<{len(content.image)} characters>"
-        raise MessageError("image", shown, f"must be an address that ends in {', '.join(PICTURES)}")
-    if content.button and not content.image:
-        raise MessageError("image", "", "must be there: AlphaSMS puts a button under a picture only")
-
-
 # --- what is answered --------------------------------------------------------------------------------
 
 
@@ -387,20 +352,3 @@ def _failure(errors: Sequence[str]) -> Failure:
     if word:
         return FAILURES[word].because(word)
     return UNREADABLE.because(detail="errors of another kind" if errors else "not what was asked for")
-
-
-def _currency(said: Pairs) -> str:
-    currency = one(said, "currency")
-    return currency if CURRENCY.fullmatch(currency) else ""
-
-
-def _instant(moment: str, home: ZoneInfo) -> datetime | None:
-    """An instant in UTC, from what has slashes or dashes, and a zone or none."""
-    moment = moment[:40].replace("/", "-")
-    if moment[4:5] != "-":  # Python would read any run of digits as a date
-        return None
-    try:
-        read = datetime.fromisoformat(moment)
-        return (read if read.tzinfo else read.replace(tzinfo=home)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

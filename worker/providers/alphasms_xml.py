@@ -11,16 +11,23 @@ Our `id` is unique in the account for ever, so whatever became doubtful can be a
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from functools import lru_cache
+from datetime import timedelta
 from typing import ClassVar, TypeAlias
-from zoneinfo import ZoneInfo
 
 from worker.providers import alphasms_messages as messages
 from worker.providers import options as option
 from worker.providers import xml
-from worker.providers.alphasms_codes import DELIVERY, JOBS, REFUSALS, REPORTED, SUBMITTED, WITHDRAWN, Words
+from worker.providers.account import Balance, Price
+from worker.providers.alphasms_codes import (
+    CODE,
+    DELIVERY,
+    JOBS,
+    REFUSALS,
+    REPORTED,
+    SUBMITTED,
+    WITHDRAWN,
+    Codes,
+)
 from worker.providers.alphasms_push import read_hints
 from worker.providers.contract import (
     UNREADABLE,
@@ -28,18 +35,18 @@ from worker.providers.contract import (
     Acknowledgement,
     Answered,
     Asked,
-    Balance,
     Failure,
     JobReport,
     JobTaken,
-    Price,
     Push,
     Receipt,
     Reply,
     Request,
     Verdict,
+    joined,
     read_http,
 )
+from worker.providers.figures import SEGMENTS, currency, instant, money
 from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
 from worker.sms.message import Message
@@ -51,12 +58,7 @@ PATH = "/api/xml.php"
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 COMMANDS = {"sync": "message", "async": "message-async"}
 JOB = re.compile(r"[A-Za-z0-9_.:+/={}-]{1,64}")  # in their sample 32 hex digits
-CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
 NUMBER = re.compile(r"[A-Za-z0-9]{1,64}")  # theirs of a message
-MONEY = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")  # with all the noise of a float
-CURRENCY = re.compile(r"[A-Z]{3}")
-PLACES = Decimal("0.0001")  # what is left of that noise
-COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a number of them
 
 # --- limits ------------------------------------------------------------------------------------------
 
@@ -173,14 +175,14 @@ class AlphaSmsXml:
         """The same after a `delete`: 104 is cancelled, another state came first, a refusal is no news."""
         return self._read_asked(asked, reply, WITHDRAWN)
 
-    def _read_asked(self, asked: Sequence[Asked], reply: Reply, words: Words) -> Answered | Failure:
+    def _read_asked(self, asked: Sequence[Asked], reply: Reply, codes: Codes) -> Answered | Failure:
         package = _package(reply)
         if isinstance(package, Failure):
             return package
         if answers := list(package.iter("msg")):
             ours = {str(one.reference): one.reference for one in asked}
             theirs = {one.provider_id: one.reference for one in asked if one.provider_id}
-            return self._joined(answers, _finder(ours, theirs), words)
+            return self._joined(answers, _finder(ours, theirs), codes)
         return _error(package) or _nothing(package)
 
     def read_job(self, reply: Reply) -> JobReport | Failure:
@@ -202,10 +204,10 @@ class AlphaSmsXml:
         if isinstance(package, Failure):
             return package
         amounts = {_text(element) for element in package.iterfind("balance/amount")}
-        amount = _money(amounts.pop()) if len(amounts) == 1 else None
+        amount = money(amounts.pop()) if len(amounts) == 1 else None
         if amount is None:
             return _error(package) or UNREADABLE.because(detail="not one amount in it")
-        return Balance(amount, _currency(package.findtext("balance/currency", "").strip()))
+        return Balance(amount, currency(package.findtext("balance/currency", "").strip()))
 
     def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
         """The prices of those they answer for; two prices for one number are none."""
@@ -229,39 +231,31 @@ class AlphaSmsXml:
         """They document none, so a plain OK."""
         return Acknowledgement()
 
-    def _joined(self, answers: Iterable[xml.Element], find: Finder, words: Words) -> Answered:
-        """One verdict a message of ours. Answers that contradict each other decide nothing."""
-        verdicts: dict[int, Verdict] = {}
-        for answer in answers:
-            reference = find(answer)
-            if reference is None:
-                continue
-            verdict = self._verdict(reference, answer, words)
-            first = verdicts.setdefault(reference, verdict)
-            if first is not verdict and first != verdict:
-                verdicts[reference] = Verdict(reference, words.lost.status, first.code, strange=True)
-        return Answered(list(verdicts.values()))
+    def _joined(self, answers: Iterable[xml.Element], find: Finder, codes: Codes) -> Answered:
+        ours = ((find(answer), answer) for answer in answers)
+        verdicts = (self._verdict(one, answer, codes) for one, answer in ours if one is not None)
+        return Answered(joined(verdicts, codes.lost.status))
 
-    def _verdict(self, reference: int, answer: xml.Element, words: Words) -> Verdict:
+    def _verdict(self, reference: int, answer: xml.Element, codes: Codes) -> Verdict:
         code, theirs = _text(answer), _theirs(answer)
-        word = words.table.get(code, words.lost)
-        if word.denies and theirs:
+        meaning = codes.table.get(code, codes.lost)
+        if meaning.denies and theirs:
             # They cannot lack a message that they have numbered. Queued on that word, it might leave twice.
-            word = words.lost
+            meaning = codes.lost
         completed = answer.get("date_completed")
-        completed_at = _instant(completed[:40], self._zone) if completed else None
-        if completed_at and code in words.completed:
-            word = words.completed[code]
+        completed_at = instant(completed, self._zone) if completed else None
+        if completed_at and code in codes.completed:
+            meaning = codes.completed[code]
         return Verdict(
             reference,
-            word.status,
-            _shown(code, words.table),
+            meaning.status,
+            _shown(code, codes.table),
             theirs,
             _count(answer) if code in DELIVERY else None,
             completed_at,
-            word.known,
-            word.strange,
-            word.failure,
+            meaning.known,
+            meaning.strange,
+            meaning.failure,
         )
 
 
@@ -334,29 +328,9 @@ def _theirs(answer: xml.Element) -> str:
 
 def _count(answer: xml.Element) -> int | None:
     """Segments charged. Not to be asked of refused messages, where they send 0 or 1 as they like."""
-    return COUNTS.get(answer.get("sms_count", ""))
-
-
-@lru_cache(maxsize=4096)  # in one answer many share a second, and this is dearer than all the rest of reading
-def _instant(moment: str, zone: ZoneInfo) -> datetime | None:
-    """An instant in UTC from what may lack seconds or a zone, or name a day that never was: 31 November."""
-    if moment[4:5] != "-":  # Python would read any run of digits as a date
-        return None
-    try:
-        read = datetime.fromisoformat(moment)
-        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _money(text: str) -> Decimal | None:
-    return Decimal(text).quantize(PLACES) if MONEY.fullmatch(text) else None
-
-
-def _currency(text: str) -> str:
-    return text if CURRENCY.fullmatch(text) else ""
+    return SEGMENTS.get(answer.get("sms_count", ""))
 
 
 def _price(phone: xml.Element) -> Price | None:
-    amount = _money(phone.get("price", ""))
-    return None if amount is None or amount < 0 else Price(amount, _currency(phone.get("currency", "")))
+    amount = money(phone.get("price", ""))
+    return None if amount is None or amount < 0 else Price(amount, currency(phone.get("currency", "")))

@@ -5,10 +5,9 @@ Whatever goes wrong is a Failure: a record that says whether they can have the m
 with the route. What is not proven untaken is in doubt.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import Enum
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -183,7 +182,7 @@ class Dialect(Protocol):
     """A provider's wire format for one account: what it can carry, and how that is sent.
 
     The constructor raises ValueError for an option that cannot be used and for missing credentials. What only
-    some can do is in the smaller protocols below.
+    some can do is in the smaller protocols below, and in `account`.
     """
 
     options: ClassVar[Mapping[str, str]]  # keys of a route that this dialect alone knows, and their defaults
@@ -214,6 +213,24 @@ class Schedules(Protocol):
 
 
 @runtime_checkable
+class Clocks(Protocol):
+    """A dialect whose provider reads times by a clock of its own, without a zone."""
+
+    def clock(self) -> Request:
+        """The request that asks what time it is there."""
+
+    def read_clock(self, reply: Reply, now: datetime) -> timedelta | Failure:
+        """How far their clock, read in the zone we were given, is ahead of `now` (aware)."""
+
+
+@runtime_checkable
+class Rewrites(Protocol):
+    """A dialect whose provider may change a text on its way."""
+
+    rewrites: bool  # it does on this route: how many segments there are is theirs to say
+
+
+@runtime_checkable
 class Statuses(Protocol):
     """A dialect whose provider can be asked about messages it has taken."""
 
@@ -226,6 +243,20 @@ class Statuses(Protocol):
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
         """Their states; only what was asked for is answered."""
+
+
+@runtime_checkable
+class Cancels(Protocol):
+    """A dialect whose provider can be told to forget a message that has not left it."""
+
+    cancel_items: int  # messages a request
+
+    def cancel(self, asked: Sequence[Asked]) -> Request:
+        """The request that withdraws them. To repeat it is harmless."""
+
+    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
+        """CANCELLED for what will never arrive; any other news as in `read_status`; None where it is too late
+        or nothing is known."""
 
 
 @runtime_checkable
@@ -288,103 +319,14 @@ class Receipts(Protocol):
         """The answer that says we have these, and for ever."""
 
 
-# -- the account
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """Money left. `currency` is theirs, ISO 4217 where they follow it; empty if they do not say."""
-
-    amount: Decimal
-    currency: str = ""
-
-
-@runtime_checkable
-class Balances(Protocol):
-    """A dialect whose provider tells how much money is left."""
-
-    def balance(self) -> Request:
-        """The request that asks."""
-
-    def read_balance(self, reply: Reply) -> Balance | Failure:
-        """What is left; may be negative."""
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What one segment to a number costs; 0 means that they do not send there."""
-
-    amount: Decimal
-    currency: str = ""
-
-
-@runtime_checkable
-class Prices(Protocol):
-    """A dialect whose provider tells prices."""
-
-    price_items: int  # numbers a request
-
-    def prices(self, recipients: Sequence[str]) -> Request:
-        """The request that asks what a segment to each of these numbers costs."""
-
-    def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
-        """The prices they name, by recipient as we asked."""
-
-
-@runtime_checkable
-class Cancels(Protocol):
-    """A dialect whose provider can be told to forget a message that has not left it."""
-
-    cancel_items: int  # messages a request
-
-    def cancel(self, asked: Sequence[Asked]) -> Request:
-        """The request that withdraws them. To repeat it is harmless."""
-
-    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
-        """CANCELLED for what will never arrive; any other news as in `read_status`; None where it is too late
-        or nothing is known."""
-
-
-@runtime_checkable
-class Clocks(Protocol):
-    """A dialect whose provider reads times by a clock of its own, without a zone."""
-
-    def clock(self) -> Request:
-        """The request that asks what time it is there."""
-
-    def read_clock(self, reply: Reply, now: datetime) -> timedelta | Failure:
-        """How far their clock, read in the zone we were given, is ahead of `now` (aware)."""
-
-
-@runtime_checkable
-class StopLists(Protocol):
-    """A dialect whose provider keeps a list of people who want nothing."""
-
-    def stop_list(self) -> Request:
-        """The request that asks for it."""
-
-    def read_stop_list(self, reply: Reply) -> Sequence[str] | Failure:
-        """The recipients on it, written as ours are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scheduled:
-    """A message that they hold until its time."""
-
-    provider_id: str
-    recipient: str = field(repr=False)
-    send_at: datetime | None
-
-
-@runtime_checkable
-class Scheduling(Protocol):
-    """A dialect whose provider lists what it holds, page by page."""
-
-    def scheduled(self, page: int) -> Request:
-        """The request for a page; the first is 1."""
-
-    def read_scheduled(self, reply: Reply) -> tuple[Sequence[Scheduled], int] | Failure:
-        """The messages of a page, and how many pages there are."""
+def joined(verdicts: Iterable[Verdict], lost: Status | None) -> list[Verdict]:
+    """One verdict a message; those that contradict each other decide nothing, and it is `lost`."""
+    found: dict[int, Verdict] = {}
+    for verdict in verdicts:
+        first = found.setdefault(verdict.reference, verdict)
+        if first is not verdict and first != verdict:
+            found[verdict.reference] = Verdict(verdict.reference, lost, first.code, strange=True)
+    return list(found.values())
 
 
 def read_http(reply: Reply) -> Failure | None:

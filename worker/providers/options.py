@@ -23,6 +23,17 @@ def choice(options: Mapping[str, str], name: str, allowed: Iterable[str], defaul
     return word
 
 
+def truth(options: Mapping[str, str], name: str) -> bool:
+    """True or false, in words or as 1 and 0; false by default."""
+    text = options.get(name, "")
+    if text not in _TRUTHS:
+        raise ValueError(f"{name} must be true or false, got {text!r}")
+    return _TRUTHS[text]
+
+
+_TRUTHS = {"": False, "0": False, "false": False, "1": True, "true": True}
+
+
 def zone(options: Mapping[str, str], default: str) -> ZoneInfo:
     """The time zone in `zone`, by its name in the tz database."""
     name = options.get("zone", "") or default

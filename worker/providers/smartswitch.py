@@ -32,8 +32,10 @@ from worker.providers.contract import (
     Reply,
     Request,
     Verdict,
+    joined,
     read_http,
 )
+from worker.providers.figures import SEGMENTS
 from worker.providers.options import choice, number
 from worker.providers.pushes import Record, records
 from worker.sms.content import Kind
@@ -53,7 +55,6 @@ ID = re.compile(
     r"(?!0+$)[0-9A-Za-z-]{1,64}"
 )  # 13 digits in the samples; longer than 32 bits, so it stays a text
 WORD = re.compile(r"[A-Za-z_.-]{1,40}")  # a code or state as it may be kept: no number, no sentence
-COUNTS = {str(count): count for count in range(1, 256)}  # segments; 0 is not a number of them
 LATIN = str.maketrans("ок", "ok")  # from Cyrillic
 FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receipt may be called
 
@@ -231,16 +232,9 @@ class SmartSwitch:
         return (ERRORS.get(plain) or next(parts, UNREADABLE)).because(self._shown(code))
 
     def _joined(self, items: Sequence[Item], elements: Sequence[jsonapi.Object]) -> Answered:
-        """One verdict a message. Answers that contradict each other decide nothing."""
-        verdicts: dict[int, Verdict] = {}
-        for item, element in zip(_matched(items, elements), elements, strict=True):
-            if item is None:
-                continue
-            verdict = self._verdict(item, element)
-            first = verdicts.setdefault(item.reference, verdict)
-            if first != verdict:
-                verdicts[item.reference] = Verdict(item.reference, Status.IN_DOUBT, first.code, strange=True)
-        return Answered(list(verdicts.values()))
+        found = zip(_matched(items, elements), elements, strict=True)
+        verdicts = (self._verdict(item, element) for item, element in found if item)
+        return Answered(joined(verdicts, Status.IN_DOUBT))
 
     def _verdict(self, item: Item, element: jsonapi.Object) -> Verdict:
         attributes = jsonapi.part(element, "attributes")
@@ -253,7 +247,7 @@ class SmartSwitch:
         if status is Status.QUEUED:
             # Without their id: should a receipt name it, it would be about this try and not the next.
             return Verdict(item.reference, Status.REJECTED if item.attempts else status, code)
-        segments = COUNTS.get(jsonapi.word(attributes.get("segments")))
+        segments = SEGMENTS.get(jsonapi.word(attributes.get("segments")))
         return Verdict(item.reference, status, code, theirs, segments)
 
     def _own(self, number: str) -> str:

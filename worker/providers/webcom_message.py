@@ -4,6 +4,7 @@ Source: vendor documentation, and that of other gateways on the same platform ("
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from worker.providers import xml
 from worker.sms.content import Content, Kind, Ping, VCard, Viber, ViberSms, WapPush
 from worker.sms.fields import MessageError, mask
 from worker.sms.message import Message
-from worker.sms.package import Item
+from worker.sms.package import Item, reckoned
 
 TYPES = {
     Kind.SMS: {"type_send_1": "sms", "type": "sms"},
@@ -28,6 +29,17 @@ FILLER = "ping"  # they want a text even where nobody sees it
 RECIPIENT_MOST = 14  # digits: "fewer than 15"
 SENDER_MOST = 11  # characters of an SMS sender that is no number; Message allows the 15 of one that is
 VIBER_LONGEST = timedelta(days=1)  # what a Viber message lives for if nothing is said
+NAME_MARKUP = 32  # bytes of mark-up about a campaign's name
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How messages are written: times in the account's `zone`; with the campaign's name, if they are told it;
+    and asking for Latin letters in place of Cyrillic, which is done to SMS only."""
+
+    zone: ZoneInfo
+    campaign_name: bool = False
+    transliterate: bool = False
 
 
 def check(message: Message) -> None:
@@ -40,15 +52,27 @@ def check(message: Message) -> None:
     _check_content(message.content)
 
 
-def messages(items: Sequence[Item], zone: ZoneInfo) -> list[xml.Node]:
-    """A `<message>` for each content, an `<abonent>` for each item; `number_sms` counts them as they come."""
-    alike: dict[tuple[str, Content], list[xml.Node]] = {}
+def messages(items: Sequence[Item], manner: Manner) -> list[xml.Node]:
+    """A `<message>` for each content (of each campaign, where they are told), an `<abonent>` for each item;
+    `number_sms` counts them as they come."""
+    alike: dict[tuple[str, Content, str], list[xml.Node]] = {}
     for number, item in enumerate(items, 1):
-        alike.setdefault((item.sender, item.content), []).append(_abonent(number, item, zone))
+        campaign = item.campaign if manner.campaign_name else ""
+        what = (item.sender, item.content, campaign)
+        alike.setdefault(what, []).append(_abonent(number, item, manner.zone))
     return [
-        ("message", TYPES[content.kind], [*_content(sender, content), *abonents])
-        for (sender, content), abonents in alike.items()
+        (
+            "message",
+            TYPES[content.kind],
+            [*_content(sender, content), *_asides(content, campaign, manner), *abonents],
+        )
+        for (sender, content, campaign), abonents in alike.items()
     ]
+
+
+def measured_with_campaign(item: Item) -> int:
+    """Bytes about a message that is told with its campaign, on the generous side."""
+    return reckoned(item) + (NAME_MARKUP + 4 * len(item.campaign) if item.campaign else 0)
 
 
 def _check_sender(message: Message) -> None:
@@ -93,6 +117,12 @@ def _content(sender: str, content: Content) -> Iterator[xml.Node]:
         yield from _texts(sender=sender, text=FILLER)
     elif not isinstance(content, Viber):
         yield from _texts(sender=sender, text=content.text)
+
+
+def _asides(content: Content, campaign: str, manner: Manner) -> Iterator[xml.Node]:
+    """What nobody reads on a phone. Without a name they show a word of their own."""
+    latin = manner.transliterate and content.kind is not Kind.VIBER
+    return _texts(name_delivery=campaign, translite="1" if latin else "")
 
 
 def _viber(sender: str, content: Viber) -> Iterator[xml.Node]:

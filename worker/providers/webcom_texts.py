@@ -19,7 +19,7 @@ IDENTICAL = replace(THROTTLED, wait=timedelta(seconds=61))
 """They take the same request once a minute."""
 
 
-class Word(NamedTuple):
+class Meaning(NamedTuple):
     """What a text about one message amounts to."""
 
     status: Status
@@ -28,12 +28,12 @@ class Word(NamedTuple):
     strange: bool = False
 
 
-Meaning = TypeVar("Meaning")
+Meant = TypeVar("Meant")
 
-Table: TypeAlias = Sequence[tuple[Meaning, tuple[str, ...]]]
+Table: TypeAlias = Sequence[tuple[Meant, tuple[str, ...]]]
 """Meanings and the fragments they are known by; the first is its name with us. "…" stands for anything."""
 
-REJECTED = Word(Status.REJECTED)
+REJECTED = Meaning(Status.REJECTED)
 
 REFUSALS: Table[Failure] = (
     (MALFORMED, ("incorrect xml document format", "неправильный формат xml")),
@@ -45,22 +45,22 @@ REFUSALS: Table[Failure] = (
 )
 """`<error>`: the request as a whole."""
 
-ADMISSIONS: Table[Word] = (
+ADMISSIONS: Table[Meaning] = (
     # 17, family: taken, and waits for money at their end. Sent elsewhere it would arrive twice.
     (
-        Word(Status.SENT, MONEY),
+        Meaning(Status.SENT, MONEY),
         ("insufficient funds … will be sent", "недостаточно средств … будет отправлен"),
     ),
     # Without that promise it is on no list. Nobody knows whether they keep it: a repeat will tell.
-    (Word(Status.IN_DOUBT, MONEY, strange=True), ("insufficient funds", "недостаточно средств")),
+    (Meaning(Status.IN_DOUBT, MONEY, strange=True), ("insufficient funds", "недостаточно средств")),
     # 18, family: they have had it under this number, and may not say under which of theirs.
-    (Word(Status.SENT), ("already sent", "already been sent", "уже было отправлено")),
+    (Meaning(Status.SENT), ("already sent", "already been sent", "уже было отправлено")),
     # 1 contains 2.
-    (Word(Status.QUEUED, MONEY), ("we have run out of sms", "у нас закончились sms")),
-    (Word(Status.QUEUED, MONEY), ("out of sms", "закончились sms")),
-    (Word(Status.QUEUED, CREDENTIALS), ("account blocked", "account is blocked", "аккаунт заблокирован")),
+    (Meaning(Status.QUEUED, MONEY), ("we have run out of sms", "у нас закончились sms")),
+    (Meaning(Status.QUEUED, MONEY), ("out of sms", "закончились sms")),
+    (Meaning(Status.QUEUED, CREDENTIALS), ("account blocked", "account is blocked", "аккаунт заблокирован")),
     (REJECTED, ("specify phone number", "укажите номер телефона")),
-    (Word(Status.REJECTED, suppress=True), ("on the stop list", "в стоп-листе")),
+    (Meaning(Status.REJECTED, suppress=True), ("on the stop list", "в стоп-листе")),
     # 6 contains 7.
     (REJECTED, ("this destination is closed for you", "данное направление закрыто для вас")),
     (REJECTED, ("this destination is closed", "данное направление закрыто")),
@@ -75,7 +75,7 @@ ADMISSIONS: Table[Word] = (
     (REJECTED, ("sender has not been moderated", "отправитель не прошел модерацию")),
     # 19, family: says nothing of a first copy, if there was one; the number of ours keeps that from doubling.
     (
-        Word(Status.QUEUED, IDENTICAL),
+        Meaning(Status.QUEUED, IDENTICAL),
         ("more than one identical request", "более одного одинакового запроса"),
     ),
 )
@@ -100,7 +100,7 @@ NUMBER = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # "treat as opaque"; in samples s
 LONGEST = 500  # characters that are looked at
 
 
-def find(text: str, table: Iterable[tuple[Meaning, tuple[str, ...]]]) -> tuple[str, Meaning] | None:
+def find(text: str, table: Iterable[tuple[Meant, tuple[str, ...]]]) -> tuple[str, Meant] | None:
     """The name and the meaning of the first entry whose fragment is in the text."""
     said = " ".join(text[:LONGEST].casefold().replace("ё", "е").split())
     for meaning, fragments in table:

@@ -4,7 +4,7 @@ An independent reading of the protocol sheets: nothing here may import `worker.p
 misreading cannot hide the other (DESIGN section 3). Start it with `worker.sandbox.server.serve`, or
 `running` in a test. The frame, one thing a file:
 
-    server     the door: a socket, a web server, signals
+    server     the door
     options    everything one can set
     app        HTTP: the providers' addresses and the control ones; counts: what one sees there
     exchange   one request and its answer; wire: hanging up; traffic: requests counted

@@ -21,7 +21,7 @@ from worker.sandbox.provider import News, Provider, Receipts
 
 TICK = 0.02  # seconds between looks at the clock
 OVERDUE = 60.0  # seconds back that are told after a restart
-CONNECTIONS = 4  # to one listener
+CONNECTIONS = 16  # to one listener
 PAUSE = 1.0  # seconds before the second attempt, then twice as long each time [unknown in the sheets]
 
 

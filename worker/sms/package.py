@@ -27,7 +27,8 @@ class Item:
     """A message as it leaves. `reference` is our id at the provider: digits, allocated by the ledger.
 
     `leaves_at` is when it leaves, by the ledger's clock; `send_at` is set only if the provider is to hold it
-    until then. The ends of validity lie within what the provider takes (`Limits`).
+    until then. The ends of validity lie within what the provider takes (`Limits`). `campaign` is ours: empty
+    for none.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Item:
     send_at: datetime | None = None
     valid_until: datetime | None = None
     viber_valid_until: datetime | None = None
+    campaign: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -80,11 +82,11 @@ def fitting(items: Sequence[Item], limits: Limits) -> Sequence[Item]:
         return items[: limits.items]
     room = limits.octets
     measure = limits.measure or reckoned
-    seen: set[tuple[str, Content]] = set()
+    seen: set[tuple[str, Content, str]] = set()  # by campaign too, which some are told
 
     def fits(item: Item) -> bool:
         nonlocal room
-        what = (item.sender, item.content)
+        what = (item.sender, item.content, item.campaign)
         room -= OVERHEAD if limits.once and what in seen else measure(item)
         seen.add(what)
         return room >= 0

@@ -14,19 +14,8 @@ from worker.ledger.governor import TRUSTED, note_balance, note_clock
 from worker.ledger.queries import now
 from worker.ledger.stop_list import suppress
 from worker.lines import Line
-from worker.providers.contract import (
-    Balance,
-    Balances,
-    Clocks,
-    Failure,
-    Price,
-    Prices,
-    Reply,
-    Request,
-    Scheduled,
-    Scheduling,
-    StopLists,
-)
+from worker.providers.account import Balance, Balances, Price, Prices, Scheduled, Scheduling, StopLists
+from worker.providers.contract import Clocks, Failure, Reply, Request
 from worker.runtime import Runtime
 from worker.stages.verdicts import chunks
 

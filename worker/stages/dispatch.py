@@ -36,7 +36,7 @@ from worker.stages.verdicts import (
 
 log = logging.getLogger(__name__)
 
-HOPELESS = 4  # messages refused one by one
+ALL_REFUSED = 4  # messages refused one by one
 NOT_BEGUN = "not begun any more"
 PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
 
@@ -74,6 +74,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
                 ahead=line.route.schedule_ahead,
                 clocked=isinstance(line.dialect, Clocks),
                 apart=line.dialect.apart,
+                account=line.route.account,
             )
         done = replace(done, expired=done.expired + taken.expired, why=taken.why)
         if taken.package is None:
@@ -274,7 +275,7 @@ class _Search:
 
     def _hopeless(self, blamed: Sequence[Package], others: Sequence[object]) -> bool:
         """So many refused alone and nothing taken: to go on would be two requests for every message."""
-        return len(blamed) >= HOPELESS and not others
+        return len(blamed) >= ALL_REFUSED and not others
 
     def _still_ours(self, part: Package) -> bool:
         """A half may have waited long for its turn; rescue may have taken it up."""
@@ -283,8 +284,7 @@ class _Search:
 
     def _halves(self, package: Package, failure: Failure) -> list[Package]:
         with self.runtime.ledger.begin() as connection:
-            route = self.line.route
-            halves = split(connection, package, route.name, route.lease, str(failure))
+            halves = split(connection, package, self.line.route.lease, str(failure))
         return halves[::-1]
 
     def _settle(self, blamed: Sequence[Package], failure: Failure, others: Sequence[Submitted]) -> None:

@@ -25,6 +25,7 @@ from worker.providers.contract import (
     Receipt,
     Receipts,
     Remedy,
+    Rewrites,
     Statuses,
     Taken,
     Verdict,
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _SPREADING = {failure.name for failure in (NOT_SENT, LOST, THROTTLED)}  # the next question fails too
 
-HOPELESS = 10  # failures in a row that leave doubt nobody can settle
+BLIND = 10  # failures in a row that leave doubt nobody can settle
 HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
 
 Message = TypeVar("Message")
@@ -206,7 +207,7 @@ def mend_route(runtime: Runtime, line: Line, connection: Connection, failure: Fa
         stop_route(connection, name, str(failure))
     elif failure.remedy is not Remedy.NONE:
         failures = which_failure(connection, name)
-        if failures >= HOPELESS and failure.taken is Taken.PERHAPS and line.doubt not in SETTLING:
+        if failures >= BLIND and failure.taken is Taken.PERHAPS and line.doubt not in SETTLING:
             # Nobody can be asked: to go on would bring the whole queue in doubt.
             stop_route(connection, name, f"{failures} times in a row nobody can know; {failure}")
         else:
@@ -277,7 +278,10 @@ def chunks(messages: Sequence[Message], size: int) -> list[Sequence[Message]]:
 
 
 def note_segments(line: Line, pairs: Iterable[tuple[int | None, int | None]]) -> None:
-    """Log where they bill other segments than we count: (ours, theirs), None where either is unknown."""
+    """Log where they bill other segments than we count: (ours, theirs), None where either is unknown. A text
+    that they change is not the one we counted."""
+    if isinstance(line.dialect, Rewrites) and line.dialect.rewrites:
+        return
     differing = [(ours, theirs) for ours, theirs in pairs if ours and theirs and ours != theirs]
     if differing:
         ours, theirs = (sum(counts) for counts in zip(*differing, strict=True))

@@ -1,19 +1,16 @@
-"""The server of the door: a bound socket, one uvicorn, and how it ends."""
+"""The server of the door: the writer at work beside it, and bounds on who calls."""
 
 import asyncio
 import logging
-import signal
 import socket
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
 
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from worker import serving
 from worker.ledger import Ledger
 from worker.lines import Line
 from worker.stages.receipts import take
@@ -75,48 +72,27 @@ class _Protocol(HttpToolsProtocol):
             self._hurry = None
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that says when it listens, and leaves signals to us: it would raise them again at the end."""
+class _Server(serving.Server):
+    """The door, and its writer at work."""
 
-    def __init__(self, door: Door, writer: Writer, place: Place, on_listening: Callable[[], None]) -> None:
+    def __init__(self, door: Door, writer: Writer, trusted_proxies: str) -> None:
         super().__init__(
-            uvicorn.Config(
-                door,
-                http=_Protocol,  # httptools: twice as fast, and it reads on after an early answer
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="error",  # a line for each bad request is for whoever wants to fill the disk
-                access_log=False,  # the path is a secret
-                server_header=False,
-                proxy_headers=True,
-                forwarded_allow_ips=place.trusted_proxies,
-                limit_concurrency=CONNECTIONS,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=GRACE,
-            )
+            door,
+            http=_Protocol,  # httptools: twice as fast, and it reads on after an early answer
+            log_level="error",  # a line for each bad request is for whoever wants to fill the disk
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=trusted_proxies,
+            limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
         )
         self._writer = writer
-        self._on_listening = on_listening
 
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """See `serve`."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listening from here on."""
-        await super().startup(sockets)
-        self._on_listening()
-
-    async def run_on(self, bound: socket.socket) -> None:
-        """Serve, with the writer at work."""
+    async def answer(self, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
+        """The writer outlives the last call."""
         async with self._writer:
-            await self.serve([bound])
-
-    def stop(self) -> None:
-        """End soon."""
-        self.should_exit = True
+            await super().answer(bound, on_ready)
 
 
 def serve(ledger: Ledger, lines: Mapping[str, Line], place: Place, on_ready: Callable[[str], None]) -> None:
@@ -124,54 +100,22 @@ def serve(ledger: Ledger, lines: Mapping[str, Line], place: Place, on_ready: Cal
 
     Raises SettingsError for a route whose entrance cannot be, OSError if the address is taken.
     """
-
-    async def run(server: _Server, bound: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.stop)
-        await server.run_on(bound)
-
-    with _opened(ledger, lines, place, on_ready) as (server, bound):
-        asyncio.run(run(server, bound))
+    server = _server(ledger, lines, place)
+    with serving.bound_socket(place.host, place.port) as bound:
+        serving.serve(server, bound, on_ready)
 
 
 @contextmanager
 def running(ledger: Ledger, lines: Mapping[str, Line], place: Place) -> Iterator[str]:
     """The door in a thread of this process, for tests; yields its base URL."""
-    ready: SimpleQueue[str] = SimpleQueue()
-    with _opened(ledger, lines, place, ready.put) as (server, bound):
-        thread = threading.Thread(target=lambda: asyncio.run(server.run_on(bound)), name="web")
-        thread.start()
-        try:
-            yield ready.get(timeout=10)
-        finally:
-            server.stop()
-            thread.join()
+    server = _server(ledger, lines, place)
+    with serving.bound_socket(place.host, place.port) as bound, serving.running(server, bound) as url:
+        yield url
 
 
-@contextmanager
-def _opened(
-    ledger: Ledger, lines: Mapping[str, Line], place: Place, on_ready: Callable[[str], None]
-) -> Iterator[tuple[_Server, socket.socket]]:
-    """The server and the socket it will listen on: bound first, so that a taken port fails at once."""
+def _server(ledger: Ledger, lines: Mapping[str, Line], place: Place) -> _Server:
     found = entrances(lines)
     if not found:
         log.warning("no_entrance: no route has `receipts`")
     writer = Writer(partial(take, ledger, lines), place.patience)
-    with closing(_bound_socket(place.host, place.port)) as bound:
-        host, port = bound.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        yield _Server(Door(found, writer), writer, place, lambda: on_ready(url)), bound
-
-
-def _bound_socket(host: str, port: int) -> socket.socket:
-    """A socket with its port. The protocol is named because asyncio turns Nagle off only where it is."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
+    return _Server(Door(found, writer), writer, place.trusted_proxies)

@@ -1,0 +1,79 @@
+"""A route that is given another account: what left by the old one is not asked about at the new one."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.factories import messages
+from tests.stages.world import KIND, OpenWorld, World
+from worker.ledger.doubt import Selection, elsewhere, in_doubt
+from worker.lines import line
+from worker.sms.status import Status
+
+DELIVERED, IN_DOUBT = Status.DELIVERED, Status.IN_DOUBT
+
+
+def doubtful(world: World, route: str) -> None:
+    """Messages they have, and did not tell so."""
+    world.enqueue(messages(4, route=route))
+    world.provider.script({"do": "drop_after", "times": 1})
+    world.dispatch(route)
+    world.provider.settle_down()
+    assert world.statuses() == {IN_DOUBT: 4}
+
+
+def elsewhere_now(world: World, other: World, route: str) -> World:
+    """The same ledger; the route is an account at another provider."""
+    url = other.provider.url.replace("127.0.0.1", "localhost")
+    changed = line(replace(world.line(route).route, url=url))
+    return replace(world, runtime=replace(world.runtime, lines={**world.runtime.lines, route: changed}))
+
+
+@pytest.mark.parametrize("route", ["alpha", "beta", "webcom"])
+def test_doubt_is_settled_by_the_account_it_left_by_and_no_other(open_world: OpenWorld, route: str) -> None:
+    world = open_world(webcom={})
+    doubtful(world, route)
+    moved = elsewhere_now(world, open_world(provider=KIND), route)
+
+    for _ in range(4):
+        moved.passes(minutes=11)
+        assert moved.rescue(route).requeued == 0
+    assert moved.statuses() == {IN_DOUBT: 4}
+    assert world.until_final(route) == {DELIVERED: 4}
+
+    assert world.provider.taken == 4
+
+
+def test_what_is_new_leaves_by_the_new_account_meanwhile(open_world: OpenWorld) -> None:
+    world = open_world()
+    doubtful(world, "alpha")
+    other = open_world(provider=KIND)
+    moved = elsewhere_now(world, other, "alpha")
+    moved.passes(seconds=11)  # its failure paused the route
+    moved.enqueue(messages(7, route="alpha")[4:])
+
+    moved.dispatch("alpha")
+
+    assert other.provider.taken == 3
+    assert moved.statuses()[IN_DOUBT] == 4
+
+
+def test_halves_remember_their_account(open_world: OpenWorld) -> None:
+    world = open_world()
+    world.enqueue(messages(4, route="alpha"))
+    world.provider.script({"do": "error", "code": 201, "times": 1}, {"do": "drop_after", "times": 2})
+    world.dispatch("alpha")
+    assert world.statuses() == {IN_DOUBT: 4}
+
+    with world.runtime.ledger.begin() as connection:
+        left = {one.account for one in in_doubt(connection, Selection(), None).messages}
+        assert left == {world.line("alpha").route.account}
+
+
+def test_what_was_left_elsewhere_is_counted(open_world: OpenWorld) -> None:
+    world = open_world()
+    doubtful(world, "alpha")
+    ours = world.line("alpha").route.account
+    with world.runtime.ledger.begin() as connection:
+        assert elsewhere(connection, {"alpha": ours, "beta": "x"}) == {}
+        assert elsewhere(connection, {"alpha": "another", "beta": "x"}) == {"alpha": 4}

@@ -1,0 +1,90 @@
+"""Cancel: what is still queued is withdrawn, by name or queue by queue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from worker.ledger.transitions.moves import Move, move
+from worker.sms.message import Lane
+from worker.sms.status import Status, Verb
+
+# Locked in one order, so that two who withdraw the same messages wait for each other and not in a circle.
+_NAMED = text("""
+    SELECT id, client_id FROM messages
+    WHERE client_id = ANY(CAST(:ids AS text[])) AND due_at IS NOT NULL
+    ORDER BY due_at, id FOR UPDATE
+""")
+
+
+def cancel(connection: Connection, client_ids: Sequence[str], note: str = "") -> int:
+    """Withdraw messages that are still queued. Returns how many were."""
+    return len(cancel_named(connection, client_ids, note))
+
+
+def cancel_named(connection: Connection, client_ids: Sequence[str], note: str = "") -> list[str]:
+    """The same; returns the client ids of those withdrawn."""
+    rows = connection.execute(_NAMED, {"ids": list(client_ids)}).all()
+    _withdraw(connection, [row.id for row in rows], note)
+    return [row.client_id for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Whose queued messages are meant: of a route and a lane, of one campaign unless that is empty, enqueued
+    until an instant: who cancels does not mean what comes later."""
+
+    route: str
+    lane: Lane
+    campaign: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a queue: all up to this message has been seen."""
+
+    due_at: datetime
+    message_id: int
+
+
+# By the index of the queue, from where the last part ended: what is withdrawn leaves dead entries in front,
+# and messages of other campaigns are read once.
+_NEXT = """
+    SELECT id, due_at FROM messages
+    WHERE route = :route AND lane = :lane AND due_at IS NOT NULL
+      AND (due_at, id) > (coalesce(CAST(:due_at AS timestamptz), '-infinity'), CAST(:message_id AS bigint))
+      AND enqueued_at <= :until {campaign}
+    ORDER BY due_at, id LIMIT :limit FOR UPDATE
+"""
+_NEXT_OF_ALL = text(_NEXT.format(campaign=""))
+_NEXT_OF_CAMPAIGN = text(_NEXT.format(campaign="AND campaign = :campaign"))
+
+
+def cancel_next(
+    connection: Connection, queue: Queue, after: Place | None, limit: int, note: str = ""
+) -> tuple[int, Place | None]:
+    """Withdraw the next messages of a queue, at most `limit`. Returns how many, and the place to go on from;
+    None at the end."""
+    values = {
+        "route": queue.route,
+        "lane": queue.lane.value,
+        "until": queue.until,
+        "due_at": after.due_at if after else None,
+        "message_id": after.message_id if after else 0,
+        "limit": limit,
+        **({"campaign": queue.campaign} if queue.campaign else {}),
+    }
+    rows = connection.execute(_NEXT_OF_CAMPAIGN if queue.campaign else _NEXT_OF_ALL, values).all()
+    _withdraw(connection, [row.id for row in rows], note)
+    place = Place(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
+    return len(rows), place
+
+
+def _withdraw(connection: Connection, message_ids: Sequence[int], note: str) -> None:
+    """Cancel queued messages whose locks we hold."""
+    moves = [Move(message_id, None, Status.CANCELLED) for message_id in message_ids]
+    moved = move(connection, Verb.CANCEL, moves, note).get(Status.CANCELLED, 0)
+    if moved != len(moves):  # only a write that bypassed this file can do that
+        raise RuntimeError(f"cancelled {moved} of {len(moves)} messages that were locked")

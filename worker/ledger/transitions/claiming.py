@@ -1,0 +1,167 @@
+"""Claim: from the queue into a package that leaves in one request; and halves of one that cannot be read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from worker.ledger.governor import clock_skew, refusal, trusted_ahead
+from worker.ledger.items import COLUMNS, item
+from worker.ledger.schema import sql_list
+from worker.ledger.transitions.moves import Move, lock_packages, move
+from worker.sms.content import Kind
+from worker.sms.message import Lane
+from worker.sms.package import Item, Limits, PackageState, fitting
+from worker.sms.status import Status, Verb, sources
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Messages claimed to leave in one request."""
+
+    id: int
+    lane: Lane
+    items: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: a package, or none and the reason; `more` if the queue holds more than this."""
+
+    package: Package | None
+    expired: int = 0
+    more: bool = False
+    why: str = ""
+
+
+# What is scheduled may leave `ahead` of its time and no sooner: then the provider holds it. What waits for
+# another try may not leave before that, whatever its time.
+_PICK = f"""
+    SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
+    FROM messages m
+    WHERE m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
+      AND (m.due_at <= now() OR m.due_at = m.send_at)
+      AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{lane}}
+    ORDER BY m.lane DESC, m.due_at, m.id
+    LIMIT :items FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - our own constants
+_PICKS = {
+    Lane.BULK: text(_PICK.format(lane="")),  # urgent sorts first
+    Lane.URGENT: text(_PICK.format(lane=f"AND m.lane = '{Lane.URGENT}'")),
+}
+
+_OPEN_PACKAGE = text(f"""
+    INSERT INTO packages (route, account, lane, state, items, rescue_at)
+    VALUES (:route, :account, :lane, '{PackageState.OPEN}', :items, now() + :lease) RETURNING id
+""")  # noqa: S608 - our own constants
+
+_CLAIM = text(f"""
+    WITH moved AS (
+        UPDATE messages SET status = '{Status.SENDING}', package_id = :package_id, due_at = NULL
+        WHERE id = ANY(CAST(:ids AS bigint[]))
+          AND status IN ({sql_list(s for s in sources(Verb.CLAIM, Status.SENDING) if s)})
+        RETURNING id, old.status AS source
+    ), written AS (
+        INSERT INTO events (message_id, package_id, verb, source, target)
+        SELECT id, :package_id, '{Verb.CLAIM}', source, '{Status.SENDING}' FROM moved
+    )
+    SELECT count(*) FROM moved
+""")  # noqa: S608 - our own constants
+
+
+def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
+    connection: Connection,
+    route: str,
+    lane: Lane,
+    *,
+    limits: Limits,
+    parallel: int,
+    lease: timedelta,
+    ahead: timedelta = timedelta(0),
+    clocked: bool = False,
+    apart: Callable[[Kind], str] = lambda _: "",
+    account: str = "",
+) -> Claim:
+    """Take the next messages of a route into a package, if the governor lets us.
+
+    The bulk lane takes urgent messages first, and leaves one of the `parallel` packages to the urgent lane.
+    Messages whose validity has passed expire here. Those that the provider holds until their time leave
+    `ahead` of it, unless its clock is off; only kinds of one family, as `apart` names it, leave together. The
+    package remembers by which `account` it leaves.
+
+    The route's row is locked throughout: pause, concurrency (and, once they exist, rate and fair share) are
+    one decision for the whole fleet.
+    """
+    if closed := refusal(connection, route, parallel if lane is Lane.URGENT else max(1, parallel - 1)):
+        return Claim(None, why=closed)
+    skew = clock_skew(connection, route) if clocked else timedelta(0)
+    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
+    picked = connection.execute(_PICKS[lane], values).all()
+    late = [Move(row.id, None, Status.EXPIRED) for row in picked if row.late]
+    expired = move(connection, Verb.CLAIM, late, note="validity passed while queued")
+    good = [item(row, limits, skew or timedelta(0)) for row in picked if not row.late]
+    items = fitting([one for one in good if apart(one.kind) == apart(good[0].kind)], limits)
+    if not items:
+        return Claim(None, len(late), bool(picked), why="nothing is due")
+    lane_of = {row.id: Lane(row.lane) for row in picked}
+    values |= {"account": account or None, "lane": lane_of[items[0].id].value, "lease": lease}
+    package = _open_package(connection, values, items)
+    more = len(picked) == limits.items or len(items) < len(good)
+    return Claim(package, expired.get(Status.EXPIRED, 0), more)
+
+
+def _open_package(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package:
+    package_id: int = connection.execute(_OPEN_PACKAGE, {**values, "items": len(items)}).scalar_one()
+    ids = [item.id for item in items]
+    moved = connection.execute(_CLAIM, {"package_id": package_id, "ids": ids}).scalar_one()
+    if moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
+        raise RuntimeError(f"claimed {moved} of {len(ids)} messages that were locked")
+    return Package(package_id, Lane(values["lane"]), items)
+
+
+_OPEN_HALF = text(f"""
+    INSERT INTO packages (route, account, lane, state, items, rescue_at)
+    SELECT route, account, lane, '{PackageState.OPEN}', :items, now() + :lease FROM packages WHERE id = :whole
+    RETURNING id
+""")  # noqa: S608 - our own constants
+
+
+def split(connection: Connection, package: Package, lease: timedelta, why: str) -> list[Package]:
+    """Halve a package that was surely not taken, each half a new open package; the old one is refused.
+
+    Returns no halves if somebody else has settled it meanwhile, or a part of it: what has left the package
+    must not leave again with a half.
+    """
+    held = lock_packages(connection, [package.id], PackageState.OPEN)
+    if not held or _still_sending(connection, package) < len(package.items):
+        return []
+    middle = len(package.items) // 2
+    halves = []
+    for items in (package.items[:middle], package.items[middle:]):
+        values = {"whole": package.id, "items": len(items), "lease": lease}
+        half_id: int = connection.execute(_OPEN_HALF, values).scalar_one()
+        connection.execute(
+            text("""
+                UPDATE messages SET package_id = :half_id
+                WHERE id = ANY(CAST(:ids AS bigint[])) AND package_id = :package_id AND status = 'sending'
+            """),
+            {"half_id": half_id, "package_id": package.id, "ids": [item.id for item in items]},
+        )
+        halves.append(Package(half_id, package.lane, items))
+    connection.execute(
+        text(f"""
+            UPDATE packages SET state = '{PackageState.REFUSED}', rescue_at = NULL, why = :why WHERE id = :id
+        """),  # noqa: S608 - our own constants
+        {"id": package.id, "why": why},
+    )
+    return halves
+
+
+def _still_sending(connection: Connection, package: Package) -> int:
+    count: int = connection.execute(
+        text("SELECT count(*) FROM messages WHERE package_id = :id AND status = :sending"),
+        {"id": package.id, "sending": Status.SENDING.value},
+    ).scalar_one()
+    return count

@@ -1,0 +1,49 @@
+"""What AlphaSMS takes, whichever of its APIs it comes by.
+
+Source: AlphaSMS documentation.
+"""
+
+from urllib.parse import urlsplit
+
+from worker.sms.content import Viber, WapPush
+from worker.sms.fields import MessageError
+from worker.sms.message import Message
+from worker.sms.segments import segments
+
+SENDER_MOST = 11  # characters, of letters and digits alike
+SEGMENTS_MOST = 10  # a guess: they only say that too long a text is refused with 204
+URL_MOST = 100  # characters of a WAP-push link
+PICTURES = (".jpg", ".jpeg", ".png", ".gif")
+# A recipient always fits: they take 21 characters, and Message allows 16.
+
+
+def check(message: Message) -> None:
+    """Raise MessageError for what no API of theirs takes."""
+    content = message.content
+    check_sender("sender", message.sender)
+    if isinstance(content, Viber):
+        _check_picture(content)
+    else:
+        check_segments("text", message.text)
+    if isinstance(content, WapPush) and len(content.url) > URL_MOST:
+        raise MessageError("url", f"{len(content.url)} characters", f"must be at most {URL_MOST} characters")
+
+
+def check_sender(field: str, sender: str) -> None:
+    """Raise MessageError for too long a name."""
+    if len(sender) > SENDER_MOST:
+        raise MessageError(field, sender, f"must be at most {SENDER_MOST} characters")
+
+
+def check_segments(field: str, text: str) -> None:
+    """Raise MessageError for too long a text of an SMS."""
+    if (count := segments(text)) > SEGMENTS_MOST:
+        raise MessageError(field, f"{count} segments", f"must be at most {SEGMENTS_MOST} segments")
+
+
+def _check_picture(content: Viber) -> None:
+    if content.image and not urlsplit(content.image).path.lower().endswith(PICTURES):
+        shown = f"<{len(content.image)} characters>"
+        raise MessageError("image", shown, f"must be an address that ends in {', '.join(PICTURES)}")
+    if content.button and not content.image:
+        raise MessageError("image", "", "must be there: AlphaSMS puts a button under a picture only")

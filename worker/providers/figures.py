@@ -1,0 +1,44 @@
+"""Figures in answers, distrusted: segments, money, instants. What is none of them is None, or nothing."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+SEGMENTS = {str(count): count for count in range(1, 256)}
+"""Counts of segments as they are written; 0 is not a number of them."""
+
+MONEY = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?([eE]-[0-9]{1,2})?")  # with all the noise of a float
+PLACES = Decimal("0.0001")  # what is left of that noise
+CURRENCY = re.compile(r"[A-Z]{3}")
+INSTANT_MOST = 40  # characters that are looked at
+
+
+def money(text: str) -> Decimal | None:
+    """An amount, without the noise."""
+    return Decimal(text).quantize(PLACES) if MONEY.fullmatch(text) else None
+
+
+def currency(text: str) -> str:
+    """A code of ISO 4217, as far as its form tells."""
+    return text if CURRENCY.fullmatch(text) else ""
+
+
+def instant(text: str, zone: ZoneInfo) -> datetime | None:
+    """An instant in UTC from what may lack seconds or a zone, or name a day that never was: 31 November.
+
+    `zone` is that of times which carry none.
+    """
+    return _instant(text[:INSTANT_MOST], zone)
+
+
+@lru_cache(maxsize=4096)  # in one answer many share a second, and this is dearer than all the rest of reading
+def _instant(text: str, zone: ZoneInfo) -> datetime | None:
+    if text[4:5] != "-":  # Python would read any run of digits as a date
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
