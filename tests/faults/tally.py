@@ -30,8 +30,9 @@ class Told:
 
 @dataclass(frozen=True)
 class Pardon:
-    """What a case allows. `statuses`: ends a policy chooses without knowing. `refused`: how many messages the
-    provider refuses by the case's own script; no other may end without having been taken."""
+    """What a case allows. `statuses`: ends a policy chooses without knowing, or a person knowing. `refused`:
+    how many messages the provider refuses by the case's own script; no other may end without having been
+    taken."""
 
     statuses: frozenset[Status] = frozenset()
     refused: int = 0
@@ -104,7 +105,8 @@ def _judged(told: Told | None, taken: int, pardoned: frozenset[Status]) -> list[
         return [*judged, "doubtful"]
     if told.status not in ENDED:
         return [*judged, "lost"]
-    if told.status in pardoned:
+    withdrawn = told.status is Status.CANCELLED and not told.taken  # before it left, as they tell it
+    if told.status in pardoned and not (withdrawn and taken):
         return judged
     if taken:
         return judged if told.taken else [*judged, "denied"]

@@ -76,6 +76,14 @@ def test_a_policy_may_give_up_without_knowing(taken: int) -> None:
     assert tally(Status.FAILED, taken, pardon=Pardon(statuses=frozenset({Status.FAILED}))).good
 
 
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize("taken", [0, 1])
+def test_what_a_person_withdrew_before_it_left_must_not_have_been_taken(taken: int, *, sent: bool) -> None:
+    found = tally(Status.CANCELLED, taken, sent=sent, pardon=Pardon(frozenset({Status.CANCELLED})))
+
+    assert found.good is (sent or not taken)
+
+
 def test_only_so_many_may_be_refused_as_the_script_refuses() -> None:
     two = [ONE, message(2)]
     books = {one.client_id: Told(Status.REJECTED, sent=False) for one in two}

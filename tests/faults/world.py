@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from sqlalchemy import TextClause, text
 
 from tests.faults import fleet, servers
@@ -243,12 +244,28 @@ class World:
 
     def command(self, *arguments: str) -> Any:
         """What a command of ours printed as JSON. Its stderr is the error, should it fail."""
-        env = {**processes.environment(self.settings), "WORKER_DATABASE_URL": self.servers.ours.database_url}
-        done = subprocess.run(
-            (sys.executable, "-m", "worker", *arguments), env=env, capture_output=True, text=True, check=False
-        )
+        command = self._command(*arguments)
+        done = subprocess.run(command, env=self._own, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"worker {' '.join(arguments)}: {done.stderr}"
         return json.loads(done.stdout)
+
+    @staticmethod
+    def _command(*arguments: str) -> tuple[str, ...]:
+        return (sys.executable, "-m", "worker", *arguments)
+
+    @property
+    def _own(self) -> dict[str, str]:
+        """The environment of our own commands, which reach the ledger past the proxies."""
+        return {**processes.environment(self.settings), "WORKER_DATABASE_URL": self.servers.ours.database_url}
+
+    def cut_short(self, *arguments: str, when: Callable[[], None]) -> None:
+        """A command of ours, killed -9 after `when` has returned."""
+        command = self._command(*arguments)
+        with subprocess.Popen(command, env=self._own, stdout=subprocess.DEVNULL) as process:
+            try:
+                when()
+            finally:
+                self.fleet.kill_process(psutil.Process(process.pid))
 
     def repair(self) -> None:
         """Whatever a case has left broken works again."""

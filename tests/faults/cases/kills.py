@@ -214,6 +214,21 @@ def pool_children(world: World, batch: Batch) -> None:
         world.fleet.kill_process(child)
 
 
+def cancel_cut_short(world: World, batch: Batch) -> None:
+    """Somebody withdraws a campaign that is under way. The command is killed before it has committed, and
+    again in mid-work; workers too. It is said once more, and what had left goes its way."""
+    withdraw = ("cancel", "--campaign", batch.name)
+    world.enqueue(batch)
+    world.await_status(batch, Status.SENDING, Status.SENT)
+    with world.servers.held(EVENTS):
+        world.cut_short(*withdraw, when=lambda: world.await_lock_waiter("/* cancel */"))
+    world.cut_short(*withdraw, when=lambda: world.await_status(batch, Status.CANCELLED))
+    world.fleet.kill("bulk", "poll")
+    world.command(*withdraw, "--json")
+    assert world.status_counts(batch)[Status.CANCELLED]
+    batch.over()
+
+
 def provider_killed(world: World, batch: Batch) -> None:
     world.enqueue(batch)
     for _ in range(3):
@@ -272,6 +287,12 @@ KILLS = (
     Case("workers_paused_beyond_their_leases", paused_now_and_then, messages=3000),
     Case("beat_killed", partial(in_mid_campaign, names=("beat",))),
     Case("every_worker_killed_three_times", every_worker_three_times, messages=1500),
+    Case(
+        "cancel_killed_in_mid_campaign",
+        cancel_cut_short,
+        messages=4000,
+        pardon=Pardon(frozenset({Status.CANCELLED})),
+    ),
     Case("provider_killed", provider_killed),
     Case("pool_children_killed", pool_children, pool="prefork"),
     Case(

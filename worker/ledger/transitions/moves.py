@@ -32,8 +32,9 @@ class Move:
 
 
 def _move_statement(verb: Verb) -> TextClause:
+    """Begins with its verb, for whoever looks at what the database is doing."""
     return text(f"""
-        WITH news AS (
+        /* {verb} */ WITH news AS (
             SELECT * FROM unnest(
                 CAST(:message_id AS bigint[]), CAST(:package_id AS bigint[]), CAST(:target AS text[]),
                 CAST(:code AS text[]), CAST(:provider_id AS text[]), CAST(:segments AS smallint[]),
