@@ -30,6 +30,10 @@ class Line:
         of its own, else as the route says."""
         return self.doubt if own is None or self.doubt in SETTLING else own
 
+    def knows(self, account: str) -> bool:
+        """Whether what left by this account can be asked about here; empty: nobody noted by which."""
+        return account in ("", self.route.account)
+
     def retry_delay(self, tries: int, chance: float) -> timedelta:
         """The wait of a message after so many tries."""
         return Backoff(self.route.retry_first, self.route.retry_max).delay(tries, chance)

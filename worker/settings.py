@@ -41,7 +41,7 @@ class Route:
     in_flight: int = 0  # requests of one package at once, where each message is one; 0: by dialect
     status_items: int = 0  # messages a status request; 0: by dialect
     schedule_ahead: timedelta = timedelta(0)  # before its send_at, so soon the provider is given a message
-    in_doubt: str = ""  # ask | hold | resend | fail; empty: what the provider makes possible
+    in_doubt: str = ""  # ask | repeat | hold | resend | fail; empty: what the provider makes possible
     attempts: int = 5  # times a message may be tried before it is failed
     retry_first: timedelta = timedelta(seconds=5)  # wait after the first failed try of a message, doubling
     retry_max: timedelta = timedelta(minutes=15)  # longest wait between tries of a message
@@ -58,6 +58,7 @@ class Route:
     doubt_first: timedelta = timedelta(seconds=5)  # first question about messages in doubt
     doubt_wait: timedelta = timedelta(seconds=65)  # they deny it for so long: surely not taken; or: ask again
     doubt_wait_job: timedelta = timedelta(minutes=10)  # the same when a job may still be queued there
+    doubt_most: timedelta = timedelta(days=1)  # in doubt for longer, a denial proves nothing: people decide
     reference_offset: int = 0  # added to our ids at the provider, for accounts used before
     zone: str = ""  # of the provider's times that carry none; empty: by dialect
     balance_least: int = 0  # money below which we warn; 0: never
@@ -77,6 +78,12 @@ class Route:
                 f"routes.{self.name}.lease must outlast connect_timeout + 2 timeout + 5s, got {self.lease}"
             )
 
+        if self.doubt_most < max(self.doubt_wait, self.doubt_wait_job):
+            raise SettingsError(
+                f"routes.{self.name}.doubt_most must be at least doubt_wait and doubt_wait_job, "
+                f"got {self.doubt_most}"
+            )
+
     @property
     def exchange(self) -> timedelta:
         """The longest that one exchange takes: to connect, to send, to be answered."""
@@ -84,10 +91,16 @@ class Route:
 
     @property
     def account(self) -> str:
-        """Which account this is, without a word of its credentials: provider, host and a digest of the login,
-        or of the key where there is none. A new password leaves it the same account."""
-        who = self.login or self.key or self.token
-        return f"{self.provider}@{urlsplit(self.url).hostname}:{sha256(who.encode()).hexdigest()[:16]}"
+        """Which account this is and by which ids it knows our messages, without a word of its credentials:
+        provider, host, and a digest of `identity` and `reference_offset`. The digest is short: it tells an
+        account from another, and no login can be guessed by it."""
+        whole = "\n".join((*self.identity, str(self.reference_offset)))
+        return f"{self.provider}@{urlsplit(self.url).hostname}:{sha256(whole.encode()).hexdigest()[:6]}"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes an account; a new password leaves it the same one."""
+        return (self.provider, self.url.rstrip("/"), self.key, self.login, self.token)
 
 
 _ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route) if f.name != "options"}
@@ -326,7 +339,7 @@ def _check_distinct(path: Path, routes: Mapping[str, Route]) -> None:
     """Two names for one account would undo its limits: each would keep to them alone."""
     seen: dict[tuple[str, ...], str] = {}
     for route in routes.values():
-        account = (route.provider, route.url.rstrip("/"), route.key, route.login, route.token, route.mode)
+        account = (*route.identity, route.mode)
         if account in seen:
             raise SettingsError(
                 f"{path}: routes {seen[account]} and {route.name} are alike: the same account and mode twice"

@@ -1062,9 +1062,9 @@ def test_the_open_messages_of_a_package_are_those_still_to_be_asked_about(book: 
     found = book.do(open_messages, [package.id])
 
     assert found == [
-        OpenMessage(one.id, package.id, one.reference, "their-1", Status.SENT, 0, Kind.SMS, 1),
-        OpenMessage(three.id, package.id, three.reference, "", Status.IN_DOUBT, 0, Kind.SMS, 1),
-        OpenMessage(four.id, package.id, four.reference, "", Status.SENDING, 0, Kind.SMS, 1),
+        OpenMessage(one.id, package.id, one.reference, "their-1", Status.SENT, 0, Kind.SMS, 1, ""),
+        OpenMessage(three.id, package.id, three.reference, "", Status.IN_DOUBT, 0, Kind.SMS, 1, ""),
+        OpenMessage(four.id, package.id, four.reference, "", Status.SENDING, 0, Kind.SMS, 1, ""),
     ]
     assert [m.id for m in book.do(open_messages, [package.id], (Status.IN_DOUBT,))] == [three.id]
     assert book.do(open_messages, []) == []

@@ -165,6 +165,7 @@ class Sample:
     named: bool = True  # a verdict names its message; else a call is of one message and answered so
     framed: bool = True  # an answer shows where it ends
     secrets_in_url: bool = False
+    wary: bool = False  # of a submit nothing but HTTP 200 says anything for sure
     body_decides: Collection[int] = ()  # HTTP statuses beside 200 that say nothing before the body
 
     def asked(self, items: Sequence[Item] = ()) -> list[Asked]:

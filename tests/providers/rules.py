@@ -39,6 +39,9 @@ REPORTS = ROADS[Verb.REPORT][Status.SENT] | SETTLES - {Status.IN_DOUBT} | {None}
 
 ENDS = FINAL | {Status.UNCONFIRMED}
 
+KNOWN = {*FAILURES, *(failure.doubted() for failure in FAILURES)}
+"""Every failure a reader may return or name."""
+
 News: TypeAlias = Verdict | Receipt
 Outcome: TypeAlias = (
     Answered
@@ -71,7 +74,7 @@ def assert_sound(
     if isinstance(outcome, Answered):
         _assert_verdicts(outcome.verdicts, references, allowed)
     elif isinstance(outcome, Failure):
-        assert outcome.because() in FAILURES, "a failure that is in no list"
+        assert outcome.because() in KNOWN, "a failure that is in no list"
     elif isinstance(outcome, Balance):
         assert outcome.amount.is_finite()
     elif isinstance(outcome, Mapping):
@@ -102,7 +105,7 @@ def _assert_verdicts(
     assert set(answered) <= set(references), "a verdict for a message that is not ours"
     for verdict in verdicts:
         assert_news(verdict, allowed)
-        assert verdict.failure is None or verdict.failure.because() in FAILURES
+        assert verdict.failure is None or verdict.failure.because() in KNOWN
         assert verdict.known or verdict.status is None
         assert not verdict.suppress or verdict.status is Status.REJECTED
         assert len(verdict.provider_id) <= 64

@@ -35,11 +35,15 @@ from worker.providers.contract import (
     Account,
     Acknowledgement,
     Asked,
+    Failure,
     Jobs,
     Push,
     Receipt,
+    Remedy,
+    Reply,
     Request,
     Schedules,
+    Taken,
     Verdict,
 )
 from worker.sms.content import Content, Flash, Ping, Sms, Viber, ViberSms, Voice, WapPush
@@ -119,6 +123,7 @@ SAMPLE = Sample(
     status_table=dialect_file.STATES,
     named=False,
     framed=False,
+    wary=True,
 )
 
 
@@ -268,6 +273,8 @@ NOT_SAID = {
     "two counts": "id:9001122 sms_count:2 smd_count:3",
     "an id and an error": "id:9001122 sms_count:2 errors:Please enter a valid receiver number",
     "an error that names an id": "errors:Wrong login or password for id:9001122",
+    "a count and an error": "sms_count:2 errors:Please enter a valid receiver number",
+    "another count and an error": "errors:Wrong login\nsmd_count:2",
     "other words": "Service: busy, try again",
     "a state": "status:Delivered code:3",
 }
@@ -288,12 +295,17 @@ ERRORS = {
     "Wrong login or password": CREDENTIALS.because("login"),
     "Wrong login: no such user": CREDENTIALS.because("login"),
     "Invalid password": CREDENTIALS.because("login"),
-    "Wrong key": CREDENTIALS.because("login"),
+    " Wrong login or password": CREDENTIALS.because("login"),
+    "Wrong key": CREDENTIALS.doubted().because("key"),
+    "Duplicate entry '9001122' for key": UNREADABLE,
+    "Your password will expire": UNREADABLE,
+    "SMS is sent, but the login or password will change": UNREADABLE,
     "unknown command": MISDIRECTED.because("command"),
     "Unknown command: sent": MISDIRECTED.because("command"),
     "Not enough money": UNREADABLE,
     "SMS not found": UNREADABLE,
     "Your command is unknown": UNREADABLE,
+    "Sent, after an unknown command": UNREADABLE,
     "The receiver is busy": UNREADABLE,
     "keyword": UNREADABLE,
     "Your order is ready": UNREADABLE,
@@ -350,7 +362,9 @@ SUBMITS = [
         for body, failure in {
             "errors:No valid receiver\nerrors:Wrong login": CREDENTIALS.because("login"),
             "errors:Unknown command errors:Wrong password": CREDENTIALS.because("login"),
-            "errors:Something else errors:unknown command": MISDIRECTED.because("command"),
+            "errors:Something else errors:unknown command": MISDIRECTED.doubted().because("command"),
+            "errors:Wrong login\nerrors:Something else": CREDENTIALS.doubted().because("login"),
+            "errors:Wrong login\nerrors:Wrong key": CREDENTIALS.doubted().because("login"),
             "errors:No valid receiver errors:Something else": UNREADABLE,
         }.items()
     ),
@@ -362,7 +376,11 @@ SUBMITS = [
     ),
     *(
         SubmitCase(
-            label=f"HTTP {http}", http=http, items=ONE, reply="id:9001122 sms_count:2", expected=failure
+            label=f"1 and 9.5: HTTP {http} may come after the sending: {body[:9]!r}",
+            http=http,
+            items=ONE,
+            reply=body,
+            expected=failure.doubted(),
         )
         for http, failure in {
             400: MALFORMED,
@@ -372,6 +390,7 @@ SUBMITS = [
             500: SERVER_ERROR,
             502: SERVER_ERROR,
         }.items()
+        for body in ("", "id:9001122 sms_count:2", "errors:No valid receiver number")
     ),
 ]
 
@@ -379,6 +398,24 @@ SUBMITS = [
 @pytest.mark.parametrize("case", SUBMITS, ids=lambda case: case.label)
 def test_submit(case: SubmitCase) -> None:
     run_submit("alphasms-http", case)
+
+
+@pytest.mark.parametrize(
+    ("http", "remedy"),
+    [
+        (401, Remedy.STOP),
+        (403, Remedy.STOP),
+        (404, Remedy.STOP),
+        (400, Remedy.PAUSE),
+        (413, Remedy.PAUSE),
+        (429, Remedy.PAUSE),
+        (500, Remedy.PAUSE),
+    ],
+)
+def test_a_call_that_was_not_answered_with_200_is_in_doubt(http: int, remedy: Remedy) -> None:
+    outcome = AlphaSmsHttp(KEYED).read_submit(ONE, Reply(http, b""))
+    assert isinstance(outcome, Failure)
+    assert (outcome.taken, outcome.remedy) == (Taken.PERHAPS, remedy)
 
 
 # --- receive -------------------------------------------------------------------------------------------

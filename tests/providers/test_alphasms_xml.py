@@ -167,14 +167,24 @@ NO_NEWS = {
     "202": (Status.REJECTED, None),
     "203": (Status.REJECTED, None),
     "204": (Status.REJECTED, None),
-    "205": (Status.QUEUED, CREDENTIALS),
-    "206": (Status.QUEUED, MONEY),
-    "207": (Status.QUEUED, MONEY),
+    "205": (None, CREDENTIALS),
     "208": (None, None),
     "211": (None, None),
     "212": (None, None),
 }
-"""Section 5, in answer to a status request; 201 has a case of its own."""
+"""Section 5, in answer to a status request."""
+
+DENIALS = {"201": None, "206": MONEY, "207": MONEY}
+"""The rest of it: they do not have the message, or not yet."""
+
+KEPT = {
+    "200": SERVER_ERROR,
+    "205": CREDENTIALS,
+    "206": MONEY,
+    "207": MONEY,
+    "212": THROTTLED,
+}
+"""Section 5, in answer to a delete: what kept them from trying. 201 and 211 have cases of their own."""
 
 DELIVERY = {
     "1": Status.SENT,
@@ -203,6 +213,7 @@ def test_every_code_of_the_sheet_stands_in_a_table_of_its_level() -> None:
     assert codes_file.DELIVERY.keys() == DELIVERY.keys()
     assert codes_file.SUBMITTED.table.keys() == DELIVERY.keys() | REFUSALS.keys()
     assert codes_file.REPORTED.table.keys() == DELIVERY.keys() | REFUSALS.keys() | DELETE_ONLY
+    assert NO_NEWS.keys() | DENIALS.keys() == REFUSALS.keys() | DELETE_ONLY
     assert codes_file.WITHDRAWN.table.keys() == DELIVERY.keys() | REFUSALS.keys() | DELETE_ONLY
     assert codes_file.JOBS.keys() == {"WAITING", "RUNNING", "COMPLETE", "FAILED", "NOTFOUND"}
 
@@ -499,7 +510,7 @@ SUBMITS = [
             reply=message(f'<msg id="1" sms_id="5">{code}</msg>'),
             expected=[Verdict(1, Status.IN_DOUBT, code, "5", strange=True)],
         )
-        for code in ("205", "206", "207", "212")
+        for code in ("201", "202", "203", "204", "205", "206", "207", "212")
     ),
     SubmitCase(
         label="208 may bring the number; it is asked about all the same",
@@ -683,7 +694,7 @@ SUBMITS = [
             reply=viber(f'<msg id="1" msg_id="5">{code}</msg>'),
             expected=[Verdict(1, Status.IN_DOUBT, code, "5", strange=True)],
         )
-        for code in ("205", "206", "207", "212")
+        for code in ("201", "202", "203", "204", "205", "206", "207", "212")
     ),
     *(
         SubmitCase(
@@ -836,11 +847,12 @@ STATUSES = [
     ),
     *(
         StatusCase(
-            label=f"201{label}: they do not know it",
+            label=f"{code}{label}: they do not know it",
             asked=ASKED_ONE,
-            reply=status(f'<msg id="1"{attribute}>201</msg>'),
-            expected=[Verdict(1, None, "201", known=False)],
+            reply=status(f'<msg id="1"{attribute}>{code}</msg>'),
+            expected=[Verdict(1, None, code, known=False, failure=failure)],
         )
+        for code, failure in DENIALS.items()
         for label, attribute in ((" with number 0", ' sms_id="0"'), (" without a number", ""))
     ),
     *(
@@ -850,7 +862,13 @@ STATUSES = [
             reply=status(f'<msg id="1" sms_id="551">{code}</msg>'),
             expected=[no_news(1, code, "551")],
         )
-        for code in ("201", "205", "206", "207")
+        for code in ("201", "202", "203", "204", "206", "207")
+    ),
+    StatusCase(
+        label="205 is about the account, whatever number the message has",
+        asked=ASKED_ONE,
+        reply=status('<msg id="1" sms_id="551">205</msg>'),
+        expected=[Verdict(1, None, "205", "551", failure=CREDENTIALS)],
     ),
     *(
         StatusCase(label=f"error {code}", reply=error(code), expected=failure.because(code))
@@ -1062,13 +1080,30 @@ CANCELS = [
     ),
     *(
         AskCase(
-            label=f"delete, message code {code} says nothing of the message",
+            label=f"delete, message code {code}: they did not try",
             question="cancel",
             about=ASKED_ONE,
             reply=deleted(f'<msg id="1" sms_id="0">{code}</msg>'),
-            expected=[Verdict(1, None, code)],
+            expected=[Verdict(1, None, code, failure=failure)],
         )
-        for code in ("200", "202", "203", "204", "205", "206", "207", "208", "211", "212")
+        for code, failure in KEPT.items()
+    ),
+    *(
+        AskCase(
+            label=f"delete, message code {code} belongs to a sending",
+            question="cancel",
+            about=ASKED_ONE,
+            reply=deleted(f'<msg id="1" sms_id="0">{code}</msg>'),
+            expected=[no_news(1, code)],
+        )
+        for code in ("202", "203", "204", "208")
+    ),
+    AskCase(
+        label="delete, 211: too late",
+        question="cancel",
+        about=ASKED_ONE,
+        reply=deleted('<msg id="1" sms_id="0">211</msg>'),
+        expected=[Verdict(1, None, "211")],
     ),
     AskCase(
         label="delete, 201: they do not know it",

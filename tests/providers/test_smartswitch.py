@@ -116,6 +116,7 @@ SAMPLE = Sample(
     ),
     provider_id=lambda item: str(1_930_011_000_000 + item.reference),
     secrets_in_url=True,
+    wary=True,
     body_decides=range(100, 600),
 )
 
@@ -161,6 +162,13 @@ PLACES: dict[str, Callable[[str], dict[str, object]]] = {
     },
 }
 """Where our id may stand in an element."""
+
+ODD: dict[str, dict[str, object]] = {
+    "of somebody else": element(sms(1, recipient="+380931119999"), meta={}),
+    "of another type": {"type": "dlr", "attributes": {"status": "ok"}},
+    "at odds with itself": element(TWO[1], meta={"request_id": "1"}),
+}
+"""Elements that tell of nobody, and are not silent."""
 
 
 # --- sending -------------------------------------------------------------------------------------------
@@ -440,6 +448,35 @@ SUBMITS = [
         expected=[sent(2)],
     ),
     SubmitCase(
+        label="our ids beside each other's numbers, which are in their places",
+        items=TWO,
+        reply=answer(
+            element(TWO[0], "error", meta={"request_id": "2"}), element(TWO[1], meta={"request_id": "1"})
+        ),
+        expected=[],
+    ),
+    SubmitCase(
+        label="our id beside the number of another message of the call, where one number stands twice",
+        items=(*TWINS, sms(3)),
+        reply=answer(element(TWINS[0], meta={"request_id": "3"}), element(sms(3), meta={"request_id": "2"})),
+        expected=[],
+    ),
+    SubmitCase(
+        label="two of our ids in one element",
+        items=TWO,
+        reply=answer({"attributes": {"status": "error", "request_id": "2"}, "meta": {"request_id": "1"}}),
+        expected=[],
+    ),
+    *(
+        SubmitCase(
+            label=f"not by position where another element is {label}",
+            items=TWO,
+            reply=answer({"attributes": {"status": "error"}}, odd),
+            expected=[],
+        )
+        for label, odd in ODD.items()
+    ),
+    SubmitCase(
         label="our id beside a number that they wrote in another way",
         items=ONE,
         reply=answer(element(sms(1, recipient="0931110001"))),
@@ -477,10 +514,20 @@ SUBMITS = [
     ),
     # -- errors
     *(
-        SubmitCase(label=f"3 error {code}", reply=errors(code), expected=failure.because(code))
+        SubmitCase(label=f"3 error {code}", items=items, reply=errors(code), expected=expected)
+        for code in ("authentication", "Authentication")
+        for items in (ONE, TWO)
+        for expected in [CREDENTIALS.because(code)]
+    ),
+    *(
+        SubmitCase(
+            label=f"3 error {code}: a guess{', which is none for several' if several else ''}",
+            items=TWO if several else ONE,
+            reply=errors(code),
+            expected=(failure.doubted() if several else failure).because(code),
+        )
+        for several in (False, True)
         for code, failure in {
-            "authentication": CREDENTIALS,
-            "Authentication": CREDENTIALS,
             "low_balance": MONEY,
             "no_credit": MONEY,
             "credit_limit": MONEY,
@@ -489,12 +536,33 @@ SUBMITS = [
             "throttled": THROTTLED,
             "throttling": THROTTLED,
             "server.busy": THROTTLED,
+            "BUSY": THROTTLED,
             "invalid_number": MALFORMED,
             "destination-unknown": MALFORMED,
             "body_missing": MALFORMED,
-            "internal": UNREADABLE,
-            "wrong_source": UNREADABLE,
         }.items()
+    ),
+    *(
+        SubmitCase(
+            label=f"3 error {code}: no word that says anything",
+            items=items,
+            reply=errors(code),
+            expected=UNREADABLE.because(code),
+        )
+        for code in (
+            "internal",
+            "wrong_source",
+            "unlimited",
+            "everybody",
+            "numbered",
+            "lowbalance",
+            "time_limit",
+            "limit.time",
+            "timeout-limit",
+            "destination_timeout",
+            "time_out_busy",
+        )
+        for items in (ONE, TWO)
     ),
     *(
         SubmitCase(label=f"a code that is {code!r}", reply=errors(code), expected=UNREADABLE.because("?"))
@@ -503,19 +571,28 @@ SUBMITS = [
     *(
         SubmitCase(
             label=f"trap 13: of {', '.join(codes)} the first to count is {failure.name}",
+            items=ONE,
             reply=errors(*codes),
             expected=failure,
         )
         for codes, failure in {
             ("body", "authentication"): CREDENTIALS.because("authentication"),
-            ("internal", "balance", "busy"): MONEY.because("balance"),
+            ("internal", "authentication"): CREDENTIALS.because("authentication"),
+            ("internal", "balance", "busy"): MONEY.because("balance").doubted(),
             ("balance", "authentication"): CREDENTIALS.because("authentication"),
             ("body", "internal", "busy"): UNREADABLE.because("internal"),
             ("body", "busy"): THROTTLED.because("busy"),
         }.items()
     ),
     SubmitCase(
+        label="trap 13: the published one is sure for several, too",
+        items=TWO,
+        reply=errors("body", "authentication"),
+        expected=CREDENTIALS.because("authentication"),
+    ),
+    SubmitCase(
         label="one error, in no array",
+        items=ONE,
         reply='{"errors": {"code": "busy"}}',
         expected=THROTTLED.because("busy"),
     ),
@@ -577,16 +654,28 @@ SUBMITS = [
         for http in (200, 400, 401, 404, 500, 503)
     ),
     *(
-        SubmitCase(label=f"HTTP {http} and no document", http=http, reply=body, expected=failure)
+        SubmitCase(label=f"HTTP {http} and no document", http=http, reply=body, expected=failure.doubted())
         for http, failure in {
             400: MALFORMED,
             401: CREDENTIALS,
+            403: CREDENTIALS,
             404: MISDIRECTED,
+            413: MALFORMED,
+            422: MALFORMED,
             429: THROTTLED,
             500: SERVER_ERROR,
             502: SERVER_ERROR,
         }.items()
-        for body in ("", "<html>Bad Gateway</html>", '{"message": "no"}')
+        for body in ("", "<html>Bad Gateway</html>", '{"message": "no"}', answer(*map(element, TWO))[:-9])
+    ),
+    *(
+        SubmitCase(
+            label=f"HTTP 414 and no document: {label}", account=chosen, http=414, reply="", expected=failure
+        )
+        for label, chosen, failure in (
+            ("nobody read so long an address", QUERY, MALFORMED),
+            ("a form has a short one", FORM, MALFORMED.doubted()),
+        )
     ),
     SubmitCase(
         label="HTTP 500 with a code nobody knows",

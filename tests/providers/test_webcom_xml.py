@@ -29,7 +29,6 @@ from worker.providers.contract import (
     MALFORMED,
     MISDIRECTED,
     MONEY,
-    NOT_SENT,
     SERVER_ERROR,
     THROTTLED,
     UNREADABLE,
@@ -587,8 +586,8 @@ DOCUMENT_ERRORS = [
     ("Incorrect login or password", CREDENTIALS, "incorrect login or password"),
     ("Неправильный логин или пароль", CREDENTIALS, "incorrect login or password"),
     ("Неправильный логин или", CREDENTIALS, "incorrect login or password"),
-    ("POST data is missing", NOT_SENT, "post data is missing"),
-    ("POST данные отсутствуют", NOT_SENT, "post data is missing"),
+    ("POST data is missing", MISDIRECTED, "post data is missing"),
+    ("POST данные отсутствуют", MISDIRECTED, "post data is missing"),
     ("Your account is blocked", CREDENTIALS, "account is blocked"),
     ("Ваш аккаунт заблокирован", CREDENTIALS, "account is blocked"),
     ("An error nobody knows", UNREADABLE, "?"),
@@ -662,7 +661,7 @@ OTHER_TEXTS = {
         ("This message has already been sent", "Already sent", "Данное сообщение уже было отправлено"),
     ),
     "more than one identical request": (
-        Status.QUEUED,
+        Status.IN_DOUBT,  # of the copy that came before it
         THROTTLED,
         (
             "More than one identical request within a minute",
@@ -1231,6 +1230,8 @@ PUSHES = [
             ("an object", JSON_STATE.encode()),
             ("JSON cut short", f"[{JSON_STATE}".encode()),
             ("deep JSON", b"[" * 200_000),
+            ("a name that stands twice", f'[{JSON_STATE[:-1]}, "state": "send"}}]'.encode()),
+            ("NaN", f'[{JSON_STATE[:-1]}, "price": NaN}}]'.encode()),
             ("a number without end", b'[{"id_sms": ' + b"9" * 100_000 + b"}]"),
             ("JSON in another encoding", f"[{JSON_STATE}]".encode("utf-16")),
             ("JSON that is too large", b'[{"id_sms": "9100452"}' + b" " * 9_000_000 + b"]"),
@@ -1397,7 +1398,7 @@ QUESTIONS = [
             ("no pages", listing(ENTRY, 'page="1"'), UNREADABLE),
             ("no list", "<response/>", UNREADABLE),
             ("two lists", "<response><phones num_pages='1'/><phones num_pages='1'/></response>", UNREADABLE),
-            ("refused", error("POST data is missing"), NOT_SENT.because(code="post data is missing")),
+            ("refused", error("POST data is missing"), MISDIRECTED.because(code="post data is missing")),
         )
     ),
     # Cancelling.
@@ -1636,5 +1637,5 @@ def test_an_account_it_cannot_speak_for(account: Account, named: str) -> None:
 def test_failures_it_makes_are_known_to_the_stages() -> None:
     made = {failure for failure, _ in texts_file.REFUSALS}
     made |= {word.failure for word, _ in texts_file.ADMISSIONS if word.failure}
-    assert made == {MALFORMED, CREDENTIALS, NOT_SENT, MONEY, THROTTLED}
+    assert made == {MALFORMED, CREDENTIALS, MISDIRECTED, MONEY, THROTTLED}
     assert all(isinstance(failure, Failure) for failure in made)

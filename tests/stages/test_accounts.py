@@ -1,16 +1,18 @@
 """A route that is given another account: what left by the old one is not asked about at the new one."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.factories import messages
-from tests.stages.world import KIND, OpenWorld, World
+from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from worker.ledger.doubt import Selection, elsewhere, in_doubt
 from worker.lines import line
 from worker.sms.status import Status
+from worker.stages.cancel import Fate, cancel_names
 
-DELIVERED, IN_DOUBT = Status.DELIVERED, Status.IN_DOUBT
+DELIVERED, IN_DOUBT, SENT = Status.DELIVERED, Status.IN_DOUBT, Status.SENT
 
 
 def doubtful(world: World, route: str) -> None:
@@ -22,11 +24,15 @@ def doubtful(world: World, route: str) -> None:
     assert world.statuses() == {IN_DOUBT: 4}
 
 
+def changed(world: World, route: str, **changes: Any) -> World:
+    """The same ledger; the route's table has changed."""
+    now = line(replace(world.line(route).route, **changes))
+    return replace(world, runtime=replace(world.runtime, lines={**world.runtime.lines, route: now}))
+
+
 def elsewhere_now(world: World, other: World, route: str) -> World:
     """The same ledger; the route is an account at another provider."""
-    url = other.provider.url.replace("127.0.0.1", "localhost")
-    changed = line(replace(world.line(route).route, url=url))
-    return replace(world, runtime=replace(world.runtime, lines={**world.runtime.lines, route: changed}))
+    return changed(world, route, url=other.provider.url)
 
 
 @pytest.mark.parametrize("route", ["alpha", "beta", "webcom"])
@@ -56,6 +62,58 @@ def test_what_is_new_leaves_by_the_new_account_meanwhile(open_world: OpenWorld) 
 
     assert other.provider.taken == 3
     assert moved.statuses()[IN_DOUBT] == 4
+
+
+@pytest.mark.parametrize("route", ["alpha", "webcom"])
+def test_another_offset_is_another_name_for_every_message(open_world: OpenWorld, route: str) -> None:
+    world = open_world(webcom={})
+    doubtful(world, route)
+    offset = changed(world, route, reference_offset=1000)
+
+    for _ in range(4):
+        offset.passes(minutes=11)
+        offset.rescue(route)
+
+    assert offset.statuses() == {IN_DOUBT: 4}
+    assert world.until_final(route) == {DELIVERED: 4}
+
+
+def test_a_job_left_elsewhere_is_in_doubt_until_its_account_is_back(open_world: OpenWorld) -> None:
+    world = open_world()
+    world.enqueue(messages(4, route="beta"))
+    world.dispatch("beta")
+    world.provider.settle_down()
+    other = open_world(provider=KIND)
+    moved = elsewhere_now(world, other, "beta")
+
+    for _ in range(4):
+        moved.passes(minutes=11)
+        moved.poll("beta")
+        moved.rescue("beta")
+
+    assert other.provider.requests("job") + other.provider.requests("status") == 0
+    assert moved.statuses() == {IN_DOUBT: 4}
+    assert world.until_final("beta") == {DELIVERED: 4}
+
+
+def test_what_was_sent_elsewhere_is_neither_asked_about_nor_cancelled(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS)
+    offered = messages(4, route="alpha")
+    world.enqueue(offered)
+    world.dispatch("alpha")
+    other = open_world(provider=KIND)
+    moved = elsewhere_now(world, other, "alpha")
+
+    moved.passes(minutes=1)
+    moved.poll("alpha")
+    [fates] = cancel_names(moved.runtime, [one.client_id for one in offered], "")
+
+    assert set(fates.values()) == {Fate.CANNOT}
+    assert other.provider.requests("status") + other.provider.requests("delete") == 0
+    assert moved.statuses() == {SENT: 4}
+    moved.passes(days=7)
+    moved.poll("alpha")
+    assert moved.statuses() == {Status.UNCONFIRMED: 4}
 
 
 def test_halves_remember_their_account(open_world: OpenWorld) -> None:

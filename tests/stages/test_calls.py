@@ -164,8 +164,9 @@ def test_a_refused_message_ends_alone(open_world: OpenWorld) -> None:
 TROUBLE: dict[str, tuple[dict[str, Any], str, Status]] = {
     # what they do from the fourth call on: the route after it, and what becomes of those on the wire
     "they let us in no more": ({"do": "error", "code": "login"}, "stopped", QUEUED),
-    "too fast for them": ({"do": "http", "code": 429}, "paused", QUEUED),
-    "wrong address": ({"do": "http", "code": 404}, "stopped", QUEUED),
+    "too fast for them": ({"do": "http", "code": 429}, "paused", IN_DOUBT),
+    "wrong address": ({"do": "http", "code": 404}, "stopped", IN_DOUBT),
+    "HTTP 403 after taking": ({"do": "http", "code": 403, "take": True}, "stopped", IN_DOUBT),
     "hung up before taking": ({"do": "drop_before"}, "paused", IN_DOUBT),
     "hung up after taking": ({"do": "drop_after"}, "paused", IN_DOUBT),
     "HTTP 500 after taking": ({"do": "http", "code": 500, "take": True}, "paused", IN_DOUBT),
@@ -244,20 +245,24 @@ def test_where_nobody_is_there_all_are_queued_again_and_nobody_is_in_doubt(open_
     assert world.route("plain").why.startswith("not_sent")
 
 
-def test_a_message_they_cannot_read_uses_up_its_own_attempts_only(open_world: OpenWorld) -> None:
-    world = open_world(plain={"attempts": 2, "in_flight": 1})
+@pytest.mark.parametrize("code", [400, 403, 404, 429])
+def test_what_a_proxy_turned_away_after_it_was_taken_is_not_sent_again(
+    open_world: OpenWorld, code: int
+) -> None:
+    world = open_world(plain={"in_flight": 1})
     world.enqueue(plain(4))
-    world.provider.script({"do": "http", "code": 400, **number_of(1)})
+    world.provider.script({"do": "http", "code": code, "take": True, **number_of(1)})
 
     world.dispatch("plain")
 
-    assert world.statuses() == {QUEUED: 4}
-    assert [world.message(number).attempts for number in range(1, 5)] == [1, 0, 0, 0]
+    assert world.statuses() == {IN_DOUBT: 1, QUEUED: 3}
+    world.mend()
     world.passes(minutes=1)
     world.dispatch("plain")
-    world.passes(minutes=1)
-    world.dispatch("plain")
-    assert world.statuses() == {Status.FAILED: 1, SENT: 3}
+    world.rescue("plain")
+    assert world.statuses() == {IN_DOUBT: 1, SENT: 3}
+    assert attempts(world) == {0}
+    assert world.provider.taken == 4
 
 
 def notes(world: World, number: int) -> list[Event]:

@@ -219,22 +219,43 @@ def test_what_the_provider_does_not_know_stays_as_it_is(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("fault", "fate"),
     [
-        {"do": "missing", "share": 1.0},
-        {"do": "unknown_code"},
+        ({"do": "missing", "share": 1.0}, Fate.UNKNOWN),
+        ({"do": "message_code", "code": 201}, Fate.UNKNOWN),
+        ({"do": "message_code", "code": 211}, Fate.TOO_LATE),
+        *(
+            ({"do": "message_code", "code": code}, Fate.UNANSWERED)
+            for code in (200, 202, 203, 204, 205, 206, 207, 208, 212)
+        ),
+        ({"do": "unknown_code"}, Fate.UNANSWERED),
     ],
-    ids=["not in the answer", "a code that is none"],
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else value,
 )
-def test_an_answer_that_says_nothing_changes_nothing(open_world: OpenWorld, fault: dict[str, object]) -> None:
+def test_an_answer_that_says_nothing_changes_nothing(
+    open_world: OpenWorld, fault: dict[str, object], fate: Fate
+) -> None:
     world = open_world(alpha=HOLDS)
     world.enqueue(held(2))
     world.dispatch()
     world.provider.script({"when": {"command": "delete"}, **fault})
 
-    assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.UNKNOWN: 2}
+    assert counted(cancel_all(world.runtime, ALL, WHY)) == {fate: 2}
     assert world.provider.hits() == 1
     assert world.statuses() == {Status.SENT: 2}
+    assert world.route().state == "open"
+
+
+def test_an_error_that_nobody_has_seen_is_no_answer(open_world: OpenWorld) -> None:
+    world = open_world(alpha=HTTP)
+    world.enqueue(held(2))
+    world.dispatch()
+    world.provider.script(
+        {"do": "message_code", "code": "Come back later", "when": {"command": "delete"}, "times": 2}
+    )
+
+    assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.UNANSWERED: 2}
+    assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.CANCELLED_AT_PROVIDER: 2}
 
 
 @pytest.mark.parametrize(

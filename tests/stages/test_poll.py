@@ -301,7 +301,7 @@ def test_messages_refused_inside_a_job_are_rejected(open_world: OpenWorld) -> No
     assert world.history(5).events[-1].code == "203"
 
 
-def test_money_running_out_inside_a_job_queues_and_pauses(world: World) -> None:
+def test_money_running_out_inside_a_job_pauses_and_queues_what_is_denied_twice(world: World) -> None:
     world.provider.script({"do": "message_code", "code": 206, "when": {"command": "message-async"}})
     world.enqueue(messages(4, route="beta"))
     world.dispatch("beta")
@@ -310,12 +310,17 @@ def test_money_running_out_inside_a_job_queues_and_pauses(world: World) -> None:
 
     world.poll("beta")
 
-    assert world.statuses() == {Status.QUEUED: 4}
-    assert world.message().attempts == 0
+    assert world.statuses() == {IN_DOUBT: 4}
     assert world.route("beta").state == "paused"
     assert world.route("beta").why.startswith("money")
+    for minutes in (1, 10):
+        world.passes(minutes=minutes)
+        world.rescue("beta")
+    assert world.statuses() == {Status.QUEUED: 4}
+    assert world.message().attempts == 0, "an empty account is not the message's fault"
     world.mend()
     assert world.until_final() == {DELIVERED: 4}
+    assert world.provider.taken == 4
 
 
 def test_what_a_complete_job_has_no_trace_of_is_in_doubt(world: World) -> None:
@@ -431,6 +436,7 @@ BAD_ANSWERS: list[dict[str, Any]] = [
     {"do": "message_code", "code": 208},
     {"do": "message_code", "code": 211},
     {"do": "message_code", "code": 212},
+    {"do": "message_code", "code": 205},
     {"do": "message_code", "code": 206},
     {"do": "message_code", "code": 777},
     {"do": "unknown_code", "code": 777},
@@ -454,7 +460,8 @@ def test_a_bad_answer_about_states_changes_nothing(world: World, fault: dict[str
     assert world.poll().final == 4
 
 
-ABOUT_THE_QUESTION = [fault for fault in BAD_ANSWERS if fault.get("code") != 206]  # 206: about the account
+ABOUT_THE_ACCOUNT = (205, 206)
+ABOUT_THE_QUESTION = [fault for fault in BAD_ANSWERS if fault.get("code") not in ABOUT_THE_ACCOUNT]
 
 
 @pytest.mark.parametrize("fault", ABOUT_THE_QUESTION, ids=named)

@@ -1,5 +1,6 @@
 """Receipts: early, late, twice, out of order, of strangers; and at the same moment as everybody else."""
 
+import logging
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import pytest
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, blocked
-from worker.ledger import receipts
+from worker.ledger import Ledger, LedgerError, receipts
 from worker.ledger.queries import history
 from worker.ledger.transitions import Move, Package, settle
 from worker.providers.contract import Receipt, Verdict
@@ -20,7 +21,7 @@ from worker.sms.message import Message
 from worker.sms.package import PackageState
 from worker.sms.status import Status
 from worker.stages.receipts import Told, match, take
-from worker.stages.verdicts import first_looks, name_messages
+from worker.stages.verdicts import first_looks, name_messages, requeue
 
 SECRET = "a-secret-of-some-length"
 ENDS = (Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED, Status.CANCELLED)
@@ -121,6 +122,18 @@ def test_a_word_we_do_not_know_is_counted_and_changes_nothing(desk: Desk) -> Non
     assert desk.road()[-1] == "sent"
 
 
+def test_what_is_not_committed_is_not_told_of_either(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried again, five times a second."""
+    away = Ledger.connect("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    told = {"smart": [Receipt("p-1", None, code="flew", strange=True)]}
+    with caplog.at_level(logging.DEBUG, "worker"):
+        with pytest.raises(LedgerError):
+            take(away, desk.runtime.lines, told)
+        assert caplog.messages == []
+        desk.take(told)
+    assert "unknown_codes route=smart count=1 codes=flew" in caplog.messages
+
+
 def test_a_late_one_moves_what_was_given_up(desk: Desk) -> None:
     package = desk.send([message(route="smart")])
     desk.book.report(package, Status.UNCONFIRMED)
@@ -208,18 +221,19 @@ def test_an_early_one_is_kept_and_matched_when_its_message_is_sent(desk: Desk) -
     assert desk.book.events()[-1].happened_at == AT
 
 
-def test_one_for_a_message_in_doubt_waits_until_it_is_found(desk: Desk) -> None:
-    package = desk.send([message(route="smart")], Status.IN_DOUBT)
-    assert desk.take({"smart": said(package)}).kept == 1
-    assert desk.match() == Told()
-    desk.book.settle(package, Status.SENT)
-    assert desk.match().ended == 1
-
-
 def test_of_strangers_nothing_is_left_after_an_hour(desk: Desk) -> None:
     desk.take({"smart": [Receipt("stranger", Status.DELIVERED)]})
     desk.book.rows("UPDATE receipts SET at = at - CAST('61 min' AS interval)")
     assert desk.match() == Told(dropped=1)
+
+
+def test_of_too_many_strangers_the_oldest_go(desk: Desk) -> None:
+    desk.book.rows(
+        "INSERT INTO receipts (route, provider_id) SELECT 'smart', 'stranger' FROM generate_series(0, :most)",
+        most=receipts.MOST,
+    )
+    assert desk.match() == Told(dropped=1)
+    assert desk.kept() == receipts.MOST
 
 
 def test_one_route_cannot_speak_of_another(desk: Desk) -> None:
@@ -246,6 +260,82 @@ def test_what_the_book_cannot_hold_is_left_out_of_a_word(desk: Desk, year: int, 
     assert desk.match().ended == 1
     last = desk.book.events()[-1]
     assert (last.code, last.happened_at) == (None, None)
+
+
+# -- in doubt
+
+
+@pytest.mark.parametrize("status", [*ENDS, Status.UNCONFIRMED])
+def test_an_end_of_what_is_in_doubt_says_that_they_have_it(desk: Desk, status: Status) -> None:
+    package = desk.send([message(route="smart")], Status.IN_DOUBT)
+    told = desk.take({"smart": said(package, status, code="x", happened_at=AT) * 2})
+    assert told == Told(receipts=2, settled=1, ended=1)
+    assert desk.road()[-3:] == ["in_doubt", "sent", status]
+    settled, reported = desk.book.events()[-2:]
+    assert (settled.verb, settled.note, settled.code) == ("settle", "told by a receipt", "x")
+    assert (reported.verb, reported.code, reported.happened_at) == ("report", "x", AT)
+    row = desk.book.package_row(package.id)
+    assert (row.state, row.poll_at, row.rescue_at, row.doubted_at) == (PackageState.CLOSED, None, None, None)
+    assert desk.book.books().unbalanced == ()
+
+
+def test_one_kept_while_it_was_on_the_wire_settles_the_doubt_that_came_of_it(desk: Desk) -> None:
+    package = desk.send([message(route="smart")], Status.SENDING)
+    assert desk.take({"smart": said(package)}).kept == 1
+    desk.answer(package, Status.IN_DOUBT)
+    assert desk.match() == Told(receipts=1, settled=1, ended=1)
+    assert (desk.road()[-3:], desk.kept()) == (["in_doubt", "sent", "delivered"], 0)
+
+
+def test_what_nobody_tells_of_stays_in_doubt(desk: Desk) -> None:
+    package = desk.send(messages(3, route="smart"), Status.IN_DOUBT)
+    before = desk.book.package_row(package.id)
+    desk.take({"smart": said(package)[:1]})
+    assert list(desk.book.statuses().values()) == ["delivered", "in_doubt", "in_doubt"]
+    row = desk.book.package_row(package.id)
+    assert (row.state, row.rescue_at, row.doubted_at, row.poll_at) == (
+        PackageState.IN_DOUBT,
+        before.rescue_at,
+        before.doubted_at,
+        None,
+    )
+
+
+def test_the_end_of_a_first_channel_says_that_they_have_it_and_no_more(desk: Desk) -> None:
+    falling_back = ViberSms(text="Hello", sms_text="Hello")
+    package = desk.send([message(route="webcom", text="", content=falling_back)], Status.IN_DOUBT)
+    told = desk.take({"webcom": said(package, Status.UNDELIVERABLE, first_channel=True)})
+    assert (told, desk.road()[-2:]) == (Told(receipts=1, settled=1), ["in_doubt", "sent"])
+    row = desk.book.package_row(package.id)
+    assert (row.state, row.poll_at is None, row.rescue_at) == (PackageState.SETTLED, False, None)
+    assert desk.take({"webcom": said(package)}) == Told(receipts=1, ended=1)
+
+
+def test_what_was_in_doubt_may_have_been_read(desk: Desk) -> None:
+    package = desk.send([message(route="webcom")], Status.IN_DOUBT)
+    told = desk.take({"webcom": said(package, read=True, happened_at=AT)})
+    assert told == Told(receipts=1, settled=1, ended=1, read=1)
+    assert desk.book.one("SELECT read_at FROM messages") == AT
+
+
+def test_a_hint_settles_no_doubt(desk: Desk) -> None:
+    package = desk.send([message()], Status.IN_DOUBT)
+    assert desk.take({"alpha": said(package, None)}) == Told(receipts=1)
+    assert desk.road()[-1] == "in_doubt"
+
+
+def test_what_rescue_queues_again_at_the_same_moment_stays_queued(desk: Desk) -> None:
+    """The receipt is about the first copy, and nothing that was written of it is unsaid."""
+    package = desk.send([message(route="smart")], Status.IN_DOUBT)
+    line = desk.runtime.lines["smart"]
+    [item] = package.items
+    with desk.book.ledger.begin() as rescuing:
+        moves = [requeue(desk.runtime, line, package.id, item, tried=True)]
+        settle(rescuing, moves, first_looks(line, [package.id]))
+        taking = blocked(desk.book, lambda _: desk.take({"smart": said(package)}))
+    assert taking.result() == Told(receipts=1)
+    assert desk.road()[-2:] == ["in_doubt", "queued"]
+    assert desk.book.books().unbalanced == ()
 
 
 # -- hints

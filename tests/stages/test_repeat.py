@@ -487,3 +487,16 @@ def test_a_message_held_until_its_time_carries_it_again(open_world: OpenWorld) -
     (row,) = world.rows("SELECT extract(epoch FROM send_at) AS at FROM messages")
     assert abs(kept["final_at"] - float(row.at)) < 7200 + 1
     assert kept["final_at"] > float(row.at)
+
+
+def test_what_is_in_doubt_for_days_is_not_sent_again(open_world: OpenWorld) -> None:
+    world = open_world(webcom={})
+    doubtful(world)
+    world.passes(days=2)
+
+    for _ in range(4):
+        world.rescue("webcom")
+        world.passes(hours=1)
+
+    assert world.statuses() == {IN_DOUBT: 4}
+    assert sendings(world) == 1

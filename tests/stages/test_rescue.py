@@ -384,6 +384,7 @@ def test_a_message_they_had_before_is_adopted(world: World) -> None:
         *BAD_REPORTS,
         {"do": "message_code", "code": 200},
         {"do": "message_code", "code": 208},
+        {"do": "message_code", "code": 212},
         {"do": "message_code", "code": 777},
         {"do": "unknown_code", "code": 777},
     ],
@@ -418,6 +419,32 @@ def test_not_being_let_in_when_asking_stops_the_route(world: World, code: int) -
     assert world.statuses() == {IN_DOUBT: 4}
     assert world.route().state == "stopped"
     assert f"code {code}" in world.route().why
+
+
+def test_a_disabled_account_says_nothing_of_a_message(world: World) -> None:
+    doubtful(world)
+    world.provider.script({"do": "message_code", "code": 205, **STATUS})
+
+    for _ in range(4):
+        world.rescue()
+        world.passes(minutes=2)
+
+    assert world.statuses() == {IN_DOUBT: 4}
+    assert world.route().state == "stopped"
+
+
+@pytest.mark.parametrize("code", [206, 207])
+def test_an_empty_account_is_one_denial_and_costs_no_attempt(world: World, code: int) -> None:
+    doubtful(world)
+    world.provider.script({"do": "message_code", "code": code, **STATUS})
+
+    assert world.rescue() == Rescued(doubtful=4)
+    assert world.statuses() == {IN_DOUBT: 4}
+    assert world.route().state == "paused"
+    world.passes(minutes=2)
+
+    assert world.rescue() == Rescued(doubtful=4, requeued=4)
+    assert world.message().attempts == 0
 
 
 def test_a_message_missing_from_an_answer_is_one_they_do_not_have(world: World) -> None:
@@ -778,3 +805,29 @@ def test_a_dispatcher_thought_dead_changes_nothing_of_a_person_s_word(open_world
 
     assert world.statuses() == {REJECTED: 4}
     assert world.states() == {"closed": 1}
+
+
+# -- so long in doubt that they may have forgotten
+
+
+def test_what_is_denied_after_a_day_is_left_to_people(world: World) -> None:
+    doubtful(world)
+    world.passes(days=2)
+
+    for _ in range(4):
+        world.rescue()
+        world.passes(hours=1)
+
+    assert world.statuses() == {IN_DOUBT: 4}
+
+
+def test_what_they_know_after_a_day_is_settled(world: World) -> None:
+    submitted(world, claimed(world))
+    world.provider.settle_down()
+    world.passes(seconds=61)
+    world.rescue()
+    world.passes(days=2)
+
+    world.rescue()
+
+    assert world.statuses() == {DELIVERED: 4}

@@ -11,6 +11,7 @@ import pytest
 
 from tests.web.world import OPEN, SECRET, World, make_lines, opened
 from worker.ledger import Ledger
+from worker.sms.status import Status
 from worker.web.door import BODY_MOST
 
 # -- what is brought
@@ -52,6 +53,13 @@ def test_every_end_comes_through(world: World, state: str) -> None:
     assert world.statuses() == ["sent"]
     world.form(name, state)
     assert world.statuses() == [state]
+
+
+def test_an_end_of_what_is_in_doubt_settles_the_doubt(world: World) -> None:
+    names = world.sent(2, route="xml", status=Status.IN_DOUBT)
+    assert world.xml(names[:1], "read").status_code == 200
+    assert world.statuses() == ["delivered", "in_doubt"]
+    assert world.kept() == 0
 
 
 def test_twice_and_out_of_order_changes_nothing_more(world: World) -> None:

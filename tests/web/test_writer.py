@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,10 +20,10 @@ def receipt(name: str) -> Receipt:
 
 @dataclass
 class Ledger:
-    """What was written, commit by commit. It stands still while `open` is not set, fails as often as `away`
-    says, and refuses what is called bad."""
+    """What was written, commit by commit. It stands still while `open` is not set, is away at the tries that
+    `away` says, refuses what is called bad, and stumbles over what is called odd."""
 
-    away: int = 0
+    away: Container[int] = ()
     commits: list[dict[str, list[str]]] = field(default_factory=list)
     tries: int = 0
     open: threading.Event = field(default_factory=threading.Event)
@@ -33,15 +33,17 @@ class Ledger:
         self.tries += 1
         self.entered.set()
         assert self.open.wait(20)
-        if self.tries <= self.away:
+        if self.tries in self.away:
             raise LedgerError("the database cannot be reached")
         names = {route: [one.id for one in some] for route, some in told.items()}
         if any("bad" in some for some in names.values()):
             raise DataError("", None, ValueError("no such text"))
+        if any("odd" in some for some in names.values()):
+            raise ZeroDivisionError("what came in")
         self.commits.append(names)
 
 
-def opened(away: int = 0) -> Ledger:
+def opened(away: Container[int] = ()) -> Ledger:
     ledger = Ledger(away)
     ledger.open.set()
     return ledger
@@ -96,7 +98,7 @@ def test_nobody_is_told_before_the_commit() -> None:
 
 
 def test_a_ledger_that_is_away_for_a_moment_is_waited_for() -> None:
-    ledger = opened(away=3)
+    ledger = opened(away=range(1, 4))
 
     async def run() -> bool:
         async with Writer(ledger.write) as writer:
@@ -107,12 +109,12 @@ def test_a_ledger_that_is_away_for_a_moment_is_waited_for() -> None:
 
 
 def test_who_has_waited_too_long_is_told_so_and_is_not_written_behind_his_back_later() -> None:
-    ledger = opened(away=10**9)
+    ledger = opened(away=range(1, 10**9))
 
     async def run() -> list[bool]:
         async with Writer(ledger.write, patience=0.3) as writer:
             said = [await writer.put("a", [receipt("1")]), await writer.works()]
-            ledger.away = 0
+            ledger.away = ()
             return [*said, await writer.put("a", [receipt("2")]), await writer.works()]
 
     assert asyncio.run(run()) == [False, False, True, True]
@@ -135,15 +137,56 @@ def test_one_that_the_ledger_refuses_takes_nobody_along() -> None:
     assert ledger.commits == [{"a": ["1"]}, {"a": ["2"]}]
 
 
-def test_what_nobody_expected_is_no_acknowledgement() -> None:
+def test_one_over_which_the_ledger_stumbles_takes_nobody_along(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody knows why; so it is not acknowledged, and not tried for as long as patience lasts."""
+    ledger = Ledger()
+
+    async def run() -> list[bool]:
+        async with asyncio.timeout(20), Writer(ledger.write, patience=1000) as writer:
+            puts = [asyncio.create_task(writer.put("a", [receipt(name)])) for name in ("1", "odd", "2")]
+            await asyncio.sleep(0)
+            ledger.open.set()
+            return [*await asyncio.gather(*puts), await writer.works()]
+
+    assert asyncio.run(run()) == [True, False, True, True]
+    assert ledger.commits == [{"a": ["1"]}, {"a": ["2"]}, {}]
+    assert caplog.messages == ["receipts_failed route=a problem=ZeroDivisionError"]
+
+
+def test_a_ledger_that_goes_away_while_each_is_written_by_itself_is_waited_for() -> None:
+    ledger = Ledger(away=[4])
+
+    async def run() -> list[bool | BaseException]:
+        async with Writer(ledger.write) as writer:
+            puts = [asyncio.create_task(writer.put("a", [receipt(name)])) for name in ("1", "bad", "2", "3")]
+            await asyncio.sleep(0)
+            ledger.open.set()
+            return list(await asyncio.gather(*puts, return_exceptions=True))
+
+    said = asyncio.run(run())
+    assert [one is True for one in said] == [True, False, True, True]
+    assert ledger.commits == [{"a": ["1"]}, {"a": ["2", "3"]}]  # in their order
+
+
+def test_it_goes_on_after_a_failure_that_nobody_waits_for() -> None:
+    """Who waited has gone by the time of the next try, and that one fails in another way."""
+    failures = [LedgerError("the database cannot be reached"), DataError("", None, ValueError())]
+    tried = [threading.Event(), threading.Event()]
+
     def write(_: object) -> None:
-        raise ZeroDivisionError
+        if failures:
+            tried[-len(failures)].set()
+            raise failures.pop(0)
 
     async def run() -> bool:
-        async with Writer(write, patience=0.3) as writer:
-            return await writer.put("a", [receipt("1")])
+        async with Writer(write) as writer:
+            put = asyncio.create_task(writer.put("a", [receipt("1")]))
+            await asyncio.to_thread(tried[0].wait, 20)
+            put.cancel()
+            await asyncio.to_thread(tried[1].wait, 20)
+            return await writer.put("a", [receipt("2")])
 
-    assert not asyncio.run(run())
+    assert asyncio.run(run())
 
 
 @pytest.mark.parametrize("waiting", [0, 3])

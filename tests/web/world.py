@@ -51,10 +51,10 @@ class World:
 
     # -- given
 
-    def sent(self, count: int = 1, route: str = "form") -> list[str]:
-        """So many messages that have left, by the provider's names for them."""
+    def sent(self, count: int = 1, route: str = "form", status: Status = Status.SENT) -> list[str]:
+        """So many messages that have left, or may have, by the provider's names for them."""
         package = self.book.package(messages(count, route=route))
-        self.book.settle(package, Status.SENT)
+        self.book.settle(package, status)
         names = [(str(10**12 + item.id), item.id) for item in package.items]
         self.book.do(name_messages, route, names)
         return [name for name, _ in names]

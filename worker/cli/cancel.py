@@ -22,7 +22,7 @@ _MEANING = {
     Fate.CANCELLED_AT_PROVIDER: "dropped by the provider",
     Fate.CANCELLED_BEFORE: "cancelled already",
     Fate.TOO_LATE: "too late: they have left the provider, or come to an end",
-    Fate.CANNOT: "at a provider that cannot cancel, or on a route that has left the routes file",
+    Fate.CANNOT: "at a provider that cannot cancel, or the route is gone, or has another account now",
     Fate.UNKNOWN: "known to nobody by that id",
     Fate.UNANSWERED: "the provider gave no answer: say it again",
     Fate.ON_THE_WIRE: "on the wire, not cancelled: say it again",

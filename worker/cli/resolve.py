@@ -27,7 +27,7 @@ from worker.ledger.doubt import resolve as resolve_chunk
 from worker.ledger.transitions import Looks
 from worker.lines import Line, make_ready
 from worker.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
-from worker.sms.doubt import Doubt
+from worker.sms.doubt import SETTLING
 from worker.sms.fields import mask
 from worker.sms.message import Lane
 from worker.sms.status import Status
@@ -176,7 +176,7 @@ def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
         "recipient": mask(message.recipient),
         "reference": message.reference + line.route.reference_offset if line else None,
         "policy": policy,
-        "policy_of": None if policy is None else "message" if own and policy is not Doubt.ASK else "route",
+        "policy_of": None if policy is None else "message" if own and policy not in SETTLING else "route",
     }
 
 

@@ -155,13 +155,13 @@ def trusted_ahead(ahead: timedelta, skew: timedelta | None) -> timedelta:
 # -- sending again to know
 
 
-def begin_repeat(connection: Connection, route: str, lease: timedelta) -> bool:
-    """Whether doubt is to be settled by sending again now: some is due, the route is open, and nobody else
-    is at it.
+def begin_repeat(connection: Connection, route: str, account: str, lease: timedelta) -> datetime | None:
+    """Whether doubt is to be settled by sending again now: some that left by this account is due, the route
+    is open, and nobody else is at it. Returns until when it is our turn.
 
     It is one request at a time beside the `parallel` ones, so that doubt need not wait for a campaign.
     """
-    begun = connection.execute(
+    until: datetime | None = connection.execute(
         text(f"""
             UPDATE routes SET repeating_until = now() + :lease
             WHERE name = :route AND coalesce(repeating_until <= now(), true)
@@ -169,13 +169,18 @@ def begin_repeat(connection: Connection, route: str, lease: timedelta) -> bool:
               AND EXISTS (
                   SELECT FROM packages
                   WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'
+                    AND coalesce(account = :account, true)
               )
+            RETURNING repeating_until
         """),  # noqa: S608 - our own constants
-        {"route": route, "lease": lease},
+        {"route": route, "account": account, "lease": lease},
+    ).scalar_one_or_none()
+    return until
+
+
+def end_repeat(connection: Connection, route: str, until: datetime) -> None:
+    """The next may, unless our turn was over and he has begun already."""
+    connection.execute(
+        text("UPDATE routes SET repeating_until = NULL WHERE name = :route AND repeating_until = :until"),
+        {"route": route, "until": until},
     )
-    return bool(begun.rowcount)
-
-
-def end_repeat(connection: Connection, route: str) -> None:
-    """The next may."""
-    connection.execute(text("UPDATE routes SET repeating_until = NULL WHERE name = :route"), {"route": route})

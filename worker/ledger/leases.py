@@ -32,6 +32,7 @@ class Leased:
     state: PackageState
     items: int  # messages it left with
     job: str
+    account: str  # by which it left; empty before anybody noted it
     tries: int
     age: timedelta
     doubted_for: timedelta
@@ -53,8 +54,9 @@ def _lease_statement(clock: str, tries: str, condition: str, count: str = "") ->
         )
         UPDATE packages p SET {clock} = now() + :lease {count}
         FROM counted c WHERE p.id = c.id AND c.before < :messages
-        RETURNING p.id, p.state, p.items, coalesce(p.job, '') AS job, p.{tries} AS tries,
-                  now() - p.opened_at AS age, coalesce(now() - p.doubted_at, interval '0') AS doubted_for
+        RETURNING p.id, p.state, p.items, coalesce(p.job, '') AS job, coalesce(p.account, '') AS account,
+                  p.{tries} AS tries, now() - p.opened_at AS age,
+                  coalesce(now() - p.doubted_at, interval '0') AS doubted_for
     """)  # noqa: S608 - our own constants
 
 
@@ -98,7 +100,16 @@ def _leased(
 ) -> list[Leased]:
     rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease, **more})
     return [
-        Leased(row.id, PackageState(row.state), row.items, row.job, row.tries, row.age, row.doubted_for)
+        Leased(
+            row.id,
+            PackageState(row.state),
+            row.items,
+            row.job,
+            row.account,
+            row.tries,
+            row.age,
+            row.doubted_for,
+        )
         for row in rows
     ]
 

@@ -26,6 +26,7 @@ class OpenMessage:
     attempts: int
     kind: Kind
     counted: int | None  # segments, by our own count
+    account: str  # by which it left; empty before anybody noted it
 
 
 _OPEN = (Status.SENDING, Status.SENT, Status.IN_DOUBT)
@@ -40,10 +41,10 @@ def open_messages(
     """The messages of these packages that stand in one of `statuses`; of one campaign, if it is named."""
     rows = connection.execute(
         text(f"""
-            SELECT {_OPEN_COLUMNS} FROM messages
-            WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = ANY(CAST(:statuses AS text[]))
-              {"AND campaign = :campaign" if campaign else ""}
-            ORDER BY id
+            SELECT {_OPEN_COLUMNS} FROM messages m JOIN packages p ON p.id = m.package_id
+            WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = ANY(CAST(:statuses AS text[]))
+              {"AND m.campaign = :campaign" if campaign else ""}
+            ORDER BY m.id
         """),  # noqa: S608 - our own constants
         {
             "ids": list(package_ids),
@@ -55,7 +56,8 @@ def open_messages(
 
 
 _OPEN_COLUMNS = """
-    id, package_id, reference, coalesce(provider_id, '') AS provider_id, status, attempts, kind, counted
+    m.id, m.package_id, m.reference, coalesce(m.provider_id, '') AS provider_id, m.status, m.attempts, m.kind,
+    m.counted, coalesce(p.account, '') AS account
 """
 
 
@@ -69,6 +71,7 @@ def _open_message(row: Row[Any]) -> OpenMessage:
         row.attempts,
         Kind(row.kind),
         row.counted,
+        row.account,
     )
 
 
@@ -85,8 +88,9 @@ def held_messages(connection: Connection, client_ids: Sequence[str]) -> list[Hel
     """Those of the named messages that their provider has."""
     rows = connection.execute(
         text(f"""
-            SELECT {_OPEN_COLUMNS}, client_id, route FROM messages
-            WHERE client_id = ANY(CAST(:ids AS text[])) AND status = '{Status.SENT}' ORDER BY id
+            SELECT {_OPEN_COLUMNS}, m.client_id, m.route
+            FROM messages m JOIN packages p ON p.id = m.package_id
+            WHERE m.client_id = ANY(CAST(:ids AS text[])) AND m.status = '{Status.SENT}' ORDER BY m.id
         """),  # noqa: S608 - our own constants
         {"ids": list(client_ids)},
     )

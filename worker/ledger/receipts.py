@@ -2,7 +2,7 @@
 
 A receipt names a message as the provider does. `provider_ids` knows these names from the moment the answer
 to the sending is written; a receipt that comes before that is kept for an hour, and matched again. So is one
-of a message that is named but not sent, as far as the book knows: nothing can be reported of it yet.
+of a message that is named but queued, or on the wire: nothing can be written of it yet.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,13 +19,15 @@ KEPT = timedelta(hours=1)
 """How long a receipt waits for its message."""
 
 MOST = 100_000
-"""So many wait on a route; of more, the oldest go. An account that others use too gets all their receipts."""
+"""So many wait on a route; of more, the oldest go at the next match. An account that others use too gets all
+their receipts."""
 
 GATHER = timedelta(seconds=1)
 """A hint brings the look at its package so near, and no nearer. A look asks about all that is open there, and
 the next hint is about another message of the same package."""
 
-_NOT_SENT = sql_list((Status.QUEUED, Status.SENDING, Status.IN_DOUBT))  # as far as the book knows
+# What was queued again has lost its name, so what is in doubt and named is the copy that the name is of.
+_NOT_YET = sql_list((Status.QUEUED, Status.SENDING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """A word whose message is known, and was sent."""
+    """A word whose message is known and has left, or may have."""
 
     word: Word
     message_id: int
@@ -68,13 +70,14 @@ def name_messages(connection: Connection, route: str, names: Iterable[tuple[str,
 
 
 def match(connection: Connection, route: str, words: Sequence[Word]) -> tuple[list[Matched], list[Word]]:
-    """The words whose message is known and was sent, in their order, and those that have to wait for it."""
+    """The words whose message is known and has left, or may have, in their order; and those that have to wait
+    for it."""
     rows = connection.execute(
         text(f"""
             SELECT p.id AS name, m.id, m.package_id, m.kind, m.status
             FROM unnest(CAST(:names AS text[])) AS n (name)
             JOIN provider_ids p ON p.route = :route AND p.id = n.name
-            JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_SENT})
+            JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_YET})
         """),  # noqa: S608 - our own constants
         {"route": route, "names": list({word.provider_id for word in words})},
     )
@@ -87,10 +90,10 @@ def match(connection: Connection, route: str, words: Sequence[Word]) -> tuple[li
     return matched, [word for word in words if word.provider_id not in known]
 
 
-def keep(connection: Connection, route: str, words: Sequence[Word]) -> int:
-    """Keep words whose message is not known yet. Returns how many others had to go for them; see MOST."""
+def keep(connection: Connection, route: str, words: Sequence[Word]) -> None:
+    """Keep words whose message is not known yet. They are not counted here: see `drop_surplus`."""
     if not words:
-        return 0
+        return
     connection.execute(
         text("""
             INSERT INTO receipts (route, provider_id, status, code, happened_at, first_channel, read)
@@ -110,15 +113,11 @@ def keep(connection: Connection, route: str, words: Sequence[Word]) -> int:
             "read": [word.read for word in words],
         },
     )
-    count: int = connection.execute(
-        text("SELECT count(*) FROM receipts WHERE route = :route"), {"route": route}
-    ).scalar_one()
-    return _drop(connection, route, count - MOST + MOST // 10) if count > MOST else 0  # not one each time
 
 
 def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
-    """Take out kept words whose message is known and sent by now, oldest first. Two takers never get the
-    same.
+    """Take out kept words whose message is known by now and has left, or may have, oldest first. Two takers
+    never get the same.
 
     OFFSET 0 keeps the planner from joining the other way round, through every name there is: as a rule
     nothing is kept. MOST of strangers cost 0.15 s a time.
@@ -128,7 +127,7 @@ def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
             WITH ripe AS (
                 SELECT r.id FROM receipts r, LATERAL (
                     SELECT FROM provider_ids p
-                    JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_SENT})
+                    JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_YET})
                     WHERE p.route = r.route AND p.id = r.provider_id OFFSET 0
                 ) known
                 WHERE r.route = :route ORDER BY r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
@@ -154,6 +153,14 @@ def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
 def drop_old(connection: Connection, route: str) -> int:
     """Forget kept words that nobody claimed in time. Returns how many."""
     return _drop(connection, route, MOST, "AND at < now() - :kept", kept=KEPT)
+
+
+def drop_surplus(connection: Connection, route: str) -> int:
+    """Forget the oldest kept words beyond MOST. Returns how many."""
+    count: int = connection.execute(
+        text("SELECT count(*) FROM receipts WHERE route = :route"), {"route": route}
+    ).scalar_one()
+    return _drop(connection, route, count - MOST) if count > MOST else 0
 
 
 def _drop(connection: Connection, route: str, count: int, condition: str = "", **values: object) -> int:

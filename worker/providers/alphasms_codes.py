@@ -84,10 +84,10 @@ SUBMITTED = Codes(
         # They have it, wherever it stands; the first look at its state will tell.
         **dict.fromkeys(DELIVERY, Meaning(Status.SENT)),
         "200": Meaning(Status.IN_DOUBT),  # ERR_UNKNOWN
-        "201": Meaning(Status.REJECTED),  # ERR_ID
-        "202": Meaning(Status.REJECTED),  # ERR_SENDER
-        "203": Meaning(Status.REJECTED),  # ERR_RECIPIENT
-        "204": Meaning(Status.REJECTED),  # ERR_LENGTH
+        "201": Meaning(Status.REJECTED, denies=True),  # ERR_ID
+        "202": Meaning(Status.REJECTED, denies=True),  # ERR_SENDER
+        "203": Meaning(Status.REJECTED, denies=True),  # ERR_RECIPIENT
+        "204": Meaning(Status.REJECTED, denies=True),  # ERR_LENGTH
         "205": Meaning(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
         "206": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
         "207": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
@@ -104,12 +104,14 @@ REPORTED = Codes(
         **{code: Meaning(status) for code, status in DELIVERY.items()},
         "200": Meaning(None),  # ERR_UNKNOWN: of the question, not of the message
         "201": Meaning(None, known=False, denies=True),  # ERR_ID
-        "202": Meaning(Status.REJECTED),  # refused after it was taken with a whole job, as are the next two
-        "203": Meaning(Status.REJECTED),
-        "204": Meaning(Status.REJECTED),
-        "205": Meaning(Status.QUEUED, CREDENTIALS, denies=True),
-        "206": Meaning(Status.QUEUED, MONEY, denies=True),
-        "207": Meaning(Status.QUEUED, MONEY, denies=True),
+        # Refused after it was taken with a whole job, as are the next two.
+        "202": Meaning(Status.REJECTED, denies=True),
+        "203": Meaning(Status.REJECTED, denies=True),
+        "204": Meaning(Status.REJECTED, denies=True),
+        "205": Meaning(None, CREDENTIALS),  # who is not let in learns nothing of the message
+        # Refused within a job, or the account's word to whatever it is asked: no more than a denial.
+        "206": Meaning(None, MONEY, known=False, denies=True),
+        "207": Meaning(None, MONEY, known=False, denies=True),
         "208": Meaning(None),  # says only that the id is taken
         "211": Meaning(None),  # ERR_DELETE: of a cancellation
         "212": Meaning(None),  # asked too fast: the sending need not suffer for it
@@ -124,10 +126,13 @@ WITHDRAWN = Codes(
         # 104 is what was wanted; any other state says that it was too late, and where the message stands.
         **{code: Meaning(status) for code, status in DELIVERY.items()},
         "201": Meaning(None, known=False, denies=True),  # ERR_ID
-        # The rest says why it was not deleted, and nothing of the message.
-        **dict.fromkeys(
-            ("200", "202", "203", "204", "205", "206", "207", "208", "211", "212"), Meaning(None)
-        ),
+        "211": Meaning(None),  # ERR_DELETE: too late
+        # The rest is no answer: something kept them from trying, or it belongs to a sending.
+        "200": Meaning(None, SERVER_ERROR),
+        "205": Meaning(None, CREDENTIALS),
+        **dict.fromkeys(("206", "207"), Meaning(None, MONEY)),
+        "212": Meaning(None, THROTTLED),
+        **dict.fromkeys(("202", "203", "204", "208"), Meaning(None, strange=True)),
     },
     COMPLETED,
     lost=Meaning(None, strange=True),

@@ -55,6 +55,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
 VIBER = (Kind.VIBER, Kind.VIBER_SMS)
 KEYS = ("id", "sms_count", "smd_count", "code", "status_time", "balance", "price", "currency")
+COUNTS = ("sms_count", "smd_count")
 SPOKEN = ("errors", "status")  # their values are sentences
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -70,18 +71,23 @@ SUBMITTED = {"id": Status.SENT, "receiver": Status.REJECTED}
 """What an answer to `send` amounts to, by what stands in it: an id, or the error about the receiver."""
 
 ERRORS = {
-    "login": re.compile(r"\b(login|password|key)\b"),  # a wrong login or password; that of a key is a guess
-    "command": re.compile(r"\bunknown command\b"),
+    "login": re.compile(r"^(wrong|invalid) (login|password)\b"),
+    "key": re.compile(r"^(wrong|invalid) key\b"),  # a guess: nobody has seen one
+    "command": re.compile(r"^unknown command\b"),
     "receiver": re.compile(r"valid receiver"),  # they ask for a valid receiver number
     "not found": re.compile(r"\bnot found\b"),  # the SMS
 }
-"""The texts of `errors` that have been seen, by a word for each. Texts themselves are not kept."""
+"""The texts of `errors` that are understood, by a word for each. Texts themselves are not kept."""
 
 FAILURES = {
     "login": CREDENTIALS,
+    "key": CREDENTIALS.doubted(),
     "command": MISDIRECTED,  # every call has the same, so no message is to blame
 }
 """Errors that are about the call and not about its message."""
+
+REFUSING = {"login", "command", "receiver"}
+"""Errors that have been seen where a message was refused; beside any other nobody knows."""
 
 STATES = {
     "0": Status.SENT,  # pending
@@ -186,15 +192,18 @@ class AlphaSmsHttp:
 
     def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
         """Taken if there is an id, and beside it the count that every SMS is answered with; refused if they
-        want a valid receiver. Any other error leaves it open what they did before it."""
+        want a valid receiver. Any other error leaves it open what they did before it, and so does whatever is
+        not HTTP 200: they answer with that, errors included (sheet, section 1)."""
         (item,) = items
+        if http := read_http(reply):
+            return http.doubted()
         said = _pairs(reply)
         if isinstance(said, Failure):
             return said
         errors = _errors(said)
-        if "id" not in said and errors:
+        if errors and said.keys().isdisjoint(("id", *COUNTS)):
             return _refused(item.reference, errors)
-        theirs, count = one(said, "id"), SEGMENTS.get(one(said, "sms_count", "smd_count"))
+        theirs, count = one(said, "id"), SEGMENTS.get(one(said, *COUNTS))
         whole = ID.fullmatch(theirs) and (count or item.kind in VIBER)
         if errors or not whole:
             return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
@@ -335,7 +344,7 @@ def _pairs(reply: Reply) -> Pairs | Failure:
 def _errors(said: Pairs) -> list[str]:
     """Our words for their errors; "?" for one that nobody has seen."""
     return [
-        next((word for word, seen in ERRORS.items() if seen.search(text.lower())), "?")
+        next((word for word, seen in ERRORS.items() if seen.search(text.strip().lower())), "?")
         for text in said.get("errors", ())
     ]
 
@@ -347,8 +356,10 @@ def _refused(reference: int, errors: Sequence[str]) -> Answered | Failure:
 
 
 def _failure(errors: Sequence[str]) -> Failure:
-    """The account's error before all others. One that nobody has seen says nothing for sure."""
+    """The account's error before all others. One that nobody has seen says nothing for sure, nor does what
+    stands beside it."""
     word = next((word for word in FAILURES if word in errors), "")
     if word:
-        return FAILURES[word].because(word)
+        failure = FAILURES[word].because(word)
+        return failure if REFUSING.issuperset(errors) else failure.doubted()
     return UNREADABLE.because(detail="errors of another kind" if errors else "not what was asked for")

@@ -50,6 +50,11 @@ class Failure:
         """The same failure with the provider's code, or with what was seen."""
         return replace(self, code=code, detail=detail)
 
+    def doubted(self) -> "Failure":
+        """The same, where nobody knows whether they have it: to look for a bad message may repeat others."""
+        remedy = Remedy.PAUSE if self.remedy is Remedy.HALVE else self.remedy
+        return replace(self, taken=Taken.PERHAPS, remedy=remedy)
+
     def __str__(self) -> str:
         about = ", ".join(part for part in (f"code {self.code}" if self.code else "", self.detail) if part)
         return f"{self.name}: {self.meaning}" + (f" ({about})" if about else "")
@@ -255,8 +260,8 @@ class Cancels(Protocol):
         """The request that withdraws them. To repeat it is harmless."""
 
     def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
-        """CANCELLED for what will never arrive; any other news as in `read_status`; None where it is too late
-        or nothing is known."""
+        """CANCELLED for what will never arrive; any other news as in `read_status`; None where it is too
+        late, and with `failure` or `strange` where that is no answer."""
 
 
 @runtime_checkable

@@ -31,6 +31,7 @@ from worker.providers.contract import (
     Receipt,
     Reply,
     Request,
+    Taken,
     Verdict,
     joined,
     read_http,
@@ -76,18 +77,21 @@ STATUSES = {
 ERRORS = {"authentication": CREDENTIALS}
 """`errors[].code`, as far as it is published."""
 
-ERROR_PARTS = {
+ERROR_WORDS = {
     "balance": MONEY,
     "credit": MONEY,
     "money": MONEY,
     "limit": THROTTLED,
-    "throttl": THROTTLED,
+    "throttle": THROTTLED,
+    "throttled": THROTTLED,
+    "throttling": THROTTLED,
     "busy": THROTTLED,
-    "number": MALFORMED,  # of one message: halving finds it
+    "number": MALFORMED,
     "destination": MALFORMED,
     "body": MALFORMED,
 }
-"""What an unpublished code may contain, in the order of weight: a guess."""
+"""Whole words of an unpublished code, in the order of weight: a guess. Beside a `time` that ran out they say
+nothing of what was done before."""
 
 WEIGHT = [failure.name for failure in (CREDENTIALS, MONEY, UNREADABLE, THROTTLED, MALFORMED)]
 """Of several errors, which one decides: the account's, then what nobody knows."""
@@ -207,29 +211,41 @@ class SmartSwitch:
     def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
         """A verdict for each element that can be matched, or what the errors amount to.
 
-        HTTP statuses of errors are not published, so the document decides, whatever the status. Only without
-        one does the status count.
+        HTTP statuses of errors are not published, so the document decides, whatever the status.
         """
         document = jsonapi.read(reply.body)
         if isinstance(document, Failure):
-            return read_http(reply) or document
+            return self._without_document(reply) or document
         if document.errors:
-            return self._refusal(document.errors)
+            return self._refusal(items, document.errors)
         return self._joined(items, document.data)
 
-    def _refusal(self, errors: Iterable[jsonapi.Object]) -> Failure:
+    def _without_document(self, reply: Reply) -> Failure | None:
+        """What the HTTP status asks of the route. What they did before they answered so is not known, unless
+        the address was too long: then the web server did not even read it."""
+        http = read_http(reply)
+        if http and not (reply.status == 414 and self._mode == "query"):
+            return http.doubted()
+        return http
+
+    def _refusal(self, items: Sequence[Item], errors: Iterable[jsonapi.Object]) -> Failure:
         """The error that weighs most.
 
-        Of a code nobody knows it is but a guess that nothing was sent, and it is not to be tried again by
-        itself. So its messages are in doubt: there they wait for a person, and the route backs off.
+        Of an unpublished code it is but a guess that nothing was sent. Where several messages hang on it, or
+        beside a code that nobody knows, they are in doubt: there they wait for a person, and the route backs
+        off.
         """
         failures = [self._failure(jsonapi.word(error.get("code"))) for error in errors]
-        return min(failures, key=lambda failure: WEIGHT.index(failure.name))
+        failure = min(failures, key=lambda failure: WEIGHT.index(failure.name))
+        published = failure.because() in ERRORS.values()
+        guessed = len(items) == 1 and all(one.taken is Taken.NO for one in failures)
+        return failure if published or guessed else failure.doubted()
 
     def _failure(self, code: str) -> Failure:
         plain = code.lower()
-        parts = (failure for part, failure in ERROR_PARTS.items() if part in plain)
-        return (ERRORS.get(plain) or next(parts, UNREADABLE)).because(self._shown(code))
+        words = () if "time" in plain else re.split(r"[_.-]", plain)
+        guesses = (failure for word, failure in ERROR_WORDS.items() if word in words)
+        return (ERRORS.get(plain) or next(guesses, UNREADABLE)).because(self._shown(code))
 
     def _joined(self, items: Sequence[Item], elements: Sequence[jsonapi.Object]) -> Answered:
         found = zip(_matched(items, elements), elements, strict=True)
@@ -298,29 +314,43 @@ def _field_name(given: Mapping[str, str], name: str) -> str:
 
 def _matched(items: Sequence[Item], elements: Sequence[jsonapi.Object]) -> list[Item | None]:
     """The item that each element is about: by our id, else by a number that stands once in the call, else by
-    position if nothing else tells and the counts agree. None for what is left over."""
+    position if no element tells, each fits its place, and the counts agree. None for what is left over."""
     ours = {str(item.reference): item for item in items}
     numbers = {_digits(item.recipient): item for item in items}
-    if len(numbers) < len(items):
-        numbers = {}
-    found = [_named(element, ours, numbers) for element in elements]
+    once = numbers if len(numbers) == len(items) else {}
+    found = [_named(element, ours, numbers, once) for element in elements]
     if any(found) or len(elements) != len(items):
         return found
-    return [
-        item if _number(element) in ("", _digits(item.recipient)) and _is_answer(element) else None
-        for item, element in zip(items, elements, strict=True)
-    ]
+    in_place = all(_fits(element, item, ours) for item, element in zip(items, elements, strict=True))
+    return list(items) if in_place else found
 
 
-def _named(element: jsonapi.Object, ours: Mapping[str, Item], numbers: Mapping[str, Item]) -> Item | None:
-    if not _is_answer(element):
+def _named(
+    element: jsonapi.Object, ours: Mapping[str, Item], numbers: Collection[str], once: Mapping[str, Item]
+) -> Item | None:
+    """The item that an element names, if it does not contradict itself: with two of our ids, or with one
+    beside the number of another message of the call, nobody can tell which is meant."""
+    ids, number = _ids(element, ours), _number(element)
+    if not _is_answer(element) or len(ids) > 1:
         return None
-    by_number = numbers.get(_number(element))
-    for place in (jsonapi.part(element, "meta"), jsonapi.part(element, "attributes"), element):
-        if item := ours.get(jsonapi.word(place.get("request_id"))):
-            # Our id beside the number of another message of the call: nobody can tell which is meant.
-            return item if by_number in (None, item) else None
-    return by_number
+    if not ids:
+        return once.get(number)
+    item = ours[ids.pop()]
+    return item if number not in numbers or number == _digits(item.recipient) else None
+
+
+def _fits(element: jsonapi.Object, item: Item, ours: Collection[str]) -> bool:
+    """Whether an element may be the answer to the item in its place: it names no id of ours, nor another
+    number."""
+    return (
+        _is_answer(element) and not _ids(element, ours) and _number(element) in ("", _digits(item.recipient))
+    )
+
+
+def _ids(element: jsonapi.Object, ours: Collection[str]) -> set[str]:
+    """Those of our ids that stand in an element."""
+    places = (jsonapi.part(element, "meta"), jsonapi.part(element, "attributes"), element)
+    return {own for place in places if (own := jsonapi.word(place.get("request_id"))) in ours}
 
 
 def _is_answer(element: jsonapi.Object) -> bool:

@@ -6,18 +6,17 @@ Source: vendor documentation, and that of other gateways on the same platform ("
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from worker.providers import xml
 from worker.providers.account import Balance, Scheduled
 from worker.providers.contract import UNREADABLE, Failure, Reply
+from worker.providers.figures import money
 from worker.providers.webcom_answers import MOMENT, document_of, elements, error_in, instant, is_empty
 from worker.providers.webcom_texts import text_of, theirs
 from worker.sms.fields import MessageError, phone_number
 
-AMOUNT = re.compile(r"-?[0-9]{1,15}([.,][0-9]{1,9})?")
-CURRENCY = re.compile(r"\w{1,8}")
+CURRENCY = re.compile(r"\w{1,8}")  # in what form is unpublished
 HOUR = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 PAGES = re.compile(r"[0-9]{1,6}")
 
@@ -44,10 +43,11 @@ def read_balance(reply: Reply) -> Balance | Failure:
     if isinstance(answers, Failure):
         return answers
     amounts = {(text_of(answer), answer.get("currency", "").strip()) for answer in answers}
-    amount, currency = amounts.pop() if len(amounts) == 1 else ("", "")
-    if not AMOUNT.fullmatch(amount):
+    text, currency = amounts.pop() if len(amounts) == 1 else ("", "")
+    amount = money(text.replace(",", "."))
+    if amount is None:
         return UNREADABLE.because(detail="not one amount of money in it")
-    return Balance(Decimal(amount.replace(",", ".")), currency if CURRENCY.fullmatch(currency) else "")
+    return Balance(amount, currency if CURRENCY.fullmatch(currency) else "")
 
 
 def read_clock(reply: Reply, now: datetime, zone: ZoneInfo) -> timedelta | Failure:

@@ -3,12 +3,10 @@
 Source: vendor documentation; the root `request` of a push is that of other gateways on the same platform.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from worker.providers import xml
-from worker.providers.contract import UNREADABLE, Failure
+from worker.providers import jsonapi, xml
+from worker.providers.contract import Failure
 from worker.providers.webcom_texts import ENDS, STATES, rooted, text_of, theirs
 from worker.sms.status import Status
 
@@ -66,26 +64,11 @@ def pushed(body: bytes) -> list[State] | Failure:
 
 
 def _pushed_json(body: bytes) -> list[State] | Failure:
-    if len(body) > xml.LARGEST:
-        return UNREADABLE.because(detail=f"{len(body)} bytes are too many")
-    try:
-        found = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as problem:
-        return UNREADABLE.because(detail=f"JSON of {len(body)} bytes, {type(problem).__name__}")
-    return [_json_state(state) for state in found if isinstance(state, dict)]
+    found = jsonapi.load(body)
+    return found if isinstance(found, Failure) else [_json_state(one) for one in jsonapi.objects(found)]
 
 
-def _json_state(state: Mapping[str, Any]) -> State:
+def _json_state(state: jsonapi.Object) -> State:
     """Ids are texts in samples; a number will do."""
-
-    def word(name: str) -> str:
-        value = state.get(name)
-        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-    return State(
-        id=theirs(word("id_sms")),
-        word=word("state").strip(),
-        time=word("time"),
-        sms=word("sms").strip(),
-        viber=word("viber").strip(),
-    )
+    said = {name: jsonapi.word(state.get(name)) for name in ("id_sms", "state", "time", "sms", "viber")}
+    return State(theirs(said["id_sms"]), said["state"], said["time"], said["sms"], said["viber"])

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from worker.providers import xml
-from worker.providers.contract import CREDENTIALS, MALFORMED, MONEY, NOT_SENT, THROTTLED, Failure
+from worker.providers.contract import CREDENTIALS, MALFORMED, MISDIRECTED, MONEY, THROTTLED, Failure
 from worker.sms.status import Status
 
 IDENTICAL = replace(THROTTLED, wait=timedelta(seconds=61))
@@ -39,8 +39,8 @@ REFUSALS: Table[Failure] = (
     (MALFORMED, ("incorrect xml document format", "неправильный формат xml")),
     # The Russian text breaks off after "или" on one page.
     (CREDENTIALS, ("incorrect login or password", "неправильный логин или")),
-    # The body was lost on the way, so nothing left. Not the messages' fault: no try of theirs is used up.
-    (NOT_SENT, ("post data is missing", "post данные отсутствуют")),
+    # Lost on the way, as every other would be: the address is wrong, or a proxy before it.
+    (MISDIRECTED, ("post data is missing", "post данные отсутствуют")),
     (CREDENTIALS, ("account is blocked", "account blocked", "аккаунт заблокирован")),  # family
 )
 """`<error>`: the request as a whole."""
@@ -73,9 +73,10 @@ ADMISSIONS: Table[Meaning] = (
     (REJECTED, ("contact name and at least one parameter", "название контакта")),
     (REJECTED, ("there is no such sender", "такого отправителя нет")),
     (REJECTED, ("sender has not been moderated", "отправитель не прошел модерацию")),
-    # 19, family: says nothing of a first copy, if there was one; the number of ours keeps that from doubling.
+    # 19, family: no two requests of ours are alike, so the other is a copy of this one, and they may have it.
+    # A repeat, after that minute, will tell.
     (
-        Meaning(Status.QUEUED, IDENTICAL),
+        Meaning(Status.IN_DOUBT, IDENTICAL),
         ("more than one identical request", "более одного одинакового запроса"),
     ),
 )

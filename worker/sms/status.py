@@ -16,7 +16,7 @@ class Status(StrEnum):
     SENDING = (
         "sending"  # in a package; a request may be on the wire; leaves by settle, or by rescue if we die
     )
-    IN_DOUBT = "in_doubt"  # they may have it; leaves by settle, once asked or decided by a person
+    IN_DOUBT = "in_doubt"  # they may have it; leaves by settle, once asked, told, or decided by a person
     SENT = "sent"  # the provider has it; leaves by report
     DELIVERED = "delivered"  # final: on the phone
     UNDELIVERABLE = "undeliverable"  # final: cannot reach the phone
@@ -33,7 +33,7 @@ class Verb(StrEnum):
     ENQUEUE = "enqueue"  # ingest, or the app's own transaction
     CLAIM = "claim"  # dispatch
     CANCEL = "cancel"  # a person or the app
-    SETTLE = "settle"  # dispatch, poll (jobs), rescue, or a person
+    SETTLE = "settle"  # dispatch, poll (jobs), rescue, receipts, or a person
     REPORT = "report"  # poll, receipts
     READ = "read"  # the same: somebody has read it. An event and an instant, not a status
 

@@ -15,9 +15,9 @@ from worker.ledger.queries import now
 from worker.ledger.stop_list import suppress
 from worker.lines import Line
 from worker.providers.account import Balance, Balances, Price, Prices, Scheduled, Scheduling, StopLists
-from worker.providers.contract import Clocks, Failure, Reply, Request
+from worker.providers.contract import Clocks, Failure, Reply
 from worker.runtime import Runtime
-from worker.stages.verdicts import chunks
+from worker.stages.verdicts import chunks, exchanged
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def ask_balance(runtime: Runtime, line: Line) -> Told | Failure | None:
     dialect = line.dialect
     if not isinstance(dialect, Balances):
         return None
-    balance = _ask(runtime, line, dialect.balance(), dialect.read_balance)
+    balance = exchanged(runtime, line, dialect.balance(), dialect.read_balance)
     if isinstance(balance, Failure):
         return balance
     with runtime.ledger.begin() as connection:
@@ -102,14 +102,16 @@ def ask_clock(runtime: Runtime, line: Line) -> timedelta | Failure | None:
     dialect = line.dialect
     if not isinstance(dialect, Clocks):
         return None
-    reply = runtime.exchange(line.route, dialect.clock())
-    if isinstance(reply, Failure):
-        return reply
-    with runtime.ledger.begin() as connection:
-        ahead = dialect.read_clock(reply, now(connection))
-        if not isinstance(ahead, Failure):
+    ahead = exchanged(runtime, line, dialect.clock(), lambda reply: dialect.read_clock(reply, _now(runtime)))
+    if isinstance(ahead, timedelta):
+        with runtime.ledger.begin() as connection:
             note_clock(connection, line.route.name, ahead)
     return ahead
+
+
+def _now(runtime: Runtime) -> datetime:
+    with runtime.ledger.begin() as connection:
+        return now(connection)
 
 
 def ask_prices(
@@ -121,7 +123,7 @@ def ask_prices(
         return None
     found: dict[str, Price] = {}
     for part in chunks(recipients, dialect.price_items):
-        prices = _ask(runtime, line, dialect.prices(part), _about(part, dialect.read_prices))
+        prices = exchanged(runtime, line, dialect.prices(part), _about(part, dialect.read_prices))
         if isinstance(prices, Failure):
             return prices
         found.update(prices)
@@ -142,7 +144,7 @@ def ask_scheduled(runtime: Runtime, line: Line) -> Iterator[Sequence[Scheduled] 
 def _pages(runtime: Runtime, line: Line, dialect: Scheduling) -> Iterator[Sequence[Scheduled] | Failure]:
     page, pages = 1, 1
     while page <= pages:
-        told = _ask(runtime, line, dialect.scheduled(page), dialect.read_scheduled)
+        told = exchanged(runtime, line, dialect.scheduled(page), dialect.read_scheduled)
         if isinstance(told, Failure):
             yield told
             return
@@ -166,7 +168,7 @@ def import_stop_list(runtime: Runtime, line: Line, why: str) -> Imported | Failu
     dialect = line.dialect
     if not isinstance(dialect, StopLists):
         return None
-    numbers = _ask(runtime, line, dialect.stop_list(), dialect.read_stop_list)
+    numbers = exchanged(runtime, line, dialect.stop_list(), dialect.read_stop_list)
     if isinstance(numbers, Failure):
         return numbers
     added = 0
@@ -174,11 +176,3 @@ def import_stop_list(runtime: Runtime, line: Line, why: str) -> Imported | Failu
         with runtime.ledger.begin() as connection:
             added += suppress(connection, part, why)
     return Imported(len(numbers), added)
-
-
-def _ask(
-    runtime: Runtime, line: Line, request: Request, read: Callable[[Reply], _Told | Failure]
-) -> _Told | Failure:
-    """One exchange, with no database connection held."""
-    reply = runtime.exchange(line.route, request)
-    return reply if isinstance(reply, Failure) else read(reply)

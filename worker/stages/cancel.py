@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 from worker.ledger.doubt import statuses
 from worker.ledger.queries import (
@@ -31,6 +32,7 @@ from worker.stages.calls import calls
 from worker.stages.verdicts import (
     asked_for,
     chunks,
+    exchanged,
     first_looks,
     note_strange,
     reads,
@@ -51,7 +53,7 @@ class Fate(StrEnum):
     CANCELLED_AT_PROVIDER = "cancelled_at_provider"  # the provider will not send it
     CANCELLED_BEFORE = "cancelled_before"  # it was cancelled already
     TOO_LATE = "too_late"  # it has left the provider, or come to another end
-    CANNOT = "cannot"  # its provider cannot cancel, or its route has left the routes file
+    CANNOT = "cannot"  # its provider cannot cancel, or its route left the routes file or changed its account
     UNKNOWN = "unknown"  # the provider does not know it, or not under an id we have; or the ledger does not
     UNANSWERED = "unanswered"  # the provider gave no answer that can be read: say it again
     ON_THE_WIRE = "on_the_wire"  # being sent: say it again
@@ -185,11 +187,7 @@ class _Recall:
         line = self.runtime.lines.get(self.route)
         if line is None or not isinstance(line.dialect, Cancels):
             return {message.id: Fate.CANNOT for message in messages}
-        nameless = isinstance(line.dialect, Statuses) and not line.dialect.by_reference
-        fates = {
-            message.id: Fate.UNKNOWN if nameless and not message.provider_id else Fate.UNANSWERED
-            for message in messages
-        }
+        fates = {message.id: _before_asking(line, message) for message in messages}
         askable = [message for message in messages if fates[message.id] is Fate.UNANSWERED]
         self._ask(line, line.dialect, askable, fates)
         return fates
@@ -199,8 +197,7 @@ class _Recall:
     ) -> None:
         def question(part: Sequence[OpenMessage]) -> Answered | Failure:
             asked = [asked_for(line, message) for message in part]
-            reply = self.runtime.exchange(line.route, dialect.cancel(asked))
-            return reply if isinstance(reply, Failure) else dialect.read_cancel(asked, reply)
+            return exchanged(self.runtime, line, dialect.cancel(asked), partial(dialect.read_cancel, asked))
 
         parts = chunks(messages, dialect.cancel_items)
         for ended in calls(question, parts, line.dialect.limits.in_flight, lambda: not self.deaf):
@@ -236,12 +233,23 @@ class _Recall:
         return replace(move, note=self.why) if move.target is Status.CANCELLED else move
 
 
+def _before_asking(line: Line, message: OpenMessage) -> Fate:
+    """What is to be said of a message if they say nothing."""
+    nameless = isinstance(line.dialect, Statuses) and not line.dialect.by_reference
+    if not line.knows(message.account):
+        return Fate.CANNOT
+    return Fate.UNKNOWN if nameless and not message.provider_id else Fate.UNANSWERED
+
+
 def _news(message: OpenMessage, verdict: Verdict | None) -> Move | None:
     return reported(message, verdict) if verdict else None
 
 
 def _judged(verdict: Verdict | None) -> Fate:
-    """A message that is missing from a good answer is one they do not know."""
-    if verdict is None or not verdict.known or verdict.strange:
+    """A message that is missing from a good answer is one they do not know. What failed, or is not to be
+    understood, may go well the next time."""
+    if verdict is None or not verdict.known:
         return Fate.UNKNOWN
+    if verdict.strange or verdict.failure:
+        return Fate.UNANSWERED
     return Fate.CANCELLED_AT_PROVIDER if verdict.status is Status.CANCELLED else Fate.TOO_LATE

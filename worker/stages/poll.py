@@ -22,6 +22,8 @@ from worker.sms.status import FINAL, Status
 from worker.stages.verdicts import (
     PATIENCE,
     ask,
+    can_ask,
+    exchanged,
     mend_route,
     name_messages,
     note_segments,
@@ -134,8 +136,9 @@ class _Round:
         dialect = self.line.dialect
         if not isinstance(dialect, Jobs) or package.age > dialect.job_kept:
             return JobPhase.BROKEN
-        reply = self.runtime.exchange(self.line.route, dialect.job(package.job))
-        report = reply if isinstance(reply, Failure) else dialect.read_job(reply)
+        if not self.line.knows(package.account):
+            return JobPhase.BROKEN
+        report = exchanged(self.runtime, self.line, dialect.job(package.job), dialect.read_job)
         if isinstance(report, Failure):
             log.warning(
                 "job_failed route=%s package=%d failure=%r", self.line.route.name, package.id, str(report)
@@ -176,7 +179,7 @@ class _Round:
         for message in messages:
             verdict = verdicts.get(message.id)
             if verdict is None:  # they did not answer, cannot be asked, or it was not their turn
-                tried = failure is not None or not self._can_ask(message)
+                tried = failure is not None or not can_ask(self.line, message)
                 if tried and message.package_id in given_up and message.status is Status.SENT:
                     news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
                 continue
@@ -194,10 +197,6 @@ class _Round:
                 mend_route(self.runtime, self.line, connection, trouble)
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
-
-    def _can_ask(self, message: OpenMessage) -> bool:
-        dialect = self.line.dialect
-        return isinstance(dialect, Statuses) and (dialect.by_reference or bool(message.provider_id))
 
     def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
         """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""

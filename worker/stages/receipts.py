@@ -1,8 +1,8 @@
 """Receipts: write down what providers tell without being asked.
 
 A receipt is a report that comes by another way, so the rules are those of polling: an end is reported, news
-on the way is none, and what has ended stays as it is. What comes before the book knows its message is kept,
-and `match` looks again.
+on the way is none, and what has ended stays as it is. An end of a message in doubt says first of all that
+they have it, so it was sent. What comes before the book knows its message is kept, and `match` looks again.
 """
 
 import logging
@@ -27,7 +27,7 @@ CODE_MOST = 64  # characters that are kept of their word
 YEARS = range(2000, 2100)  # of the instants they name: the ends of the calendar are not to be had in SQL
 
 _ENDS = frozenset(status for status in Status if Status.SENT in sources(Verb.REPORT, status))
-_OPEN = frozenset(status for end in _ENDS for status in sources(Verb.REPORT, end))
+_OPEN = frozenset(status for end in _ENDS for status in sources(Verb.REPORT, end)) | {Status.IN_DOUBT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Told:
     """What receipts came to, in numbers. `more` if there may be more to match at once."""
 
     receipts: int = 0
+    settled: int = 0  # messages in doubt that they turned out to have
     ended: int = 0  # messages that came to their end by them
     read: int = 0  # messages noted as read
     sooner: int = 0  # packages that are polled sooner for a hint
@@ -55,17 +56,18 @@ def take(ledger: Ledger, lines: Mapping[str, Line], told: Mapping[str, Sequence[
 
     Raises LedgerError; then nothing of them is written.
     """
-    strange = sum(note_strange(lines[route], given) for route, given in told.items())
     words = {route: _words(lines[route], given) for route, given in told.items()}
     with ledger.begin() as connection:
         written = _write(connection, lines, words)
+    strange = sum(note_strange(lines[route], given) for route, given in told.items())
     done = replace(written, receipts=sum(map(len, told.values())), strange=strange)
     _log(logging.DEBUG, told, done)  # a line for each commit: a hundred a second, of one receipt each
     return done
 
 
 def match(runtime: Runtime, route: str) -> Told:
-    """Write down receipts that came before the book knew their message; forget those that are too old.
+    """Write down receipts that came before the book knew their message; forget those that are too old, or too
+    many.
 
     A receipt and the answer to the sending may be written at the same moment, and then neither sees the
     other. This brings them together.
@@ -80,7 +82,8 @@ def match(runtime: Runtime, route: str) -> Told:
         done += replace(written, receipts=len(words))
         more = len(words) == WORDS
     with runtime.ledger.begin() as connection:
-        done += Told(dropped=receipts.drop_old(connection, route))
+        dropped = receipts.drop_old(connection, route) + receipts.drop_surplus(connection, route)
+    done += Told(dropped=dropped)
     _log(logging.INFO, [route], done)
     return replace(done, more=more)
 
@@ -111,8 +114,9 @@ def _fits(text: str, most: int) -> bool:
 
 @dataclass(slots=True)
 class _Found:
-    """What words amount to: reports and reads by message, and the packages to lock for them."""
+    """What words amount to: doubts, reports and reads by message, and the packages to lock for them."""
 
+    doubts: dict[int, Move] = field(default_factory=dict)
     news: dict[int, Move] = field(default_factory=dict)
     reads: dict[int, Read] = field(default_factory=dict)
     looks: dict[int, Looks] = field(default_factory=dict)
@@ -125,11 +129,27 @@ class _Found:
             if one.package_id is None:
                 continue  # it ended without having left
             if one.word.status is None:
-                if one.status is Status.SENT:
+                if one.status is Status.SENT:  # of what is in doubt, rescue asks for the state too
                     self.hinted.add(one.package_id)
-            elif self._ends(one) | self._is_read(one):
+            elif self._is_found(one) | self._ends(one) | self._is_read(one):
                 packages.add(one.package_id)
         self.looks.update(first_looks(line, packages))
+
+    def _is_found(self, one: Matched) -> bool:
+        """What they tell an end of, they have; be it the end of a first channel only."""
+        if one.status is not Status.IN_DOUBT:
+            return False
+        word = one.word
+        move = Move(
+            one.message_id,
+            one.package_id,
+            Status.SENT,
+            word.code,
+            happened_at=word.happened_at,
+            note="told by a receipt",
+        )
+        self.doubts.setdefault(one.message_id, move)
+        return True
 
     def _ends(self, one: Matched) -> bool:
         """The first end counts; that there will be no verdict is none, if there is one after all."""
@@ -157,13 +177,16 @@ def _write(connection: Connection, lines: Mapping[str, Line], words: Mapping[str
         if some:
             matched, unknown = receipts.match(connection, route, some)
             found.add(lines[route], matched)
-            done += Told(kept=len(unknown), dropped=receipts.keep(connection, route, unknown))
+            receipts.keep(connection, route, unknown)
+            done += Told(kept=len(unknown))
     if found.looks and found.hinted:
         lock_packages(connection, found.looks.keys() | found.hinted)
     if found.looks:
-        news = list(found.news.values())
-        moved = settle(connection, (), found.looks, news=news, keeps=tuple(Clock))
-        done += Told(ended=sum(moved.values()), read=read(connection, list(found.reads.values())))
+        doubts, news = list(found.doubts.values()), list(found.news.values())
+        moved = settle(connection, doubts, found.looks, news=news, keeps=tuple(Clock))
+        settled = moved.get(Status.SENT, 0)
+        ended = sum(moved.values()) - settled
+        done += Told(settled=settled, ended=ended, read=read(connection, list(found.reads.values())))
     if found.hinted:
         done += Told(sooner=receipts.look_now(connection, found.hinted))
     return done

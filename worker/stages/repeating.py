@@ -11,13 +11,12 @@ from worker.ledger.leases import Leased, answered, lease_doubts
 from worker.ledger.queries import doubtful_items
 from worker.ledger.transitions import Clock, Looks, Moved, settle
 from worker.lines import Line
-from worker.providers.contract import Answered, Clocks, Failure, Remedy, Taken
+from worker.providers.contract import NOT_SENT, Answered, Clocks, Failure, Remedy, Taken, Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.package import Item
 from worker.sms.status import Status
 from worker.stages.verdicts import (
-    Submitted,
     lease_end,
     mend_route,
     name_messages,
@@ -28,88 +27,113 @@ from worker.stages.verdicts import (
     worst,
 )
 
-MESSAGES = 2000  # a step
+TURNS = 20  # packages, a step
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What came of a bounded amount of doubt: the packages looked at, their messages in doubt, and where those
-    went."""
+    """What came of a bounded amount of doubt: how many messages were doubtful and where they went. `more` if
+    it stopped because a step is bounded."""
 
-    leased: Sequence[Leased] = ()
     doubtful: int = 0
     moved: Moved = field(default_factory=dict)
+    more: bool = False
 
 
 def by_repeating(runtime: Runtime, line: Line) -> Settled:
     """Send again under the same ids, a good while after: they take each once, and tell which they have.
 
-    It is a sending all the same: a route that is stopped or paused does not do it, one process at a time
-    does, and nothing leaves after our lease. What is too late by now is not sent for the sake of knowing: it
-    stays in doubt, for a person.
+    It is a sending all the same, package by package: a route that is stopped or paused does not do it, one
+    process at a time does, and nothing leaves after our lease. What is too late by now is not sent for the
+    sake of knowing, nor what is so old that they may have forgotten it: it stays in doubt, for a person.
     """
+    moved: Counter[Status] = Counter()
+    doubtful = 0
+    for _ in range(TURNS):
+        turn = None if runtime.stopping() else _turn(runtime, line)
+        if turn is None:
+            return Settled(doubtful, moved)
+        doubtful += turn.doubtful
+        moved.update(turn.moved)
+    return Settled(doubtful, moved, more=True)
+
+
+def _turn(runtime: Runtime, line: Line) -> Settled | None:
+    """One package; None if none is due, or it is not our turn."""
     until = lease_end(runtime, line)
     route = line.route
     with runtime.ledger.begin() as connection:
-        if not begin_repeat(connection, route.name, route.lease):
-            return Settled()
-        leased = lease_doubts(
-            connection, route.name, messages=MESSAGES, lease=route.lease, account=route.account
-        )
-        ripe = [package.id for package in leased if package.doubted_for >= route.doubt_wait]
+        our_turn = begin_repeat(connection, route.name, route.account, route.lease)
+        if our_turn is None:
+            return None
+        leased = lease_doubts(connection, route.name, messages=1, lease=route.lease, account=route.account)
+        ripe = [one.id for one in leased if route.doubt_wait <= one.doubted_for <= route.doubt_most]
         skew = clock_skew(connection, route.name) if isinstance(line.dialect, Clocks) else None
-        items = doubtful_items(connection, ripe, line.dialect.limits, skew or timedelta(0))
-    moved: Counter[Status] = Counter()
+        doubtful = doubtful_items(connection, ripe, line.dialect.limits, skew or timedelta(0))
+    items = [item for _, item in doubtful if item.kind in line.dialect.kinds]
+    said = _repeat(runtime, line, items, until) if items else _Said()
+    moved: Moved = {}
     for package in leased:
-        again = [item for of, item in items if of == package.id and item.kind in line.dialect.kinds]
-        outcome = _repeat(runtime, line, again, until) if again else None
-        moved.update(_adopt(runtime, line, package, again, outcome))
-        if isinstance(outcome, Failure) and outcome.remedy is not Remedy.HALVE:
-            break  # the next would fare alike; the leases of the others run out, and then it is their turn
+        moved = _adopt(runtime, line, package, items, said)
     with runtime.ledger.begin() as connection:
-        end_repeat(connection, route.name)
-    return Settled(leased, len(items), moved)
+        end_repeat(connection, route.name, our_turn)
+    return Settled(len(items), moved) if leased else None
 
 
-def _repeat(runtime: Runtime, line: Line, again: Sequence[Item], until: float) -> Submitted | None:
-    """What they say; of halves, where they refuse the whole as unreadable. None if there is no time left."""
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What they said to a repeat, and what went wrong. Not `heard` if nobody was reached, or nothing of it
+    can be understood."""
+
+    verdicts: Sequence[Verdict] = ()
+    failure: Failure | None = None
+    heard: bool = False
+
+
+def _repeat(runtime: Runtime, line: Line, items: Sequence[Item], until: float) -> _Said:
+    """Send once more, if there is time. Where they cannot read the whole its halves are tried, unless the
+    first shows that the second would fare no better."""
     if runtime.clock() >= until - line.route.exchange.total_seconds():
-        return None
-    outcome = submit(runtime, line, again, until)
-    if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(again) > 1):
-        return outcome
-    middle = len(again) // 2
-    halves = [_repeat(runtime, line, part, until) for part in (again[:middle], again[middle:])]
-    told = [half for half in halves if isinstance(half, Answered)]
-    return Answered([one for half in told for one in half.verdicts]) if told else outcome
+        return _Said()
+    outcome = submit(runtime, line, items, until)
+    if not isinstance(outcome, Failure):
+        return _Said(outcome.verdicts if isinstance(outcome, Answered) else (), heard=True)
+    if outcome.remedy is not Remedy.HALVE or len(items) == 1:
+        heard = outcome.taken is Taken.NO and outcome.name != NOT_SENT.name
+        return _Said(failure=outcome, heard=heard)
+    middle = len(items) // 2
+    first = _repeat(runtime, line, items[:middle], until)
+    if first.failure and first.failure.remedy is not Remedy.HALVE:
+        return first
+    second = _repeat(runtime, line, items[middle:], until)
+    failure = worst([first.failure, second.failure])
+    return _Said((*first.verdicts, *second.verdicts), failure, first.heard or second.heard)
 
 
-def _adopt(
-    runtime: Runtime,
-    line: Line,
-    package: Leased,
-    again: Sequence[Item],
-    outcome: Submitted | None,
-) -> Moved:
+def _adopt(runtime: Runtime, line: Line, package: Leased, items: Sequence[Item], said: _Said) -> Moved:
     """Write down what they have; all else stays in doubt until the next time. That this request was turned
     away, or a message of it refused, says nothing of the first: it may be their word of today."""
-    verdicts = outcome.verdicts if isinstance(outcome, Answered) else ()
-    told = {verdict.reference: verdict for verdict in verdicts}
-    pairs = [(item, told[item.reference]) for item in again if item.reference in told]
-    found = ((item, settled(runtime, line, package.id, item, verdict)) for item, verdict in pairs)
-    moves = [move for _, move in found if move and move.target is Status.SENT]
-    note_strange(line, verdicts)
+    told = {verdict.reference: verdict for verdict in said.verdicts}
+    pairs = [(item, told[item.reference]) for item in items if item.reference in told]
+    found = (settled(runtime, line, package.id, item, verdict) for item, verdict in pairs)
+    moves = [move for move in found if move and move.target is Status.SENT]
+    note_strange(line, said.verdicts)
     with runtime.ledger.begin() as connection:
         looks = {package.id: _look(line, package)}
         moved = settle(connection, moves, looks, keeps=(Clock.POLL,), why="sent again under the same id")
         name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
         suppress_unwilling(line, connection, pairs)
-        failure = outcome if isinstance(outcome, Failure) else None
-        if outcome and not (failure and failure.taken is Taken.PERHAPS):
+        if said.heard:
             answered(connection, [package.id])
-        if trouble := worst([failure, *(verdict.failure for verdict in verdicts)]):
+        if trouble := worst([_of_the_route(said), *(verdict.failure for verdict in said.verdicts)]):
             mend_route(runtime, line, connection, trouble)
     return moved
+
+
+def _of_the_route(said: _Said) -> Failure | None:
+    """A message they cannot read, beside others that they can, is no trouble of the route."""
+    unread = said.failure and said.failure.remedy is Remedy.HALVE and said.verdicts
+    return None if unread else said.failure
 
 
 def _look(line: Line, package: Leased) -> Looks:

@@ -69,8 +69,13 @@ def rescue(runtime: Runtime, route: str) -> Rescued:
         doubtful=done.doubtful,
         taken=done.moved.get(Status.SENT, 0),
         requeued=done.moved.get(Status.QUEUED, 0),
-        more=sum(package.items for package in done.leased) >= MESSAGES or len(done.leased) >= PACKAGES,
+        more=done.more,
     )
+
+
+def _is_full(leased: Sequence[Leased]) -> bool:
+    """Whether a step took as much as it may."""
+    return sum(package.items for package in leased) >= MESSAGES or len(leased) >= PACKAGES
 
 
 # -- where nobody can be asked
@@ -86,7 +91,7 @@ def _by_policy(runtime: Runtime, line: Line) -> Settled:
     moves = [_decided(runtime, line, message) for message in messages]
     with runtime.ledger.begin() as connection:
         moved = settle(connection, moves, _rare_looks(line, leased), keeps=(Clock.POLL,))
-    return Settled(leased, len(messages), moved)
+    return Settled(len(messages), moved, _is_full(leased))
 
 
 def _decided(runtime: Runtime, line: Line, message: Decidable) -> Move:
@@ -119,7 +124,7 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
         messages = open_messages(connection, [package.id for package in leased], (Status.IN_DOUBT,))
     if not leased:
         return Settled()
-    return Settled(leased, len(messages), _ask(runtime, line, leased, messages))
+    return Settled(len(messages), _ask(runtime, line, leased, messages), _is_full(leased))
 
 
 def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Sequence[OpenMessage]) -> Moved:
@@ -155,7 +160,8 @@ def _settled(
     if verdict.known:
         return settled(runtime, line, message.package_id, message, verdict)
     if message.package_id in denied:
-        return requeue(runtime, line, message.package_id, message, tried=True, code=verdict.code)
+        tried = verdict.failure is None  # a failure of the route is not the message's fault
+        return requeue(runtime, line, message.package_id, message, tried=tried, code=verdict.code)
     return None
 
 
@@ -171,8 +177,10 @@ def _patience(line: Line, package: Leased) -> timedelta:
 
 
 def _surely_denied(line: Line, package: Leased) -> bool:
-    """Denied before this time too, and for long enough: a request still under way would have arrived."""
-    return package.tries > 0 and package.doubted_for >= _patience(line, package)
+    """Denied before this time too, and for long enough: a request still under way would have arrived. And not
+    for so long that they may have forgotten it."""
+    in_time = _patience(line, package) <= package.doubted_for <= line.route.doubt_most
+    return package.tries > 0 and in_time
 
 
 def _looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:

@@ -1,9 +1,12 @@
 """What a provider's word does to a message, and what a failure does to its route. Shared by the stages."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
 from worker.ledger import Connection, receipts
@@ -25,6 +28,8 @@ from worker.providers.contract import (
     Receipt,
     Receipts,
     Remedy,
+    Reply,
+    Request,
     Rewrites,
     Statuses,
     Taken,
@@ -45,6 +50,7 @@ BLIND = 10  # failures in a row that leave doubt nobody can settle
 HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
 
 Message = TypeVar("Message")
+Answer = TypeVar("Answer")
 
 Submitted: TypeAlias = Answered | JobTaken | Failure
 """What a request that sends comes to."""
@@ -73,19 +79,50 @@ def submit(runtime: Runtime, line: Line, items: Sequence[Item], until: float) ->
     try:
         request = line.dialect.submit(sent)
     except Exception as problem:
-        log.exception("cannot_write route=%s", line.route.name)
+        _note_stumble("cannot_write", line, problem)
         return MALFORMED.because(detail=f"we cannot write it: {type(problem).__name__}")
+    read = partial(line.dialect.read_submit, sent)
+    outcome: Submitted = exchanged(runtime, line, request, read, until)
+    if isinstance(outcome, Answered):
+        return Answered([_by_our_reference(line, one) for one in outcome.verdicts])
+    return outcome
+
+
+def _by_our_reference(line: Line, verdict: Verdict) -> Verdict:
+    offset = line.route.reference_offset
+    return replace(verdict, reference=verdict.reference - offset) if offset else verdict
+
+
+def exchanged(
+    runtime: Runtime,
+    line: Line,
+    request: Request,
+    read: Callable[[Reply], Answer | Failure],
+    until: float = math.inf,
+) -> Answer | Failure:
+    """What a provider answers, as `read` reads it; with no database connection held. An answer over which
+    the reader stumbles tells nothing."""
     reply = runtime.exchange(line.route, request, until)
     if isinstance(reply, Failure):
         return reply
     try:
-        outcome = line.dialect.read_submit(sent, reply)
+        return read(reply)
     except Exception as problem:
-        log.exception("cannot_read route=%s", line.route.name)
+        _note_stumble("cannot_read", line, problem)
         return UNREADABLE.because(detail=f"we stumble over it: {type(problem).__name__}")
-    if offset and isinstance(outcome, Answered):
-        return Answered([replace(one, reference=one.reference - offset) for one in outcome.verdicts])
-    return outcome
+
+
+def _note_stumble(what: str, line: Line, problem: Exception) -> None:
+    """Where, and over what kind of thing. Its own words may quote a text or a number."""
+    [*_, place] = traceback.extract_tb(problem.__traceback__)
+    log.error(
+        "%s route=%s problem=%s at=%s:%s",
+        what,
+        line.route.name,
+        type(problem).__name__,
+        place.filename,
+        place.lineno,
+    )
 
 
 class Tried(Protocol):
@@ -160,7 +197,7 @@ def name_messages(line: Line, connection: Connection, told: Iterable[tuple[int, 
             names.append((verdict.provider_id, message_id))
         by_ours = isinstance(line.dialect, Statuses) and line.dialect.by_reference
         if verdict.status is not None and line.dialect.hints and by_ours:  # hints may name it by our id
-            names.append((str(verdict.reference), message_id))
+            names.append((str(verdict.reference + line.route.reference_offset), message_id))
     receipts.name_messages(connection, line.route.name, names)
 
 
@@ -230,7 +267,8 @@ def ask(
     Returns the verdicts by ledger id, and the worst failure of a question, if one failed. A failure that the
     next question would meet too cuts the asking short, and so do slow answers, well before our lease runs
     out. A message that was asked for and is missing from a good answer is one they do not know. Where they
-    know messages by their own id only, those that have none yet are not asked for.
+    know messages by their own id only, those that have none yet are not asked for; nor are those that left by
+    another account, which would deny them.
     """
     dialect = line.dialect
     if not isinstance(dialect, Statuses):
@@ -238,12 +276,11 @@ def ask(
     found: dict[int, Verdict] = {}
     failures: list[Failure] = []
     deadline = runtime.clock() + line.route.lease.total_seconds() * PATIENCE
-    askable = [message for message in messages if dialect.by_reference or message.provider_id]
+    askable = [message for message in messages if can_ask(line, message)]
 
     def question(part: Sequence[OpenMessage]) -> Answered | Failure:
         asked = [asked_for(line, message) for message in part]
-        reply = runtime.exchange(line.route, dialect.status(asked))
-        return reply if isinstance(reply, Failure) else dialect.read_status(asked, reply)
+        return exchanged(runtime, line, dialect.status(asked), partial(dialect.read_status, asked))
 
     def go_on() -> bool:
         return runtime.clock() <= deadline and not any(map(spreads, failures))
@@ -255,11 +292,19 @@ def ask(
                 log.warning("status_failed route=%s failure=%r", line.route.name, str(answer))
                 failures.append(answer)
                 continue
-            by_reference = {verdict.reference: verdict for verdict in answer.verdicts}
+            told = (_by_our_reference(line, verdict) for verdict in answer.verdicts)
+            by_reference = {verdict.reference: verdict for verdict in told}
             for message in part:
-                reference = message.reference + line.route.reference_offset
-                found[message.id] = by_reference.get(reference, Verdict(reference, None, known=False))
+                missing = Verdict(message.reference, None, known=False)
+                found[message.id] = by_reference.get(message.reference, missing)
     return found, worst(failures)
+
+
+def can_ask(line: Line, message: OpenMessage) -> bool:
+    """Whether the provider can be asked about a message that it may have."""
+    dialect = line.dialect
+    named = isinstance(dialect, Statuses) and (dialect.by_reference or bool(message.provider_id))
+    return named and line.knows(message.account)
 
 
 def asked_for(line: Line, message: OpenMessage) -> Asked:

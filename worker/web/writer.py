@@ -1,7 +1,8 @@
 """The writer: what waits is written together, and each is told once its own is committed.
 
 One commit takes milliseconds, whatever it holds. So while one is under way the others gather, and the busier
-it gets, the more leave at once.
+it gets, the more leave at once. Where a commit fails though the ledger is there, each is written by itself,
+so that none takes the others along.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ class RefusedError(Exception):
 class _Piece:
     route: str
     receipts: Sequence[Receipt] = field(repr=False)
-    written: "asyncio.Future[None]"
+    written: "asyncio.Future[bool]"
 
 
 class Writer:
@@ -69,10 +70,9 @@ class Writer:
         self._some.set()
         try:
             async with asyncio.timeout(self._patience):
-                await piece.written
+                return await piece.written
         except TimeoutError:
             return False
-        return True
 
     async def works(self) -> bool:
         """Whether a commit goes through."""
@@ -81,7 +81,8 @@ class Writer:
     async def _run(self) -> None:
         while True:
             await self._some.wait()
-            if not await self._commit(self._gathered()):
+            if left := await self._commit(self._gathered()):
+                self._waiting.extendleft(reversed(left))
                 await asyncio.sleep(AGAIN)
             if not self._waiting:
                 self._some.clear()
@@ -96,44 +97,53 @@ class Writer:
                 count += len(piece.receipts)
         return pieces
 
-    async def _commit(self, pieces: Sequence[_Piece]) -> bool:
-        """Write these together. False if the ledger is away: then they wait again."""
+    async def _commit(self, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
+        """Write these together. Returns those that must wait, for the ledger is away."""
         told: dict[str, list[Receipt]] = {}
         for piece in pieces:
             if piece.receipts:
                 told.setdefault(piece.route, []).extend(piece.receipts)
         try:
             await asyncio.get_running_loop().run_in_executor(self._hand, self._write, told)
-        except REFUSALS as problem:
-            return await self._refused(pieces, problem)
+        except LedgerError as problem:
+            self._note(problem)
+            return pieces
         except Exception as problem:
-            # Whatever it is: nobody is told that we have them, and the next try is as good as this one.
-            self._waiting.extendleft(reversed(pieces))
-            self._note(away=True, problem=problem)
-            return False
-        self._note(away=False)
+            return await self._apart(pieces, problem)
+        self._note(None)
         for piece in pieces:
             if not piece.written.done():
-                piece.written.set_result(None)
-        return True
+                piece.written.set_result(True)
+        return ()
 
-    async def _refused(self, pieces: Sequence[_Piece], problem: Exception) -> bool:
-        """Something in it does not fit into the ledger; each by itself shows whose it is."""
-        if len(pieces) > 1:
-            return all([await self._commit([piece]) for piece in pieces])
-        log.warning("receipts_refused route=%s problem=%s", pieces[0].route, type(problem).__name__)
-        if not pieces[0].written.done():
-            pieces[0].written.set_exception(RefusedError())
-        return True
+    async def _apart(self, pieces: Sequence[_Piece], problem: Exception) -> Sequence[_Piece]:
+        """Something in these cannot be written; each by itself shows whose it is."""
+        if len(pieces) == 1:
+            self._fail(pieces[0], problem)
+            return ()
+        for at, piece in enumerate(pieces):
+            if await self._commit([piece]):
+                return pieces[at:]
+        return ()
 
-    def _note(self, *, away: bool, problem: Exception | None = None) -> None:
+    def _fail(self, piece: _Piece, problem: Exception) -> None:
+        """Answer for one that cannot be written. What the ledger refuses it will always refuse; of what
+        nobody expected we know only that we do not have it."""
+        refused = isinstance(problem, REFUSALS)
+        event = "receipts_refused" if refused else "receipts_failed"
+        # The name of the problem only: the rest may quote what came in.
+        log.warning("%s route=%s problem=%s", event, piece.route, type(problem).__name__)
+        if piece.written.done():
+            return
+        if refused:
+            piece.written.set_exception(RefusedError())
+        else:
+            piece.written.set_result(False)
+
+    def _note(self, problem: LedgerError | None) -> None:
         """Say when the ledger goes and when it comes, and not in between."""
-        if away and not self._away:
-            # Of what we do not know, the name only: it may quote what came in.
-            log.warning(
-                "ledger_away problem=%s",
-                problem if isinstance(problem, LedgerError) else type(problem).__name__,
-            )
-        if self._away and not away:
+        if problem and not self._away:
+            log.warning("ledger_away problem=%s", problem)
+        if self._away and not problem:
             log.info("ledger_back")
-        self._away = away
+        self._away = problem is not None

@@ -76,11 +76,13 @@ _EMPTIED = text(f"""
 """)  # noqa: S608 - our own constants
 
 
-# What will be sent anew has another name there: a receipt for the first copy is none for the second.
-_UNNAME = text("""
+# What will be sent anew has another name there: a receipt for the first copy is none for the second. What a
+# late writer could not move may have been sent anew already, and then the name is of the second.
+_UNNAME = text(f"""
     DELETE FROM provider_ids p USING messages m
-    WHERE m.id = ANY(CAST(:ids AS bigint[])) AND p.route = m.route AND p.id = m.provider_id
-""")
+    WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.QUEUED}'
+      AND p.route = m.route AND p.id = m.provider_id
+""")  # noqa: S608 - our own constants
 
 
 def settle(
