@@ -20,7 +20,7 @@ up: $(STAMP) ## Run everything here: servers, workers, beat, Flower, sandbox
 test: $(STAMP) ## Run the tests, on embedded servers
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-faults: $(STAMP) ## Inject every fault for real, and count (20 minutes; ONLY=case, SEED=number)
+faults: $(STAMP) ## Inject every fault for real, and count (35 minutes; ONLY=case, SEED=number)
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 check: $(STAMP) ## Format, lint, types and import rules, as CI sees them
