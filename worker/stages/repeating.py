@@ -27,7 +27,7 @@ from worker.stages.verdicts import (
     worst,
 )
 
-TURNS = 20  # packages, a step
+PACKAGES = 8  # a step, as in dispatch: each may take a whole lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def by_repeating(runtime: Runtime, line: Line) -> Settled:
     """
     moved: Counter[Status] = Counter()
     doubtful = 0
-    for _ in range(TURNS):
+    for _ in range(PACKAGES):
         turn = None if runtime.stopping() else _turn(runtime, line)
         if turn is None:
             return Settled(doubtful, moved)
