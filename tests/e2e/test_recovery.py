@@ -110,6 +110,7 @@ def test_a_stopped_worker_is_unhealthy_until_it_goes_on(install: Install) -> Non
     installation = install(alpha={})
     shell = Shell.at(installation.settings, installation.settings.data_dir)
     poll = installation.supervisor.pids()["poll"]
+    eventually(lambda: shell.worker("doctor", "--node", "poll@%h").code == 0)  # it has left its mark
 
     os.kill(poll, signal.SIGSTOP)
     try:
@@ -121,7 +122,7 @@ def test_a_stopped_worker_is_unhealthy_until_it_goes_on(install: Install) -> Non
         os.kill(poll, signal.SIGCONT)
 
     bad = [f.seen for f in found if f.verdict == "bad" and f.seen.startswith("poll@")]
-    assert any("is deaf" in seen or "is frozen" in seen for seen in bad)  # caught between steps, or in one
+    assert any("is deaf" in seen or "is frozen" in seen for seen in bad), found  # between steps, or in one
     eventually(lambda: shell.worker("doctor", "--node", "poll@%h").code == 0, within=10, every=0.2)
     assert {f.verdict for f in examine(installation.settings) if f.what in ("workers", "beat")} == {"ok"}
 
