@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 from worker.ledger.governor import TRUSTED, note_balance, note_clock
@@ -17,7 +18,7 @@ from worker.lines import Line
 from worker.providers.account import Balance, Balances, Price, Prices, Scheduled, Scheduling, StopLists
 from worker.providers.contract import Clocks, Failure, Reply
 from worker.runtime import Runtime
-from worker.stages.verdicts import chunks, exchanged
+from worker.stages.verdicts import chunks, exchanged, understood
 
 log = logging.getLogger(__name__)
 
@@ -102,16 +103,14 @@ def ask_clock(runtime: Runtime, line: Line) -> timedelta | Failure | None:
     dialect = line.dialect
     if not isinstance(dialect, Clocks):
         return None
-    ahead = exchanged(runtime, line, dialect.clock(), lambda reply: dialect.read_clock(reply, _now(runtime)))
-    if isinstance(ahead, timedelta):
-        with runtime.ledger.begin() as connection:
+    reply = runtime.exchange(line.route, dialect.clock())
+    if isinstance(reply, Failure):
+        return reply
+    with runtime.ledger.begin() as connection:
+        ahead = understood(line, partial(dialect.read_clock, reply, now(connection)))
+        if isinstance(ahead, timedelta):
             note_clock(connection, line.route.name, ahead)
     return ahead
-
-
-def _now(runtime: Runtime) -> datetime:
-    with runtime.ledger.begin() as connection:
-        return now(connection)
 
 
 def ask_prices(

@@ -134,9 +134,9 @@ class _Round:
     def _job(self, package: Leased) -> JobPhase | Failure:
         """Where the package's job stands. BROKEN: nothing more is to be learnt from the job."""
         dialect = self.line.dialect
-        if not isinstance(dialect, Jobs) or package.age > dialect.job_kept:
+        if not (isinstance(dialect, Jobs) and self.line.knows(package.account)):
             return JobPhase.BROKEN
-        if not self.line.knows(package.account):
+        if package.age > dialect.job_kept:
             return JobPhase.BROKEN
         report = exchanged(self.runtime, self.line, dialect.job(package.job), dialect.read_job)
         if isinstance(report, Failure):

@@ -100,13 +100,15 @@ def exchanged(
     read: Callable[[Reply], Answer | Failure],
     until: float = math.inf,
 ) -> Answer | Failure:
-    """What a provider answers, as `read` reads it; with no database connection held. An answer over which
-    the reader stumbles tells nothing."""
+    """What a provider answers, as `read` reads it; with no database connection held."""
     reply = runtime.exchange(line.route, request, until)
-    if isinstance(reply, Failure):
-        return reply
+    return reply if isinstance(reply, Failure) else understood(line, partial(read, reply))
+
+
+def understood(line: Line, read: Callable[[], Answer | Failure]) -> Answer | Failure:
+    """What a reader of the dialect makes of an answer. One over which it stumbles tells nothing."""
     try:
-        return read(reply)
+        return read()
     except Exception as problem:
         _note_stumble("cannot_read", line, problem)
         return UNREADABLE.because(detail=f"we stumble over it: {type(problem).__name__}")
