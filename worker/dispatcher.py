@@ -69,8 +69,12 @@ class Dispatcher:
         Raises like `enqueue`; messages before the one at fault are handed over (hand the rest over again:
         client ids make that safe).
         """
+        return self.hand_over(map(self.accept, messages), progress)
+
+    def hand_over(self, accepted: Iterable[Message], progress: Callable[[int], None] = lambda _: None) -> int:
+        """Hand over any number of messages that `accept` has returned, as `enqueue_many` does after it."""
         count = 0
-        for lane, chunk in _chunks(map(self.accept, messages)):
+        for lane, chunk in _chunks(accepted):
             self._wait_for_room(lane, len(chunk))
             self._add(lane, chunk)
             count += len(chunk)

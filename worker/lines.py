@@ -1,7 +1,7 @@
 """Lines: routes made ready, each with the dialect that speaks for it, and the rule of who may carry what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from worker.providers import PROVIDERS, dialect
@@ -54,7 +54,7 @@ def accept(message: Message, lines: Mapping[str, Line]) -> Message:
     if name not in lines:
         raise MessageError("route", message.route, f"must be one of {', '.join(lines)}")
     lines[name].dialect.check(message)
-    return message if name == message.route else replace(message, route=name)
+    return message if name == message.route else message.routed(name)
 
 
 def line(route: Route) -> Line:

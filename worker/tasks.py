@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -24,6 +24,7 @@ from celery.platforms import SecurityWarning
 from celery.worker.request import Request as CeleryRequest
 
 from worker.bell import BACKLOG, STALE, Bell, BrokerError, backlog, celery_app, queue_of
+from worker.garbage import collect_rarely
 from worker.intake import DeadLetter, Intake, IntakeError
 from worker.ledger import LedgerError
 from worker.lines import Line, accept, make_ready
@@ -110,6 +111,11 @@ def _check_settings(**_: object) -> None:
     _ready(secret=None)
 
 
+@signals.worker_init.connect
+def _spare_garbage(**_: object) -> None:
+    collect_rarely()
+
+
 @signals.worker_shutting_down.connect
 def _stop_claiming(**_: object) -> None:
     """Let every stage finish what it has in hand and begin nothing new."""
@@ -183,8 +189,31 @@ def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, 
 
 @app.task(name="worker.ingest", throws=AWAY)
 def ingest(lane: str) -> dict[str, Any]:
-    """Move what waits in a lane of the intake into the ledger."""
-    return _answer("ingest", lane, lambda runtime: ingest_stage(runtime, Lane(lane)))
+    """Move what waits in a lane of the intake into the ledger.
+
+    Who has entered urgent messages sends them himself: a ring takes a third of their way.
+    """
+    own: list[str] = []
+
+    def work(runtime: Runtime) -> Any:
+        def ring(stage: str, name: str) -> None:
+            if own or not name.endswith(f":{Lane.URGENT}"):  # one queue is enough: the rest is for others
+                runtime.ring(stage, name)
+            else:
+                own.append(name)
+
+        counts = None
+        try:
+            counts = ingest_stage(replace(runtime, ring=ring), Lane(lane))
+        finally:
+            if own and (counts is None or _stopping.is_set()):  # then it is for others after all
+                runtime.ring("dispatch", own.pop())
+        return counts
+
+    counts = _answer("ingest", lane, work)
+    for name in own:
+        dispatch(*name.split(":"))
+    return counts
 
 
 @app.task(name="worker.dispatch", throws=AWAY)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 
 import pytest
 import redis
@@ -152,3 +153,22 @@ def test_an_application_that_does_not_import_us_sends_a_task(install: Install) -
     said = "\n".join(installation.log)
     assert "secret text" not in said
     assert "380931110001" not in said
+
+
+@pytest.mark.parametrize("silent_first", [True, False])
+def test_an_urgent_message_waits_for_no_other_route(install: Install, silent_first: bool) -> None:
+    """Who enters urgent messages sends those of one route himself; no beat is there to mend the rest."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never says a word
+        slow = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}", "timeout": "20s", "lease": "60s"}
+        installation = install(without=("beat",), slow=slow, quick={})
+        offered = [
+            message(number, route=name, lane=Lane.URGENT) for number, name in enumerate(("slow", "quick"))
+        ]
+        installation.enqueue(offered if silent_first else offered[::-1])
+
+        def stands(number: int) -> Status | None:
+            found = installation.dispatcher.status(f"client-{number}")
+            return found.status if found else None
+
+        eventually(lambda: stands(1) is Status.SENT)
+        assert stands(0) is Status.SENDING

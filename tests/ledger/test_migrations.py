@@ -46,7 +46,7 @@ LOOKS: dict[str, str] = {
         FROM pg_sequences WHERE schemaname = 'public'
     """,
     "others": """
-        SELECT c.relname, c.relkind, c.reloptions FROM pg_class c
+        SELECT c.relname, c.relkind, c.reloptions::text FROM pg_class c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'S', 'p', 'f')
     """,
     "triggers and functions": """

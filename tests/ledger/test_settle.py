@@ -413,7 +413,7 @@ def test_a_writer_waits_for_another_of_the_same_package_and_then_finds_nothing_t
         settle(connection, moves, {package.id: LOOK})
         late = blocked(
             other,
-            lambda theirs: settle(theirs, [replace(m, target=S) for m in moves], {package.id: LOOK}),
+            lambda theirs: settle(theirs, [m._replace(target=S) for m in moves], {package.id: LOOK}),
         )
 
     assert late.result() == NOTHING

@@ -6,7 +6,6 @@ text or a number.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -91,9 +90,12 @@ def assert_sound(
 
 
 def _printed(outcome: Outcome) -> str:
-    """An outcome as it may be seen, but for their numbers: those are what they are, a phone number even."""
+    """An outcome as it may be seen, but for their numbers and names: those are what they are, a phone number
+    even."""
+    if isinstance(outcome, JobTaken):
+        return repr(JobTaken(""))
     if isinstance(outcome, Answered):
-        return repr([replace(verdict, provider_id="") for verdict in outcome.verdicts])
+        return repr([verdict._replace(provider_id="") for verdict in outcome.verdicts])
     return repr(outcome) + str(outcome)
 
 

@@ -190,7 +190,7 @@ def test_its_sample_holds_every_kind_that_it_carries(provider: str) -> None:
 
 def _is_carried(speaker: Dialect, item: Item) -> bool:
     try:
-        speaker.check(message_of(replace(item, recipient="+380441110001", viber_valid_until=None)))
+        speaker.check(message_of(item._replace(recipient="+380441110001", viber_valid_until=None)))
     except ValueError:
         return False
     return True
@@ -458,7 +458,7 @@ def test_every_text_a_message_may_hold_arrives_as_it_was(provider: str, texts: l
     first = sample.items[0]
     assert first.kind is Kind.SMS, "the first of a sample is an ordinary text"
     items = [
-        replace(first, id=place, reference=place + 1, content=Sms(text)) for place, text in enumerate(texts)
+        first._replace(id=place, reference=place + 1, content=Sms(text)) for place, text in enumerate(texts)
     ]
     size = speaker.limits.call or len(items)
     for start in range(0, len(items), size):
@@ -473,7 +473,7 @@ def test_a_package_that_fits_is_not_larger_than_the_limit(provider: str, account
     sample = sample_of(provider)
     first = sample.items[0]
     speaker = dialect(provider, account)
-    many = [replace(first, id=n, reference=10**12 + n, content=Sms(text)) for n in range(5_000)]
+    many = [first._replace(id=n, reference=10**12 + n, content=Sms(text)) for n in range(5_000)]
     package = fitting(many, speaker.limits)
     assert 0 < len(package) <= speaker.limits.items
     request = speaker.submit(package[: speaker.limits.call or None])
@@ -484,8 +484,8 @@ def test_a_package_that_fits_is_not_larger_than_the_limit(provider: str, account
 def test_a_message_held_by_the_provider_says_when_it_leaves(provider: str, account: Account) -> None:
     sample = sample_of(provider)
     speaker = dialect(provider, account)
-    item = replace(sample.items[0], send_at=None)
-    later = replace(item, send_at=item.leaves_at)
+    item = sample.items[0]._replace(send_at=None)
+    later = item._replace(send_at=item.leaves_at)
     assert (speaker.submit([item]) != speaker.submit([later])) == isinstance(speaker, Schedules)
 
 

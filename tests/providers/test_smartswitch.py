@@ -87,7 +87,7 @@ def texts(request: Request) -> list[str]:
 
 def tried(item: Item) -> Item:
     """An item at its second try, at which a refusal is final."""
-    return replace(item, attempts=1)
+    return item._replace(attempts=1)
 
 
 SAMPLE = Sample(
@@ -336,7 +336,7 @@ SUBMITS = [
             label=f"trap 5: an id {value!r}",
             items=ONE,
             reply=answer(element(ONE[0], id=value)),
-            expected=[replace(sent(1), provider_id=read)],
+            expected=[sent(1)._replace(provider_id=read)],
         )
         for value, read in (
             ("1930011223301", "1930011223301"),

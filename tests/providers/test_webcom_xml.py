@@ -114,7 +114,7 @@ ITEMS = (
     VIBER,
     CASCADE,
     sms(700008, "Ваш заказ готов 😀\nдо встречи"),
-    replace(sms(700009, "Your order 18 is ready"), campaign="March & <April>"),
+    sms(700009, "Your order 18 is ready")._replace(campaign="March & <April>"),
 )
 ON_STOP_LIST = "Phone number is on the stop list"
 
@@ -235,14 +235,13 @@ BOTH = (
     "<text_viber>Ready</text_viber><sender>ShopNews</sender><text>Your order is ready</text>"
 )
 SAMPLE_ITEMS = (
-    replace(
-        CASCADE,
+    CASCADE._replace(
         reference=700001,
         recipient="+380931110001",
         viber_valid_until=moscow(4, 12),
         valid_until=moscow(5, 9),
     ),
-    replace(CASCADE, reference=700002, recipient="+380931110002", send_at=moscow(4, 9, 30)),
+    CASCADE._replace(reference=700002, recipient="+380931110002", send_at=moscow(4, 9, 30)),
     sms(700003, "See you at ten"),
 )
 
@@ -323,7 +322,7 @@ REQUESTS = [
     *(
         SubmitCase(
             label=label,
-            items=(replace(item, reference=700001, recipient="+380931110001"),),
+            items=(item._replace(reference=700001, recipient="+380931110001"),),
             request=alone(message, abonent),
             reply=taken(),
             expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
@@ -381,7 +380,7 @@ REQUESTS = [
             ("viber", sms(1, "Ready", kind="viber"), VIBER_ONLY, ""),
             (
                 "viber with a button and a picture",
-                replace(VIBER, sender="ShopNews"),
+                VIBER._replace(sender="ShopNews"),
                 VIBER_ONLY.replace("Ready", "Order 18 is ready")
                 + "<button_viber>Open it</button_viber><action_viber>https://shop.example/18</action_viber>"
                 "<image_viber>https://shop.example/18.png</image_viber>",
@@ -453,10 +452,10 @@ REQUESTS = [
         label="2 campaigns they are told of: one text of two campaigns is two messages",
         account=TOLD,
         items=(
-            replace(sms(1, "A"), campaign="March"),
+            sms(1, "A")._replace(campaign="March"),
             sms(2, "A"),
-            replace(sms(3, "A"), campaign="April & <May>"),
-            replace(sms(4, "A"), campaign="March"),
+            sms(3, "A")._replace(campaign="April & <May>"),
+            sms(4, "A")._replace(campaign="March"),
             sms(5, "A"),
         ),
         request=f"""<request>{SECURITY}
@@ -475,7 +474,7 @@ REQUESTS = [
     ),
     SubmitCase(
         label="2 campaigns they are not told of: one text is one message",
-        items=(replace(sms(1, "A"), campaign="March"), sms(2, "A"), replace(sms(3, "A"), campaign="April")),
+        items=(sms(1, "A")._replace(campaign="March"), sms(2, "A"), sms(3, "A")._replace(campaign="April")),
         request=f"""<request>{SECURITY}
             <message type_send_1="sms" type="sms"><sender>ShopNews</sender><text>A</text>
               <abonent phone="380931110001" number_sms="1" client_id_sms="1"/>
@@ -488,7 +487,7 @@ REQUESTS = [
         SubmitCase(
             label=label,
             account=account,
-            items=(replace(item, reference=700001, recipient="+380931110001", campaign="March"),),
+            items=(item._replace(reference=700001, recipient="+380931110001", campaign="March"),),
             request=alone(message),
             reply=taken(),
             expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
@@ -558,7 +557,7 @@ def test_documents_and_acknowledgements_hold_no_line_break() -> None:
 
 def test_the_sample_of_the_sheet_fits_the_schema_and_its_mistakes_do_not() -> None:
     schema = etree.RelaxNG(etree.parse(Path(__file__).parent / "schemas" / "webcom-xml.rng"))
-    items = [replace(item, campaign="March") for item in SAMPLE_ITEMS]
+    items = [item._replace(campaign="March") for item in SAMPLE_ITEMS]
     good = WebcomXml(BOTH_TOLD).submit(items).body.decode()
     assert schema.validate(etree.fromstring(good.encode()))
     for ours, wrong in (
@@ -1575,7 +1574,7 @@ def test_a_campaign_of_one_text_is_one_message_and_small() -> None:
 
 def test_room_is_kept_for_the_campaigns_they_are_told() -> None:
     """The worst there is: every message of a campaign of its own, with the longest of names."""
-    texts = [replace(sms(1000 + n, "я" * 70), campaign=f"{n:0>4}" + "&" * 124) for n in range(500)]
+    texts = [sms(1000 + n, "я" * 70)._replace(campaign=f"{n:0>4}" + "&" * 124) for n in range(500)]
     for account in (TOKEN, BOTH_TOLD):
         speaker = WebcomXml(replace(account, options={**account.options, "package_bytes": "100000"}))
         package = fitting(texts, speaker.limits)
@@ -1590,7 +1589,7 @@ def test_room_is_kept_for_the_campaigns_they_are_told() -> None:
     ("option", "element"), [("campaign_name", b"<name_delivery>"), ("transliterate", b"<translite>")]
 )
 def test_what_they_are_told_besides_is_a_setting(option: str, element: bytes, value: str, told: bool) -> None:
-    item = replace(sms(1), campaign="March")
+    item = sms(1)._replace(campaign="March")
     assert (element in with_options(**{option: value}).submit([item]).body) == told
     assert element not in with_options().submit([item]).body
 

@@ -83,7 +83,7 @@ def test_where_equal_contents_stand_once_they_are_reckoned_once(texts: str, coun
 
 def test_equal_contents_of_two_campaigns_are_reckoned_twice() -> None:
     """A provider that is told the campaign gets the text once for each."""
-    texts = [replace(item, campaign=name) for item, name in zip(items(100, 100, 100), "aba", strict=True)]
+    texts = [item._replace(campaign=name) for item, name in zip(items(100, 100, 100), "aba", strict=True)]
     limits = Limits(items=9, octets=3 * OVERHEAD + 2 * 400, once=True)
     assert len(fitting(texts, limits)) == 3
     assert len(fitting(texts, replace(limits, octets=limits.octets - 1))) == 2

@@ -750,3 +750,16 @@ def test_a_provider_that_does_not_answer_gives_way_to_others_after_one_round(ope
 
     assert (done.deaf, done.more) == (True, False)
     assert world.provider.requests("status") == 1
+
+
+@pytest.mark.parametrize(("many", "calls"), [(20, 0), (30, 1), (60, 1)])
+def test_a_round_that_may_not_be_the_last_calls_another_poller(
+    open_world: OpenWorld, many: int, calls: int
+) -> None:
+    """A round asks 25 questions of a message each here, and takes packages of ten."""
+    world = open_world(alpha={"package_items": 10, "status_items": 1})
+    sent(world, many)
+
+    world.poll()
+
+    assert world.rings.count(("poll", "alpha")) == calls

@@ -8,6 +8,7 @@ import typer
 
 from worker.cli.output import complain, say
 from worker.cli.session import SANDBOX_KEY
+from worker.garbage import collect_rarely
 from worker.sandbox.alphasms.options import AlphasmsOptions
 from worker.sandbox.mix import Timings
 from worker.sandbox.options import SandboxOptions
@@ -86,6 +87,7 @@ def sandbox(
         )
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None
+    collect_rarely()  # it remembers every message
     try:
         serve(options, lambda url: say(f"The sandbox listens on {url}"))
     except OSError as problem:

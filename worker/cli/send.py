@@ -17,6 +17,7 @@ import typer
 from worker.cli.output import Json, complain, emit, out, progress, say
 from worker.cli.session import servers
 from worker.dispatcher import Dispatcher, EnqueueError
+from worker.garbage import collect_rarely
 from worker.sms.content import Kind
 from worker.sms.fields import MessageError
 from worker.sms.message import FIELDS, Message
@@ -138,6 +139,7 @@ class _Reader:
 
 
 def _send_many(dispatcher: Dispatcher, name: str, defaults: Mapping[str, str], *, as_json: bool) -> None:
+    collect_rarely()
     reader = _Reader(dispatcher.accept, defaults)
     handed = 0
     stopped = ""
@@ -150,7 +152,7 @@ def _send_many(dispatcher: Dispatcher, name: str, defaults: Mapping[str, str], *
     with _opened(name) as stream, progress() as bar:
         task = bar.add_task("enqueued", total=None, rate="")
         try:
-            dispatcher.enqueue_many(reader.messages(_rows(stream)), progress=count)
+            dispatcher.hand_over(reader.messages(_rows(stream)), progress=count)
         except (_Unreadable, EnqueueError) as problem:
             stopped = str(problem)
     _tell(reader, handed, stopped, as_json=as_json)

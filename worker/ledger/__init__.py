@@ -14,6 +14,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 
+from worker.ledger.arrays import ColumnDumper
 from worker.ledger.patience import KERNEL, PatientConnection
 
 __all__ = ["REFUSALS", "Connection", "Ledger", "LedgerError"]
@@ -55,7 +56,12 @@ class Ledger:
             max_overflow=2,
             pool_pre_ping=True,
             hide_parameters=True,  # they are texts and numbers of people
-            connect_args={"options": _OPTIONS, "application_name": "worker", **KERNEL},
+            connect_args={
+                "options": _OPTIONS,
+                "application_name": "worker",
+                "client_encoding": "utf8",
+                **KERNEL,
+            },
         )
         event.listen(engine, "do_connect", _connect)
         event.listen(engine, "handle_error", _keep_discreet)
@@ -115,7 +121,9 @@ def _address(url: str) -> URL:
 
 
 def _connect(_: object, __: object, args: Any, options: Any) -> PatientConnection:
-    return PatientConnection.open(*args, **options)
+    connection = PatientConnection.open(*args, **options)
+    connection.adapters.register_dumper(list, ColumnDumper)
+    return connection
 
 
 def _keep_discreet(context: ExceptionContext) -> None:

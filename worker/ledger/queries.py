@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from worker.ledger.items import COLUMNS, item
 from worker.sms.content import Kind
@@ -14,8 +14,7 @@ from worker.sms.package import Item, Limits
 from worker.sms.status import Status
 
 
-@dataclass(frozen=True, slots=True)
-class OpenMessage:
+class OpenMessage(NamedTuple):
     """A message of a package that still has to be asked about."""
 
     id: int
@@ -52,7 +51,7 @@ def open_messages(
             **({"campaign": campaign} if campaign else {}),
         },
     )
-    return [_open_message(row) for row in rows]
+    return [_open_message(row) for row in rows.all()]
 
 
 _OPEN_COLUMNS = """
@@ -61,17 +60,23 @@ _OPEN_COLUMNS = """
 """
 
 
-def _open_message(row: Row[Any]) -> OpenMessage:
+_STATUSES = {status.value: status for status in Status}
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def _open_message(row: Sequence[Any]) -> OpenMessage:
+    # By place, as in `item`: every message comes by here.
+    id_, package_id, reference, provider_id, status, attempts, kind, counted, account, *_ = row
     return OpenMessage(
-        row.id,
-        row.package_id,
-        row.reference,
-        row.provider_id,
-        Status(row.status),
-        row.attempts,
-        Kind(row.kind),
-        row.counted,
-        row.account,
+        id_,
+        package_id,
+        reference,
+        provider_id,
+        _STATUSES[status],
+        attempts,
+        _KINDS[kind],
+        counted,
+        account,
     )
 
 

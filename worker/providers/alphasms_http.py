@@ -13,7 +13,6 @@ asked for by their id, one a call.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
@@ -229,7 +228,7 @@ class AlphaSmsHttp:
         if isinstance(answer, Failure):
             return answer
         (told,) = answer.verdicts
-        return Answered([replace(told, status=None)]) if told.status is Status.SENT else answer
+        return Answered([told._replace(status=None)]) if told.status is Status.SENT else answer
 
     def _verdict(self, asked: Asked, said: Pairs) -> Verdict:
         code = "" if "errors" in said else one(said, "code")

@@ -58,7 +58,7 @@ PATH = "/api/xml.php"
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 COMMANDS = {"sync": "message", "async": "message-async"}
 JOB = re.compile(r"[A-Za-z0-9_.:+/={}-]{1,64}")  # in their sample 32 hex digits
-NUMBER = re.compile(r"[A-Za-z0-9]{1,64}")  # theirs of a message
+NUMBER_MOST = 64  # letters and digits of theirs of a message
 
 # --- limits ------------------------------------------------------------------------------------------
 
@@ -321,7 +321,7 @@ def _theirs(answer: xml.Element) -> str:
     """Their number; "0" means none, and what is no number of theirs is none either."""
     for name in NUMBERS:
         number = answer.get(name, "0")
-        if number != "0" and NUMBER.fullmatch(number):
+        if number != "0" and number.isalnum() and number.isascii() and len(number) <= NUMBER_MOST:
             return number
     return ""
 

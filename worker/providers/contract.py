@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
@@ -119,16 +119,14 @@ class Reply:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A message whose state we ask for: by our reference, by theirs, or both, as the provider allows."""
 
     reference: int
     provider_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What they say of one message.
 
     `status` is the status their word amounts to, or None for no news (an unknown code is no news, with

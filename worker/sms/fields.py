@@ -44,12 +44,15 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uf
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _SEPARATORS = str.maketrans("", "", " -().\u00a0")
 _E164 = re.compile(r"\+?([1-9][0-9]{6,14})", re.ASCII)
+_AS_WRITTEN = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
 
 def phone_number(value: object, field: str = "recipient") -> str:
     """The number as we write it: a plus and 7 to 15 digits. Raises MessageError."""
     if not isinstance(value, str):
         raise MessageError(field, type(value).__name__, "must be a phone number as text")
+    if _AS_WRITTEN.fullmatch(value):
+        return value
     if not value or value.isspace():
         raise MessageError(field, value, "must not be empty")
     found = _E164.fullmatch(value.translate(_SEPARATORS))
@@ -58,8 +61,15 @@ def phone_number(value: object, field: str = "recipient") -> str:
     return f"+{found.group(1)}"
 
 
+def _is_plain(value: str) -> bool:
+    """Whether nothing can be wrong with its characters: true of nearly all there are, and soon told."""
+    return value.isprintable() and not value.isspace()
+
+
 def check_name(field: str, value: object, least: int, most: int) -> None:
     """A short text in one line, of `least` to `most` characters."""
+    if isinstance(value, str) and least <= len(value) <= most and _is_plain(value):
+        return
     if not isinstance(value, str):
         raise MessageError(field, value, "must be text")
     if len(value) < least or value.isspace():
@@ -72,6 +82,8 @@ def check_name(field: str, value: object, least: int, most: int) -> None:
 
 def check_text(field: str, text: object, most: int = TEXT_LIMIT) -> None:
     """What a person reads: not empty, at most `most` characters, nothing that XML cannot carry."""
+    if isinstance(text, str) and 0 < len(text) <= most and _is_plain(text):
+        return
     if not isinstance(text, str):
         raise MessageError(field, type(text).__name__, "must be text")
     if not text or text.isspace():
@@ -98,6 +110,8 @@ def check_url(field: str, value: object) -> None:
 
 def member(values: type[Any], field: str, value: object) -> Any:
     """The member of an enumeration, by its value."""
+    if isinstance(value, values):
+        return value
     try:
         return values(value)
     except ValueError:

@@ -108,6 +108,15 @@ class Message:
             f"lane={self.lane.value!r}, route={self.route!r})"
         )
 
+    def routed(self, route: str) -> "Message":
+        """The same message, on this route. What was checked is not checked again."""
+        check_name("route", route, 1, 64)
+        other: Message = object.__new__(Message)
+        for name in _NAMES:
+            object.__setattr__(other, name, getattr(self, name))
+        object.__setattr__(other, "route", route)
+        return other
+
     def as_dict(self) -> dict[str, str]:
         """The message as plain JSON values, leaving out defaults; `from_dict` reads it back."""
         whole = {
@@ -148,12 +157,16 @@ class Message:
         for field in _REQUIRED:
             if field not in values:
                 raise MessageError(field, None, "is missing")
+        if "text" in values and values.keys() <= _PLAIN:  # nearly every message there is
+            return cls(**values)
         own = {name: value for name, value in values.items() if name not in _NOT_OWN}
         about = {name: value for name, value in values.items() if name in _CONTENT_SET}
         return cls(**own, content=content_of(values.get("kind", Kind.SMS), about))
 
 
 _REQUIRED = ("client_id", "recipient", "sender")
+_NAMES = tuple(field.name for field in fields(Message))
+_CONTENTS = tuple(contents.KINDS.values())
 _INSTANTS = ("send_at", "valid_until", "viber_valid_until")
 _CONTENT_SET = frozenset(contents.FIELDS)
 _NOT_OWN = _CONTENT_SET | {"kind"}
@@ -165,6 +178,7 @@ FIELDS = (
 )
 """The names that `from_dict` knows."""
 _FIELD_SET = frozenset(FIELDS)
+_PLAIN = _FIELD_SET - _CONTENT_SET | {"text"}
 
 
 def differences(one: Message, other: Message) -> tuple[str, ...]:
@@ -182,7 +196,7 @@ def differences(one: Message, other: Message) -> tuple[str, ...]:
 def _content(content: Content | None, kind: object, text: str) -> Content:
     if content is None:
         return content_of(kind, {"text": text})
-    if not isinstance(content, tuple(contents.KINDS.values())):
+    if not isinstance(content, _CONTENTS):
         raise MessageError("content", type(content).__name__, "must be a content, such as Sms or Viber")
     if text:
         raise MessageError("text", "…", "is given twice: it is a part of the content")

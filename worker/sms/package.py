@@ -1,10 +1,11 @@
 """Package: messages that leave in one request, and the rule that decides which leave together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import takewhile
+from itertools import accumulate, islice, takewhile
+from typing import NamedTuple
 
 from worker.sms.content import Content, Kind
 from worker.sms.fields import mask
@@ -22,8 +23,7 @@ class PackageState(StrEnum):
     CLOSED = "closed"  # nothing more to learn
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A message as it leaves. `reference` is our id at the provider: digits, allocated by the ledger.
 
     `leaves_at` is when it leaves, by the ledger's clock; `send_at` is set only if the provider is to hold it
@@ -80,19 +80,19 @@ def fitting(items: Sequence[Item], limits: Limits) -> Sequence[Item]:
     """The longest head of `items` that may leave together. Never empty: one message always fits alone."""
     if limits.call:  # each request is small
         return items[: limits.items]
-    room = limits.octets
     measure = limits.measure or reckoned
+    sizes = _once(items, measure) if limits.once else map(measure, items)
+    totals = accumulate(islice(sizes, limits.items))
+    return items[: max(1, sum(1 for _ in takewhile(lambda total: total <= limits.octets, totals)))]
+
+
+def _once(items: Iterable[Item], measure: Callable[[Item], int]) -> Iterator[int]:
+    """Bytes about each message, where a content that stood before takes none."""
     seen: set[tuple[str, Content, str]] = set()  # by campaign too, which some are told
-
-    def fits(item: Item) -> bool:
-        nonlocal room
+    for item in items:
         what = (item.sender, item.content, item.campaign)
-        room -= OVERHEAD if limits.once and what in seen else measure(item)
+        yield OVERHEAD if what in seen else measure(item)
         seen.add(what)
-        return room >= 0
-
-    head = list(takewhile(fits, items[: limits.items]))
-    return head or items[:1]
 
 
 def reckoned(item: Item) -> int:

@@ -8,7 +8,7 @@ says it again goes on.
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
@@ -230,7 +230,7 @@ class _Recall:
         return {message.id: _judged(told.get(message.id)) for message in messages}
 
     def _noted(self, move: Move) -> Move:
-        return replace(move, note=self.why) if move.target is Status.CANCELLED else move
+        return move._replace(note=self.why) if move.target is Status.CANCELLED else move
 
 
 def _before_asking(line: Line, message: OpenMessage) -> Fate:

@@ -55,7 +55,7 @@ class Dispatched:
 def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
     """Send what is queued on a route, a bounded number of packages, one after another.
 
-    Rings for a second dispatcher as soon as a claim shows that there is more than it took.
+    Rings for another dispatcher if its first claim shows that there is more than it took.
     """
     line = runtime.lines[route]
     done = Dispatched()
@@ -79,7 +79,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
         done = replace(done, expired=done.expired + taken.expired, why=taken.why)
         if taken.package is None:
             return replace(done, more=taken.more)
-        if taken.more:
+        if taken.more and not done.packages:
             runtime.ring("dispatch", f"{route}:{lane.value}")
         _deliver(runtime, line, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
@@ -232,7 +232,7 @@ class _Calls:
 
     def _put_back(self, items: Sequence[Item]) -> None:
         back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)
-        moves = [replace(move, note=NOT_BEGUN) for move in back]
+        moves = [move._replace(note=NOT_BEGUN) for move in back]
         if moves:
             why = "" if self.trouble else NOT_BEGUN  # the trouble is the package's reason, and stays it
             with self.runtime.ledger.begin() as connection:

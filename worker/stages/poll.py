@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from worker.ledger.leases import Leased, lease_polls
+from worker.ledger.leases import PACKAGES, Leased, lease_polls
 from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import Clock, Looks, Move, read, settle
 from worker.lines import Line
@@ -22,7 +22,7 @@ from worker.sms.status import FINAL, Status
 from worker.stages.verdicts import (
     PATIENCE,
     ask,
-    can_ask,
+    askable,
     exchanged,
     mend_route,
     name_messages,
@@ -67,7 +67,8 @@ def poll(runtime: Runtime, route: str) -> Polled:
             leased = lease_polls(connection, route, messages=_askable(line), lease=line.route.lease)
         if not leased:
             return done
-        if len(leased) > 1 or done.packages:
+        full = len(leased) == PACKAGES or sum(package.items for package in leased) >= _askable(line)
+        if full and not done.packages:
             runtime.ring("poll", route)  # there may be more: let another look meanwhile
         part = _Round(runtime, line, leased).run()
         done = Polled(
@@ -176,10 +177,12 @@ class _Round:
         given_up = {package.id for package in self.leased if package.age > horizon + patience}
         moves = [Move(m.id, m.package_id, Status.IN_DOUBT) for m in doubtful]
         news: list[Move] = []
+        unheard = [message for message in messages if message.id not in verdicts]
+        may_answer = {message.id for message in askable(self.line, unheard)}
         for message in messages:
             verdict = verdicts.get(message.id)
             if verdict is None:  # they did not answer, cannot be asked, or it was not their turn
-                tried = failure is not None or not can_ask(self.line, message)
+                tried = failure is not None or message.id not in may_answer
                 if tried and message.package_id in given_up and message.status is Status.SENT:
                     news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
                 continue

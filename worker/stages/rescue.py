@@ -9,7 +9,7 @@ default, and what is held waits for a person.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from worker.ledger.doubt import Decidable, decidable
@@ -99,7 +99,7 @@ def _decided(runtime: Runtime, line: Line, message: Decidable) -> Move:
     if message.policy is Doubt.FAIL:
         return Move(message.id, message.package_id, Status.FAILED, note=note)
     again = requeue(runtime, line, message.package_id, message, tried=True)
-    return replace(again, note=note if again.target is Status.QUEUED else f"{note}; attempts used up")
+    return again._replace(note=note if again.target is Status.QUEUED else f"{note}; attempts used up")
 
 
 def _rare_looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:

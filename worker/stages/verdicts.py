@@ -4,7 +4,6 @@ import logging
 import math
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
@@ -39,7 +38,7 @@ from worker.runtime import Runtime
 from worker.sms.content import Kind
 from worker.sms.doubt import SETTLING
 from worker.sms.package import Item
-from worker.sms.status import Status, Verb, sources
+from worker.sms.status import ROADS, Status, Verb
 from worker.stages.calls import calls
 
 log = logging.getLogger(__name__)
@@ -47,6 +46,9 @@ log = logging.getLogger(__name__)
 _SPREADING = {failure.name for failure in (NOT_SENT, LOST, THROTTLED)}  # the next question fails too
 
 BLIND = 10  # failures in a row that leave doubt nobody can settle
+_SETTLED = ROADS[Verb.SETTLE][Status.SENDING]
+_REPORTED = ROADS[Verb.REPORT][Status.SENT]
+
 HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
 
 Message = TypeVar("Message")
@@ -75,7 +77,7 @@ def submit(runtime: Runtime, line: Line, items: Sequence[Item], until: float) ->
     answer over which the dialect stumbles tells nothing.
     """
     offset = line.route.reference_offset
-    sent = [replace(item, reference=item.reference + offset) for item in items] if offset else items
+    sent = [item._replace(reference=item.reference + offset) for item in items] if offset else items
     try:
         request = line.dialect.submit(sent)
     except Exception as problem:
@@ -90,7 +92,7 @@ def submit(runtime: Runtime, line: Line, items: Sequence[Item], until: float) ->
 
 def _by_our_reference(line: Line, verdict: Verdict) -> Verdict:
     offset = line.route.reference_offset
-    return replace(verdict, reference=verdict.reference - offset) if offset else verdict
+    return verdict._replace(reference=verdict.reference - offset) if offset else verdict
 
 
 def exchanged(
@@ -154,7 +156,7 @@ def settled(runtime: Runtime, line: Line, package_id: int, item: Tried, verdict:
     if verdict.status is Status.QUEUED:  # a failure of the route is not the message's fault
         return requeue(runtime, line, package_id, item, tried=verdict.failure is None, code=verdict.code)
     # A message found delivered (or otherwise ended in the network) was sent first: two lines of history.
-    may_settle = Status.SENDING in sources(Verb.SETTLE, verdict.status) and not verdict.first_channel
+    may_settle = verdict.status in _SETTLED and not verdict.first_channel
     target = verdict.status if may_settle else Status.SENT
     return Move(
         item.id, package_id, target, verdict.code, verdict.provider_id, verdict.segments, verdict.happened_at
@@ -165,7 +167,7 @@ def is_end(news: Verdict | receipts.Word, kind: Kind) -> bool:
     """Whether a report can bring this news. The end of a first channel is none for what falls back."""
     if news.status is None or (news.first_channel and kind is Kind.VIBER_SMS):
         return False
-    return Status.SENT in sources(Verb.REPORT, news.status)
+    return news.status in _REPORTED
 
 
 def reported(message: OpenMessage, verdict: Verdict) -> Move | None:
@@ -278,7 +280,6 @@ def ask(
     found: dict[int, Verdict] = {}
     failures: list[Failure] = []
     deadline = runtime.clock() + line.route.lease.total_seconds() * PATIENCE
-    askable = [message for message in messages if can_ask(line, message)]
 
     def question(part: Sequence[OpenMessage]) -> Answered | Failure:
         asked = [asked_for(line, message) for message in part]
@@ -287,7 +288,7 @@ def ask(
     def go_on() -> bool:
         return runtime.clock() <= deadline and not any(map(spreads, failures))
 
-    parts = chunks(askable, dialect.status_items)
+    parts = chunks(askable(line, messages), dialect.status_items)
     for ended in calls(question, parts, dialect.status_in_flight, go_on):
         for part, answer in ended:
             if isinstance(answer, Failure):
@@ -297,16 +298,19 @@ def ask(
             told = (_by_our_reference(line, verdict) for verdict in answer.verdicts)
             by_reference = {verdict.reference: verdict for verdict in told}
             for message in part:
-                missing = Verdict(message.reference, None, known=False)
-                found[message.id] = by_reference.get(message.reference, missing)
+                told_of = by_reference.get(message.reference)
+                found[message.id] = told_of or Verdict(message.reference, None, known=False)
     return found, worst(failures)
 
 
-def can_ask(line: Line, message: OpenMessage) -> bool:
-    """Whether the provider can be asked about a message that it may have."""
+def askable(line: Line, messages: Sequence[OpenMessage]) -> list[OpenMessage]:
+    """Those about which the provider can be asked, of messages that it may have."""
     dialect = line.dialect
-    named = isinstance(dialect, Statuses) and (dialect.by_reference or bool(message.provider_id))
-    return named and line.knows(message.account)
+    if not isinstance(dialect, Statuses):
+        return []
+    known = set(filter(line.knows, {message.account for message in messages}))
+    named = (message for message in messages if dialect.by_reference or message.provider_id)
+    return [message for message in named if message.account in known]
 
 
 def asked_for(line: Line, message: OpenMessage) -> Asked:

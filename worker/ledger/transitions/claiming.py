@@ -52,22 +52,20 @@ _PICKS = {
     Lane.URGENT: text(_PICK.format(lane=f"AND m.lane = '{Lane.URGENT}'")),
 }
 
-_OPEN_PACKAGE = text(f"""
-    INSERT INTO packages (route, account, lane, state, items, rescue_at)
-    VALUES (:route, :account, :lane, '{PackageState.OPEN}', :items, now() + :lease) RETURNING id
-""")  # noqa: S608 - our own constants
-
 _CLAIM = text(f"""
-    WITH moved AS (
-        UPDATE messages SET status = '{Status.SENDING}', package_id = :package_id, due_at = NULL
-        WHERE id = ANY(CAST(:ids AS bigint[]))
+    WITH opened AS (
+        INSERT INTO packages (route, account, lane, state, items, rescue_at)
+        VALUES (:route, :account, :lane, '{PackageState.OPEN}', :items, now() + :lease) RETURNING id
+    ), moved AS (
+        UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
+        WHERE m.id = ANY(CAST(:ids AS bigint[]))
           AND status IN ({sql_list(s for s in sources(Verb.CLAIM, Status.SENDING) if s)})
-        RETURNING id, old.status AS source
+        RETURNING m.id, m.package_id, old.status AS source
     ), written AS (
         INSERT INTO events (message_id, package_id, verb, source, target)
-        SELECT id, :package_id, '{Verb.CLAIM}', source, '{Status.SENDING}' FROM moved
+        SELECT id, package_id, '{Verb.CLAIM}', source, '{Status.SENDING}' FROM moved
     )
-    SELECT count(*) FROM moved
+    SELECT o.id, (SELECT count(*) FROM moved) AS moved FROM opened o
 """)  # noqa: S608 - our own constants
 
 
@@ -102,23 +100,25 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     late = [Move(row.id, None, Status.EXPIRED) for row in picked if row.late]
     expired = move(connection, Verb.CLAIM, late, note="validity passed while queued")
     good = [item(row, limits, skew or timedelta(0)) for row in picked if not row.late]
-    items = fitting([one for one in good if apart(one.kind) == apart(good[0].kind)], limits)
-    if not items:
+    if not good:
         return Claim(None, len(late), bool(picked), why="nothing is due")
-    lane_of = {row.id: Lane(row.lane) for row in picked}
-    values |= {"account": account or None, "lane": lane_of[items[0].id].value, "lease": lease}
-    package = _open_package(connection, values, items)
+    first = good[0]
+    items = fitting(
+        [one for one in good if one.kind is first.kind or apart(one.kind) == apart(first.kind)], limits
+    )
+    first_lane = next(row.lane for row in picked if row.id == first.id)
+    values |= {"account": account or None, "lane": first_lane, "lease": lease}
+    package = _claimed(connection, values, items)
     more = len(picked) == limits.items or len(items) < len(good)
     return Claim(package, expired.get(Status.EXPIRED, 0), more)
 
 
-def _open_package(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package:
-    package_id: int = connection.execute(_OPEN_PACKAGE, {**values, "items": len(items)}).scalar_one()
+def _claimed(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package:
     ids = [item.id for item in items]
-    moved = connection.execute(_CLAIM, {"package_id": package_id, "ids": ids}).scalar_one()
-    if moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
-        raise RuntimeError(f"claimed {moved} of {len(ids)} messages that were locked")
-    return Package(package_id, Lane(values["lane"]), items)
+    opened = connection.execute(_CLAIM, {**values, "items": len(items), "ids": ids}).one()
+    if opened.moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
+        raise RuntimeError(f"claimed {opened.moved} of {len(ids)} messages that were locked")
+    return Package(opened.id, Lane(values["lane"]), items)
 
 
 _OPEN_HALF = text(f"""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
@@ -121,8 +122,9 @@ def _conflicts(connection: Connection, offered: Iterable[Message]) -> list[tuple
     return [(Conflict(message.client_id, fields), message) for message, fields in compared if fields]
 
 
-def _stored_message(row: Row[tuple[str, ...]]) -> Message:
-    return Message(client_id=row.client_id, recipient=row.recipient, sender=row.sender, content=content(row))
+def _stored_message(row: Row[Any]) -> Message:
+    said = content(row.kind, row.text, row.extra)
+    return Message(client_id=row.client_id, recipient=row.recipient, sender=row.sender, content=said)
 
 
 def _record_conflicts(connection: Connection, conflicts: Iterable[tuple[Conflict, Message]]) -> None:

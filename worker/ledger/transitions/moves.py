@@ -1,8 +1,8 @@
 """Moves: the mechanism that settle, report, cancel and expiry share."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection, TextClause, text
 
@@ -11,8 +11,7 @@ from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status, Verb
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """One message to one status. `package_id` is the fence: a row that has left that package stays as it is.
 
     `delay` is how long a message queued again must wait; `tried` whether this used up an attempt; `note` says
@@ -46,7 +45,8 @@ def _move_statement(verb: Verb) -> TextClause:
             UPDATE messages m SET
                 status = n.target,
                 package_id = CASE WHEN n.target <> '{Status.QUEUED}' THEN m.package_id END,
-                due_at = CASE WHEN n.target = '{Status.QUEUED}' THEN now() + n.delay END,
+                due_at = CASE WHEN n.target = '{Status.QUEUED}'
+                              THEN now() + coalesce(n.delay, interval '0') END,
                 finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) THEN now() END,
                 attempts = m.attempts + n.tried,
                 provider_id = coalesce(n.provider_id, m.provider_id),
@@ -86,7 +86,7 @@ def move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str = 
             "provider_id": [m.provider_id or None for m in moves],
             "segments": [m.segments for m in moves],
             "happened_at": [m.happened_at for m in moves],
-            "delay": [m.delay for m in moves],
+            "delay": [m.delay or None for m in moves],  # a column of NULLs travels for nothing
             "tried": [int(m.tried) for m in moves],
             "notes": [m.note or None for m in moves],
             "note": note or None,

@@ -1,0 +1,62 @@
+"""Columns of values: whatever goes out as an array comes back as it was."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.exc import DataError
+
+from worker.ledger import Ledger
+from worker.local.pair import Addresses
+
+TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
+LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+COLUMNS = {
+    "text": TEXTS,
+    "bigint": st.integers(-(2**63), 2**63 - 1),
+    "timestamptz": st.datetimes(LONG_AGO.replace(tzinfo=None), timezones=st.just(UTC)),
+    "interval": st.timedeltas(timedelta(days=-1000), timedelta(days=1000)),
+    "boolean": st.booleans(),
+}
+
+
+@pytest.fixture(scope="module")
+def plain_ledger(servers: Addresses) -> Any:
+    """Connections as the ledger has them."""
+    ledger = Ledger.connect(servers.database_url)
+    yield ledger
+    ledger.close()
+
+
+def there_and_back(ledger: Ledger, kind: str, column: list[Any]) -> list[Any]:
+    """The column as the database has understood it, in its order."""
+    statement = text(f"SELECT * FROM unnest(CAST(:column AS {kind}[])) WITH ORDINALITY ORDER BY 2")
+    with ledger.begin() as connection:
+        return [row[0] for row in connection.execute(statement, {"column": column})]
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_what_goes_out_comes_back(plain_ledger: Ledger, kind: str) -> None:
+    @given(st.lists(COLUMNS[kind] | st.none()))
+    def holds(column: list[Any]) -> None:
+        assert there_and_back(plain_ledger, kind, column) == column
+
+    holds()
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "NULL", "null", '"', '""', '","', "\\", '\\"', "{}", "{a,b}", "a,b", "\n\t", "я𝄞", "'"]
+)
+@pytest.mark.parametrize("beside", [[], ["x"], [None], ['"'], [""]])
+def test_what_looks_like_markup(plain_ledger: Ledger, value: str, beside: list[str | None]) -> None:
+    for column in ([value, *beside], [*beside, value]):
+        assert there_and_back(plain_ledger, "text", column) == column
+
+
+def test_a_character_that_ends_a_string_is_refused_and_quoted_nowhere(plain_ledger: Ledger) -> None:
+    with pytest.raises(DataError) as refused:
+        there_and_back(plain_ledger, "text", ["Your code is 1234\x00", "another"])
+    assert "1234" not in str(refused.value)

@@ -1,0 +1,105 @@
+"""How often each stage goes to the servers for a thousand messages: exact, and the same on every machine.
+
+What is bulk work today must not become work a message tomorrow. A number here may go down; whoever needs one
+to go up says why.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from tests.factories import messages
+from tests.stages.world import OpenWorld, World
+from worker.intake import Intake
+from worker.sms.message import Lane
+from worker.sms.package import CHUNK
+from worker.sms.status import Status
+
+COUNT = 1000
+WIDE = {"package_items": COUNT, "status_items": COUNT}
+
+
+class Trips(dict[str, int]):
+    """`statements` and `commits` in PostgreSQL, `commands` in Redis, `requests` to the provider."""
+
+
+@contextmanager
+def counted(world: World) -> Iterator[Trips]:
+    """Counts while it is open."""
+    trips = Trips(statements=0, commits=0)
+    engine = world.runtime.ledger.engine
+
+    def statement(_: Any, __: Any, ___: Any, values: Any, ____: Any, many: bool) -> None:
+        trips["statements"] += len(values) if many else 1
+
+    def commit(*_: Any) -> None:
+        trips["commits"] += 1
+
+    commands, requests = _commands(world), _requests(world)
+    event.listen(engine, "before_cursor_execute", statement)
+    event.listen(engine, "commit", commit)
+    try:
+        yield trips
+    finally:
+        event.remove(engine, "before_cursor_execute", statement)
+        event.remove(engine, "commit", commit)
+    trips["commands"] = _commands(world) - commands - 1  # that question was one
+    trips["requests"] = _requests(world) - requests
+
+
+def _commands(world: World) -> int:
+    return int(world.runtime.intake.client.info("stats")["total_commands_processed"])
+
+
+def _requests(world: World) -> int:
+    return sum(world.provider.see("counts")["requests"].values())
+
+
+@pytest.fixture
+def wide(open_world: OpenWorld) -> World:
+    """A route that takes a thousand at once."""
+    return open_world(alpha=WIDE)
+
+
+def test_ingest(wide: World) -> None:
+    first, *offered = messages(1 + COUNT)
+    wide.runtime.intake.add(first.lane, [first])
+    wide.ingest()  # the first of all makes the group of readers
+    for start in range(0, COUNT, CHUNK):
+        wide.runtime.intake.add(first.lane, offered[start : start + CHUNK])
+    with counted(wide) as trips:
+        assert wide.ingest().new == COUNT
+    assert trips == {"statements": 1, "commits": 1, "commands": 12, "requests": 0}
+
+
+def test_an_entry_of_the_intake(wide: World) -> None:
+    intake = Intake.connect(wide.runtime.settings.redis_url)
+    assert intake.waiting()[Lane.BULK] == 0  # connects
+    with counted(wide) as trips:
+        intake.add(Lane.BULK, messages(CHUNK))
+    intake.close()
+    # Whether there is room, asked once a second; and the entry and its count, in one step.
+    assert trips == {"statements": 0, "commits": 0, "commands": 5, "requests": 0}
+
+
+def test_dispatch(wide: World) -> None:
+    wide.enqueue(messages(COUNT))
+    with counted(wide) as trips:
+        assert wide.dispatch().messages == COUNT
+    # Claim, settle, and a claim that finds nothing more: 4, 4 and 3.
+    assert trips == {"statements": 11, "commits": 3, "commands": 0, "requests": 1}
+
+
+def test_poll(wide: World) -> None:
+    wide.enqueue(messages(COUNT))
+    wide.dispatch()
+    wide.provider.settle_down()
+    wide.passes(minutes=1)
+    with counted(wide) as trips:
+        assert wide.poll().final == COUNT
+    # Lease, look what is open, lock, report, restate, and a lease that finds nothing more.
+    assert trips == {"statements": 7, "commits": 4, "commands": 0, "requests": 1}
+    assert wide.statuses() == {Status.DELIVERED: COUNT}
