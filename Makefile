@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test faults check format lock clean
+.PHONY: help demo up test faults bench check format lock clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ up: $(STAMP) ## Run everything here: servers, workers, beat, Flower, sandbox
 test: $(STAMP) ## Run the tests, on embedded servers
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-faults: $(STAMP) ## Inject every fault for real, and count (35 minutes; ONLY=case, SEED=number)
+faults: $(STAMP) ## Inject every fault for real, and count (30 minutes; ONLY=case, SEED=number)
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
+
+bench: $(STAMP) ## Measure the speed, beside a bare script and a task a message (15 minutes; ONLY=phase)
+	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) --chart tests/benchmarks/speed.svg
 
 check: $(STAMP) ## Format, lint, types and import rules, as CI sees them
 	$(BIN)/ruff format --check .

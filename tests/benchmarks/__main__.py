@@ -1,0 +1,162 @@
+"""How fast it is, beside what could be and what people do today: python -m tests.benchmarks
+
+Everything on one machine, over real servers and the sandbox, phase by phase, each on an installation of its
+own. Ratios within one run are what matters; the machine is not. Tables on stdout, progress on stderr, a chart
+if wanted, and at the end one JSON line.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.benchmarks import floor, latency, parts, today, whole
+from tests.benchmarks.installation import AS_SHIPPED, installation, write_campaign
+from tests.benchmarks.report import Report
+
+PROCESSES = (1, 2, 4)
+GROWN = 2  # runs over the full ledger
+MILLION = 1_000_000
+
+
+class Bench:
+    """One run of phases."""
+
+    def __init__(self, folder: Path, given: argparse.Namespace) -> None:
+        self.folder = folder
+        self.given = given
+        self.report = Report()
+
+    def rates(self) -> None:
+        """End to end, the floor, and a task a message, by turns."""
+        for number in range(1, self.given.rounds + 1):
+            run = self._whole(self.given.messages, f"end to end, round {number}")
+            self.report.end_to_end.append(run.per_second)
+            self.report.ledger_mb_per_million = run.ledger_mb / run.messages * 1e6
+            self.report.floor.append(self._floor(number, roomy=False))
+            self.report.roomy_floor.append(self._floor(number, roomy=True))
+            for way in today.ENGINES:
+                self.report.today.setdefault(way.name, []).append(self._today(way, number))
+
+    def latency(self) -> None:
+        """Urgent messages."""
+        with installation(self.folder) as place, latency.probing(place) as prober:
+            self.report.idle = prober.idle(self.given.probes)
+            _say(f"urgent, idle: p50 {self.report.idle.p50:.1f} ms, p99 {self.report.idle.p99:.1f} ms")
+            self.report.beside = prober.beside(self.given.messages)
+            _say(f"urgent, beside a campaign: p99 {self.report.beside.p99:.1f} ms")
+
+    def processes(self) -> None:
+        """With fewer worker processes, and with more."""
+        for count in PROCESSES:
+            run = self._whole(self.given.messages, f"{count} worker processes", count)
+            self.report.by_processes.setdefault(count, []).append(run.per_second)
+
+    def growth(self) -> None:
+        """Over a ledger that holds many messages already, and over an empty one."""
+        with installation(self.folder) as place:
+            began = time.monotonic()
+            whole.fill(place, self.given.old)
+            _say(f"a ledger of {self.given.old:,} messages, in {time.monotonic() - began:.0f} s")
+            for number in range(GROWN):
+                count: int = self.given.messages
+                run = whole.run(place, count, _progress("over a full ledger", count), number=number)
+                _say(f"over a full ledger: {run.per_second:,.0f} a second")
+                self.report.grown.append(run.per_second)
+                self.report.see_rss(run.rss_mb)
+                self.report.empty.append(self._whole(count, "over an empty ledger").per_second)
+
+    def million(self) -> None:
+        """A million rows, to the last end."""
+        self.report.million_s = self._whole(MILLION, "a million rows").seconds
+
+    def parts(self) -> None:
+        """Each part of the way alone."""
+        with installation(self.folder) as place:
+            self.report.parts, self.report.redis_mb_per_million = parts.measure(place, self.given.parts)
+
+    def _whole(self, count: int, name: str, processes: int = AS_SHIPPED) -> whole.Run:
+        with installation(self.folder) as place:
+            run = whole.run(place, count, _progress(name, count), processes)
+        _say(f"{name}: {run.per_second:,.0f} a second")
+        if processes == AS_SHIPPED:
+            self.report.see_rss(run.rss_mb)
+        return run
+
+    def _floor(self, number: int, *, roomy: bool) -> float:
+        with installation(self.folder) as place:
+            count: int = self.given.messages
+            file = write_campaign(place.folder / "floor.csv", count)
+            seconds = floor.run(place, file, count, roomy=roomy)
+        name = "the floor with half-filled pages" if roomy else "the floor"
+        _say(f"{name}, round {number}: {count / seconds:,.0f} a second")
+        return count / seconds
+
+    def _today(self, way: today.Way, number: int) -> float:
+        with installation(self.folder) as place:
+            count: int = self.given.today
+            seconds = today.run(place, way, write_campaign(place.folder / "today.csv", count), count)
+        _say(f"a task a message with {way.name}, round {number}: {count / seconds:,.0f} a second")
+        return count / seconds
+
+
+PHASES: tuple[Callable[[Bench], None], ...] = (
+    Bench.rates,
+    Bench.latency,
+    Bench.processes,
+    Bench.million,
+    Bench.growth,
+    Bench.parts,
+)
+
+
+def main() -> None:
+    """Measure, and tell."""
+    names = [phase.__name__ for phase in PHASES]
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    options.add_argument("--only", action="append", choices=names, help="this phase alone; repeatable")
+    options.add_argument("--messages", type=int, default=300_000, help="of a campaign")
+    options.add_argument("--rounds", type=int, default=3, help="of the rates that are compared")
+    options.add_argument("--today", type=int, default=6_000, help="messages of a task each")
+    options.add_argument("--old", type=int, default=10_000_000, help="messages of the full ledger")
+    options.add_argument("--probes", type=int, default=400, help="urgent messages with nothing else to do")
+    options.add_argument("--parts", type=int, default=50_000, help="messages of the parts")
+    options.add_argument("--chart", type=Path, help="write an SVG here")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="worker-bench-", ignore_cleanup_errors=True) as path:
+        bench = Bench(Path(path), given)
+        try:
+            for phase in PHASES:
+                if not given.only or phase.__name__ in given.only:
+                    phase(bench)
+        finally:
+            _tell(bench.report, given.chart)
+
+
+def _tell(report: Report, chart: Path | None) -> None:
+    """What there is, also where a phase has failed."""
+    if chart and report.end_to_end and report.floor:
+        chart.write_text(report.chart(), "utf-8")
+    sys.stdout.write(f"{report.tables()}\n\n{json.dumps(report.figures())}\n")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"\r\033[K{line}\n" if sys.stderr.isatty() else f"{line}\n")
+
+
+def _progress(name: str, count: int) -> Callable[[int], None]:
+    def tell(ended: int) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{name}: {ended:,} of {count:,}")
+
+    return tell
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

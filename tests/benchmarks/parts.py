@@ -1,0 +1,162 @@
+"""What each part of the way takes: microseconds of processor time a message, ours and the servers'.
+
+The parts are the functions that the stages call, with real servers and a real sandbox behind them, one after
+another in this process. `wall` is how long a thread is at it.
+"""
+
+import csv
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks.installation import ROUTE, Installation, servers, spent, write_campaign
+from worker.dispatcher import Dispatcher
+from worker.garbage import collect_rarely
+from worker.ledger.queries import open_messages
+from worker.ledger.transitions import Looks, Move, Package, claim, settle
+from worker.lines import Line
+from worker.providers.contract import Answered, Reply, Request, Statuses, Verdict
+from worker.runtime import Runtime
+from worker.sms.message import Lane, Message
+from worker.stages.ingest import ingest
+from worker.stages.verdicts import asked_for, first_looks, reported, settled
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part took, in microseconds a message."""
+
+    name: str
+    ours: float
+    postgres: float
+    redis: float
+    wall: float
+
+
+def measure(place: Installation, count: int) -> tuple[list[Part], float]:
+    """Walk `count` messages from a file to their ends, part by part. Returns the parts, and the MB that a
+    million of them take in Redis."""
+    collect_rarely()  # as the workers do
+    place.migrate()
+    runtime = Runtime.open(place.settings)
+    try:
+        walk = _Walk(place, runtime, count)
+        return walk.run(), walk.redis_mb / count * 1e6
+    finally:
+        runtime.close()
+
+
+@dataclass
+class _Walk:
+    place: Installation
+    runtime: Runtime
+    count: int
+    parts: list[Part] = field(default_factory=list)
+    redis_mb: float = 0.0
+
+    @property
+    def line(self) -> Line:
+        return self.runtime.lines[ROUTE]
+
+    def run(self) -> list[Part]:
+        file = write_campaign(self.place.folder / "parts.csv", self.count)
+        with self.took("read rows, check"):
+            messages = list(_messages(file))
+        empty = self.in_redis()
+        with self.took("enqueue"):
+            self.enqueue(messages)
+        self.redis_mb = self.in_redis() - empty
+        with self.took("ingest"):
+            while ingest(self.runtime, Lane.BULK).new:
+                pass
+        with self.took("claim"):
+            packages = list(self.claimed())
+        dialect = self.line.dialect
+        with self.took("build"):
+            requests = [dialect.submit(package.items) for package in packages]
+        with self.took("the provider, sending"):
+            replies = [self.exchange(request) for request in requests]
+        with self.took("read"):
+            answers = [
+                dialect.read_submit(package.items, reply)
+                for package, reply in zip(packages, replies, strict=True)
+            ]
+        with self.took("settle"):
+            for package, answer in zip(packages, answers, strict=True):
+                assert isinstance(answer, Answered)
+                self.settle(package, answer.verdicts)
+        time.sleep(1)  # until the sandbox has an end for each
+        assert isinstance(dialect, Statuses)
+        with self.took("look what is open"), self.runtime.ledger.begin() as connection:
+            waiting = [open_messages(connection, [package.id]) for package in packages]
+        with self.took("ask"):
+            asked = [[asked_for(self.line, one) for one in part] for part in waiting]
+            requests = [dialect.status(part) for part in asked]
+        with self.took("the provider, asked"):
+            replies = [self.exchange(request) for request in requests]
+        with self.took("read what they say"):
+            told = [dialect.read_status(part, reply) for part, reply in zip(asked, replies, strict=True)]
+        with self.took("report"):
+            for package, part, said in zip(packages, waiting, told, strict=True):
+                assert isinstance(said, Answered)
+                verdicts = {verdict.reference: verdict for verdict in said.verdicts}
+                news = [move for one in part if (move := reported(one, verdicts[one.reference]))]
+                assert len(news) == len(part)
+                self.write(package, (), news)
+        return self.parts
+
+    @contextmanager
+    def took(self, name: str) -> Iterator[None]:
+        """Note what the block took."""
+        theirs = servers(self.place)
+        before = {server: sum(map(spent, pids)) for server, pids in theirs.items()}
+        ours, wall = time.process_time(), time.perf_counter()
+        yield
+        ours, wall = time.process_time() - ours, time.perf_counter() - wall
+        after = {server: sum(map(spent, pids)) - before[server] for server, pids in theirs.items()}
+        per = 1e6 / self.count
+        self.parts.append(Part(name, ours * per, after["postgres"] * per, after["redis"] * per, wall * per))
+
+    def in_redis(self) -> float:
+        return float(self.place.redis().info("memory")["used_memory"]) / 1e6
+
+    def enqueue(self, messages: Sequence[Message]) -> None:
+        dispatcher = Dispatcher(self.place.settings)
+        dispatcher.enqueue_many(messages)
+        dispatcher.close()
+
+    def claimed(self) -> Iterator[Package]:
+        route, limits = self.line.route, self.line.dialect.limits
+        while True:
+            with self.runtime.ledger.begin() as connection:
+                package = claim(
+                    connection, ROUTE, Lane.BULK, limits=limits, parallel=10**6, lease=route.lease
+                ).package
+            if package is None:
+                return
+            yield package
+
+    def exchange(self, request: Request) -> Reply:
+        reply = self.runtime.exchange(self.line.route, request)
+        assert isinstance(reply, Reply)
+        return reply
+
+    def settle(self, package: Package, verdicts: Sequence[Verdict]) -> None:
+        told: Mapping[int, Verdict] = {verdict.reference: verdict for verdict in verdicts}
+        to_move = partial(settled, self.runtime, self.line, package.id)
+        moves = [move for item in package.items if (move := to_move(item, told[item.reference]))]
+        self.write(package, moves, ())
+
+    def write(self, package: Package, moves: Sequence[Move], news: Sequence[Move]) -> None:
+        looks: Mapping[int, Looks] = first_looks(self.line, [package.id])
+        with self.runtime.ledger.begin() as connection:
+            settle(connection, moves, looks, news=news)
+
+
+def _messages(file: Path) -> Iterator[Message]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            yield Message.from_dict(row)
