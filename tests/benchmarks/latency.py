@@ -135,12 +135,13 @@ class Prober:
         return Latency.of(self.probe(count))
 
     def beside(self, campaign: int) -> Latency:
-        """While a campaign of so many messages is sent: from its first row in the ledger until none waits."""
+        """While a campaign of so many messages is sent: from its first row in the ledger until all are handed
+        over, and none waits."""
         file = write_campaign(self.place.folder / "beside.csv", campaign)
         found: list[float] = []
-        with sending(self.place, file), self.place.postgres() as postgres:
+        with sending(self.place, file) as producer, self.place.postgres() as postgres:
             eventually(lambda: bool(postgres.execute(ENTERED).fetchall()))
-            while postgres.execute(UNDER_WAY).fetchall():
+            while producer.poll() is None or postgres.execute(UNDER_WAY).fetchall():
                 found += self.probe(40)
             await_ended(lambda: int(postgres.execute(ENDED).fetchall()[0][0]), campaign)
         return Latency.of(found)
