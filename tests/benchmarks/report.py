@@ -100,7 +100,10 @@ class Report:
             *((f"a task a message, {name}", found) for name, found in self.today.items()),
             ("over an empty ledger", self.empty),
             ("over a full ledger", self.grown),
-            *((f"{count} worker processes", found) for count, found in sorted(self.by_processes.items())),
+            *(
+                (f"{count} worker process{'es' * (count > 1)}", found)
+                for count, found in sorted(self.by_processes.items())
+            ),
         ]
         return [(name, found) for name, found in ways if found]
 
