@@ -191,7 +191,7 @@ def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, 
 def ingest(lane: str) -> dict[str, Any]:
     """Move what waits in a lane of the intake into the ledger.
 
-    Who has entered urgent messages sends them himself: a ring takes a third of their way.
+    Who has entered urgent messages sends them himself: a second ring took a fifth of their way.
     """
     own: list[str] = []
 
