@@ -197,7 +197,8 @@ def ingest(lane: str) -> dict[str, Any]:
 
     def work(runtime: Runtime) -> Any:
         def ring(stage: str, name: str) -> None:
-            if own or not name.endswith(f":{Lane.URGENT}"):  # one queue is enough: the rest is for others
+            urgent = lane == Lane.URGENT and name.endswith(f":{Lane.URGENT}")
+            if own or not urgent:  # one queue is enough: the rest is for others
                 runtime.ring(stage, name)
             else:
                 own.append(name)
