@@ -191,30 +191,28 @@ def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, 
 def ingest(lane: str) -> dict[str, Any]:
     """Move what waits in a lane of the intake into the ledger.
 
-    Who has entered urgent messages sends them himself: a second ring took a fifth of their way.
+    Who has entered urgent messages sends those of one queue himself: a second ring took a fifth of their way.
     """
-    own: list[str] = []
-
-    def work(runtime: Runtime) -> Any:
-        def ring(stage: str, name: str) -> None:
-            urgent = lane == Lane.URGENT and name.endswith(f":{Lane.URGENT}")
-            if own or not urgent:  # one queue is enough: the rest is for others
-                runtime.ring(stage, name)
-            else:
-                own.append(name)
-
-        counts = None
-        try:
-            counts = ingest_stage(replace(runtime, ring=ring), Lane(lane))
-        finally:
-            if own and (counts is None or _stopping.is_set()):  # then it is for others after all
-                runtime.ring("dispatch", own.pop())
-        return counts
-
-    counts = _answer("ingest", lane, work)
-    for name in own:
+    kept: list[str] = []
+    counts = _answer("ingest", lane, lambda runtime: ingest_stage(_keeping(runtime, lane, kept), Lane(lane)))
+    for name in kept:
         dispatch(*name.split(":"))
     return counts
+
+
+def _keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
+    """The runtime, but in the urgent lane the first ring for urgent messages goes to `kept`, to nobody else.
+
+    If the step fails, it is lost, as any ring may be.
+    """
+
+    def ring(stage: str, name: str) -> None:
+        if kept or lane != Lane.URGENT or not name.endswith(f":{Lane.URGENT}"):
+            runtime.ring(stage, name)
+        else:
+            kept.append(name)
+
+    return replace(runtime, ring=ring)
 
 
 @app.task(name="worker.dispatch", throws=AWAY)

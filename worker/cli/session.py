@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from worker.cli.output import say
 from worker.intake import Intake
-from worker.ledger import Ledger, LedgerError
-from worker.ledger.migrate import behind, upgrade
-from worker.local.pair import Addresses
-from worker.local.servers import embedded
 from worker.settings import Settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each of these is loaded where it is needed: a campaign waits for the start of `send`
+    from worker.ledger import Ledger
+    from worker.local.pair import Addresses
     from worker.runtime import Runtime
 
 # Of make-believe accounts, on the loopback address.
@@ -35,6 +33,9 @@ def servers() -> Iterator[Settings]:
     if not settings.embedded:
         yield settings
         return
+    from worker.ledger.migrate import upgrade
+    from worker.local.servers import embedded
+
     with embedded(settings.data_dir, notify=say) as addresses:
         whole = at(settings, addresses)
         with opened_ledger(whole) as ledger:
@@ -42,7 +43,7 @@ def servers() -> Iterator[Settings]:
         yield whole
 
 
-def at(settings: Settings, addresses: Addresses) -> Settings:
+def at(settings: Settings, addresses: "Addresses") -> Settings:
     """Settings for an embedded pair, with the sandbox's routes unless there is a routes file."""
     routes = settings.routes if settings.routes.exists() else settings.data_dir / "routes.toml"
     return replace(
@@ -55,8 +56,10 @@ def at(settings: Settings, addresses: Addresses) -> Settings:
 
 
 @contextmanager
-def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+def opened_ledger(settings: Settings) -> Iterator["Ledger"]:
     """The ledger, closed at the end."""
+    from worker.ledger import Ledger
+
     ledger = Ledger.connect(settings.database_url, connections=2)
     try:
         yield ledger
@@ -75,8 +78,11 @@ def opened_intake(settings: Settings) -> Iterator[Intake]:
 
 
 @contextmanager
-def migrated_ledger(settings: Settings) -> Iterator[Ledger]:
+def migrated_ledger(settings: Settings) -> Iterator["Ledger"]:
     """The ledger, if it stands where this code expects it. Raises LedgerError if it does not."""
+    from worker.ledger import LedgerError
+    from worker.ledger.migrate import behind
+
     with opened_ledger(settings) as ledger:
         there, expected = behind(ledger)
         if there != expected:
@@ -88,7 +94,7 @@ def migrated_ledger(settings: Settings) -> Iterator[Ledger]:
 @contextmanager
 def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
     """Everything a stage needs, over a ledger that stands where this code expects it."""
-    from worker.runtime import Runtime  # loads what talks to providers
+    from worker.runtime import Runtime
 
     with migrated_ledger(settings):
         pass
