@@ -87,6 +87,12 @@ class Dispatcher:
 
         return accept(message, self._lines)
 
+    def only_route(self) -> str:
+        """The route that `accept` fills in; empty if there are several. Whoever knows it before saves a copy."""
+        from worker.lines import only_route
+
+        return only_route(self._lines)
+
     def status(self, client_id: str) -> "History | None":
         """What the ledger knows of a message; None if it has not seen it (it may still be in Redis)."""
         from worker.ledger.queries import history

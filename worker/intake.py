@@ -176,7 +176,7 @@ class Intake:
     # -- the ingest stage
 
     def read(self, lane: Lane, entries: int, idle: timedelta) -> list[Entry]:
-        """Up to `entries` entries: first those read `idle` ago and never finished, then new ones."""
+        """Up to `entries` entries that were read `idle` ago and never finished, and as many new ones."""
         with explained():
             try:
                 found = self._read(lane, entries, idle)
@@ -189,24 +189,28 @@ class Intake:
         return [_entry(lane, str(entry_id), fields) for entry_id, fields in found]
 
     def _read(self, lane: Lane, entries: int, idle: timedelta) -> list[tuple[Any, Any]]:
-        claimed = self.client.xautoclaim(
-            _stream(lane), GROUP, CONSUMER, int(idle.total_seconds() * 1000), count=entries
-        )
-        found = [(i, fields) for i, fields in claimed[1] if fields]
-        if len(found) < entries:
-            fresh = self.client.xreadgroup(GROUP, CONSUMER, {_stream(lane): ">"}, count=entries - len(found))
-            for _, batch in cast("list[Any]", fresh or []):
-                found.extend(batch)
-        return found
+        with self.client.pipeline(transaction=False) as both:
+            both.xautoclaim(_stream(lane), GROUP, CONSUMER, int(idle.total_seconds() * 1000), count=entries)
+            both.xreadgroup(GROUP, CONSUMER, {_stream(lane): ">"}, count=entries)
+            (_, lapsed, *_), fresh = both.execute()
+        found = [(i, fields) for i, fields in lapsed if fields]
+        return found + [entry for _, batch in cast("list[Any]", fresh or []) for entry in batch]
 
     def done(self, lane: Lane, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
         """Delete entries that the ledger has, and bury what it could not take, in one step."""
         sizes = [part for entry in entries for part in (entry.id, entry.counted)]
-        with explained(), self.client.pipeline(transaction=True) as both:
-            for letter in dead:
-                both.xadd(DEAD, _fields(letter))
-            self._done(keys=[_stream(lane), _waiting(lane)], args=[GROUP, *sizes], client=both)
-            both.execute()
+        keys, args = [_stream(lane), _waiting(lane)], [GROUP, *sizes]
+        with explained():
+            if not dead:
+                self._done(
+                    keys, args
+                )  # alone: with others redis-py asks first whether Redis knows the script
+                return
+            with self.client.pipeline(transaction=True) as all_:
+                for letter in dead:
+                    all_.xadd(DEAD, _fields(letter))
+                self._done(keys, args, client=all_)
+                all_.execute()
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep what could not be taken in, with the reason."""

@@ -48,9 +48,14 @@ def make_ready(routes: Mapping[str, Route]) -> dict[str, Line]:
     return {name: line(route) for name, route in routes.items()}
 
 
+def only_route(lines: Mapping[str, Line]) -> str:
+    """The route of messages that name none; empty if there are several."""
+    return next(iter(lines)) if len(lines) == 1 else ""
+
+
 def accept(message: Message, lines: Mapping[str, Line]) -> Message:
     """The message with its route filled in. Raises MessageError if no route can carry it."""
-    name = message.route or (next(iter(lines)) if len(lines) == 1 else "")
+    name = message.route or only_route(lines)
     if name not in lines:
         raise MessageError("route", message.route, f"must be one of {', '.join(lines)}")
     lines[name].dialect.check(message)

@@ -190,29 +190,40 @@ class Taking:
         claimed, expired = outcome
         items = claimed.package.items if claimed.package else []
         taken = [client_id(item) for item in items]
-        if model.closed(self.route, self.parallel if self.lane is Lane.URGENT else max(1, self.parallel - 1)):
-            assert claimed == Claim(None, why=claimed.why)
-            assert claimed.why
-            return
-        self._judge_turns(model, [*taken, *expired], alone)
-        assert claimed.expired == len(expired)
-        assert [model.too_late(name) for name in taken] == [False] * len(taken)
-        assert [model.too_late(name) for name in expired] == [True] * len(expired)
-        if alone:
-            assert claimed.more == (len(taken) + len(expired) == self.items or bool(expired and not taken))
+        room = self.parallel if self.lane is Lane.URGENT else max(1, self.parallel - 1)
+        assert bool(claimed.why) == (not taken)
+        if model.closed(self.route, room):
+            assert claimed == Claim(None, len(expired), why=claimed.why)
+            assert not (alone and expired)  # who was let in and then out again has looked who is too late
+        self._judge_turns(model, taken, expired)
+        if alone and not model.closed(self.route, room):
+            self._judge_choice(model, taken, expired, claimed.more)
         for name in expired:
             assert model.move(Verb.CLAIM, name, None, Status.EXPIRED)
         if claimed.package:
             self._take(model, claimed.package)
 
-    def _judge_turns(self, model: Model, picked: Sequence[str], alone: bool) -> None:
-        """Nobody is picked twice, before his time, or past somebody whose turn it was."""
-        due = model.due(self.route, self.lane)
+    def _judge_turns(self, model: Model, taken: Sequence[str], expired: Sequence[str]) -> None:
+        """Nobody is picked twice, before his time, or too late; and no two lanes leave together."""
+        picked = [*taken, *expired]
         assert len(set(picked)) == len(picked) <= self.items
-        assert set(picked) <= set(due)
-        if alone:
-            assert len(picked) == min(self.items, len(due))
-            assert sorted(map(model.turn, picked)) == [model.turn(name) for name in due[: len(picked)]]
+        assert set(picked) <= set(model.due(self.route, self.lane))
+        assert not any(map(model.too_late, taken))
+        assert all(map(model.too_late, expired))
+        assert len({model.messages[name].lane for name in taken}) <= 1
+
+    def _judge_choice(self, model: Model, taken: Sequence[str], expired: Sequence[str], more: bool) -> None:
+        """Nobody is passed over whose turn it was, but by those of the other lane."""
+        due = model.due(self.route, self.lane)
+        head = Counter(model.turn(name) for name in due[: self.items])
+        turns = Counter(map(model.turn, [*taken, *expired]))
+        left = head - turns
+        assert turns <= head
+        assert not left or (taken and model.messages[taken[0]].lane is Lane.URGENT)
+        assert all(is_bulk for is_bulk, _ in left)
+        early = [name for name in due if model.turn(name) < max(head)]
+        assert {name for name in early if model.too_late(name)} <= set(expired)
+        assert more == (head.total() == self.items or bool(left) or bool(expired and not taken))
 
     def _take(self, model: Model, package: Package) -> None:
         names = [client_id(item) for item in package.items]
@@ -509,7 +520,8 @@ class Door:
         door = model.routes[self.route]
         still = door.state == "stopped" or (door.state == "paused" and (door.until or 0) > model.now)
         if self.what == "pause" and door.state != "stopped":
-            door.state, door.until, door.failures = "paused", model.now + self.wait, door.failures + 1
+            further = not still  # those that fail during a pause had left before it
+            door.state, door.until, door.failures = "paused", model.now + self.wait, door.failures + further
         elif self.what == "stop":
             door.state, door.until = "stopped", None
         elif self.what == "open" or (self.what == "works" and door.failures and not still):

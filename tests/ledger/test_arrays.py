@@ -32,10 +32,14 @@ def plain_ledger(servers: Addresses) -> Any:
 
 
 def there_and_back(ledger: Ledger, kind: str, column: list[Any]) -> list[Any]:
-    """The column as the database has understood it, in its order."""
-    statement = text(f"SELECT * FROM unnest(CAST(:column AS {kind}[])) WITH ORDINALITY ORDER BY 2")
+    """The column as the database has understood it beside another, in its order."""
+    statement = text(f"""
+        SELECT value FROM unnest(CAST(:places AS bigint[]), CAST(:column AS {kind}[])) AS c (place, value)
+        ORDER BY place
+    """)
     with ledger.begin() as connection:
-        return [row[0] for row in connection.execute(statement, {"column": column})]
+        values = {"places": list(range(len(column))), "column": column}
+        return list(connection.execute(statement, values).scalars())
 
 
 @pytest.mark.parametrize("kind", COLUMNS)

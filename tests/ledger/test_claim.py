@@ -1,15 +1,18 @@
 """Claim: who gets which messages, and when nobody does. Cancel, which wants the same ones."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, eventually
+from tests.ledger.race import race
 from worker.ledger.governor import open_route, pause_route, route_works, stop_route, which_failure
 from worker.ledger.stop_list import suppress
-from worker.ledger.transitions import Claim, Package, cancel, claim
+from worker.ledger.transitions import Claim, Package, cancel, claim, enqueue
 from worker.sms.content import Flash, Kind
 from worker.sms.message import Lane, Message
 from worker.sms.package import OVERHEAD, Item, Limits, PackageState
@@ -97,12 +100,16 @@ def test_messages_of_one_instant_leave_in_the_order_they_were_entered(book: Book
     assert [item.id for item in package.items] == sorted(book.messages())[:20]
 
 
-def test_urgent_messages_leave_before_older_bulk(book: Book) -> None:
+def test_urgent_messages_leave_before_older_bulk_and_alone(book: Book) -> None:
     book.enqueue(named("old"))
     book.enqueue(named("code", lane=Lane.URGENT))
     book.enqueue(named("new"))
 
-    assert names(book.claim(Lane.BULK)) == ["code", "old", "new"]
+    first = book.claim(Lane.BULK)
+
+    assert names(first) == ["code"]
+    assert first.more
+    assert names(book.claim(Lane.BULK)) == ["old", "new"]
 
 
 def test_the_urgent_lane_takes_urgent_messages_only(book: Book) -> None:
@@ -538,3 +545,60 @@ def test_two_stopping_the_same_numbers_in_another_order_do_not_meet_in_a_circle(
         )
 
         assert sum(counts) == 400
+
+
+def claiming(lane: Lane, parallel: int = 4) -> Callable[[Connection], Claim]:
+    """A claim, for whoever has a connection."""
+    limits = Limits(100, 10**9)
+    return lambda connection: claim(connection, ROUTE, lane, limits=limits, parallel=parallel, lease=LEASE)
+
+
+PICKED, HELD = 1, 2  # statements of a claim: it has picked; it holds the route too
+
+
+def test_an_urgent_message_waits_for_no_picking_of_others(book: Book) -> None:
+    book.enqueue(named("a", "b"))
+
+    def meanwhile(connection: Connection) -> Claim:
+        enqueue(connection, named("code", lane=Lane.URGENT))
+        return claiming(Lane.URGENT)(connection)
+
+    met = race(book, claiming(Lane.BULK), meanwhile, statement=PICKED, commits=True)
+
+    assert not met.waited
+    assert (names(met.first), names(met.second)) == (["a", "b"], ["code"])
+
+
+def test_one_who_decides_waits_for_another_who_does(book: Book) -> None:
+    book.enqueue([*named("a"), *named("code", lane=Lane.URGENT)])
+
+    met = race(book, claiming(Lane.URGENT), claiming(Lane.BULK), statement=HELD, commits=True)
+
+    assert met.waited
+    assert (names(met.first), names(met.second)) == (["code"], ["a"])
+
+
+def test_who_was_overtaken_while_picking_takes_nothing(book: Book) -> None:
+    book.enqueue(named("a"))
+
+    def overtaking(connection: Connection) -> Claim:
+        enqueue(connection, named("b"))
+        return claiming(Lane.BULK, parallel=2)(connection)
+
+    met = race(book, claiming(Lane.BULK, parallel=2), overtaking, statement=PICKED, commits=True)
+
+    assert names(met.second) == ["b"]
+    assert met.first == Claim(None, why="1 packages are on the wire")
+    assert book.statuses() == {"a": "queued", "b": "sending"}
+
+
+def test_who_was_picking_when_the_route_was_shut_takes_nothing(book: Book) -> None:
+    book.enqueue(named("a"))
+
+    def shut(connection: Connection) -> bool:
+        return stop_route(connection, ROUTE, "no money")
+
+    met = race(book, claiming(Lane.BULK), shut, statement=PICKED, commits=True)
+
+    assert met.first == Claim(None, why="the route is stopped: no money")
+    assert book.statuses() == {"a": "queued"}

@@ -140,7 +140,7 @@ class _Reader:
 
 def _send_many(dispatcher: Dispatcher, name: str, defaults: Mapping[str, str], *, as_json: bool) -> None:
     collect_rarely()
-    reader = _Reader(dispatcher.accept, defaults)
+    reader = _Reader(dispatcher.accept, {"route": dispatcher.only_route(), **defaults})
     handed = 0
     stopped = ""
 
@@ -230,13 +230,21 @@ def _json_row(line: str) -> Mapping[str, Any]:
 
 
 def _csv_rows(lines: Iterable[tuple[int, str]], first: int) -> Rows:
-    table = csv.DictReader((line for _, line in lines), restkey="surplus", strict=True)
+    table = csv.reader((line for _, line in lines), strict=True)
     try:
-        _check_heading(table.fieldnames or [])
+        names = next(table)
+        _check_heading(names)
         for row in table:
-            yield first - 1 + table.line_num, row
+            if row:  # blank lines are none
+                yield first - 1 + table.line_num, _named(names, row)
     except csv.Error as problem:
         raise _Unreadable(f"line {first - 1 + table.line_num} is not CSV: {problem}") from None
+
+
+def _named(names: Sequence[str], row: Sequence[str]) -> Mapping[str, Any]:
+    """A row by the names in the heading; what it has beyond them is surplus, and no field of a message."""
+    named: dict[str, Any] = dict(zip(names, row, strict=False))
+    return {**named, "surplus": True} if len(row) > len(names) else named
 
 
 def _check_heading(names: Sequence[str]) -> None:

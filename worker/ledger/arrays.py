@@ -12,17 +12,22 @@ from typing import Any
 from psycopg.abc import Buffer
 from psycopg.types.array import ListDumper
 
-_TEXTS = ({str}, {str, NoneType}, {NoneType})
+_TEXTS = ({str}, {str, NoneType})
 _NUMBERS = ({int}, {int, NoneType})
 _INSTANTS = ({datetime}, {datetime, NoneType})
 
 
 class ColumnDumper(ListDumper):
-    """A list as PostgreSQL's array literal: texts, whole numbers and instants at once, others as ever."""
+    """A list as PostgreSQL's array literal: texts, whole numbers and instants at once, others as ever.
+
+    A column of nothing but None travels as one NULL: beside longer ones, unnest fills it up with them.
+    """
 
     def dump(self, obj: list[Any]) -> Buffer | None:
         """See psycopg."""
         types = set(map(type, obj))
+        if types == {NoneType}:
+            return None
         if types in _TEXTS and "\x00" not in (literal := _texts(obj)):  # else psycopg says what is wrong
             return literal.encode()
         if types in _NUMBERS:

@@ -11,29 +11,39 @@ from sqlalchemy import Connection, text
 
 from worker.sms.package import PackageState
 
+OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
+"""Of a row of routes: that it may send."""
+
+ON_THE_WIRE = f"""
+    (SELECT count(*) FROM packages
+     WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}')
+"""  # noqa: S608 - our own constants
+"""How many packages of a route are open, as far as they are committed."""
+
+MAY_SEND = f"""
+    ({ON_THE_WIRE} < :parallel AND EXISTS (SELECT FROM routes WHERE name = :route AND {OPEN}))
+"""
+"""That nothing speaks against another package now. Who then opens one must hold the route, and count anew."""
+
+
+def hold_route(connection: Connection, route: str) -> bool:
+    """Whether the route may send. Locks it until the transaction ends, so that pause, concurrency (and, once
+    they exist, rate and fair share) are one decision for the whole fleet."""
+    held = text(f"SELECT FROM routes WHERE name = :route AND {OPEN} FOR NO KEY UPDATE")
+    return connection.execute(held, {"route": route}).one_or_none() is not None
+
 
 def refusal(connection: Connection, route: str, parallel: int) -> str:
-    """Why the route may not send now; empty if it may. Locks the route until the claim is committed."""
+    """Why the route may not send now; empty if it may. Locks nothing."""
     row = connection.execute(
-        text("""
-            SELECT state, why, paused_until > now() AS still FROM routes WHERE name = :route
-            FOR NO KEY UPDATE
-        """),
+        text(f"SELECT state, why, {OPEN} AS open, {ON_THE_WIRE} AS busy FROM routes WHERE name = :route"),  # noqa: S608
         {"route": route},
     ).one_or_none()
     if row is None:
         return "the route is not registered"
-    if row.state == "stopped" or (row.state == "paused" and row.still):
+    if not row.open:
         return f"the route is {row.state}: {row.why}"
-    # A statement of its own: it must count what was committed while we waited for the lock.
-    busy = connection.execute(
-        text(f"""
-            SELECT count(*) FROM packages
-            WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}'
-        """),  # noqa: S608 - our own constants
-        {"route": route},
-    ).scalar_one()
-    return f"{busy} packages are on the wire" if busy >= parallel else ""
+    return f"{row.busy} packages are on the wire" if row.busy >= parallel else ""
 
 
 def register_routes(connection: Connection, names: Iterable[str]) -> None:
@@ -102,12 +112,11 @@ def route_works(connection: Connection, route: str) -> None:
     A pause is waited for all the same: what went through had left before it.
     """
     connection.execute(
-        text("""
+        text(f"""
             UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
                               changed_at = now()
-            WHERE name = :route AND failures > 0
-              AND (state = 'open' OR (state = 'paused' AND paused_until <= now()))
-        """),
+            WHERE name = :route AND failures > 0 AND {OPEN}
+        """),  # noqa: S608 - our own constants
         {"route": route},
     )
 
@@ -165,7 +174,7 @@ def begin_repeat(connection: Connection, route: str, account: str, lease: timede
         text(f"""
             UPDATE routes SET repeating_until = now() + :lease
             WHERE name = :route AND coalesce(repeating_until <= now(), true)
-              AND (state = 'open' OR (state = 'paused' AND paused_until <= now()))
+              AND {OPEN}
               AND EXISTS (
                   SELECT FROM packages
                   WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from worker.sms import content as contents
@@ -149,15 +150,7 @@ class Message:
         """
         if not isinstance(values, Mapping):
             raise MessageError("message", type(values).__name__, "must be an object of fields")
-        if not values.keys() <= _FIELD_SET:
-            strange = sorted(map(str, values.keys() - _FIELD_SET))[0]
-            # A file without its header row brings numbers and texts as names: they are not repeated.
-            name = strange if strange.isidentifier() and len(strange) <= 40 else "…"
-            raise MessageError(name, "…", f"is no field of a message; the fields are {', '.join(FIELDS)}")
-        for field in _REQUIRED:
-            if field not in values:
-                raise MessageError(field, None, "is missing")
-        if "text" in values and values.keys() <= _PLAIN:  # nearly every message there is
+        if _are_plain(tuple(values)):  # nearly every message there is
             return cls(**values)
         own = {name: value for name, value in values.items() if name not in _NOT_OWN}
         about = {name: value for name, value in values.items() if name in _CONTENT_SET}
@@ -179,6 +172,21 @@ FIELDS = (
 """The names that `from_dict` knows."""
 _FIELD_SET = frozenset(FIELDS)
 _PLAIN = _FIELD_SET - _CONTENT_SET | {"text"}
+
+
+@lru_cache(1000)
+def _are_plain(names: tuple[str, ...]) -> bool:
+    """Whether fields of these names make a plain text; told once for all lines of a file. Raises MessageError
+    for an unknown or missing one."""
+    if strange := set(names) - _FIELD_SET:
+        # A file without its header row brings numbers and texts as names: they are not repeated.
+        first = min(map(str, strange))
+        name = first if first.isidentifier() and len(first) <= 40 else "…"
+        raise MessageError(name, "…", f"is no field of a message; the fields are {', '.join(FIELDS)}")
+    for field in _REQUIRED:
+        if field not in names:
+            raise MessageError(field, None, "is missing")
+    return "text" in names and set(names) <= _PLAIN
 
 
 def differences(one: Message, other: Message) -> tuple[str, ...]:

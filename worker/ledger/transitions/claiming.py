@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from worker.ledger.governor import clock_skew, refusal, trusted_ahead
+from worker.ledger.governor import MAY_SEND, ON_THE_WIRE, clock_skew, hold_route, refusal, trusted_ahead
 from worker.ledger.items import COLUMNS, item
 from worker.ledger.schema import sql_list
 from worker.ledger.transitions.moves import Move, lock_packages, move
@@ -41,21 +41,25 @@ class Claim:
 _PICK = f"""
     SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
     FROM messages m
-    WHERE m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
+    WHERE {MAY_SEND}
+      AND m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
       AND (m.due_at <= now() OR m.due_at = m.send_at)
       AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{lane}}
     ORDER BY m.lane DESC, m.due_at, m.id
     LIMIT :items FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - our own constants
+LANE, LATE = -2, -1  # where they are in a row of it
 _PICKS = {
     Lane.BULK: text(_PICK.format(lane="")),  # urgent sorts first
     Lane.URGENT: text(_PICK.format(lane=f"AND m.lane = '{Lane.URGENT}'")),
 }
 
+# A statement of its own, after the route is held: it must count what was committed while we waited for that.
 _CLAIM = text(f"""
     WITH opened AS (
         INSERT INTO packages (route, account, lane, state, items, rescue_at)
-        VALUES (:route, :account, :lane, '{PackageState.OPEN}', :items, now() + :lease) RETURNING id
+        SELECT :route, :account, :lane, '{PackageState.OPEN}', :items, now() + :lease
+        WHERE {ON_THE_WIRE} < :parallel RETURNING id
     ), moved AS (
         UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
         WHERE m.id = ANY(CAST(:ids AS bigint[]))
@@ -86,36 +90,48 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
 
     The bulk lane takes urgent messages first, and leaves one of the `parallel` packages to the urgent lane.
     Messages whose validity has passed expire here. Those that the provider holds until their time leave
-    `ahead` of it, unless its clock is off; only kinds of one family, as `apart` names it, leave together. The
-    package remembers by which `account` it leaves.
+    `ahead` of it, unless its clock is off. Only those of one lane leave together, and only kinds of one
+    family, as `apart` names it. The package remembers by which `account` it leaves.
 
-    The route's row is locked throughout: pause, concurrency (and, once they exist, rate and fair share) are
-    one decision for the whole fleet.
+    The route is held last, from the decision to the commit: an urgent message that comes meanwhile waits for
+    no picking of a thousand others.
     """
-    if closed := refusal(connection, route, parallel if lane is Lane.URGENT else max(1, parallel - 1)):
-        return Claim(None, why=closed)
     skew = clock_skew(connection, route) if clocked else timedelta(0)
-    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
+    room = parallel if lane is Lane.URGENT else max(1, parallel - 1)
+    values = {"route": route, "parallel": room, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
     picked = connection.execute(_PICKS[lane], values).all()
-    late = [Move(row.id, None, Status.EXPIRED) for row in picked if row.late]
-    expired = move(connection, Verb.CLAIM, late, note="validity passed while queued")
-    good = [item(row, limits, skew or timedelta(0)) for row in picked if not row.late]
+    late = [Move(row.id, None, Status.EXPIRED) for row in picked if row[LATE]]
+    expired = move(connection, Verb.CLAIM, late, note="validity passed while queued").get(Status.EXPIRED, 0)
+    good = [row for row in picked if not row[LATE]]
     if not good:
-        return Claim(None, len(late), bool(picked), why="nothing is due")
-    first = good[0]
-    items = fitting(
-        [one for one in good if one.kind is first.kind or apart(one.kind) == apart(first.kind)], limits
-    )
-    first_lane = next(row.lane for row in picked if row.id == first.id)
-    values |= {"account": account or None, "lane": first_lane, "lease": lease}
+        why = refusal(connection, route, room) or "nothing is due"
+        return Claim(None, expired, bool(picked), why)
+    items = _together(good, limits, skew or timedelta(0), apart)
+    values |= {"account": account or None, "lane": good[0][LANE], "lease": lease}
     package = _claimed(connection, values, items)
+    if package is None:
+        return Claim(None, expired, why=refusal(connection, route, room) or "others came first")
     more = len(picked) == limits.items or len(items) < len(good)
-    return Claim(package, expired.get(Status.EXPIRED, 0), more)
+    return Claim(package, expired, more)
 
 
-def _claimed(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package:
+def _together(
+    rows: Sequence[Row[Any]], limits: Limits, skew: timedelta, apart: Callable[[Kind], str]
+) -> Sequence[Item]:
+    """Those of these rows that may leave with the first, as many as fit."""
+    items = [item(row, limits, skew) for row in rows if row[LANE] == rows[0][LANE]]
+    kind, family = items[0].kind, apart(items[0].kind)
+    return fitting([one for one in items if one.kind is kind or apart(one.kind) == family], limits)
+
+
+def _claimed(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package | None:
+    """The package, unless others were let through meanwhile, or the route was shut."""
+    if not hold_route(connection, values["route"]):
+        return None
     ids = [item.id for item in items]
-    opened = connection.execute(_CLAIM, {**values, "items": len(items), "ids": ids}).one()
+    opened = connection.execute(_CLAIM, {**values, "items": len(items), "ids": ids}).one_or_none()
+    if opened is None:
+        return None
     if opened.moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
         raise RuntimeError(f"claimed {opened.moved} of {len(ids)} messages that were locked")
     return Package(opened.id, Lane(values["lane"]), items)
