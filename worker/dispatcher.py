@@ -88,7 +88,7 @@ class Dispatcher:
         return accept(message, self._lines)
 
     def only_route(self) -> str:
-        """The route that `accept` fills in; empty if there are several. Whoever knows it before saves a copy."""
+        """The route that `accept` fills in, for who would rather do it before; empty if there are several."""
         from worker.lines import only_route
 
         return only_route(self._lines)
