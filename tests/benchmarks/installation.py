@@ -214,7 +214,7 @@ def await_ended(look: Callable[[], int], count: int, tell: Callable[[int], None]
             best, moved_at = ended, time.monotonic()
         if time.monotonic() - moved_at > STUCK:
             raise RuntimeError(f"{ended} of {count} ended, and none more in {STUCK:.0f} seconds")
-        time.sleep(max(0.25, 10 * (time.monotonic() - began)))
+        time.sleep(max(0.25, 30 * (time.monotonic() - began)))
 
 
 # -- what it costs
