@@ -159,6 +159,36 @@ def test_forgotten_entries_come_before_new_ones(intake: Intake) -> None:
     assert carried(read(intake, entries=3, idle=AT_ONCE)) == messages(3)
 
 
+def test_as_many_new_ones_are_read_as_forgotten_ones(intake: Intake) -> None:
+    for each in messages(3):
+        intake.add(Lane.BULK, [each])
+    read(intake)
+    for each in messages(6)[3:]:
+        intake.add(Lane.BULK, [each])
+
+    found = carried(read(intake, entries=2, idle=AT_ONCE))
+
+    assert found == [*messages(2), *messages(5)[3:]]
+
+
+def test_readers_are_made_anew_if_somebody_took_them_away(intake: Intake) -> None:
+    intake.add(Lane.BULK, [message(1)])
+    read(intake)
+    intake.client.xgroup_destroy(BULK, GROUP)
+
+    assert carried(read(intake)) == [message(1)]
+
+
+def test_an_entry_is_deleted_though_redis_has_forgotten_the_script(intake: Intake) -> None:
+    intake.add(Lane.BULK, messages(3))
+    entries = read(intake)
+    intake.client.script_flush()
+
+    intake.done(Lane.BULK, entries)
+
+    assert (intake.client.xlen(BULK), intake.waiting()[Lane.BULK]) == (0, 0)
+
+
 def test_an_entry_that_is_done_is_not_read_again(intake: Intake) -> None:
     intake.add(Lane.BULK, [message(1)])
     intake.add(Lane.BULK, [message(2)])

@@ -88,7 +88,8 @@ class Dispatcher:
         return accept(message, self._lines)
 
     def only_route(self) -> str:
-        """The route that `accept` fills in, for who would rather do it before; empty if there are several."""
+        """The route of messages that name none; empty unless there is exactly one. `accept` need not copy a
+        message made with it, which takes a third of the time to make one."""
         from worker.lines import only_route
 
         return only_route(self._lines)

@@ -176,7 +176,7 @@ class Intake:
     # -- the ingest stage
 
     def read(self, lane: Lane, entries: int, idle: timedelta) -> list[Entry]:
-        """Up to `entries` entries that were read `idle` ago and never finished, and as many new ones."""
+        """Up to `entries` entries that were read `idle` ago and never finished, then as many new ones."""
         with explained():
             try:
                 found = self._read(lane, entries, idle)
@@ -201,16 +201,14 @@ class Intake:
         sizes = [part for entry in entries for part in (entry.id, entry.counted)]
         keys, args = [_stream(lane), _waiting(lane)], [GROUP, *sizes]
         with explained():
-            if not dead:
-                self._done(
-                    keys, args
-                )  # alone: with others redis-py asks first whether Redis knows the script
+            if not dead:  # no pipeline: in one redis-py asks first whether Redis knows the script
+                self._done(keys, args)
                 return
-            with self.client.pipeline(transaction=True) as all_:
+            with self.client.pipeline(transaction=True) as step:
                 for letter in dead:
-                    all_.xadd(DEAD, _fields(letter))
-                self._done(keys, args, client=all_)
-                all_.execute()
+                    step.xadd(DEAD, _fields(letter))
+                self._done(keys, args, client=step)
+                step.execute()
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep what could not be taken in, with the reason."""

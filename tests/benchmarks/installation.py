@@ -37,6 +37,7 @@ PACKAGE = 1000  # messages a request
 LOOK = 0.5  # seconds from sending to the first question
 SANDBOX = ("--final-least", "0.05", "--final-most", "0.3")
 AS_SHIPPED = len(fleet.WORKERS)  # worker processes
+LOOKS = 30  # times as long as a look took, until the next
 STUCK = 120.0  # seconds without a single message ending
 
 
@@ -202,7 +203,7 @@ def sending(place: Installation, file: Path) -> Iterator["subprocess.Popen[bytes
 
 
 def await_ended(look: Callable[[], int], count: int, tell: Callable[[int], None] = lambda _: None) -> None:
-    """Until `look` counts so many. To look must not be the work: the longer it takes, the rarer it is."""
+    """Until `look` counts so many. To look must not be the work: it takes a thirtieth of a core at most."""
     best, moved_at = -1, time.monotonic()
     while True:
         began = time.monotonic()
@@ -214,7 +215,7 @@ def await_ended(look: Callable[[], int], count: int, tell: Callable[[int], None]
             best, moved_at = ended, time.monotonic()
         if time.monotonic() - moved_at > STUCK:
             raise RuntimeError(f"{ended} of {count} ended, and none more in {STUCK:.0f} seconds")
-        time.sleep(max(0.25, 30 * (time.monotonic() - began)))
+        time.sleep(min(max(0.25, LOOKS * (time.monotonic() - began)), STUCK / 4))
 
 
 # -- what it costs

@@ -232,13 +232,13 @@ class Model:
         open_ones = (package for package in self.packages.values() if package.state is PackageState.OPEN)
         return sum(package.route == route for package in open_ones)
 
-    def due(self, route: str, lane: Lane) -> list[str]:
+    def due(self, route: str, lanes: Collection[Lane]) -> list[str]:
         """What may be claimed, first come first: urgent before bulk; of one tick in any order."""
         names = [
             name
             for name, message in self.messages.items()
             if message.route == route and message.due is not None and message.due <= self.now
-            if lane is Lane.BULK or message.lane is Lane.URGENT
+            if message.lane in lanes
         ]
         return sorted(names, key=self.turn)
 

@@ -1,4 +1,4 @@
-"""Columns of values: whatever goes out as an array comes back as it was."""
+"""Columns of values: whatever goes out as an array comes back as it was, beside another column."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,6 +49,12 @@ def test_what_goes_out_comes_back(plain_ledger: Ledger, kind: str) -> None:
         assert there_and_back(plain_ledger, kind, column) == column
 
     holds()
+
+
+def test_a_column_of_nothing_is_nothing_alone(plain_ledger: Ledger) -> None:
+    with plain_ledger.begin() as connection:
+        alone = connection.execute(text("SELECT unnest(CAST(:column AS text[]))"), {"column": [None, None]})
+        assert alone.all() == []
 
 
 @pytest.mark.parametrize(

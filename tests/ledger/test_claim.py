@@ -100,16 +100,19 @@ def test_messages_of_one_instant_leave_in_the_order_they_were_entered(book: Book
     assert [item.id for item in package.items] == sorted(book.messages())[:20]
 
 
-def test_urgent_messages_leave_before_older_bulk_and_alone(book: Book) -> None:
-    book.enqueue(named("old"))
-    book.enqueue(named("code", lane=Lane.URGENT))
-    book.enqueue(named("new"))
+def test_each_lane_takes_its_own(book: Book) -> None:
+    for name, lane in (("old", Lane.BULK), ("code", Lane.URGENT), ("new", Lane.BULK)):
+        book.enqueue(named(name, lane=lane))
 
-    first = book.claim(Lane.BULK)
-
-    assert names(first) == ["code"]
-    assert first.more
     assert names(book.claim(Lane.BULK)) == ["old", "new"]
+    assert names(book.claim(Lane.URGENT)) == ["code"]
+
+
+def test_urgent_messages_leave_before_older_bulk_where_only_one_package_may(book: Book) -> None:
+    for name, lane in (("old", Lane.BULK), ("code", Lane.URGENT), ("new", Lane.BULK)):
+        book.enqueue(named(name, lane=lane))
+
+    assert names(book.claim(Lane.BULK, parallel=1)) == ["code", "old", "new"]
 
 
 def test_the_urgent_lane_takes_urgent_messages_only(book: Book) -> None:
@@ -133,7 +136,7 @@ def test_a_package_goes_by_the_lane_of_its_first_message(
     for number, each in enumerate(waiting):
         book.enqueue([message(number, lane=each)])
 
-    package = book.claim(Lane.BULK).package
+    package = book.claim(Lane.BULK, parallel=1).package
 
     assert package is not None
     assert package.lane is Lane(lane)
@@ -361,11 +364,11 @@ def test_no_more_packages_on_the_wire_than_the_route_allows(book: Book) -> None:
 
 
 def test_one_package_is_kept_for_the_urgent_lane(book: Book) -> None:
-    book.enqueue([*messages(5), *named("code", "pin", lane=Lane.URGENT)])
-    assert names(book.claim(items=1, parallel=2)) == ["code"]
+    book.enqueue([*named("a", "b"), *named("code", "pin", lane=Lane.URGENT)])
+    assert names(book.claim(items=1, parallel=2)) == ["a"]
     assert book.claim(items=1, parallel=2).why == "1 packages are on the wire"
 
-    assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == ["pin"]
+    assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == ["code"]
 
     assert book.claim(Lane.URGENT, items=1, parallel=2).why == "2 packages are on the wire"
 
@@ -553,7 +556,7 @@ def claiming(lane: Lane, parallel: int = 4) -> Callable[[Connection], Claim]:
     return lambda connection: claim(connection, ROUTE, lane, limits=limits, parallel=parallel, lease=LEASE)
 
 
-PICKED, HELD = 1, 2  # statements of a claim: it has picked; it holds the route too
+PICKED, LOCKED = 1, 2  # statements of a claim: it has picked; it has locked the route too
 
 
 def test_an_urgent_message_waits_for_no_picking_of_others(book: Book) -> None:
@@ -572,7 +575,7 @@ def test_an_urgent_message_waits_for_no_picking_of_others(book: Book) -> None:
 def test_one_who_decides_waits_for_another_who_does(book: Book) -> None:
     book.enqueue([*named("a"), *named("code", lane=Lane.URGENT)])
 
-    met = race(book, claiming(Lane.URGENT), claiming(Lane.BULK), statement=HELD, commits=True)
+    met = race(book, claiming(Lane.URGENT), claiming(Lane.BULK), statement=LOCKED, commits=True)
 
     assert met.waited
     assert (names(met.first), names(met.second)) == (["code"], ["a"])
@@ -592,13 +595,30 @@ def test_who_was_overtaken_while_picking_takes_nothing(book: Book) -> None:
     assert book.statuses() == {"a": "queued", "b": "sending"}
 
 
-def test_who_was_picking_when_the_route_was_shut_takes_nothing(book: Book) -> None:
-    book.enqueue(named("a"))
+def stop(connection: Connection) -> str:
+    stop_route(connection, ROUTE, "no money")
+    return "the route is stopped: no money"
 
-    def shut(connection: Connection) -> bool:
-        return stop_route(connection, ROUTE, "no money")
+
+def pause(connection: Connection) -> str:
+    pause_route(connection, ROUTE, HOUR, "busy")
+    return "the route is paused: busy"
+
+
+@pytest.mark.parametrize("shut", [stop, pause])
+def test_who_was_picking_when_the_route_was_shut_takes_nothing(
+    book: Book, shut: Callable[[Connection], str]
+) -> None:
+    late = message(client_id="late", valid_until=LONG_AGO)
+    book.enqueue([late, *named("a")])
 
     met = race(book, claiming(Lane.BULK), shut, statement=PICKED, commits=True)
 
-    assert met.first == Claim(None, why="the route is stopped: no money")
-    assert book.statuses() == {"a": "queued"}
+    assert met.first == Claim(None, expired=1, why=met.second)
+    assert book.statuses() == {"late": "expired", "a": "queued"}
+
+
+def test_who_finds_nothing_is_in_nobodys_way(book: Book) -> None:
+    met = race(book, claiming(Lane.BULK), stop, statement=PICKED, commits=True)
+
+    assert not met.waited

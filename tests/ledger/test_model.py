@@ -140,7 +140,8 @@ class Life(RuleBasedStateMachine):
         self.do(Lapse(route, 1))
         self.passes(1)
         self.doubts_end(route, Status.QUEUED)
-        self.do(Taking(route, Lane.BULK, items=EVERYTHING, parallel=9, lease=lease))
+        for lane in Lane:
+            self.do(Taking(route, lane, items=EVERYTHING, parallel=9, lease=lease))
 
     # -- always
 
@@ -243,9 +244,10 @@ class Life(RuleBasedStateMachine):
         self.do(Lapse(route, 1))
         self.doubts_end(route, Status.FAILED)
         self.polls_end(route)
-        while package := self.do(Taking(route, Lane.BULK, items=EVERYTHING, parallel=9, lease=1))[0].package:
-            words = tuple(Word(item.id, package.id, Status.SENT) for item in package.items)
-            self.do(Writing(Who.HOLDER, {package.id: SOON}, words))
+        for lane in Lane:
+            while package := self.do(Taking(route, lane, items=EVERYTHING, parallel=9, lease=1))[0].package:
+                words = tuple(Word(item.id, package.id, Status.SENT) for item in package.items)
+                self.do(Writing(Who.HOLDER, {package.id: SOON}, words))
 
     def doubts_end(self, route: str, target: Status) -> None:
         """Everything in doubt that is due is decided."""

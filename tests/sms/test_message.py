@@ -167,6 +167,13 @@ def test_an_unknown_field_is_named_with_those_there_are() -> None:
         Message.from_dict(message().as_dict() | {"sendr": "x"})
 
 
+@pytest.mark.parametrize("given", [{"sendr": "x"}, {"client_id": "a", "text": "Hello"}])
+def test_what_was_refused_once_is_refused_again(given: dict[str, str]) -> None:
+    for _ in range(2):
+        with pytest.raises(MessageError):
+            Message.from_dict(given)
+
+
 def test_a_field_whose_name_is_a_number_or_a_text_is_not_repeated() -> None:
     # Given the first row of a file that lacks its header.
     for name in (NUMBER, NUMBER[1:], TEXT, "x" * 500):
@@ -176,7 +183,7 @@ def test_a_field_whose_name_is_a_number_or_a_text_is_not_repeated() -> None:
 
 
 def test_a_field_that_has_no_name_at_all() -> None:
-    # csv.DictReader puts what is beyond the header under None.
+    # An application's csv.DictReader puts what is beyond the header under None.
     values: Any = message().as_dict() | {None: ["x"]}
     with pytest.raises(MessageError, match="is no field"):
         Message.from_dict(values)

@@ -156,8 +156,8 @@ def test_nothing_is_claimed_once_the_worker_is_stopping(world: World) -> None:
 # -- order, validity, cancelling
 
 
-def test_urgent_leaves_before_bulk(open_world: OpenWorld) -> None:
-    world = open_world(alpha={"package_items": 2})
+def test_urgent_leaves_before_bulk_where_only_one_package_may(open_world: OpenWorld) -> None:
+    world = open_world(alpha={"package_items": 2, "parallel": 1})
     world.enqueue([*messages(4), message(5, lane="urgent"), message(6, lane="urgent")])
 
     world.dispatch()

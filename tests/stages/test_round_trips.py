@@ -72,7 +72,7 @@ def test_ingest(wide: World) -> None:
         wide.runtime.intake.add(first.lane, offered[start : start + CHUNK])
     with counted(wide) as trips:
         assert wide.ingest().new == COUNT
-    assert trips == {"statements": 1, "commits": 1, "commands": 12, "requests": 0}
+    assert trips == {"statements": 1, "commits": 1, "commands": 9, "requests": 0}
 
 
 def test_an_entry_of_the_intake(wide: World) -> None:
@@ -89,7 +89,7 @@ def test_dispatch(wide: World) -> None:
     wide.enqueue(messages(COUNT))
     with counted(wide) as trips:
         assert wide.dispatch().messages == COUNT
-    # Claim (pick, hold the route, move), settle, and a claim that finds nothing more: 3, 4 and 2.
+    # Claim (pick, lock the route, move), settle, and a claim that finds nothing more: 3, 4 and 2.
     assert trips == {"statements": 9, "commits": 3, "commands": 0, "requests": 1}
 
 

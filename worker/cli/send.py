@@ -231,18 +231,20 @@ def _json_row(line: str) -> Mapping[str, Any]:
 
 def _csv_rows(lines: Iterable[tuple[int, str]], first: int) -> Rows:
     table = csv.reader((line for _, line in lines), strict=True)
+    read = 0  # lines: one that is no CSV takes all that follow along
     try:
         names = next(table)
         _check_heading(names)
         for row in table:
+            read = table.line_num
             if row:  # blank lines are none
-                yield first - 1 + table.line_num, _named(names, row)
+                yield first - 1 + read, _named(names, row)
     except csv.Error as problem:
-        raise _Unreadable(f"line {first - 1 + table.line_num} is not CSV: {problem}") from None
+        raise _Unreadable(f"line {first + read} is not CSV: {problem}") from None
 
 
 def _named(names: Sequence[str], row: Sequence[str]) -> Mapping[str, Any]:
-    """A row by the names in the heading; what it has beyond them is surplus, and no field of a message."""
+    """A row by the names in the heading; one with more cells is refused for `surplus`, which is no field."""
     named: dict[str, Any] = dict(zip(names, row, strict=False))
     return {**named, "surplus": True} if len(row) > len(names) else named
 

@@ -11,7 +11,7 @@ from worker.cli.output import say
 from worker.intake import Intake
 from worker.settings import Settings
 
-if TYPE_CHECKING:  # each of these is loaded where it is needed: a campaign waits for the start of `send`
+if TYPE_CHECKING:  # loaded where needed: it takes half a second, and `send` seldom needs it
     from worker.ledger import Ledger
     from worker.local.pair import Addresses
     from worker.runtime import Runtime
@@ -94,7 +94,7 @@ def migrated_ledger(settings: Settings) -> Iterator["Ledger"]:
 @contextmanager
 def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
     """Everything a stage needs, over a ledger that stands where this code expects it."""
-    from worker.runtime import Runtime
+    from worker.runtime import Runtime  # loads what talks to providers
 
     with migrated_ledger(settings):
         pass

@@ -20,7 +20,8 @@ _INSTANTS = ({datetime}, {datetime, NoneType})
 class ColumnDumper(ListDumper):
     """A list as PostgreSQL's array literal: texts, whole numbers and instants at once, others as ever.
 
-    A column of nothing but None travels as one NULL: beside longer ones, unnest fills it up with them.
+    A column of nothing but None travels as NULL, and unnest fills it up beside longer ones. Alone, or in
+    `= ANY`, it would match nothing: such a column must hold values.
     """
 
     def dump(self, obj: list[Any]) -> Buffer | None:

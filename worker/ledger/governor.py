@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 
 from worker.sms.package import PackageState
 
-OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
-"""Of a row of routes: that it may send."""
+ROUTE_IS_OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
+"""Of a row of routes: it is open, or its pause is over. Says nothing of what is on the wire."""
 
 ON_THE_WIRE = f"""
     (SELECT count(*) FROM packages
@@ -20,23 +20,26 @@ ON_THE_WIRE = f"""
 """  # noqa: S608 - our own constants
 """How many packages of a route are open, as far as they are committed."""
 
-MAY_SEND = f"""
-    ({ON_THE_WIRE} < :parallel AND EXISTS (SELECT FROM routes WHERE name = :route AND {OPEN}))
+HAS_ROOM = f"""
+    ({ON_THE_WIRE} < :parallel AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_OPEN}))
 """
-"""That nothing speaks against another package now. Who then opens one must hold the route, and count anew."""
+"""The route is open, and fewer than :parallel of its packages are on the wire. A first look, without a lock:
+who opens a package locks the route, and counts again."""
 
 
-def hold_route(connection: Connection, route: str) -> bool:
-    """Whether the route may send. Locks it until the transaction ends, so that pause, concurrency (and, once
-    they exist, rate and fair share) are one decision for the whole fleet."""
-    held = text(f"SELECT FROM routes WHERE name = :route AND {OPEN} FOR NO KEY UPDATE")
-    return connection.execute(held, {"route": route}).one_or_none() is not None
+def lock_route(connection: Connection, route: str) -> bool:
+    """Lock the route until the transaction ends, if it is open; False if it is not, or not registered. So
+    pause, concurrency (and, once they exist, rate and fair share) are one decision for the whole fleet."""
+    locked = text(f"SELECT FROM routes WHERE name = :route AND {ROUTE_IS_OPEN} FOR NO KEY UPDATE")
+    return connection.execute(locked, {"route": route}).one_or_none() is not None
 
 
 def refusal(connection: Connection, route: str, parallel: int) -> str:
     """Why the route may not send now; empty if it may. Locks nothing."""
     row = connection.execute(
-        text(f"SELECT state, why, {OPEN} AS open, {ON_THE_WIRE} AS busy FROM routes WHERE name = :route"),  # noqa: S608
+        text(f"""
+            SELECT state, why, {ROUTE_IS_OPEN} AS open, {ON_THE_WIRE} AS busy FROM routes WHERE name = :route
+        """),  # noqa: S608 - our own constants
         {"route": route},
     ).one_or_none()
     if row is None:
@@ -115,7 +118,7 @@ def route_works(connection: Connection, route: str) -> None:
         text(f"""
             UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
                               changed_at = now()
-            WHERE name = :route AND failures > 0 AND {OPEN}
+            WHERE name = :route AND failures > 0 AND {ROUTE_IS_OPEN}
         """),  # noqa: S608 - our own constants
         {"route": route},
     )
@@ -174,7 +177,7 @@ def begin_repeat(connection: Connection, route: str, account: str, lease: timede
         text(f"""
             UPDATE routes SET repeating_until = now() + :lease
             WHERE name = :route AND coalesce(repeating_until <= now(), true)
-              AND {OPEN}
+              AND {ROUTE_IS_OPEN}
               AND EXISTS (
                   SELECT FROM packages
                   WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'

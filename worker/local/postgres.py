@@ -22,7 +22,7 @@ listen_addresses = ''
 unix_socket_directories = '{run_dir}'
 unix_socket_permissions = 0700
 max_connections = 100
-shared_buffers = 512MB          # taken as it is needed; a campaign of 300,000 messages gains 5 %
+shared_buffers = {buffers}MB       # touched as needed, kept until it stops
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] '
@@ -135,7 +135,7 @@ class Postgres:
             raise LocalError(f"{Path(command[0]).name} failed: {_complaint(done.stdout)}")
 
     def _configure(self) -> None:
-        text = CONFIGURATION.format(run_dir=self.place.run_dir, flush=self._flush)
+        text = CONFIGURATION.format(run_dir=self.place.run_dir, flush=self._flush, buffers=buffers_mb())
         draft = self.data / "postgresql.conf.new"
         draft.write_text(text)
         give(draft, self.place.account)
@@ -158,6 +158,17 @@ class Postgres:
             self.log.replace(self.home / "log.old")
         command = [str(binaries / "pg_ctl"), "start", "--no-wait", "--silent"]
         self._run([*command, "-D", str(self.data), "-l", str(self.log)], life)
+
+
+def buffers_mb(memory: int | None = None) -> int:
+    """A quarter of this machine's memory, in MB; at least PostgreSQL's own default, and at most what has made
+    campaigns faster.
+
+    >>> buffers_mb(1_000_000_000), buffers_mb(24_000_000_000), buffers_mb(100_000_000)
+    (238, 512, 128)
+    """
+    whole = memory or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(max(whole // 4 >> 20, 128), 512)
 
 
 def _flush(folder: Path) -> None:

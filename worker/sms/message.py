@@ -150,7 +150,7 @@ class Message:
         """
         if not isinstance(values, Mapping):
             raise MessageError("message", type(values).__name__, "must be an object of fields")
-        if _are_plain(tuple(values)):  # nearly every message there is
+        if _judge_names(tuple(values)):  # nearly every message there is
             return cls(**values)
         own = {name: value for name, value in values.items() if name not in _NOT_OWN}
         about = {name: value for name, value in values.items() if name in _CONTENT_SET}
@@ -174,10 +174,10 @@ _FIELD_SET = frozenset(FIELDS)
 _PLAIN = _FIELD_SET - _CONTENT_SET | {"text"}
 
 
-@lru_cache(1000)
-def _are_plain(names: tuple[str, ...]) -> bool:
-    """Whether fields of these names make a plain text; told once for all lines of a file. Raises MessageError
-    for an unknown or missing one."""
+@lru_cache(1000)  # names come from strangers
+def _judge_names(names: tuple[str, ...]) -> bool:
+    """Whether fields of these names make a plain text, and not another content. Raises MessageError for an
+    unknown or missing one. All lines of a file have the same names: they are judged once."""
     if strange := set(names) - _FIELD_SET:
         # A file without its header row brings numbers and texts as names: they are not repeated.
         first = min(map(str, strange))

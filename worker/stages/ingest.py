@@ -19,7 +19,7 @@ from worker.sms.message import Lane, Message
 
 log = logging.getLogger(__name__)
 
-ENTRIES = 4  # read at once; producers put up to 500 messages in one. More take more room at once
+ENTRIES = 4  # new ones read at once, and as many forgotten ones; producers put up to 500 messages in one
 ROUNDS = 25  # a step
 IDLE = timedelta(seconds=10)  # an entry read so long ago has lost its reader
 

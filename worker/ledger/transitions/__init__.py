@@ -1,8 +1,9 @@
 """The only writes to messages. Each verb of the road is one function; every write names the statuses it
 leaves, writes its event rows in the same statement, and returns what it really changed.
 
-Locks are taken in one order everywhere: package, then its messages. Claim locks the route first and skips
-messages that others hold, so nobody ever waits for it in a circle. Instants are the database's own.
+Locks are taken in one order everywhere: package, its messages, the route last. Claim skips messages that
+others hold, and locks the route while it holds those it picked: whoever has locked a route must not wait
+for a message. Instants are the database's own.
 """
 
 from worker.ledger.transitions.cancelling import Place, Queue, cancel, cancel_named, cancel_next

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from worker.ledger.governor import MAY_SEND, ON_THE_WIRE, clock_skew, hold_route, refusal, trusted_ahead
+from worker.ledger.governor import HAS_ROOM, ON_THE_WIRE, clock_skew, lock_route, refusal, trusted_ahead
 from worker.ledger.items import COLUMNS, item
 from worker.ledger.schema import sql_list
 from worker.ledger.transitions.moves import Move, lock_packages, move
@@ -37,24 +37,23 @@ class Claim:
 
 
 # What is scheduled may leave `ahead` of its time and no sooner: then the provider holds it. What waits for
-# another try may not leave before that, whatever its time.
+# another try may not leave before that, whatever its time. HAS_ROOM names no column of m: it is judged once,
+# before a row is read or locked.
 _PICK = f"""
     SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
     FROM messages m
-    WHERE {MAY_SEND}
+    WHERE {HAS_ROOM}
       AND m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
       AND (m.due_at <= now() OR m.due_at = m.send_at)
       AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{lane}}
     ORDER BY m.lane DESC, m.due_at, m.id
     LIMIT :items FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - our own constants
-LANE, LATE = -2, -1  # where they are in a row of it
-_PICKS = {
-    Lane.BULK: text(_PICK.format(lane="")),  # urgent sorts first
-    Lane.URGENT: text(_PICK.format(lane=f"AND m.lane = '{Lane.URGENT}'")),
-}
+_LANE, _LATE = -2, -1  # the last two columns, by place as in `items.item`
+_PICK_OF = {lane: text(_PICK.format(lane=f"AND m.lane = '{lane}'")) for lane in Lane}
+_PICK_ANY = text(_PICK.format(lane=""))  # urgent sorts first
 
-# A statement of its own, after the route is held: it must count what was committed while we waited for that.
+# A statement of its own, after the route is locked: it must count what was committed while we waited.
 _CLAIM = text(f"""
     WITH opened AS (
         INSERT INTO packages (route, account, lane, state, items, rescue_at)
@@ -88,45 +87,51 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
 ) -> Claim:
     """Take the next messages of a route into a package, if the governor lets us.
 
-    The bulk lane takes urgent messages first, and leaves one of the `parallel` packages to the urgent lane.
-    Messages whose validity has passed expire here. Those that the provider holds until their time leave
-    `ahead` of it, unless its clock is off. Only those of one lane leave together, and only kinds of one
-    family, as `apart` names it. The package remembers by which `account` it leaves.
+    The bulk lane leaves one of the `parallel` packages to the urgent lane; if there is only one, it takes
+    urgent messages first. Those whose validity has passed expire here. Those that the provider holds until
+    their time leave `ahead` of it, unless its clock is off; only kinds of one family, as `apart` names it,
+    leave together. The package remembers by which `account` it leaves.
 
-    The route is held last, from the decision to the commit: an urgent message that comes meanwhile waits for
-    no picking of a thousand others.
+    The route is locked last, from the decision to the commit, so that nobody waits while another picks. Who
+    finds it full or shut by then takes nothing.
     """
     skew = clock_skew(connection, route) if clocked else timedelta(0)
     room = parallel if lane is Lane.URGENT else max(1, parallel - 1)
     values = {"route": route, "parallel": room, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
-    picked = connection.execute(_PICKS[lane], values).all()
-    late = [Move(row.id, None, Status.EXPIRED) for row in picked if row[LATE]]
-    expired = move(connection, Verb.CLAIM, late, note="validity passed while queued").get(Status.EXPIRED, 0)
-    good = [row for row in picked if not row[LATE]]
+    pick = _PICK_ANY if lane is Lane.BULK and parallel == 1 else _PICK_OF[lane]
+    picked = connection.execute(pick, values).all()
+    expired = _expire(connection, [row for row in picked if row[_LATE]])
+    good = [row for row in picked if not row[_LATE]]
     if not good:
-        why = refusal(connection, route, room) or "nothing is due"
-        return Claim(None, expired, bool(picked), why)
+        return Claim(None, expired, bool(picked), refusal(connection, route, room) or "nothing is due")
     items = _together(good, limits, skew or timedelta(0), apart)
-    values |= {"account": account or None, "lane": good[0][LANE], "lease": lease}
-    package = _claimed(connection, values, items)
+    values |= {"account": account or None, "lane": good[0][_LANE], "lease": lease}
+    package = _open_package(connection, values, items)
     if package is None:
-        return Claim(None, expired, why=refusal(connection, route, room) or "others came first")
-    more = len(picked) == limits.items or len(items) < len(good)
-    return Claim(package, expired, more)
+        why = refusal(connection, route, room) or "the route was full or shut a moment ago"
+        return Claim(None, expired, why=why)
+    return Claim(package, expired, more=len(picked) == limits.items or len(items) < len(good))
+
+
+def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
+    """End those whose validity has passed. Returns how many ended."""
+    moves = [Move(row.id, None, Status.EXPIRED) for row in late]
+    moved = move(connection, Verb.CLAIM, moves, note="validity passed while queued")
+    return moved.get(Status.EXPIRED, 0)
 
 
 def _together(
     rows: Sequence[Row[Any]], limits: Limits, skew: timedelta, apart: Callable[[Kind], str]
 ) -> Sequence[Item]:
     """Those of these rows that may leave with the first, as many as fit."""
-    items = [item(row, limits, skew) for row in rows if row[LANE] == rows[0][LANE]]
+    items = [item(row, limits, skew) for row in rows]
     kind, family = items[0].kind, apart(items[0].kind)
     return fitting([one for one in items if one.kind is kind or apart(one.kind) == family], limits)
 
 
-def _claimed(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package | None:
-    """The package, unless others were let through meanwhile, or the route was shut."""
-    if not hold_route(connection, values["route"]):
+def _open_package(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package | None:
+    """The package; None if the route was shut, or its last room taken, while we picked."""
+    if not lock_route(connection, values["route"]):
         return None
     ids = [item.id for item in items]
     opened = connection.execute(_CLAIM, {**values, "items": len(items), "ids": ids}).one_or_none()

@@ -1,0 +1,39 @@
+"""What the Celery door adds to the stages."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.conftest import Setup
+from worker.sms.message import Lane
+from worker.tasks import keeping
+
+URGENT, OTHER, BULK = ("dispatch", "alpha:urgent"), ("dispatch", "beta:urgent"), ("dispatch", "alpha:bulk")
+RINGS = [
+    pytest.param(Lane.URGENT, [URGENT], ["alpha:urgent"], [], id="one route is his own errand"),
+    pytest.param(Lane.URGENT, [URGENT, OTHER], ["alpha:urgent"], [OTHER], id="of two the first"),
+    pytest.param(Lane.URGENT, [URGENT, URGENT], ["alpha:urgent"], [URGENT], id="what came later is rung for"),
+    pytest.param(Lane.URGENT, [BULK, URGENT], ["alpha:urgent"], [BULK], id="bulk is for the bulk workers"),
+    pytest.param(Lane.BULK, [URGENT, BULK], [], [URGENT, BULK], id="a bulk worker keeps nothing"),
+]
+
+
+@pytest.mark.parametrize(("lane", "rung", "kept", "heard"), RINGS)
+def test_who_enters_urgent_messages_keeps_one_ring_for_himself(
+    setup: Setup,
+    lane: Lane,
+    rung: Sequence[tuple[str, str]],
+    kept: Sequence[str],
+    heard: Sequence[tuple[str, str]],
+) -> None:
+    others: list[tuple[str, str]] = []
+    own: list[str] = []
+    runtime = setup.runtime(
+        ring=lambda stage, name: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
+    )
+
+    for stage, name in rung:
+        keeping(runtime, lane, own).ring(stage, name)
+
+    assert own == list(kept)
+    assert others == list(heard)
