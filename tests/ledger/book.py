@@ -113,7 +113,7 @@ class Book:
     def package(self, offered: Sequence[Message], *, lease: timedelta = LEASE) -> Package:
         """Enter messages and claim them all into one package."""
         self.enqueue(offered)
-        package = self.claim(route=offered[0].route, items=len(offered), lease=lease).package
+        package = self.claim(offered[0].lane, route=offered[0].route, items=len(offered), lease=lease).package
         assert package is not None
         assert len(package.items) == len(offered)
         return package

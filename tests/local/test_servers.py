@@ -26,10 +26,16 @@ from tests.local.world import (
 from worker.local.errors import LocalError
 from worker.local.leftovers import main as end_leftovers
 from worker.local.pair import Addresses
+from worker.local.postgres import buffers_mb
 from worker.local.server import Durability
 from worker.local.servers import embedded, kept_running
 
 FAST = Durability.KILL
+
+
+@pytest.mark.parametrize(("gib", "buffers"), [(0.25, 128), (1, 256), (2, 512), (24, 512)])
+def test_postgres_takes_a_quarter_of_the_memory_within_bounds(gib: float, buffers: int) -> None:
+    assert buffers_mb(int(gib * 2**30)) == buffers
 
 
 def test_a_first_start_gives_real_servers_that_only_we_can_reach(data_dir: Path) -> None:

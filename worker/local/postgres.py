@@ -135,7 +135,8 @@ class Postgres:
             raise LocalError(f"{Path(command[0]).name} failed: {_complaint(done.stdout)}")
 
     def _configure(self) -> None:
-        text = CONFIGURATION.format(run_dir=self.place.run_dir, flush=self._flush, buffers=buffers_mb())
+        buffers = buffers_mb(_memory())
+        text = CONFIGURATION.format(run_dir=self.place.run_dir, flush=self._flush, buffers=buffers)
         draft = self.data / "postgresql.conf.new"
         draft.write_text(text)
         give(draft, self.place.account)
@@ -160,15 +161,15 @@ class Postgres:
         self._run([*command, "-D", str(self.data), "-l", str(self.log)], life)
 
 
-def buffers_mb(memory: int | None = None) -> int:
-    """A quarter of this machine's memory, in MB; at least PostgreSQL's own default, and at most what has made
-    campaigns faster.
+def buffers_mb(memory: int) -> int:
+    """What PostgreSQL may take for its buffers, in MB, of so many bytes of memory: a quarter; at least its
+    own default, at most what made campaigns faster."""
+    return min(max(memory // 4 >> 20, 128), 512)
 
-    >>> buffers_mb(1_000_000_000), buffers_mb(24_000_000_000), buffers_mb(100_000_000)
-    (238, 512, 128)
-    """
-    whole = memory or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(max(whole // 4 >> 20, 128), 512)
+
+def _memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _flush(folder: Path) -> None:
