@@ -203,7 +203,8 @@ def sending(place: Installation, file: Path) -> Iterator["subprocess.Popen[bytes
 
 
 def await_ended(look: Callable[[], int], count: int, tell: Callable[[int], None] = lambda _: None) -> None:
-    """Until `look` counts so many. To look must not be the work: it takes a thirtieth of a core at most."""
+    """Until `look` counts so many. To look must not be the work: while one takes less than a second, they
+    take a thirtieth of a core at most."""
     best, moved_at = -1, time.monotonic()
     while True:
         began = time.monotonic()

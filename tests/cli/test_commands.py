@@ -160,7 +160,12 @@ STOPPED = [
     pytest.param(b"a,+380931110001,Hello\n", "the heading names no message", id="no heading"),
     pytest.param(b"client_id;recipient;text\na;+380931110001;Hi\n", "separated by commas", id="semicolons"),
     pytest.param(b"client_id,text,recipient,text\n", "names a field twice", id="a field twice"),
-    pytest.param(b'client_id,recipient,text\na,+380931110001,"Hi\n', "is not CSV", id="an open quote"),
+    pytest.param(b'client_id,recipient,text\na,+380931110001,"Hi\n', "line 2 is not CSV", id="an open quote"),
+    pytest.param(
+        b'client_id,recipient,text\n\n,+380931110001,Hi\nb,+380931110002,"Hi\nc,+380931110003,Hi\n',
+        "line 4 is not CSV",
+        id="an open quote further on",
+    ),
 ]
 
 

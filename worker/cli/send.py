@@ -234,6 +234,7 @@ def _csv_rows(lines: Iterable[tuple[int, str]], first: int) -> Rows:
     read = 0  # lines: one that is no CSV takes all that follow along
     try:
         names = next(table)
+        read = table.line_num
         _check_heading(names)
         for row in table:
             read = table.line_num

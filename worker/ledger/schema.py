@@ -104,7 +104,7 @@ messages = Table(
 """Pages are filled by half. Settle and report change no indexed column, so with room in the page they touch
 no index; and the ledger is even smaller than with full pages."""
 
-# Claim reads this from the front: urgent before bulk, oldest first.
+# Claim reads a lane of this from the front, oldest first; or both, urgent before bulk.
 Index(
     "ix_messages_queue",
     messages.c.route,

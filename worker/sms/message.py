@@ -16,7 +16,7 @@ from worker.sms.fields import MessageError, check_name, instant, mask, member, n
 class Lane(StrEnum):
     """How soon it must leave. The lanes never wait for one another."""
 
-    URGENT = "urgent"  # one-time codes: own queues, own workers, first in every claim
+    URGENT = "urgent"  # one-time codes: own queues, workers and claims
     BULK = "bulk"  # campaigns
 
 
