@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from tests.ledger.model import TICK, Look, Model, ModelPackage, Who, Word
 from worker.ledger.doubt import Chunk, Resolution, Resolved, Selection, chunks, resolve
-from worker.ledger.governor import open_route, pause_route, route_works, stop_route
+from worker.ledger.governor import Streak, note_failure, open_route, pause_route, route_works, stop_route
 from worker.ledger.leases import (
     Leased,
     answered,
@@ -499,28 +499,37 @@ class Resolving:
 
 @dataclass(frozen=True)
 class Door:
-    """A route is paused for a while, stopped, opened, or found to work."""
+    """A route fails and is paused for a while, stopped, opened, or found to work."""
 
     route: str
     what: str
     wait: int = 1
+    blind: bool = False
     waits: ClassVar[bool] = True
 
-    def perform(self, connection: Connection) -> None:
+    def perform(self, connection: Connection) -> Streak | None:
         if self.what == "pause":
+            streak = note_failure(connection, self.route, blind=self.blind)
             pause_route(connection, self.route, self.wait * TICK, "busy")
-        elif self.what == "stop":
+            return streak
+        if self.what == "stop":
             stop_route(connection, self.route, "no money")
         else:
             (open_route if self.what == "open" else route_works)(connection, self.route)
+        return None
 
-    def judge(self, model: Model, outcome: None, alone: bool) -> None:
+    def judge(self, model: Model, outcome: Streak | None, alone: bool) -> None:
         door = model.routes[self.route]
         still = door.state == "stopped" or (door.state == "paused" and (door.until or 0) > model.now)
-        if self.what == "pause" and door.state != "stopped":
-            further = not still  # those that fail during a pause had left before it
-            door.state, door.until, door.failures = "paused", model.now + self.wait, door.failures + further
+        if self.what == "pause":
+            if door.state == "stopped":
+                assert outcome == Streak(0, 0)
+                return
+            door.state, door.until = "paused", model.now + self.wait
+            door.failures += not still  # those that fail during a pause had left before it
+            door.blind |= {door.failures} if self.blind else set()
+            assert outcome == Streak(door.failures, len(door.blind))
         elif self.what == "stop":
             door.state, door.until = "stopped", None
         elif self.what == "open" or (self.what == "works" and door.failures and not still):
-            door.state, door.until, door.failures = "open", None, 0
+            door.state, door.until, door.failures, door.blind = "open", None, 0, set()

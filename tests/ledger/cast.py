@@ -173,7 +173,7 @@ class Cast:
     def doors(self) -> SearchStrategy[Door]:
         """Open more often than shut, or little else would happen."""
         what = st.sampled_from(["open", "open", "open", "works", "pause", "stop"])
-        return st.builds(Door, route=_ROUTE, what=what, wait=_TICKS)
+        return st.builds(Door, route=_ROUTE, what=what, wait=_TICKS, blind=st.booleans())
 
     # -- dispatchers
 

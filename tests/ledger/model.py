@@ -67,6 +67,7 @@ class ModelRoute:
     state: str = "open"
     until: int | None = None
     failures: int = 0
+    blind: set[int] = field(default_factory=set)  # which of them left doubt
 
 
 @dataclass(frozen=True)

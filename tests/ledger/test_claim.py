@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, eventually
 from tests.ledger.race import race
-from worker.ledger.governor import open_route, pause_route, route_works, stop_route, which_failure
+from worker.ledger.governor import Streak, note_failure, open_route, pause_route, route_works, stop_route
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Claim, Package, cancel, claim, enqueue
 from worker.sms.content import Flash, Kind
@@ -297,34 +297,56 @@ def test_another_route_goes_on(book: Book) -> None:
     assert book.claim(route="beta").package is not None
 
 
+def fail(book: Book, wait: timedelta = timedelta(0), *, blind: bool = False) -> Streak:
+    """The route fails, as a stage notes it."""
+    streak = book.do(note_failure, ROUTE, blind=blind)
+    book.do(pause_route, ROUTE, wait, "no connection")
+    return streak
+
+
 def test_failures_in_a_row_are_counted_until_a_package_goes_through(book: Book) -> None:
     book.enqueue(messages(1))
-    for expected in (1, 2, 3):
-        assert book.do(which_failure, ROUTE) == expected
-        book.do(pause_route, ROUTE, timedelta(0), "no connection")
+    assert [fail(book).failures for _ in range(3)] == [1, 2, 3]
 
     book.do(route_works, ROUTE)
 
-    assert book.do(which_failure, ROUTE) == 1
     assert book.rows("SELECT state, paused_until, why FROM routes") == [("open", None, None)]
+    assert fail(book) == Streak(1, 0)
 
 
 def test_what_fails_during_a_pause_is_the_same_failure(book: Book) -> None:
     book.enqueue(messages(1))
-    for _ in range(3):
-        assert book.do(which_failure, ROUTE) == 1
-        book.do(pause_route, ROUTE, HOUR, "no connection")
 
-    assert book.one("SELECT failures FROM routes") == 1
+    assert [fail(book, HOUR) for _ in range(3)] == [Streak(1, 0)] * 3
+
+
+def test_failures_that_leave_doubt_are_counted_apart(book: Book) -> None:
+    book.enqueue(messages(1))
+    kinds = [False, False, True, False, True]
+
+    assert [fail(book, blind=blind).blind for blind in kinds] == [0, 0, 1, 1, 2]
+
+    book.do(open_route, ROUTE)
+    assert fail(book, blind=True) == Streak(1, 1)
+    book.do(route_works, ROUTE)
+    assert fail(book, blind=True) == Streak(1, 1)
+
+
+def test_a_failure_is_blind_once_if_any_that_failed_with_it_is(book: Book) -> None:
+    book.enqueue(messages(1))
+
+    assert fail(book, HOUR) == Streak(1, 0)
+    assert [fail(book, HOUR, blind=True) for _ in range(2)] == [Streak(1, 1)] * 2
+    assert fail(book, HOUR) == Streak(1, 1)
 
 
 def test_a_package_that_went_through_before_a_pause_does_not_end_it(book: Book) -> None:
     book.enqueue(messages(1))
-    book.do(pause_route, ROUTE, HOUR, "throttled")
+    fail(book, HOUR)
 
     book.do(route_works, ROUTE)
 
-    assert book.claim().why == "the route is paused: throttled"
+    assert book.claim().why == "the route is paused: no connection"
     assert book.one("SELECT failures FROM routes") == 1
 
 
@@ -342,7 +364,7 @@ def test_a_stopped_route_is_not_opened_by_a_pause_nor_by_success(book: Book) -> 
     book.do(pause_route, ROUTE, HOUR, "no connection")
     book.do(stop_route, ROUTE, "account blocked")
 
-    book.do(pause_route, ROUTE, timedelta(0), "a late failure")
+    assert fail(book) == Streak(0, 0)
     book.do(route_works, ROUTE)
 
     assert book.claim().why == "the route is stopped: account blocked"
@@ -351,7 +373,7 @@ def test_a_stopped_route_is_not_opened_by_a_pause_nor_by_success(book: Book) -> 
 def test_a_route_that_is_not_there_cannot_be_stopped_or_opened(book: Book) -> None:
     assert not book.do(stop_route, "beta", "why")
     assert not book.do(open_route, "beta")
-    assert book.do(which_failure, "beta") == 1
+    assert book.do(note_failure, "beta", blind=True) == Streak(0, 0)
 
 
 def test_no_more_packages_on_the_wire_than_the_route_allows(book: Book) -> None:

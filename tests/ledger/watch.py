@@ -22,7 +22,7 @@ _PACKAGES = text("""
            poll_at - now() AS poll_in, rescue_at - now() AS rescue_in, doubted_at - now() AS doubted_in
     FROM packages
 """)
-_ROUTES = text("SELECT name, state, paused_until - now() AS paused_for, failures FROM routes")
+_ROUTES = text("SELECT name, state, paused_until - now() AS paused_for, failures, blind FROM routes")
 _EVENTS = text("""
     SELECT e.id, m.client_id, e.verb, e.source, e.target, e.package_id
     FROM events e JOIN messages m ON m.id = e.message_id WHERE e.id > :after ORDER BY e.id
@@ -73,8 +73,10 @@ class Watch:
             )
             for number, package in model.packages.items()
         }
-        assert {row.name: (row.state, _ticks(row.paused_for), row.failures) for row in self.routes} == {
-            name: (route.state, _left(route.until, model), route.failures)
+        assert {
+            row.name: (row.state, _ticks(row.paused_for), row.failures, row.blind) for row in self.routes
+        } == {
+            name: (route.state, _left(route.until, model), route.failures, sorted(route.blind))
             for name, route in model.routes.items()
         }
 

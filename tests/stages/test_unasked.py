@@ -7,11 +7,12 @@ import pytest
 
 from tests.factories import messages
 from tests.stages.world import ENDLESS, OpenWorld, World
-from worker.providers.contract import Receipt
+from worker.providers.contract import LOST, NOT_SENT, Failure, Receipt
 from worker.sms.status import Status
 from worker.stages.poll import Polled
 from worker.stages.receipts import Told, take
 from worker.stages.rescue import Rescued
+from worker.stages.verdicts import mend_route
 
 SENT, DELIVERED, IN_DOUBT, QUEUED = Status.SENT, Status.DELIVERED, Status.IN_DOUBT, Status.QUEUED
 UNCONFIRMED = Status.UNCONFIRMED
@@ -200,6 +201,61 @@ def test_half_answered_is_half_in_doubt_and_looked_at_by_both(open_world: OpenWo
 
     assert world.statuses() == {UNCONFIRMED: 2, IN_DOUBT: 2}
     assert world.states() == {"in_doubt": 1}
+
+
+# -- a streak of failures
+
+
+def fails(world: World, *failures: Failure, route: str = "smart") -> None:
+    """One after another, each with its pause over before the next."""
+    for failure in failures:
+        with world.runtime.ledger.begin() as connection:
+            mend_route(world.runtime, world.line(route), connection, failure)
+        world.passes(seconds=11)
+
+
+def test_after_ten_lost_answers_the_route_stops(open_world: OpenWorld) -> None:
+    world = open_world(smart={"package_items": 1})
+    world.enqueue(messages(20, route="smart"))
+    world.provider.script({"do": "drop_after", **SENDS})
+
+    for _ in range(12):
+        world.dispatch("smart")
+        world.passes(seconds=11)
+
+    assert world.statuses() == {IN_DOUBT: 10, QUEUED: 10}
+    assert world.route("smart").state == "stopped"
+    assert world.route("smart").why.startswith("10 failures left doubt nobody can settle; lost")
+
+
+def test_an_outage_and_then_a_lost_answer_do_not_stop_it(open_world: OpenWorld) -> None:
+    world = open_world(smart={})
+
+    fails(world, *[NOT_SENT] * 30, LOST, *[NOT_SENT] * 30)
+
+    assert (world.route("smart").state, world.route("smart").failures) == ("paused", 61)
+
+
+def test_nor_do_failures_between_lost_answers_save_it(open_world: OpenWorld) -> None:
+    world = open_world(smart={})
+
+    fails(world, *[LOST, NOT_SENT] * 9)
+    assert world.route("smart").state == "paused"
+
+    fails(world, LOST)
+    assert world.route("smart").state == "stopped"
+
+
+@pytest.mark.parametrize("settings", [{"webcom": {}}, {"alpha": {}}])
+def test_where_doubt_is_settled_no_number_of_them_stops_it(
+    open_world: OpenWorld, settings: dict[str, dict[str, object]]
+) -> None:
+    world = open_world(**settings)
+    [route] = settings
+
+    fails(world, *[LOST] * 30, route=route)
+
+    assert world.route(route).state == "paused"
 
 
 # -- who can be asked, and says nothing, has a horizon too

@@ -6,6 +6,7 @@ Rates and fair share will be decided here too, under the same lock.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -59,27 +60,41 @@ def register_routes(connection: Connection, names: Iterable[str]) -> None:
     )
 
 
-# Many requests are on the wire at once. Those that fail during a pause had left before it: one failure.
-_FURTHER = "CASE WHEN state = 'paused' AND paused_until > now() THEN 0 ELSE 1 END"
+class Streak(NamedTuple):
+    """Failures of a route in a row, since a package last went through."""
+
+    failures: int
+    blind: int  # of them, those that left doubt which nobody can settle
 
 
-def which_failure(connection: Connection, route: str) -> int:
-    """Which failure in a row it would be if it were paused now. Locks the route."""
-    found = connection.execute(
-        text(f"SELECT failures + {_FURTHER} FROM routes WHERE name = :route FOR NO KEY UPDATE"),  # noqa: S608
-        {"route": route},
-    )
-    return found.scalar_one_or_none() or 1
+def note_failure(connection: Connection, route: str, *, blind: bool) -> Streak:
+    """Count a failure, and say of which streak it is; of none where the route is stopped, or not there.
+
+    Many requests are on the wire at once, and those that fail during a pause had left before it: they are one
+    failure, blind if one of them is. What fails otherwise in between does not end a streak of blind ones.
+    """
+    # `blind` holds which of the failures were, so that each counts once.
+    this = "failures + CASE WHEN state = 'paused' AND paused_until > now() THEN 0 ELSE 1 END"
+    row = connection.execute(
+        text(f"""
+            UPDATE routes SET failures = {this},
+                              blind = CASE WHEN :blind AND {this} <> ALL (blind) THEN blind || ({this})
+                                           ELSE blind END
+            WHERE name = :route AND state <> 'stopped'
+            RETURNING failures, cardinality(blind)
+        """),  # noqa: S608 - our own constants
+        {"route": route, "blind": blind},
+    ).one_or_none()
+    return Streak(*row) if row else Streak(0, 0)
 
 
 def pause_route(connection: Connection, route: str, wait: timedelta, why: str) -> None:
-    """Send nothing for a while, after a failure. A stopped route stays stopped."""
+    """Send nothing for a while. A stopped route stays stopped."""
     connection.execute(
-        text(f"""
-            UPDATE routes SET state = 'paused', paused_until = now() + :wait, why = :why,
-                              failures = failures + {_FURTHER}, changed_at = now()
+        text("""
+            UPDATE routes SET state = 'paused', paused_until = now() + :wait, why = :why, changed_at = now()
             WHERE name = :route AND state <> 'stopped'
-        """),  # noqa: S608 - our own constants
+        """),
         {"route": route, "wait": wait, "why": why},
     )
 
@@ -100,7 +115,7 @@ def open_route(connection: Connection, route: str) -> bool:
     """Let the route send again. False if there is no such route."""
     opened = connection.execute(
         text("""
-            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
+            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0, blind = '{}',
                               changed_at = now()
             WHERE name = :route
         """),
@@ -116,7 +131,7 @@ def route_works(connection: Connection, route: str) -> None:
     """
     connection.execute(
         text(f"""
-            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0,
+            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0, blind = '{{}}',
                               changed_at = now()
             WHERE name = :route AND failures > 0 AND {ROUTE_IS_OPEN}
         """),  # noqa: S608 - our own constants

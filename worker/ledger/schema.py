@@ -27,7 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from worker.sms.content import Kind
 from worker.sms.doubt import POLICIES
@@ -188,6 +188,7 @@ routes = Table(
     Column("balance_at", _INSTANT),
     Column("clock_ahead", Interval),  # how far their clock was ahead of ours, when last asked
     Column("repeating_until", _INSTANT),  # the lease of whoever sends again to settle doubt
+    Column("blind", ARRAY(Integer), nullable=False, server_default=text("'{}'")),  # failures that left doubt
     CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
     CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
 )

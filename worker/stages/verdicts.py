@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
 from worker.ledger import Connection, receipts
-from worker.ledger.governor import pause_route, stop_route, which_failure
+from worker.ledger.governor import note_failure, pause_route, stop_route
 from worker.ledger.queries import OpenMessage
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Looks, Move, Read
@@ -231,9 +231,13 @@ def note_strange(line: Line, verdicts: Iterable[Verdict | Receipt]) -> int:
 
 
 def worst(failures: Iterable[Failure | None]) -> Failure | None:
-    """Of several failures, the one whose remedy weighs most."""
+    """Of several failures, the one whose remedy weighs most; of equals, one that leaves doubt."""
     weight = {Remedy.NONE: 0, Remedy.HALVE: 1, Remedy.PAUSE: 2, Remedy.STOP: 3}
-    return max(filter(None, failures), key=lambda failure: weight[failure.remedy], default=None)
+
+    def heaviest(failure: Failure) -> tuple[int, bool]:
+        return weight[failure.remedy], failure.taken is Taken.PERHAPS
+
+    return max(filter(None, failures), key=heaviest, default=None)
 
 
 def stopping(failure: Failure | None) -> Failure | None:
@@ -247,12 +251,12 @@ def mend_route(runtime: Runtime, line: Line, connection: Connection, failure: Fa
     if failure.remedy is Remedy.STOP:
         stop_route(connection, name, str(failure))
     elif failure.remedy is not Remedy.NONE:
-        failures = which_failure(connection, name)
-        if failures >= BLIND and failure.taken is Taken.PERHAPS and line.doubt not in SETTLING:
-            # Nobody can be asked: to go on would bring the whole queue in doubt.
-            stop_route(connection, name, f"{failures} times in a row nobody can know; {failure}")
+        blind = failure.taken is Taken.PERHAPS and line.doubt not in SETTLING
+        streak = note_failure(connection, name, blind=blind)
+        if streak.blind >= BLIND:  # to go on would bring the whole queue in doubt
+            stop_route(connection, name, f"{streak.blind} failures left doubt nobody can settle; {failure}")
         else:
-            wait = max(line.pause(failures, runtime.chance()), failure.wait)
+            wait = max(line.pause(streak.failures, runtime.chance()), failure.wait)
             pause_route(connection, name, wait, str(failure))
     log.warning("route_trouble route=%s remedy=%s failure=%r", name, failure.remedy.value, str(failure))
 
