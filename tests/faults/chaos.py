@@ -93,7 +93,9 @@ class Chaos:
         fleet.kill("beat" + suffix)
 
     def _kill_provider(self) -> None:
+        """And let it come back: to kill while a campaign stands still for want of it would show little."""
         self.world.provider.kill()
+        eventually(self.world.provider.answers, within=60)
 
     def _one_of_the_fleets(self) -> tuple[Fleet, str]:
         return self.random.choice([(self.world.fleet, ""), (self.second, "2")])
