@@ -190,9 +190,8 @@ class Taking:
         claimed, expired = outcome
         items = claimed.package.items if claimed.package else []
         taken = [client_id(item) for item in items]
-        room = self.parallel if self.lane is Lane.URGENT else max(1, self.parallel - 1)
         assert bool(claimed.why) == (not taken)
-        if model.closed(self.route, room):
+        if model.closed(self.route, self.lane, self.parallel):
             assert (claimed.package, claimed.expired, claimed.more) == (None, len(expired), False)
             assert not (alone and expired)  # only who was overtaken had picked
         elif alone:
@@ -225,13 +224,14 @@ class Taking:
 
     def _take(self, model: Model, package: Package) -> None:
         names = [client_id(item) for item in package.items]
+        assert package.lane is model.messages[names[0]].lane
         assert [model.turn(name) for name in names] == sorted(map(model.turn, names))
         assert [model.messages[name].attempts for name in names] == [item.attempts for item in package.items]
         for item, name in zip(package.items, names, strict=True):
             model.names[item.id] = name
             model.hand_out(name, package.id, self.lease)
             assert model.move(Verb.CLAIM, name, None, Status.SENDING, into=package.id)
-        model.open_package(package.id, self.route, names, self.lease)
+        model.open_package(package.id, self.route, package.lane, names, self.lease)
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class Halving:
         assert len(outcome) == 2
         for half in outcome:
             held = [client_id(item) for item in half.items]
-            model.open_package(half.id, self.route, held, self.lease)
+            model.open_package(half.id, self.route, half.lane, held, self.lease)
             for name in held:
                 model.hand_out(name, half.id, self.lease, of=number)
         model.packages[number].state = PackageState.REFUSED

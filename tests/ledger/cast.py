@@ -3,6 +3,7 @@
 Nobody is told what others do. So whoever acts late, acts on what was true once.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -109,7 +110,7 @@ class Cast:
         acts += [self.rescued, self.rescued] if self.doubts else []
         return acts + ([self.resolved] if self.read else [])
 
-    def pairs(self, busy: Mapping[str, int]) -> SearchStrategy[tuple[Act, Act]]:
+    def pairs(self, busy: Mapping[str, Counter[Lane]]) -> SearchStrategy[tuple[Act, Act]]:
         """What two may do at once and get in each other's way. `busy`: packages on the wire."""
         pairs: list[Callable[[], SearchStrategy[tuple[Act, Act]]]] = [
             self.same_offers,
@@ -148,12 +149,15 @@ class Cast:
 
         return self.offers().flatmap(again)
 
-    def last_room(self, route: str, busy: int) -> SearchStrategy[tuple[Act, Act]]:
+    def last_room(self, route: str, busy: Counter[Lane]) -> SearchStrategy[tuple[Act, Act]]:
         """Two claims on a route that has room for one; the bulk lane must leave one to the urgent."""
 
         def claim(lane: Lane) -> SearchStrategy[Act]:
-            room = st.just(busy + 1 + (lane is Lane.BULK))
-            return st.builds(replace, self.claims(), route=st.just(route), parallel=room, lane=st.just(lane))
+            own = busy[lane] + 2 if lane is Lane.BULK else 0
+            parallel = st.just(max(busy.total() + 1, own))
+            return st.builds(
+                replace, self.claims(), route=st.just(route), parallel=parallel, lane=st.just(lane)
+            )
 
         return st.sampled_from(Lane).flatmap(lambda lane: _two(claim(lane)))
 

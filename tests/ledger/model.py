@@ -4,6 +4,7 @@ Of the product it takes the names of things and the table of roads, no more. Tim
 stands still while somebody acts.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -50,6 +51,7 @@ class ModelPackage:
     """A package with its clocks, as ticks; None where a clock stands still."""
 
     route: str
+    lane: Lane
     items: int
     rescue: int | None
     poll: int | None = None
@@ -185,10 +187,10 @@ class Model:
             if message.package == package and (not statuses or message.status in statuses)
         ]
 
-    def open_package(self, number: int, route: str, names: Iterable[str], lease: int) -> None:
+    def open_package(self, number: int, route: str, lane: Lane, names: Iterable[str], lease: int) -> None:
         """A new package, leased to whoever opened it."""
         held = list(names)
-        self.packages[number] = ModelPackage(route, len(held), self.now + lease)
+        self.packages[number] = ModelPackage(route, lane, len(held), self.now + lease)
         for name in held:
             self.messages[name].package = number
 
@@ -222,16 +224,18 @@ class Model:
 
     # -- looks
 
-    def closed(self, route: str, room: int) -> bool:
-        """Whether the governor lets nobody through."""
+    def closed(self, route: str, lane: Lane, parallel: int) -> bool:
+        """Whether the governor lets nobody of this lane through."""
         door = self.routes[route]
         shut = door.state == "stopped" or (door.state == "paused" and (door.until or 0) > self.now)
-        return shut or self.busy(route) >= room
+        busy = self.busy(route)
+        kept = lane is Lane.BULK and parallel > 1 and busy[lane] >= parallel - 1
+        return shut or kept or busy.total() >= parallel
 
-    def busy(self, route: str) -> int:
-        """How many packages are on the wire."""
+    def busy(self, route: str) -> Counter[Lane]:
+        """How many packages of each lane are on the wire."""
         open_ones = (package for package in self.packages.values() if package.state is PackageState.OPEN)
-        return sum(package.route == route for package in open_ones)
+        return Counter(package.lane for package in open_ones if package.route == route)
 
     def due(self, route: str, lanes: Collection[Lane]) -> list[str]:
         """What may be claimed, first come first: urgent before bulk; of one tick in any order."""

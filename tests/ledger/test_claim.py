@@ -395,6 +395,22 @@ def test_one_package_is_kept_for_the_urgent_lane(book: Book) -> None:
     assert book.claim(Lane.URGENT, items=1, parallel=2).why == "2 packages are on the wire"
 
 
+def test_an_urgent_package_takes_no_place_of_the_bulk_lane(book: Book) -> None:
+    book.enqueue([*named("a"), *named("code", "pin", lane=Lane.URGENT)])
+    assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == ["code"]
+
+    assert names(book.claim(items=1, parallel=2)) == ["a"]
+    assert book.claim(Lane.URGENT, items=1, parallel=2).why == "2 packages are on the wire"
+
+
+def test_where_urgent_packages_take_all_places_the_bulk_lane_waits(book: Book) -> None:
+    book.enqueue([*named("a"), *named("code", "pin", lane=Lane.URGENT)])
+    for name in ("code", "pin"):
+        assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == [name]
+
+    assert book.claim(items=1, parallel=2).why == "2 packages are on the wire"
+
+
 def test_a_route_of_one_package_serves_both_lanes_in_turn(book: Book) -> None:
     book.enqueue([*messages(1), *named("code", lane=Lane.URGENT)])
 
@@ -572,13 +588,15 @@ def test_two_stopping_the_same_numbers_in_another_order_do_not_meet_in_a_circle(
         assert sum(counts) == 400
 
 
-def claiming(lane: Lane, parallel: int = 4) -> Callable[[Connection], Claim]:
+def claiming(lane: Lane, parallel: int = 4, route: str = ROUTE) -> Callable[[Connection], Claim]:
     """A claim, for whoever has a connection."""
     limits = Limits(100, 10**9)
-    return lambda connection: claim(connection, ROUTE, lane, limits=limits, parallel=parallel, lease=LEASE)
+    return lambda connection: claim(connection, route, lane, limits=limits, parallel=parallel, lease=LEASE)
 
 
-PICKED, LOCKED = 1, 2  # statements of a claim: it has picked; it has locked the route too
+# Statements of a claim: it has picked; it has locked the route too. Bulk waits for its turn before.
+PICKED = {Lane.URGENT: 1, Lane.BULK: 2}
+LOCKED = {Lane.URGENT: 2, Lane.BULK: 3}
 
 
 def test_an_urgent_message_waits_for_no_picking_of_others(book: Book) -> None:
@@ -588,7 +606,7 @@ def test_an_urgent_message_waits_for_no_picking_of_others(book: Book) -> None:
         enqueue(connection, named("code", lane=Lane.URGENT))
         return claiming(Lane.URGENT)(connection)
 
-    met = race(book, claiming(Lane.BULK), meanwhile, statement=PICKED, commits=True)
+    met = race(book, claiming(Lane.BULK), meanwhile, statement=PICKED[Lane.BULK], commits=True)
 
     assert not met.waited
     assert (names(met.first), names(met.second)) == (["a", "b"], ["code"])
@@ -597,20 +615,46 @@ def test_an_urgent_message_waits_for_no_picking_of_others(book: Book) -> None:
 def test_one_who_decides_waits_for_another_who_does(book: Book) -> None:
     book.enqueue([*named("a"), *named("code", lane=Lane.URGENT)])
 
-    met = race(book, claiming(Lane.URGENT), claiming(Lane.BULK), statement=LOCKED, commits=True)
+    met = race(book, claiming(Lane.URGENT), claiming(Lane.BULK), statement=LOCKED[Lane.URGENT], commits=True)
 
     assert met.waited
     assert (names(met.first), names(met.second)) == (["code"], ["a"])
 
 
+def test_bulk_claims_pick_one_after_another(book: Book) -> None:
+    book.enqueue(named("a", "b"))
+
+    met = race(book, claiming(Lane.BULK), claiming(Lane.BULK), statement=PICKED[Lane.BULK] - 1, commits=True)
+
+    assert met.waited
+    assert names(met.first) == ["a", "b"]
+    assert met.second.why == "nothing is due"
+
+
+def test_bulk_claims_of_other_routes_pick_beside_them(book: Book) -> None:
+    book.enqueue([*named("a"), *named("b", route="beta")])
+
+    met = race(
+        book,
+        claiming(Lane.BULK),
+        claiming(Lane.BULK, route="beta"),
+        statement=PICKED[Lane.BULK],
+        commits=True,
+    )
+
+    assert not met.waited
+    assert (names(met.first), names(met.second)) == (["a"], ["b"])
+
+
 def test_who_was_overtaken_while_picking_takes_nothing(book: Book) -> None:
-    book.enqueue(named("a"))
+    book.enqueue(named("a", lane=Lane.URGENT))
 
     def overtaking(connection: Connection) -> Claim:
-        enqueue(connection, named("b"))
-        return claiming(Lane.BULK, parallel=2)(connection)
+        enqueue(connection, named("b", lane=Lane.URGENT))
+        return claiming(Lane.URGENT, parallel=1)(connection)
 
-    met = race(book, claiming(Lane.BULK, parallel=2), overtaking, statement=PICKED, commits=True)
+    first = claiming(Lane.URGENT, parallel=1)
+    met = race(book, first, overtaking, statement=PICKED[Lane.URGENT], commits=True)
 
     assert names(met.second) == ["b"]
     assert met.first == Claim(None, why="1 packages are on the wire")
@@ -634,13 +678,13 @@ def test_who_was_picking_when_the_route_was_shut_takes_nothing(
     late = message(client_id="late", valid_until=LONG_AGO)
     book.enqueue([late, *named("a")])
 
-    met = race(book, claiming(Lane.BULK), shut, statement=PICKED, commits=True)
+    met = race(book, claiming(Lane.BULK), shut, statement=PICKED[Lane.BULK], commits=True)
 
     assert met.first == Claim(None, expired=1, why=met.second)
     assert book.statuses() == {"late": "expired", "a": "queued"}
 
 
 def test_who_finds_nothing_is_in_nobodys_way(book: Book) -> None:
-    met = race(book, claiming(Lane.BULK), stop, statement=PICKED, commits=True)
+    met = race(book, claiming(Lane.BULK), stop, statement=PICKED[Lane.BULK], commits=True)
 
     assert not met.waited

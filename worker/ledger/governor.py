@@ -10,22 +10,29 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from worker.sms.message import Lane
 from worker.sms.package import PackageState
 
 ROUTE_IS_OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
 """Of a row of routes: it is open, or its pause is over. Says nothing of what is on the wire."""
 
-ON_THE_WIRE = f"""
-    (SELECT count(*) FROM packages
-     WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}')
+_OPEN_PACKAGES = f"""
+    SELECT count(*) < :both AND count(*) FILTER (WHERE lane = :lane) < :own AS room, count(*) AS busy
+    FROM packages WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}'
 """  # noqa: S608 - our own constants
-"""How many packages of a route are open, as far as they are committed."""
 
-HAS_ROOM = f"""
-    ({ON_THE_WIRE} < :parallel AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_OPEN}))
-"""
-"""The route is open, and fewer than :parallel of its packages are on the wire. A first look, without a lock:
-who opens a package locks the route, and counts again."""
+HAS_ROOM = f"(SELECT room FROM ({_OPEN_PACKAGES}) AS p)"  # noqa: S608 - our own constants
+"""One more package of a lane may be on the wire, as far as others are committed (see `places`)."""
+
+MAY_SEND = f"({HAS_ROOM} AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_OPEN}))"
+"""The route is open and has room. A first look, without a lock: who opens a package locks the route first,
+and looks again."""
+
+
+def places(lane: Lane, parallel: int) -> dict[str, object]:
+    """For whom HAS_ROOM asks: a lane, how many packages it may have on the wire, and how many both may. One
+    of several is kept from the bulk lane, so that urgent messages need not wait."""
+    return {"lane": lane, "own": parallel if lane is Lane.URGENT else max(1, parallel - 1), "both": parallel}
 
 
 def lock_route(connection: Connection, route: str) -> bool:
@@ -35,19 +42,20 @@ def lock_route(connection: Connection, route: str) -> bool:
     return connection.execute(locked, {"route": route}).one_or_none() is not None
 
 
-def refusal(connection: Connection, route: str, parallel: int) -> str:
-    """Why the route may not send now; empty if it may. Locks nothing."""
+def refusal(connection: Connection, route: str, lane: Lane, parallel: int) -> str:
+    """Why a lane of the route may not send now; empty if it may. Locks nothing."""
     row = connection.execute(
         text(f"""
-            SELECT state, why, {ROUTE_IS_OPEN} AS open, {ON_THE_WIRE} AS busy FROM routes WHERE name = :route
+            SELECT r.state, r.why, {ROUTE_IS_OPEN} AS open, p.room, p.busy
+            FROM routes r, ({_OPEN_PACKAGES}) AS p WHERE r.name = :route
         """),  # noqa: S608 - our own constants
-        {"route": route},
+        {"route": route, **places(lane, parallel)},
     ).one_or_none()
     if row is None:
         return "the route is not registered"
     if not row.open:
         return f"the route is {row.state}: {row.why}"
-    return f"{row.busy} packages are on the wire" if row.busy >= parallel else ""
+    return "" if row.room else f"{row.busy} packages are on the wire"
 
 
 def register_routes(connection: Connection, names: Iterable[str]) -> None:

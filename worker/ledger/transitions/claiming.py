@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from worker.ledger.governor import HAS_ROOM, ON_THE_WIRE, clock_skew, lock_route, refusal, trusted_ahead
+from worker.ledger.governor import HAS_ROOM, MAY_SEND, clock_skew, lock_route, places, refusal, trusted_ahead
 from worker.ledger.items import COLUMNS, item
 from worker.ledger.schema import sql_list
 from worker.ledger.transitions.moves import Move, lock_packages, move
@@ -37,12 +37,12 @@ class Claim:
 
 
 # What is scheduled may leave `ahead` of its time and no sooner: then the provider holds it. What waits for
-# another try may not leave before that, whatever its time. HAS_ROOM names no column of m: it is judged once,
+# another try may not leave before that, whatever its time. MAY_SEND names no column of m: it is judged once,
 # before a row is read or locked.
 _PICK = f"""
     SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
     FROM messages m
-    WHERE {HAS_ROOM}
+    WHERE {MAY_SEND}
       AND m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
       AND (m.due_at <= now() OR m.due_at = m.send_at)
       AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{lane}}
@@ -53,12 +53,15 @@ _LANE, _LATE = -2, -1  # the last two columns, by place as in `items.item`
 _PICK_OF = {lane: text(_PICK.format(lane=f"AND m.lane = '{lane}'")) for lane in Lane}
 _PICK_ANY = text(_PICK.format(lane=""))  # urgent sorts first
 
+# Else several would pick hundreds of messages each, and all but one find the route full.
+_BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' || :route, 0))")
+
 # A statement of its own, after the route is locked: it must count what was committed while we waited.
 _CLAIM = text(f"""
     WITH opened AS (
         INSERT INTO packages (route, account, lane, state, items, rescue_at)
-        SELECT :route, :account, :lane, '{PackageState.OPEN}', :items, now() + :lease
-        WHERE {ON_THE_WIRE} < :parallel RETURNING id
+        SELECT :route, :account, :first, '{PackageState.OPEN}', :items, now() + :lease
+        WHERE {HAS_ROOM} RETURNING id
     ), moved AS (
         UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
         WHERE m.id = ANY(CAST(:ids AS bigint[]))
@@ -92,23 +95,27 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     their time leave `ahead` of it, unless its clock is off; only kinds of one family, as `apart` names it,
     leave together. The package remembers by which `account` it leaves.
 
-    The route is locked last, from the decision to the commit, so that nobody waits while another picks. Who
-    finds it full or shut by then takes nothing.
+    The route is locked last, from the decision to the commit, so that no urgent message waits while another
+    claim picks. Who finds it full or shut by then takes nothing. Bulk claims of a route go one by one.
     """
     skew = clock_skew(connection, route) if clocked else timedelta(0)
-    room = parallel if lane is Lane.URGENT else max(1, parallel - 1)
-    values = {"route": route, "parallel": room, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
+    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
+    values |= places(lane, parallel)
+    if lane is Lane.BULK:
+        connection.execute(_BULK_TURN, values)
     pick = _PICK_ANY if lane is Lane.BULK and parallel == 1 else _PICK_OF[lane]
     picked = connection.execute(pick, values).all()
     expired = _expire(connection, [row for row in picked if row[_LATE]])
     good = [row for row in picked if not row[_LATE]]
     if not good:
-        return Claim(None, expired, bool(picked), refusal(connection, route, room) or "nothing is due")
+        return Claim(
+            None, expired, bool(picked), refusal(connection, route, lane, parallel) or "nothing is due"
+        )
     items = _together(good, limits, skew or timedelta(0), apart)
-    values |= {"account": account or None, "lane": good[0][_LANE], "lease": lease}
+    values |= {"account": account or None, "first": good[0][_LANE], "lease": lease}
     package = _open_package(connection, values, items)
     if package is None:
-        why = refusal(connection, route, room) or "the route was full or shut a moment ago"
+        why = refusal(connection, route, lane, parallel) or "the route was full or shut a moment ago"
         return Claim(None, expired, why=why)
     return Claim(package, expired, more=len(picked) == limits.items or len(items) < len(good))
 
@@ -139,7 +146,7 @@ def _open_package(connection: Connection, values: dict[str, Any], items: Sequenc
         return None
     if opened.moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
         raise RuntimeError(f"claimed {opened.moved} of {len(ids)} messages that were locked")
-    return Package(opened.id, Lane(values["lane"]), items)
+    return Package(opened.id, Lane(values["first"]), items)
 
 
 _OPEN_HALF = text(f"""
