@@ -1,6 +1,7 @@
 """What the Celery door adds to the stages."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -37,3 +38,15 @@ def test_who_enters_urgent_messages_keeps_one_ring_for_himself(
 
     assert own == list(kept)
     assert others == list(heard)
+
+
+def test_who_is_stopping_keeps_no_ring(setup: Setup) -> None:
+    others: list[tuple[str, str]] = []
+    own: list[str] = []
+    runtime = setup.runtime(
+        ring=lambda stage, name: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
+    )
+
+    keeping(replace(runtime, stopping=lambda: True), Lane.URGENT, own).ring(*URGENT)
+
+    assert (own, others) == ([], [URGENT])

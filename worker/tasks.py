@@ -197,24 +197,23 @@ def ingest(lane: str) -> dict[str, Any]:
     kept: list[str] = []
     counts = _answer("ingest", lane, lambda runtime: ingest_stage(keeping(runtime, lane, kept), Lane(lane)))
     for name in kept:
-        if _stopping.is_set():
-            _door().bell.ring("dispatch", name)  # for who works on
-        else:
-            dispatch(*name.split(":"))
+        dispatch(*name.split(":"))
     return counts
 
 
 def keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
-    """The runtime, but in the urgent lane the first ring for urgent messages goes to `kept`, to nobody else.
+    """The runtime, but in the urgent lane the first ring for urgent messages goes to `kept`, to nobody else;
+    unless this worker is stopping, for then it would send none of them.
 
     If the step fails it is lost, as any ring may be: the next tick makes up for it.
     """
 
     def ring(stage: str, name: str) -> None:
-        if kept or lane != Lane.URGENT or not name.endswith(f":{Lane.URGENT}"):
-            runtime.ring(stage, name)
-        else:
+        own = lane == Lane.URGENT and name.endswith(f":{Lane.URGENT}") and not runtime.stopping()
+        if own and not kept:
             kept.append(name)
+        else:
+            runtime.ring(stage, name)
 
     return replace(runtime, ring=ring)
 
