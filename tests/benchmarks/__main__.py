@@ -7,6 +7,7 @@ if wanted, and at the end one JSON line.
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -126,6 +127,7 @@ def main() -> None:
     options.add_argument("--parts", type=int, default=50_000, help="messages of the parts")
     options.add_argument("--chart", type=Path, help="write an SVG here")
     given = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # and the servers end too
     with tempfile.TemporaryDirectory(prefix="worker-bench-", ignore_cleanup_errors=True) as path:
         bench = Bench(Path(path), given)
         try:

@@ -8,6 +8,7 @@ python -m tests.faults --seed 7            the order of the cases, and the victi
 
 import argparse
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ def main() -> int:
     if options.list:
         print("\n".join([*CASES, chaos.NAME]))  # noqa: T201
         return 0
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # and the servers end too
     started = time.monotonic()
     options.folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
