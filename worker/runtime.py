@@ -3,11 +3,13 @@
 import math
 import random
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes
+from worker.ledger.migrate import check_migrated
 from worker.lines import Line, make_ready
 from worker.providers.contract import Failure, Reply, Request
 from worker.settings import Route, Settings, read_routes
@@ -44,10 +46,13 @@ class Runtime:
         Raises SettingsError, LedgerError or IntakeError, each one sentence.
         """
         lines = make_ready(read_routes(settings.routes))
-        ledger = Ledger.connect(settings.database_url)
-        with ledger.begin() as connection:
-            register_routes(connection, lines)
-        intake = Intake.connect(settings.redis_url)
+        with ExitStack() as opened:
+            ledger = opened.enter_context(closing(Ledger.connect(settings.database_url)))
+            check_migrated(ledger)
+            with ledger.begin() as connection:
+                register_routes(connection, lines)
+            intake = Intake.connect(settings.redis_url)
+            opened.pop_all()
         return cls(settings, ledger, intake, Transport(), lines, ring=ring, stopping=stopping)
 
     def close(self) -> None:

@@ -525,7 +525,7 @@ class Door:
             if door.state == "stopped":
                 assert outcome == Streak(0, 0)
                 return
-            door.state, door.until = "paused", model.now + self.wait
+            door.state, door.until = "paused", max(door.until or 0, model.now + self.wait)
             door.failures += not still  # those that fail during a pause had left before it
             door.blind |= {door.failures} if self.blind else set()
             assert outcome == Streak(door.failures, len(door.blind))
@@ -533,3 +533,5 @@ class Door:
             door.state, door.until = "stopped", None
         elif self.what == "open" or (self.what == "works" and door.failures and not still):
             door.state, door.until, door.failures, door.blind = "open", None, 0, set()
+        elif self.what == "works" and door.state != "stopped":
+            door.blind = set()  # they do answer

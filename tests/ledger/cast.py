@@ -150,16 +150,14 @@ class Cast:
         return self.offers().flatmap(again)
 
     def last_room(self, route: str, busy: Counter[Lane]) -> SearchStrategy[tuple[Act, Act]]:
-        """Two claims on a route that has room for one; the bulk lane must leave one to the urgent."""
+        """Two claims on a route that has room for one of a lane; bulk must leave one to the urgent."""
 
-        def claim(lane: Lane) -> SearchStrategy[Act]:
+        def claims(lane: Lane) -> SearchStrategy[tuple[Act, Act]]:
             own = busy[lane] + 2 if lane is Lane.BULK else 0
             parallel = st.just(max(busy.total() + 1, own))
-            return st.builds(
-                replace, self.claims(), route=st.just(route), parallel=parallel, lane=st.just(lane)
-            )
+            return _two(st.builds(replace, self.claims(), route=st.just(route), parallel=parallel))
 
-        return st.sampled_from(Lane).flatmap(lambda lane: _two(claim(lane)))
+        return st.sampled_from(Lane).flatmap(claims)
 
     def latest(self) -> Withdraw:
         """The latest messages, and one that nobody knows yet."""

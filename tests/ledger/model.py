@@ -228,9 +228,9 @@ class Model:
         """Whether the governor lets nobody of this lane through."""
         door = self.routes[route]
         shut = door.state == "stopped" or (door.state == "paused" and (door.until or 0) > self.now)
-        busy = self.busy(route)
-        kept = lane is Lane.BULK and parallel > 1 and busy[lane] >= parallel - 1
-        return shut or kept or busy.total() >= parallel
+        busy, places = self.busy(route), max(1, parallel - 1)  # of the bulk lane
+        kept = lane is Lane.BULK and busy[lane] >= places
+        return shut or kept or busy[Lane.URGENT] + min(busy[Lane.BULK], places) >= parallel
 
     def busy(self, route: str) -> Counter[Lane]:
         """How many packages of each lane are on the wire."""

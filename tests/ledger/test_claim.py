@@ -12,7 +12,7 @@ from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, ev
 from tests.ledger.race import race
 from worker.ledger.governor import Streak, note_failure, open_route, pause_route, route_works, stop_route
 from worker.ledger.stop_list import suppress
-from worker.ledger.transitions import Claim, Package, cancel, claim, enqueue
+from worker.ledger.transitions import Claim, Package, cancel, claim, enqueue, split
 from worker.sms.content import Flash, Kind
 from worker.sms.message import Lane, Message
 from worker.sms.package import OVERHEAD, Item, Limits, PackageState
@@ -350,6 +350,24 @@ def test_a_package_that_went_through_before_a_pause_does_not_end_it(book: Book) 
     assert book.one("SELECT failures FROM routes") == 1
 
 
+def test_but_it_ends_a_streak_of_failures_that_left_doubt(book: Book) -> None:
+    book.enqueue(messages(1))
+    assert [fail(book, blind=True), fail(book, HOUR, blind=True)] == [Streak(1, 1), Streak(2, 2)]
+
+    book.do(route_works, ROUTE)
+
+    assert fail(book, HOUR) == Streak(2, 0)
+
+
+def test_a_later_failure_does_not_shorten_a_pause(book: Book) -> None:
+    book.enqueue(messages(1))
+    fail(book, HOUR)
+
+    fail(book, SOON)
+
+    assert book.one("SELECT paused_until > now() + interval '50 minutes' FROM routes")
+
+
 def test_a_route_that_works_is_left_alone(book: Book) -> None:
     book.enqueue(messages(1))
     before = book.rows("SELECT changed_at, xmin::text FROM routes")
@@ -409,6 +427,27 @@ def test_where_urgent_packages_take_all_places_the_bulk_lane_waits(book: Book) -
         assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == [name]
 
     assert book.claim(items=1, parallel=2).why == "2 packages are on the wire"
+
+
+def test_halves_of_a_bulk_package_take_no_place_of_the_urgent_lane(book: Book) -> None:
+    book.enqueue([*messages(8), *named("code", lane=Lane.URGENT)])
+    whole = book.claim(parallel=2).package
+    assert whole is not None
+    for part in book.do(split, whole, LEASE, "unreadable"):
+        book.do(split, part, LEASE, "unreadable")
+    assert book.one("SELECT count(*) FROM packages WHERE state = 'open'") == 4
+
+    assert names(book.claim(Lane.URGENT, parallel=2)) == ["code"]
+    book.enqueue(named("more"))
+    assert book.claim(parallel=2).package is None
+
+
+def test_an_urgent_package_of_the_bulk_worker_counts_as_urgent(book: Book) -> None:
+    book.enqueue([*named("a", "b"), *named("code", "pin", lane=Lane.URGENT)])
+    assert names(book.claim(items=1, parallel=1)) == ["code"]
+
+    assert names(book.claim(items=1, parallel=2)) == ["a"]
+    assert book.claim(Lane.URGENT, items=1, parallel=2).package is None
 
 
 def test_a_route_of_one_package_serves_both_lanes_in_turn(book: Book) -> None:
@@ -659,6 +698,22 @@ def test_who_was_overtaken_while_picking_takes_nothing(book: Book) -> None:
     assert names(met.second) == ["b"]
     assert met.first == Claim(None, why="1 packages are on the wire")
     assert book.statuses() == {"a": "queued", "b": "sending"}
+
+
+def test_bulk_that_an_urgent_claim_overtakes_at_the_last_place_takes_nothing(book: Book) -> None:
+    book.enqueue([*named("a"), *named("code", lane=Lane.URGENT)])
+    assert names(book.claim(Lane.URGENT, parallel=2)) == ["code"]
+
+    def overtaking(connection: Connection) -> Claim:
+        enqueue(connection, named("pin", lane=Lane.URGENT))
+        return claiming(Lane.URGENT, parallel=2)(connection)
+
+    first = claiming(Lane.BULK, parallel=2)
+    met = race(book, first, overtaking, statement=PICKED[Lane.BULK], commits=True)
+
+    assert not met.waited
+    assert names(met.second) == ["pin"]
+    assert met.first == Claim(None, why="2 packages are on the wire")
 
 
 def stop(connection: Connection) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, eventually
 from worker.ledger import Ledger, LedgerError
-from worker.ledger.migrate import behind, downgrade, head, migrations, upgrade
+from worker.ledger.migrate import behind, check_migrated, downgrade, head, migrations, upgrade
 from worker.ledger.queries import books, revision
 from worker.ledger.schema import metadata
 from worker.ledger.transitions import Move, enqueue
@@ -178,6 +178,39 @@ def test_a_database_of_an_older_migration_says_what_to_do(bare: Ledger) -> None:
         Book(bare).enqueue(messages(1))
 
     assert str(caught.value) == NOT_MIGRATED
+
+
+def test_what_lacks_a_migration_is_refused_before_anything_leaves(bare: Ledger) -> None:
+    with pytest.raises(LedgerError) as caught:
+        check_migrated(bare)
+    assert str(caught.value) == f"the database is not migrated, {head()} is expected; run: worker db upgrade"
+
+    upgrade(bare)
+    downgrade(bare, "0004")
+    with pytest.raises(LedgerError) as caught:
+        check_migrated(bare)
+    assert str(caught.value) == f"the database stands at 0004, {head()} is expected; run: worker db upgrade"
+
+
+def test_what_is_ahead_is_not_refused(bare: Ledger) -> None:
+    upgrade(bare)
+    with bare.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    check_migrated(bare)
+
+
+def test_an_upgrade_waits_for_a_long_read_only_so_long(bare: Ledger) -> None:
+    """Else whoever comes to the table after it waits as well."""
+    upgrade(bare)
+    downgrade(bare, "0004")
+    with bare.begin() as reading:
+        reading.execute(text("SELECT FROM routes"))
+
+        with pytest.raises(LedgerError, match=r"the database cannot do it now: .*lock timeout"):
+            upgrade(bare)
+
+    assert upgrade(bare) == head()
 
 
 def test_where_a_database_stands_can_be_asked_of_any(bare: Ledger, ledger: Ledger) -> None:

@@ -229,6 +229,7 @@ def test_calls_that_fail_together_are_one_failure_of_the_route(open_world: OpenW
     for failures in (1, 2, 3):
         world.dispatch("plain")
         assert (world.route("plain").state, world.route("plain").failures) == ("paused", failures)
+        assert len(world.route("plain").blind) == failures
         world.passes(seconds=11)
 
 

@@ -626,6 +626,7 @@ def test_messages_missing_from_the_answer_are_in_doubt_and_only_they(
     assert {n for n in (1, 2, 3, 4) if world.message(n).status == "in_doubt"} == doubtful
     assert world.statuses().get(SENT, 0) == 4 - len(doubtful)
     assert world.states() == {"in_doubt": 1}
+    assert world.route().state == ("paused" if share == 1 else "open")  # it told of nobody
     assert world.until_final() == {Status.DELIVERED: 4}
     assert world.provider.taken == 4
 

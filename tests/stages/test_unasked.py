@@ -228,6 +228,31 @@ def test_after_ten_lost_answers_the_route_stops(open_world: OpenWorld) -> None:
     assert world.route("smart").why.startswith("10 failures left doubt nobody can settle; lost")
 
 
+def test_so_it_does_after_ten_answers_that_tell_of_nobody(open_world: OpenWorld) -> None:
+    world = open_world(smart={"package_items": 1})
+    world.enqueue(messages(20, route="smart"))
+    world.provider.script({"do": "missing", "share": 1, **SENDS})
+
+    for _ in range(12):
+        world.dispatch("smart")
+        world.passes(seconds=11)
+
+    assert world.statuses() == {IN_DOUBT: 10, QUEUED: 10}
+    assert world.route("smart").state == "stopped"
+
+
+def test_a_failure_that_comes_after_the_stop_changes_nothing_of_it(open_world: OpenWorld) -> None:
+    world = open_world(smart={})
+    fails(world, *[LOST] * 10)
+    why = world.route("smart").why
+    assert world.route("smart").state == "stopped"
+
+    fails(world, NOT_SENT, LOST)
+
+    route = world.route("smart")
+    assert (route.state, route.why, route.failures, len(route.blind)) == ("stopped", why, 10, 10)
+
+
 def test_an_outage_and_then_a_lost_answer_do_not_stop_it(open_world: OpenWorld) -> None:
     world = open_world(smart={})
 

@@ -12,7 +12,7 @@ from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
 from worker.ledger.receipts import Word
 from worker.ledger.transitions import Package
-from worker.providers.contract import CREDENTIALS, LOST, MONEY, NOT_SENT, Answered, Verdict
+from worker.providers.contract import CREDENTIALS, MONEY, Answered, Verdict
 from worker.sandbox.webcom.options import WebcomOptions
 from worker.sms.content import Content, Kind, Viber, ViberSms
 from worker.sms.status import Status
@@ -269,7 +269,6 @@ def test_viber_and_sms_of_a_route_leave_in_different_packages(open_world: OpenWo
 
 def test_the_failure_whose_remedy_weighs_most_counts() -> None:
     assert worst([None, MONEY, None]) is MONEY
-    assert worst([MONEY, CREDENTIALS, LOST]) is CREDENTIALS
-    assert worst([MONEY, LOST, NOT_SENT]) is LOST  # of equals, the one that leaves doubt
+    assert worst([MONEY, CREDENTIALS, MONEY]) is CREDENTIALS
     assert worst([None]) is None
     assert worst([]) is None

@@ -79,25 +79,19 @@ def opened_intake(settings: Settings) -> Iterator[Intake]:
 
 @contextmanager
 def migrated_ledger(settings: Settings) -> Iterator["Ledger"]:
-    """The ledger, if it stands where this code expects it. Raises LedgerError if it does not."""
-    from worker.ledger import LedgerError
-    from worker.ledger.migrate import behind
+    """The ledger, if it has what this code needs. Raises LedgerError if it has not."""
+    from worker.ledger.migrate import check_migrated
 
     with opened_ledger(settings) as ledger:
-        there, expected = behind(ledger)
-        if there != expected:
-            stands = f"stands at {there}" if there else "is not migrated"
-            raise LedgerError(f"the database {stands}, {expected} is expected; run: worker db upgrade")
+        check_migrated(ledger)
         yield ledger
 
 
 @contextmanager
 def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
-    """Everything a stage needs, over a ledger that stands where this code expects it."""
+    """Everything a stage needs, over a ledger that has what this code needs."""
     from worker.runtime import Runtime  # loads what talks to providers
 
-    with migrated_ledger(settings):
-        pass
     runtime = Runtime.open(settings)
     try:
         yield runtime

@@ -29,8 +29,9 @@ class LedgerError(RuntimeError):
 
 # Generic plans are made once, for the table as it is then; a plan made for an empty table reads all of a
 # full one. Planning anew costs 0.3 ms a statement, and a statement carries a thousand rows.
-# A client lost in a silent network keeps its locks, the route's among them, until the server takes it for
-# gone: within 10 s, so that the others go on. No transaction of ours pauses for long between statements.
+# A client lost in a silent network, or held still, keeps its locks until the server takes it for gone, the
+# route's and the turn of bulk claims among them: within 10 s, so that the others go on. No transaction of
+# ours pauses for long between statements.
 _OPTIONS = (
     "-c plan_cache_mode=force_custom_plan -c jit=off -c timezone=UTC "
     "-c statement_timeout=60s -c lock_timeout=5s -c idle_in_transaction_session_timeout=10s "

@@ -16,9 +16,13 @@ from worker.sms.package import PackageState
 ROUTE_IS_OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
 """Of a row of routes: it is open, or its pause is over. Says nothing of what is on the wire."""
 
+# The halves of a package that is searched leave one after another: they take no more places than it did.
 _OPEN_PACKAGES = f"""
-    SELECT count(*) < :both AND count(*) FILTER (WHERE lane = :lane) < :own AS room, count(*) AS busy
-    FROM packages WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}'
+    SELECT urgent + least(bulk, :bulk) < :both AND (:lane = '{Lane.URGENT}' OR bulk < :bulk) AS room,
+           urgent + bulk AS busy
+    FROM (SELECT count(*) FILTER (WHERE lane = '{Lane.URGENT}') AS urgent,
+                 count(*) FILTER (WHERE lane = '{Lane.BULK}') AS bulk
+          FROM packages WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}') AS o
 """  # noqa: S608 - our own constants
 
 HAS_ROOM = f"(SELECT room FROM ({_OPEN_PACKAGES}) AS p)"  # noqa: S608 - our own constants
@@ -30,9 +34,9 @@ and looks again."""
 
 
 def places(lane: Lane, parallel: int) -> dict[str, object]:
-    """For whom HAS_ROOM asks: a lane, how many packages it may have on the wire, and how many both may. One
-    of several is kept from the bulk lane, so that urgent messages need not wait."""
-    return {"lane": lane, "own": parallel if lane is Lane.URGENT else max(1, parallel - 1), "both": parallel}
+    """For whom HAS_ROOM asks, how many packages of both lanes may be on the wire, and how many of bulk: of
+    several, one is kept for urgent messages."""
+    return {"lane": lane, "both": parallel, "bulk": max(1, parallel - 1)}
 
 
 def lock_route(connection: Connection, route: str) -> bool:
@@ -69,7 +73,7 @@ def register_routes(connection: Connection, names: Iterable[str]) -> None:
 
 
 class Streak(NamedTuple):
-    """Failures of a route in a row, since a package last went through."""
+    """The failures of a route since a package last went through."""
 
     failures: int
     blind: int  # of them, those that left doubt which nobody can settle
@@ -97,10 +101,12 @@ def note_failure(connection: Connection, route: str, *, blind: bool) -> Streak:
 
 
 def pause_route(connection: Connection, route: str, wait: timedelta, why: str) -> None:
-    """Send nothing for a while. A stopped route stays stopped."""
+    """Send nothing for a while, after a failure that was noted. A longer pause stays as long, and a stopped
+    route stopped."""
     connection.execute(
         text("""
-            UPDATE routes SET state = 'paused', paused_until = now() + :wait, why = :why, changed_at = now()
+            UPDATE routes SET state = 'paused', paused_until = greatest(paused_until, now() + :wait),
+                              why = :why, changed_at = now()
             WHERE name = :route AND state <> 'stopped'
         """),
         {"route": route, "wait": wait, "why": why},
@@ -135,13 +141,19 @@ def open_route(connection: Connection, route: str) -> bool:
 def route_works(connection: Connection, route: str) -> None:
     """A package went through: forget failures in a row. Touches the row only if there were any.
 
-    A pause is waited for all the same: what went through had left before it.
+    A pause is waited for all the same: what went through had left before it. But they do answer: what failed
+    until now is no streak of blind ones.
     """
     connection.execute(
         text(f"""
-            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0, blind = '{{}}',
-                              changed_at = now()
-            WHERE name = :route AND failures > 0 AND {ROUTE_IS_OPEN}
+            UPDATE routes
+            SET blind = '{{}}', changed_at = now(),
+                failures = CASE WHEN {ROUTE_IS_OPEN} THEN 0 ELSE failures END,
+                state = CASE WHEN {ROUTE_IS_OPEN} THEN 'open' ELSE state END,
+                paused_until = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE paused_until END,
+                why = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE why END
+            WHERE name = :route AND state <> 'stopped'
+              AND (failures > 0 AND {ROUTE_IS_OPEN} OR blind <> '{{}}')
         """),  # noqa: S608 - our own constants
         {"route": route},
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from worker.ledger import Ledger
+from worker.ledger import Ledger, LedgerError
 from worker.ledger.queries import revision
 
 if TYPE_CHECKING:  # alembic takes a fifth of a second to load, and most commands only compare numbers
@@ -56,11 +56,22 @@ def behind(ledger: Ledger) -> tuple[str, str]:
         return revision(connection), head()
 
 
+def check_migrated(ledger: Ledger) -> None:
+    """Raise LedgerError if the database lacks what this code needs: nothing must leave whose end could not be
+    written down. One that is ahead will do: so workers are upgraded after it, one by one."""
+    there, expected = behind(ledger)
+    if there < expected:
+        stands = f"stands at {there}" if there else "is not migrated"
+        raise LedgerError(f"the database {stands}, {expected} is expected; run: worker db upgrade")
+
+
 def _run(ledger: Ledger, work: "Callable[[Config], None]") -> None:
     config = _config()
     with ledger.begin() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SET LOCAL lock_timeout = 0"))  # a second upgrade waits for the first
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        # Whoever comes to a table after us waits behind us, also where we wait for a long read of it.
+        connection.execute(text("SET LOCAL lock_timeout = '3s'"))
         config.attributes["connection"] = connection
         work(config)

@@ -12,7 +12,16 @@ from worker.ledger.governor import route_works
 from worker.ledger.leases import renew
 from worker.ledger.transitions import Move, Package, claim, settle, split, take_job
 from worker.lines import Line
-from worker.providers.contract import Answered, Clocks, Failure, JobTaken, Remedy, Taken, Verdict
+from worker.providers.contract import (
+    UNREADABLE,
+    Answered,
+    Clocks,
+    Failure,
+    JobTaken,
+    Remedy,
+    Taken,
+    Verdict,
+)
 from worker.runtime import Runtime
 from worker.sms.message import Lane
 from worker.sms.package import Item, PackageState
@@ -130,7 +139,8 @@ def _record(runtime: Runtime, line: Line, package: Package, outcome: Submitted) 
 
 
 def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: Sequence[Verdict]) -> None:
-    """A verdict a message; a message they do not mention is in doubt."""
+    """A verdict a message; a message they do not mention is in doubt. An answer that settles none of them is
+    one that cannot be understood."""
     told = {verdict.reference: verdict for verdict in verdicts}
     moves = [
         move
@@ -139,6 +149,8 @@ def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: S
     ]
     pairs = [(item, told[item.reference]) for item in package.items if item.reference in told]
     trouble = worst(verdict.failure for verdict in verdicts)
+    if not trouble and all(move.target is Status.IN_DOUBT for move in moves):
+        trouble = UNREADABLE.because(detail="it settles none of the messages")
     note_strange(line, verdicts)
     note_segments(line, ((item.content.segments, verdict.segments) for item, verdict in pairs))
     with runtime.ledger.begin() as connection:

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 _SPREADING = {failure.name for failure in (NOT_SENT, LOST, THROTTLED)}  # the next question fails too
 
-BLIND = 10  # failures in a row that leave doubt nobody can settle
+BLIND = 10  # failures that left doubt nobody can settle, and nothing went through between them
 _SETTLED = ROADS[Verb.SETTLE][Status.SENDING]
 _REPORTED = ROADS[Verb.REPORT][Status.SENT]
 
@@ -231,13 +231,9 @@ def note_strange(line: Line, verdicts: Iterable[Verdict | Receipt]) -> int:
 
 
 def worst(failures: Iterable[Failure | None]) -> Failure | None:
-    """Of several failures, the one whose remedy weighs most; of equals, one that leaves doubt."""
+    """Of several failures, the one whose remedy weighs most."""
     weight = {Remedy.NONE: 0, Remedy.HALVE: 1, Remedy.PAUSE: 2, Remedy.STOP: 3}
-
-    def heaviest(failure: Failure) -> tuple[int, bool]:
-        return weight[failure.remedy], failure.taken is Taken.PERHAPS
-
-    return max(filter(None, failures), key=heaviest, default=None)
+    return max(filter(None, failures), key=lambda failure: weight[failure.remedy], default=None)
 
 
 def stopping(failure: Failure | None) -> Failure | None:

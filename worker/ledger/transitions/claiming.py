@@ -60,7 +60,7 @@ _BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' |
 _CLAIM = text(f"""
     WITH opened AS (
         INSERT INTO packages (route, account, lane, state, items, rescue_at)
-        SELECT :route, :account, :first, '{PackageState.OPEN}', :items, now() + :lease
+        SELECT :route, :account, :package_lane, '{PackageState.OPEN}', :items, now() + :lease
         WHERE {HAS_ROOM} RETURNING id
     ), moved AS (
         UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
@@ -112,7 +112,7 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
             None, expired, bool(picked), refusal(connection, route, lane, parallel) or "nothing is due"
         )
     items = _together(good, limits, skew or timedelta(0), apart)
-    values |= {"account": account or None, "first": good[0][_LANE], "lease": lease}
+    values |= {"account": account or None, "package_lane": good[0][_LANE], "lease": lease}
     package = _open_package(connection, values, items)
     if package is None:
         why = refusal(connection, route, lane, parallel) or "the route was full or shut a moment ago"
@@ -146,7 +146,7 @@ def _open_package(connection: Connection, values: dict[str, Any], items: Sequenc
         return None
     if opened.moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
         raise RuntimeError(f"claimed {opened.moved} of {len(ids)} messages that were locked")
-    return Package(opened.id, Lane(values["first"]), items)
+    return Package(opened.id, Lane(values["package_lane"]), items)
 
 
 _OPEN_HALF = text(f"""
