@@ -17,7 +17,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -34,6 +34,7 @@ from worker.sms.status import Status
 
 SECRET = "a-secret-of-some-length"
 CONNECTIONS = 64
+RECEIPTS = 30_000  # a case
 ROUTES = f"""
 [routes.form]
 provider = "smartswitch"
@@ -195,7 +196,34 @@ def _web(addresses: Addresses, folder: Path) -> Iterator[tuple[int, int]]:
             web.terminate()
 
 
-def _measure(book: Book, case: Case, count: int, web: tuple[int, int]) -> dict[str, object]:
+@dataclass(frozen=True)
+class Found:
+    """What a case took. `web_us`, `postgres_us`: processor time a receipt, of `worker web` and behind it."""
+
+    case: str
+    receipts: int
+    per_second: int
+    calls_per_second: int
+    p50_ms: float
+    p99_ms: float
+    web_us: int
+    postgres_us: int
+    commits: int
+    ended: int
+
+
+def measure(folder: Path, count: int) -> Iterator[Found]:
+    """Every case, on servers of its own in a folder."""
+    with throwaway(folder) as (_, addresses):
+        ledger = Ledger.connect(addresses.database_url)
+        upgrade(ledger)
+        with _web(addresses, folder) as web:
+            for case in CASES:
+                yield _measure(Book(ledger), case, count, web)
+        ledger.close()
+
+
+def _measure(book: Book, case: Case, count: int, web: tuple[int, int]) -> Found:
     names = _send(book, case, count, first=10**12)
     with book.ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
@@ -214,18 +242,18 @@ def _measure(book: Book, case: Case, count: int, web: tuple[int, int]) -> dict[s
     )
     found = json.loads(done.stdout)
     taken = found["taken"]
-    return {
-        "case": case.name,
-        "receipts": count,
-        "per_second": round(count / found["seconds"]),
-        "calls_per_second": round(len(taken) / found["seconds"]),
-        "p50_ms": round(taken[len(taken) // 2] * 1000, 1),
-        "p99_ms": round(taken[len(taken) * 99 // 100] * 1000, 1),
-        "web_us": round((_spent(web[1]) - before) / count * 1e6),
-        "postgres_us": round((sum(map(_spent, processes)) - postgres_before) / count * 1e6),
-        "commits": _commits(book) - commits,
-        "ended": _ended(book) - ended,
-    }
+    return Found(
+        case=case.name,
+        receipts=count,
+        per_second=round(count / found["seconds"]),
+        calls_per_second=round(len(taken) / found["seconds"]),
+        p50_ms=round(taken[len(taken) // 2] * 1000, 1),
+        p99_ms=round(taken[len(taken) * 99 // 100] * 1000, 1),
+        web_us=round((_spent(web[1]) - before) / count * 1e6),
+        postgres_us=round((sum(map(_spent, processes)) - postgres_before) / count * 1e6),
+        commits=_commits(book) - commits,
+        ended=_ended(book) - ended,
+    )
 
 
 def _spent(process: int) -> float:
@@ -247,24 +275,18 @@ def _commits(book: Book) -> int:
 def main() -> None:
     """Measure every case, print a line each, and all as one JSON object."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--receipts", type=int, default=30_000, help="a case")
+    options.add_argument("--receipts", type=int, default=RECEIPTS, help="a case")
     options.add_argument("--provide", action="store_true", help="be the provider")
     chosen = options.parse_args()
     if chosen.provide:
         provide()
         return
-    found = []
+    everything = []
     with tempfile.TemporaryDirectory(prefix="worker-bench-", ignore_cleanup_errors=True) as path:
-        folder = Path(path)
-        with throwaway(folder) as (_, addresses):
-            ledger = Ledger.connect(addresses.database_url)
-            upgrade(ledger)
-            with _web(addresses, folder) as web:
-                for case in CASES:
-                    found.append(_measure(Book(ledger), case, chosen.receipts, web))
-                    sys.stderr.write("  ".join(f"{name} {value}" for name, value in found[-1].items()) + "\n")
-            ledger.close()
-    sys.stdout.write(json.dumps({"receipts": found}) + "\n")
+        for found in measure(Path(path), chosen.receipts):
+            everything.append(asdict(found))
+            sys.stderr.write("  ".join(f"{name} {value}" for name, value in everything[-1].items()) + "\n")
+    sys.stdout.write(json.dumps({"receipts": everything}) + "\n")
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def _commands(trait: Trait) -> list[Command]:
 SENDS = _commands(Trait.SENDS)
 ASKS = _commands(Trait.ASKS)
 
-LATE = {"do": "late", "seconds": 4, "when": {"provider": "webcom-xml", "command": "push"}}
-"""Where states are pushed too, they come so late that they are asked for."""
+LATE = {"do": "late", "seconds": 15, "when": {"provider": "webcom-xml", "command": "push"}}
+"""Where states are pushed too, they come so late that they are asked for, also by a poller just killed."""
 
 
 def each(rule: dict[str, Any], commands: Sequence[Command]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, eventually
 from worker.ledger import Ledger, LedgerError
@@ -190,6 +191,16 @@ def test_what_lacks_a_migration_is_refused_before_anything_leaves(bare: Ledger) 
     with pytest.raises(LedgerError) as caught:
         check_migrated(bare)
     assert str(caught.value) == f"the database stands at 0004, {head()} is expected; run: worker db upgrade"
+
+
+def test_a_worker_begins_nothing_on_what_lacks_a_migration(setup: Setup, ledger: Ledger) -> None:
+    downgrade(ledger, "0004")
+
+    with pytest.raises(LedgerError, match="stands at 0004"):
+        setup.runtime(alpha={"url": "http://127.0.0.1:9"})
+
+    upgrade(ledger)
+    assert setup.runtime(alpha={"url": "http://127.0.0.1:9"}).lines.keys() == {"alpha"}
 
 
 def test_what_is_ahead_is_not_refused(bare: Ledger) -> None:

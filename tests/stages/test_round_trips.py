@@ -14,9 +14,12 @@ from sqlalchemy import event
 from tests.factories import messages
 from tests.stages.world import OpenWorld, World
 from worker.intake import Intake
+from worker.ledger.receipts import name_messages
+from worker.providers.contract import Receipt
 from worker.sms.message import Lane
 from worker.sms.package import CHUNK
 from worker.sms.status import Status
+from worker.stages.receipts import match, take
 
 COUNT = 1000
 WIDE = {"package_items": COUNT, "status_items": COUNT}
@@ -103,3 +106,53 @@ def test_poll(wide: World) -> None:
     # Lease, look what is open, lock, report, restate, and a lease that finds nothing more.
     assert trips == {"statements": 7, "commits": 4, "commands": 0, "requests": 1}
     assert wide.statuses() == {Status.DELIVERED: COUNT}
+
+
+def test_rescue(wide: World) -> None:
+    wide.enqueue(messages(COUNT))
+    wide.provider.script({"do": "drop_after", "times": 1})
+    wide.dispatch()
+    wide.provider.settle_down()
+    wide.passes(seconds=6)
+    with counted(wide) as trips:
+        assert wide.rescue().taken == COUNT
+    # Look for lapsed leases, lease, look what is in doubt; lock, settle, report, restate, count the question.
+    assert trips == {"statements": 8, "commits": 3, "commands": 0, "requests": 1}
+    assert wide.statuses() == {Status.DELIVERED: COUNT}
+
+
+@pytest.fixture
+def pushing(open_world: OpenWorld) -> World:
+    """A thousand messages sent to a provider that pushes receipts."""
+    world = open_world(webcom={"receipts": "a-secret-of-some-length"})
+    world.enqueue(messages(COUNT, route="webcom"))
+    world.dispatch("webcom")
+    assert world.statuses() == {Status.SENT: COUNT}
+    return world
+
+
+def test_receipts(pushing: World) -> None:
+    told = [
+        Receipt(row.provider_id, Status.DELIVERED, "deliver")
+        for row in pushing.rows("SELECT provider_id FROM messages")
+    ]
+    with counted(pushing) as trips:
+        assert take(pushing.runtime.ledger, pushing.runtime.lines, {"webcom": told}).ended == COUNT
+    # Look whom they name, lock, report, see whose package is all told, restate.
+    assert trips == {"statements": 5, "commits": 1, "commands": 0, "requests": 0}
+
+
+def test_receipts_that_came_too_early(pushing: World) -> None:
+    ids = [row.id for row in pushing.rows("SELECT id FROM messages")]
+    told = [Receipt(f"early-{id_}", Status.DELIVERED, "deliver") for id_ in ids]
+    with counted(pushing) as trips:
+        assert take(pushing.runtime.ledger, pushing.runtime.lines, {"webcom": told}).kept == COUNT
+    # Look whom they name, and keep them.
+    assert trips == {"statements": 2, "commits": 1, "commands": 0, "requests": 0}
+
+    with pushing.runtime.ledger.begin() as connection:
+        name_messages(connection, "webcom", [(f"early-{id_}", id_) for id_ in ids])
+    with counted(pushing) as trips:
+        assert match(pushing.runtime, "webcom").ended == COUNT
+    # Take them out, write them down like those in time, and forget what is too old or too much.
+    assert trips == {"statements": 8, "commits": 2, "commands": 0, "requests": 0}
