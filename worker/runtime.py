@@ -48,7 +48,7 @@ class Runtime:
         lines = make_ready(read_routes(settings.routes))
         with ExitStack() as opened:
             ledger = opened.enter_context(closing(Ledger.connect(settings.database_url)))
-            check_migrated(ledger)
+            check_migrated(ledger, or_ahead=True)
             with ledger.begin() as connection:
                 register_routes(connection, lines)
             intake = Intake.connect(settings.redis_url)

@@ -241,6 +241,16 @@ def test_a_database_that_is_not_migrated_is_said_with_the_remedy(shell: Shell, d
     assert shell.worker("books", "--json").json["total"] == 0
 
 
+def test_a_database_that_is_ahead_is_refused_by_commands(shell: Shell, ledger: Ledger) -> None:
+    with ledger.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    for command in (("books",), ("resolve",)):
+        ran = shell.worker(*command)
+        assert ran.code == 1
+        assert "stands at 9999" in ran.err
+
+
 def test_books_status_and_routes_tell_what_there_is(shell: Shell, ledger: Ledger) -> None:
     with ledger.begin() as connection:
         enqueue(connection, messages(3))

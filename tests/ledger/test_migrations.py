@@ -203,12 +203,14 @@ def test_a_worker_begins_nothing_on_what_lacks_a_migration(setup: Setup, ledger:
     assert setup.runtime(alpha={"url": "http://127.0.0.1:9"}).lines.keys() == {"alpha"}
 
 
-def test_what_is_ahead_is_not_refused(bare: Ledger) -> None:
+def test_what_is_ahead_will_do_for_workers_alone(bare: Ledger) -> None:
     upgrade(bare)
     with bare.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
-    check_migrated(bare)
+    check_migrated(bare, or_ahead=True)
+    with pytest.raises(LedgerError, match="stands at 9999"):
+        check_migrated(bare)
 
 
 def test_an_upgrade_waits_for_a_long_read_only_so_long(bare: Ledger) -> None:

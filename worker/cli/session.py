@@ -79,7 +79,7 @@ def opened_intake(settings: Settings) -> Iterator[Intake]:
 
 @contextmanager
 def migrated_ledger(settings: Settings) -> Iterator["Ledger"]:
-    """The ledger, if it has what this code needs. Raises LedgerError if it has not."""
+    """The ledger, if it stands where this code expects it. Raises LedgerError if it does not."""
     from worker.ledger.migrate import check_migrated
 
     with opened_ledger(settings) as ledger:
@@ -89,9 +89,11 @@ def migrated_ledger(settings: Settings) -> Iterator["Ledger"]:
 
 @contextmanager
 def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
-    """Everything a stage needs, over a ledger that has what this code needs."""
+    """Everything a stage needs, over a ledger that stands where this code expects it."""
     from worker.runtime import Runtime  # loads what talks to providers
 
+    with migrated_ledger(settings):
+        pass
     runtime = Runtime.open(settings)
     try:
         yield runtime

@@ -56,11 +56,12 @@ def behind(ledger: Ledger) -> tuple[str, str]:
         return revision(connection), head()
 
 
-def check_migrated(ledger: Ledger) -> None:
-    """Raise LedgerError if the database lacks what this code needs: nothing must leave whose end could not be
-    written down. One that is ahead will do: so workers are upgraded after it, one by one."""
+def check_migrated(ledger: Ledger, *, or_ahead: bool = False) -> None:
+    """Raise LedgerError unless the database stands where this code expects it; with `or_ahead` also if it is
+    further, as while workers are upgraded after it, one by one. Nothing must leave whose end could not be
+    written down."""
     there, expected = behind(ledger)
-    if there < expected:
+    if there != expected and not (or_ahead and there > expected):
         stands = f"stands at {there}" if there else "is not migrated"
         raise LedgerError(f"the database {stands}, {expected} is expected; run: worker db upgrade")
 
