@@ -7,7 +7,7 @@ suite at others (a PostgreSQL that may create databases, and a Redis whose datab
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from worker.ledger.migrate import upgrade
 from worker.ledger.schema import metadata
 from worker.local.pair import Addresses
 from worker.local.throwaway import throwaway
-from worker.runtime import Runtime
+from worker.runtime import Ring, Runtime, silence
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.server import running
 from worker.settings import Settings, next_database
@@ -137,9 +137,7 @@ class Setup:
         path.write_text("\n".join(_toml(name, table) for name, table in tables.items()), "utf-8")
         return replace(self.settings, routes=path)
 
-    def runtime(
-        self, *, ring: Callable[[str, str], None] = lambda *_: None, **tables: dict[str, object]
-    ) -> Runtime:
+    def runtime(self, *, ring: Ring = silence, **tables: dict[str, object]) -> Runtime:
         """A runtime for these routes; see `routes`."""
         runtime = Runtime.open(self.routes(**tables), ring=ring)
         self.opened.append(runtime)

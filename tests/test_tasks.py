@@ -30,7 +30,7 @@ def test_who_enters_urgent_messages_keeps_one_ring_for_himself(
     others: list[tuple[str, str]] = []
     own: list[str] = []
     runtime = setup.runtime(
-        ring=lambda stage, name: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
+        ring=lambda stage, name, after=0.0: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
     )
 
     for stage, name in rung:
@@ -44,7 +44,7 @@ def test_who_is_stopping_keeps_no_ring(setup: Setup) -> None:
     others: list[tuple[str, str]] = []
     own: list[str] = []
     runtime = setup.runtime(
-        ring=lambda stage, name: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
+        ring=lambda stage, name, after=0.0: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
     )
 
     keeping(replace(runtime, stopping=lambda: True), Lane.URGENT, own).ring(*URGENT)

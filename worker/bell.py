@@ -7,6 +7,7 @@ million times.
 
 import logging
 from datetime import timedelta
+from threading import Timer
 from typing import Any, Self
 
 from celery import Celery
@@ -180,11 +181,15 @@ class Bell:
         self._app = app
         self._intake = intake
 
-    def ring(self, stage: str, name: str) -> None:
-        """Ask for one run of a stage, unless it was asked for a moment ago and nobody came yet.
+    def ring(self, stage: str, name: str, after: float = 0.0) -> None:
+        """Ask for one run of a stage, unless it was asked for a moment ago and nobody came yet; `after` so
+        many seconds, unless somebody will by then.
 
         Never raises for a broker or Redis that is away: the work is safe, and beat will come by.
         """
+        if after:
+            self._ring_later(stage, name, after)
+            return
         try:
             if self._intake.first_ring(f"{stage}:{name}", QUIET):
                 self._app.send_task(
@@ -197,6 +202,18 @@ class Bell:
                 )
         except (IntakeError, OperationalError, ValueError) as problem:  # ValueError: a database that is none
             log.warning("bell_not_heard stage=%s name=%s problem=%s", stage, name, type(problem).__name__)
+
+    def _ring_later(self, stage: str, name: str, after: float) -> None:
+        """By a timer of this process: a task with a countdown would trust the clocks of two hosts."""
+        try:
+            first = self._intake.first_ring(f"{stage}:{name}:later", timedelta(seconds=after))
+        except IntakeError as problem:
+            log.warning("bell_not_heard stage=%s name=%s problem=%s", stage, name, type(problem).__name__)
+            return
+        if first:
+            timer = Timer(after, self.ring, (stage, name))
+            timer.daemon = True  # who stops rings no more
+            timer.start()
 
     def answered(self, stage: str, name: str) -> None:
         """Called by who comes to the door, before looking: what arrives from now on must ring again."""

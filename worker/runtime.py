@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from worker.intake import Intake
 from worker.ledger import Ledger
@@ -15,11 +16,14 @@ from worker.providers.contract import Failure, Reply, Request
 from worker.settings import Route, Settings, read_routes
 from worker.transport import Transport, steady
 
-Ring = Callable[[str, str], None]
-"""Says that there is work: (stage, its name). May be heard twice, or not at all."""
+
+class Ring(Protocol):
+    """Says that there is work, or will be `after` so many seconds. May be heard twice, or not at all."""
+
+    def __call__(self, stage: str, name: str, after: float = 0.0) -> None: ...
 
 
-def silence(stage: str, name: str) -> None:
+def silence(stage: str, name: str, after: float = 0.0) -> None:
     """A doorbell that rings nowhere; beat comes by anyway."""
 
 

@@ -208,12 +208,12 @@ def keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
     If the step fails it is lost, as any ring may be: the next tick makes up for it.
     """
 
-    def ring(stage: str, name: str) -> None:
+    def ring(stage: str, name: str, after: float = 0.0) -> None:
         own = lane == Lane.URGENT and name.endswith(f":{Lane.URGENT}") and not runtime.stopping()
         if own and not kept:
             kept.append(name)
         else:
-            runtime.ring(stage, name)
+            runtime.ring(stage, name, after)
 
     return replace(runtime, ring=ring)
 

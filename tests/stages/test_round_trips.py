@@ -78,6 +78,14 @@ def test_ingest(wide: World) -> None:
     assert trips == {"statements": 1, "commits": 1, "commands": 9, "requests": 0}
 
 
+def test_ingest_of_messages_that_came_one_by_one(wide: World) -> None:
+    for one in messages(100):
+        wide.runtime.intake.add(one.lane, [one])
+    with counted(wide) as trips:
+        assert wide.ingest().new == 100
+    assert trips["statements"] == trips["commits"] == 1
+
+
 def test_an_entry_of_the_intake(wide: World) -> None:
     intake = Intake.connect(wide.runtime.settings.redis_url)
     assert intake.waiting()[Lane.BULK] == 0  # connects
@@ -103,8 +111,8 @@ def test_poll(wide: World) -> None:
     wide.passes(minutes=1)
     with counted(wide) as trips:
         assert wide.poll().final == COUNT
-    # Lease, look what is open, lock, report, restate, and a lease that finds nothing more.
-    assert trips == {"statements": 7, "commits": 4, "commands": 0, "requests": 1}
+    # Lease, look what is open, lock, report, restate; a lease that finds nothing, and when there is more.
+    assert trips == {"statements": 8, "commits": 4, "commands": 0, "requests": 1}
     assert wide.statuses() == {Status.DELIVERED: COUNT}
 
 

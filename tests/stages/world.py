@@ -6,7 +6,7 @@ minute has gone by at once. The provider lives on real time, and quickly.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -107,11 +107,12 @@ class Provider:
 
 @dataclass
 class World:
-    """One runtime and its provider. `rings` are the doorbells the stages rang."""
+    """One runtime and its provider. `rings` are the doorbells the stages rang, with the seconds until then if
+    not at once."""
 
     runtime: Runtime
     provider: Provider
-    rings: list[tuple[str, str]] = field(default_factory=list)
+    rings: Sequence[tuple[str, str] | tuple[str, str, float]] = ()
 
     # -- given
 

@@ -79,6 +79,15 @@ def lease_polls(connection: Connection, route: str, *, messages: int, lease: tim
     return _leased(connection, _LEASE_POLLS, route, messages, lease)
 
 
+def next_poll(connection: Connection, route: str) -> timedelta | None:
+    """How long until the next package of the route is due for a look; None if there is none to come."""
+    soonest: timedelta | None = connection.execute(
+        text("SELECT min(poll_at) - now() FROM packages WHERE route = :route AND poll_at > now()"),
+        {"route": route},
+    ).scalar_one()
+    return soonest
+
+
 def lease_doubts(
     connection: Connection, route: str, *, messages: int, lease: timedelta, account: str = ""
 ) -> list[Leased]:

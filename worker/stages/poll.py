@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from worker.ledger.leases import PACKAGES, Leased, lease_polls
+from worker.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
 from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import Clock, Looks, Move, read, settle
 from worker.lines import Line
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 MESSAGES = 5000  # a round, at most
 QUESTIONS = 25  # a round, one after another: well before its lease runs out
 ROUNDS = 5  # a step
+BEAT = timedelta(seconds=1)  # what is due sooner than beat comes by is rung for
+BREATH = timedelta(seconds=0.25)  # between such rings: looks at several packages together are cheaper
 GONE_LOOKS = 3  # a job they do not know may be one they do not know yet
 
 
@@ -65,6 +67,9 @@ def poll(runtime: Runtime, route: str) -> Polled:
             return done
         with runtime.ledger.begin() as connection:
             leased = lease_polls(connection, route, messages=_askable(line), lease=line.route.lease)
+            wait = None if leased else next_poll(connection, route)
+        if wait is not None and wait < BEAT:
+            runtime.ring("poll", route, max(wait, BREATH).total_seconds())
         if not leased:
             return done
         full = len(leased) == PACKAGES or sum(package.items for package in leased) >= _askable(line)

@@ -1,0 +1,61 @@
+"""Bell: rings that are heard once, now or later."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+
+from tests.waiting import eventually
+from worker.bell import Bell, celery_app, waiting
+from worker.intake import Intake
+from worker.local.pair import Addresses
+
+
+@pytest.fixture
+def app(servers: Addresses) -> Iterator[Celery]:
+    with celery_app(servers.broker_url) as app:
+        yield app
+        eventually(lambda: not timers())  # else a ring might be heard in another test
+
+
+def timers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+
+def heard(app: Celery) -> int:
+    """Rings for pollers that nobody has answered."""
+    return waiting(app)["poll"]
+
+
+def test_a_ring_for_later_is_heard_later_and_once(app: Celery, intake: Intake) -> None:
+    bell = Bell(app, intake)
+
+    bell.ring("poll", "alpha", after=0.3)
+    bell.ring("poll", "alpha", after=0.3)
+
+    assert heard(app) == 0
+    eventually(lambda: heard(app) == 1)
+    assert not intake.first_ring("poll:alpha", timedelta(seconds=1))  # by now it is a ring like any other
+
+
+def test_a_ring_for_later_keeps_none_from_being_heard_now(app: Celery, intake: Intake) -> None:
+    bell = Bell(app, intake)
+
+    bell.ring("poll", "alpha", after=0.3)
+    bell.ring("poll", "alpha")
+
+    assert heard(app) == 1
+    eventually(lambda: not timers())
+    assert heard(app) == 1  # nobody came yet
+
+
+def test_a_ring_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake: Intake) -> None:
+    away = Intake.connect("redis://127.0.0.1:1/0", tries=0)
+
+    Bell(app, away).ring("poll", "alpha", after=0.1)
+
+    assert not timers()
+    assert heard(app) == 0
+    away.close()
