@@ -159,6 +159,20 @@ def test_forgotten_entries_come_before_new_ones(intake: Intake) -> None:
     assert carried(read(intake, entries=3, idle=AT_ONCE)) == messages(3)
 
 
+def test_of_large_entries_few_are_read_at_once_and_of_small_ones_many(intake: Intake) -> None:
+    for start in range(0, 600, 100):
+        intake.add(Lane.BULK, messages(600, text="я" * 100)[start : start + 100])  # two octets each
+    for each in messages(300):
+        intake.add(Lane.BULK, [each])
+
+    large = intake.read(Lane.BULK, 200, NEVER, octets=50_000)
+    rest = intake.read(Lane.BULK, 200, NEVER, octets=1_000_000)
+
+    assert [entry.counted for entry in large] == [100, 100]
+    assert 50_000 < sum(entry.octets for entry in large) < 75_000
+    assert [entry.counted for entry in rest] == [100] * 4 + [1] * 196
+
+
 def test_as_many_new_ones_are_read_as_forgotten_ones(intake: Intake) -> None:
     for each in messages(3):
         intake.add(Lane.BULK, [each])

@@ -284,7 +284,7 @@ print(Transport().exchange(Request({there.url!r}, b""), connect=patience, whole=
         ("http://nowhere.invalid", "ConnectError"),
         ("ftp://127.0.0.1", "UnsupportedProtocol"),
         ("127.0.0.1", "UnsupportedProtocol"),
-        ("http://", "UnsupportedProtocol"),
+        ("http://", "ConnectError"),
         ("http://127.0.0.1:port", "InvalidURL"),
     ],
     ids=["refused", "unresolvable", "scheme", "no scheme", "no host", "port"],
@@ -570,7 +570,7 @@ def test_an_exception_becomes_the_failure_it_amounts_to(problem: Exception, outc
     def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    transport = Transport(httpx.Client(transport=httpx.MockTransport(fail)))
+    transport = Transport(httpx.MockTransport(fail))
 
     assert exchange(transport, "http://127.0.0.1") == outcome
     transport.close()
@@ -580,7 +580,7 @@ def test_a_failure_we_do_not_know_travels_up_untouched() -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         raise LookupError("new")
 
-    transport = Transport(httpx.Client(transport=httpx.MockTransport(fail)))
+    transport = Transport(httpx.MockTransport(fail))
 
     with pytest.raises(LookupError, match="new"):
         exchange(transport, "http://127.0.0.1")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -83,9 +83,7 @@ class Dispatcher:
 
     def accept(self, message: Message) -> Message:
         """The message as it would be handed over, its route filled in. Raises MessageError."""
-        from worker.lines import accept
-
-        return accept(message, self._lines)
+        return self._accept(message)
 
     def only_route(self) -> str:
         """The route of messages that name none; empty unless there is exactly one. `accept` need not copy a
@@ -145,6 +143,12 @@ class Dispatcher:
         from worker.lines import make_ready
 
         return make_ready(read_routes(self._settings.routes, secret=names_only))
+
+    @cached_property
+    def _accept(self) -> Callable[[Message], Message]:
+        from worker.lines import accept
+
+        return partial(accept, lines=self._lines)
 
     @cached_property
     def _intake(self) -> "Intake":

@@ -57,6 +57,7 @@ class Entry:
     messages: Sequence[object] = field(default=(), repr=False)
     raw: str = field(default="", repr=False)
     unreadable: str = ""
+    octets: int = 0  # how large it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,42 @@ class DeadLetter:
             kept = json.dumps("nested too deep to be kept")
         return cls(lane, reason, kept)
 
+
+# Entries until there are so many, or so many octets: first those whose reader died, then as much of new ones.
+# An entry may hold one message or a thousand: so one is asked for at first, then as many again each time, as
+# far as there is room for them if they are as large as the largest so far.
+_READ = """
+local group, consumer, idle = ARGV[1], ARGV[2], ARGV[3]
+local entries, octets = tonumber(ARGV[4]), tonumber(ARGV[5])
+local found = {}
+local function gather(bring)
+  local count, size, largest = 0, 0, 1
+  while count < entries and size < octets do
+    local before, room = count, math.max(1, math.floor((octets - size) / largest))
+    for _, entry in ipairs(bring(math.min(room, math.max(1, count), entries - count))) do
+      if entry and entry[2] then
+        local own = 0
+        for _, part in ipairs(entry[2]) do own = own + #part end
+        count, size, largest = count + 1, size + own, math.max(largest, own)
+        found[#found + 1] = {entry[1], entry[2], own}
+      end
+    end
+    if count == before then return end
+  end
+end
+local from = '0-0'
+gather(function(count)
+  if not from then return {} end
+  local lapsed = redis.call('XAUTOCLAIM', KEYS[1], group, consumer, idle, from, 'COUNT', count)
+  from = lapsed[1] ~= '0-0' and lapsed[1]
+  return lapsed[2]
+end)
+gather(function(count)
+  local fresh = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', KEYS[1], '>')
+  return fresh and fresh[1][2] or {}
+end)
+return found
+"""
 
 # Acknowledge and delete entries, and lower the count by what was really deleted: an entry that two
 # processes worked on is counted once. An empty stream sets the count right: somebody may have written into
@@ -104,6 +141,7 @@ class Intake:
 
     def __init__(self, client: "redis.Redis") -> None:
         self.client = client
+        self._read = client.register_script(_READ)
         self._done = client.register_script(_DONE)
         self._mark = client.register_script(_MARK)
         self._roomy_until = 0.0
@@ -175,26 +213,21 @@ class Intake:
 
     # -- the ingest stage
 
-    def read(self, lane: Lane, entries: int, idle: timedelta) -> list[Entry]:
-        """Up to `entries` entries that were read `idle` ago and never finished, then as many new ones."""
+    def read(self, lane: Lane, entries: int, idle: timedelta, octets: int = 2**31) -> list[Entry]:
+        """Up to `entries` entries that were read `idle` ago and never finished, or fewer that have `octets`
+        together; then as many new ones."""
+        keys = [_stream(lane)]
+        args: list[str | int] = [GROUP, CONSUMER, int(idle.total_seconds() * 1000), entries, octets]
         with explained():
             try:
-                found = self._read(lane, entries, idle)
+                found = self._read(keys, args)
             except redis.ResponseError as problem:
                 if "NOGROUP" not in str(problem):
                     raise
                 # Only now, once in the life of a stream: a Redis short of memory would refuse it each time.
                 self._make_group(lane)
-                found = self._read(lane, entries, idle)
-        return [_entry(lane, str(entry_id), fields) for entry_id, fields in found]
-
-    def _read(self, lane: Lane, entries: int, idle: timedelta) -> list[tuple[Any, Any]]:
-        with self.client.pipeline(transaction=False) as both:
-            both.xautoclaim(_stream(lane), GROUP, CONSUMER, int(idle.total_seconds() * 1000), count=entries)
-            both.xreadgroup(GROUP, CONSUMER, {_stream(lane): ">"}, count=entries)
-            (_, lapsed, *_), fresh = both.execute()
-        found = [(i, fields) for i, fields in lapsed if fields]
-        return found + [entry for _, batch in cast("list[Any]", fresh or []) for entry in batch]
+                found = self._read(keys, args)
+        return [_entry(lane, *one) for one in cast("list[Any]", found)]
 
     def done(self, lane: Lane, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
         """Delete entries that the ledger has, and bury what it could not take, in one step."""
@@ -317,14 +350,20 @@ def _fields(letter: DeadLetter) -> dict[Any, Any]:
     return {"lane": letter.lane.value, "reason": letter.reason, "content": letter.content}
 
 
-def _entry(lane: Lane, entry_id: str, fields: Mapping[str, str]) -> Entry:
+def _entry(lane: Lane, entry_id: str, flat: Sequence[str], octets: int) -> Entry:
+    """An entry of a stream, whose fields and values are given by turns."""
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
     raw, counted = fields.get("m", ""), fields.get("n", "")
     counts = counted.isdecimal() and len(counted) < 10  # not one of ours otherwise
-    entry = Entry(entry_id, lane, int(counted) if counts else 0, raw=json.dumps(dict(fields)))
+    entry = Entry(entry_id, lane, int(counted) if counts else 0, octets=octets)
     try:
         messages = json.loads(raw)
     except (ValueError, RecursionError):
-        return replace(entry, unreadable="the entry is not JSON")
+        return _unreadable(entry, fields, "the entry is not JSON")
     if not isinstance(messages, list):
-        return replace(entry, unreadable="the entry is not a JSON array of messages")
-    return Entry(entry_id, lane, entry.counted, messages)
+        return _unreadable(entry, fields, "the entry is not a JSON array of messages")
+    return replace(entry, messages=messages)
+
+
+def _unreadable(entry: Entry, fields: Mapping[str, str], why: str) -> Entry:
+    return replace(entry, raw=json.dumps(dict(fields)), unreadable=why)

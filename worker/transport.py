@@ -8,8 +8,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any
 
@@ -17,6 +17,7 @@ import httpx
 
 from worker.providers.contract import LOST, NOT_SENT, UNREADABLE, Failure, Reply, Request
 
+HEADERS = {"User-Agent": "bulk-dispatch-worker", "Accept": "*/*", "Accept-Encoding": "identity"}
 REPLY_LIMIT = 16 * 1024 * 1024  # bytes; a thousand verdicts take a hundred thousand
 
 SORTED: dict[type[Exception], Failure] = {
@@ -51,15 +52,21 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first is 
 
 
 class Transport:
-    """A pool of connections to providers, one for the process; safe to share between threads."""
+    """A pool of connections to providers, one for the process; safe to share between threads.
 
-    def __init__(self, client: httpx.Client | None = None, clock: Callable[[], float] = steady) -> None:
+    httpx's transport without its client, which is half the work of a small request. What the client would add
+    we must not have: redirects (a redirected POST may be sent twice), cookies (one account's session must not
+    travel with another's request), and a proxy that the environment happens to name (it would see texts and
+    keys).
+    """
+
+    def __init__(self, http: httpx.BaseTransport | None = None, clock: Callable[[], float] = steady) -> None:
         self._patience = _Patience(clock)
-        self._client = client or _client(self._patience)
+        self._http = http or _http(self._patience)
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._http.close()
 
     def exchange(
         self, request: Request, *, connect: timedelta, whole: timedelta, until: float = math.inf
@@ -69,7 +76,7 @@ class Transport:
         All of it ends after `connect` + 2 `whole`, whatever they do: a server that drips a byte a second, or
         takes one, does not keep us. Not a byte leaves after `until`, by our clock.
         """
-        timeout = httpx.Timeout(whole.total_seconds(), connect=connect.total_seconds(), pool=5.0)
+        timeout = httpx.Timeout(whole.total_seconds(), connect=connect.total_seconds(), pool=5.0).as_dict()
         if not self._patience.begin(connect + 2 * whole, until):
             return NOT_SENT.because(detail="its lease had run out")
         try:
@@ -77,16 +84,22 @@ class Transport:
         except tuple(SORTED) as problem:
             return _failure(problem)
 
-    def _exchange(self, request: Request, timeout: httpx.Timeout) -> Reply | Failure:
+    def _exchange(self, request: Request, timeout: dict[str, float | None]) -> Reply | Failure:
         chunks: list[bytes] = []
         size = 0
-        headers, content = dict(request.headers), _once(request.body)
+        headers = {**HEADERS, **request.headers}
         if request.body:
             headers["Content-Length"] = str(len(request.body))
-        with self._client.stream(
-            request.method, request.url, content=content, headers=headers, timeout=timeout
-        ) as response:
-            for chunk in response.iter_raw():
+        asked = httpx.Request(
+            request.method,
+            request.url,
+            content=_once(request.body),
+            headers=headers,
+            extensions={"timeout": timeout},
+        )
+        with closing(self._http.handle_request(asked)) as response:
+            assert isinstance(response.stream, httpx.SyncByteStream)
+            for chunk in response.stream:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > REPLY_LIMIT:
@@ -174,19 +187,11 @@ class _Connection:
         return _Connection(self._stream.start_tls(ssl_context, server_hostname, left), self._patience)
 
 
-def _client(patience: _Patience) -> httpx.Client:
-    # httpx would log addresses, and with some providers these hold credentials.
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+def _http(patience: _Patience) -> httpx.HTTPTransport:
+    # It would log addresses, and with some providers these hold credentials.
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=20)
     transport = httpx.HTTPTransport(limits=limits, trust_env=False)
     pool: Any = transport._pool  # noqa: SLF001 - httpx offers no door to its network
     pool._network_backend = _Network(pool._network_backend, patience)  # noqa: SLF001
-    return httpx.Client(
-        transport=transport,
-        headers={"User-Agent": "bulk-dispatch-worker", "Accept-Encoding": "identity"},
-        # One account's session must not travel with another's request.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        follow_redirects=False,  # a redirected POST may be sent twice
-        trust_env=False,  # a proxy that the environment happens to name would see texts and keys
-    )
+    return transport

@@ -10,7 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
 from worker.ledger import Ledger
+from worker.ledger.arrays import bound, sql_rows
 from worker.local.pair import Addresses
+from worker.sms.status import Status
 
 TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
@@ -49,6 +51,44 @@ def test_what_goes_out_comes_back(plain_ledger: Ledger, kind: str) -> None:
         assert there_and_back(plain_ledger, kind, column) == column
 
     holds()
+
+
+ROWS = {"place": "bigint", **{f"a_{kind}": kind for kind in COLUMNS}}
+
+
+def test_rows_go_out_as_they_are_whatever_they_share(plain_ledger: Ledger) -> None:
+    """A column may be the same in all rows, in none, or be there in some."""
+    statement = text(f"{sql_rows(ROWS)} ORDER BY place")
+
+    def column(values: st.SearchStrategy[Any], rows: int) -> st.SearchStrategy[list[Any]]:
+        same = (values | st.none()).map(lambda value: [value] * rows)
+        return same | st.lists(values | st.none(), min_size=rows, max_size=rows)
+
+    def tables(rows: int) -> st.SearchStrategy[dict[str, list[Any]]]:
+        return st.fixed_dictionaries({f"a_{kind}": column(COLUMNS[kind], rows) for kind in COLUMNS})
+
+    @given(st.integers(1, 6).flatmap(tables))
+    def holds(columns: dict[str, list[Any]]) -> None:
+        columns = {"place": list(range(len(columns["a_text"]))), **columns}
+        with plain_ledger.begin() as connection:
+            found = connection.execute(statement, bound(columns)).all()
+        assert [tuple(row) for row in found] == list(zip(*(columns[name] for name in ROWS), strict=True))
+
+    holds()
+
+
+def test_members_of_an_enumeration_are_texts(plain_ledger: Ledger) -> None:
+    statement = text(f"{sql_rows({'place': 'bigint', 'status': 'text'})} ORDER BY place")
+
+    for column in ([Status.SENT, Status.SENT], [Status.SENT, Status.QUEUED], [Status.SENT, None]):
+        with plain_ledger.begin() as connection:
+            found = connection.execute(statement, bound({"place": [1, 2], "status": column})).all()
+        assert [row.status for row in found] == [value and value.value for value in column]
+
+
+def test_no_rows_are_none(plain_ledger: Ledger) -> None:
+    with plain_ledger.begin() as connection:
+        assert connection.execute(text(sql_rows(ROWS)), bound({name: [] for name in ROWS})).all() == []
 
 
 def test_a_column_of_nothing_is_nothing_alone(plain_ledger: Ledger) -> None:

@@ -58,7 +58,7 @@ class MortalTransport(Transport):
     """Dies before the request leaves, or with the answer in hand."""
 
     def __init__(self, transport: Transport, fate: Fate) -> None:
-        super().__init__(transport._client)
+        super().__init__(transport._http)
         self._fate = fate
 
     def exchange(
@@ -77,8 +77,8 @@ class MortalIntake(Intake):
         super().__init__(intake.client)
         self._fate = fate
 
-    def read(self, lane: Lane, entries: int, idle: timedelta) -> list[Entry]:
-        found = super().read(lane, entries, idle)
+    def read(self, lane: Lane, entries: int, idle: timedelta, octets: int = 2**31) -> list[Entry]:
+        found = super().read(lane, entries, idle, octets)
         self._fate.step("after reading")
         return found
 

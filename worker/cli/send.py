@@ -130,12 +130,16 @@ class _Reader:
     def messages(self, rows: Rows) -> Iterator[Message]:
         for line, row in rows:
             try:
-                filled = {key: value for key, value in row.items() if value not in ("", None)}
+                filled = row if all(row.values()) else _filled(row)
                 yield self.accept(Message.from_dict({**self.defaults, **filled}))
             except MessageError as problem:
                 self.refused += 1
                 if len(self.errors) < SHOWN:
                     self.errors.append(f"line {line}: {problem}")
+
+
+def _filled(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in row.items() if value not in ("", None)}
 
 
 def _send_many(dispatcher: Dispatcher, name: str, defaults: Mapping[str, str], *, as_json: bool) -> None:
@@ -196,28 +200,38 @@ def _opened(name: str) -> Iterator[TextIO]:
 
 def _rows(stream: Iterable[str]) -> Rows:
     """Rows with their line numbers; JSON lines if the first character that is no blank says so."""
-    lines = _lines(stream)
-    first = next((pair for pair in lines if pair[1].strip("\ufeff \t\r\n")), None)
-    if first is None:
-        return
-    number, heading = first[0], first[1].removeprefix("\ufeff")  # what spreadsheets put in front
-    whole = chain([(number, heading)], lines)
-    yield from _json_rows(whole) if heading.lstrip().startswith("{") else _csv_rows(whole, number)
+    lines = iter(stream)
+    first, heading = _heading(lines)
+    if first:
+        whole = chain([heading], lines)
+        yield from (_json_rows if heading.lstrip().startswith("{") else _csv_rows)(whole, first)
 
 
-def _lines(stream: Iterable[str]) -> Iterator[tuple[int, str]]:
+def _heading(lines: Iterable[str]) -> tuple[int, str]:
+    """The first line that is not blank, without what spreadsheets put in front, and its number; 0 if there
+    is none."""
     number = 0
     try:
-        for number, line in enumerate(stream, 1):
-            yield number, line
+        for number, line in enumerate(lines, 1):
+            if line.strip("\ufeff \t\r\n"):
+                return number, line.removeprefix("\ufeff")
     except UnicodeDecodeError:
-        raise _Unreadable(f"line {number + 1} or soon after is not UTF-8") from None
+        raise _not_text(number + 1) from None
+    return 0, ""
 
 
-def _json_rows(lines: Iterable[tuple[int, str]]) -> Rows:
-    for number, line in lines:
-        if line.strip():
-            yield number, _json_row(line)
+def _not_text(line: int) -> _Unreadable:
+    return _Unreadable(f"line {line} or soon after is not UTF-8")
+
+
+def _json_rows(lines: Iterable[str], first: int) -> Rows:
+    number = first - 1
+    try:
+        for number, line in enumerate(lines, first):
+            if line.strip():
+                yield number, _json_row(line)
+    except UnicodeDecodeError:
+        raise _not_text(number + 1) from None
 
 
 def _json_row(line: str) -> Mapping[str, Any]:
@@ -229,8 +243,8 @@ def _json_row(line: str) -> Mapping[str, Any]:
     return row if isinstance(row, dict) else {"line": "is not a JSON object"}
 
 
-def _csv_rows(lines: Iterable[tuple[int, str]], first: int) -> Rows:
-    table = csv.reader((line for _, line in lines), strict=True)
+def _csv_rows(lines: Iterable[str], first: int) -> Rows:
+    table = csv.reader(lines, strict=True)
     read = 0  # lines: one that is no CSV takes all that follow along
     try:
         names = next(table)
@@ -242,6 +256,8 @@ def _csv_rows(lines: Iterable[tuple[int, str]], first: int) -> Rows:
                 yield first - 1 + read, _named(names, row)
     except csv.Error as problem:
         raise _Unreadable(f"line {first + read} is not CSV: {problem}") from None
+    except UnicodeDecodeError:
+        raise _not_text(first + table.line_num) from None
 
 
 def _named(names: Sequence[str], row: Sequence[str]) -> Mapping[str, Any]:

@@ -40,8 +40,8 @@ def open_messages(
     """The messages of these packages that stand in one of `statuses`; of one campaign, if it is named."""
     rows = connection.execute(
         text(f"""
-            SELECT {_OPEN_COLUMNS} FROM messages m JOIN packages p ON p.id = m.package_id
-            WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = ANY(CAST(:statuses AS text[]))
+            SELECT {_OPEN_COLUMNS} FROM packages p JOIN messages m ON m.package_id = p.id
+            WHERE p.id = ANY(CAST(:ids AS bigint[])) AND m.status = ANY(CAST(:statuses AS text[]))
               {"AND m.campaign = :campaign" if campaign else ""}
             ORDER BY m.id
         """),  # noqa: S608 - our own constants

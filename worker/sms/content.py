@@ -64,6 +64,9 @@ class Sms(_Content):
     def size(self) -> int:
         return len(self.text)
 
+    def as_dict(self) -> dict[str, str]:
+        return {"text": self.text}  # without looking at what else there might be
+
     @property
     def segments(self) -> int | None:
         return segments(self.text)

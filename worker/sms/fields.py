@@ -61,15 +61,10 @@ def phone_number(value: object, field: str = "recipient") -> str:
     return f"+{found.group(1)}"
 
 
-def _is_plain(value: str) -> bool:
-    """Whether nothing can be wrong with its characters: true of nearly all there are, and soon told."""
-    return value.isprintable() and not value.isspace()
-
-
 def check_name(field: str, value: object, least: int, most: int) -> None:
     """A short text in one line, of `least` to `most` characters."""
-    if isinstance(value, str) and least <= len(value) <= most and _is_plain(value):
-        return
+    if isinstance(value, str) and least <= len(value) <= most and value.isprintable() and not value.isspace():
+        return  # nothing can be wrong with it: true of nearly all there are, and soon told
     if not isinstance(value, str):
         raise MessageError(field, value, "must be text")
     if len(value) < least or value.isspace():
@@ -82,8 +77,8 @@ def check_name(field: str, value: object, least: int, most: int) -> None:
 
 def check_text(field: str, text: object, most: int = TEXT_LIMIT) -> None:
     """What a person reads: not empty, at most `most` characters, nothing that XML cannot carry."""
-    if isinstance(text, str) and 0 < len(text) <= most and _is_plain(text):
-        return
+    if isinstance(text, str) and 0 < len(text) <= most and text.isprintable() and not text.isspace():
+        return  # as in `check_name`
     if not isinstance(text, str):
         raise MessageError(field, type(text).__name__, "must be text")
     if not text or text.isspace():

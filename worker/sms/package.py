@@ -72,7 +72,7 @@ class Limits:
     longest: timedelta = timedelta(days=366)
 
 
-CHUNK = 500  # messages that are handed over together: one entry of the intake
+CHUNK = 1000  # messages that are handed over together: one entry of the intake
 OVERHEAD = 200  # bytes of mark-up about one message, on the generous side
 
 

@@ -18,6 +18,8 @@ def segments(text: str) -> int:
     >>> segments("a" * 160), segments("a" * 161), segments("я" * 70), segments("я" * 71)
     (1, 2, 1, 2)
     """
+    if len(text) <= _UCS_ALONE and text.isascii():  # whichever alphabet it takes
+        return 1
     if _BASIC.issuperset(text):  # one pass in C over nearly every text there is
         return _parts([1] * len(text) if len(text) > _GSM_ALONE else [], _GSM_ALONE, _GSM_JOINED)
     if _BASIC.issuperset(set(text) - _EXTENDED):

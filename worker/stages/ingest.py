@@ -19,7 +19,8 @@ from worker.sms.message import Lane, Message
 
 log = logging.getLogger(__name__)
 
-ENTRIES = 4  # new ones read at once, and as many forgotten ones; producers put up to 500 messages in one
+ENTRIES = 500  # read at once, at most, where each holds a message or two
+OCTETS = 2**18  # read at once where they hold more: about two thousand plain messages
 ROUNDS = 25  # a step
 IDLE = timedelta(seconds=10)  # an entry read so long ago has lost its reader
 
@@ -50,7 +51,7 @@ def ingest(runtime: Runtime, lane: Lane) -> Ingested:
     for _ in range(ROUNDS):
         if runtime.stopping():
             return done
-        entries = runtime.intake.read(lane, ENTRIES, IDLE)
+        entries = runtime.intake.read(lane, ENTRIES, IDLE, OCTETS)
         if not entries:
             return done
         batch = _sort(entries, runtime.lines)
@@ -60,7 +61,8 @@ def ingest(runtime: Runtime, lane: Lane) -> Ingested:
             runtime.ring("dispatch", f"{route}:{message_lane.value}")
         done = done.plus(entered, len(batch.dead))
         _log(lane, entered, batch)
-        if len(entries) < ENTRIES:  # that was all; what came meanwhile rings again
+        if len(entries) < ENTRIES and sum(entry.octets for entry in entries) < OCTETS:
+            # That was all; what came meanwhile rings again.
             return done
     return replace(done, more=True)
 

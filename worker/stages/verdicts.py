@@ -86,13 +86,13 @@ def submit(runtime: Runtime, line: Line, items: Sequence[Item], until: float) ->
     read = partial(line.dialect.read_submit, sent)
     outcome: Submitted = exchanged(runtime, line, request, read, until)
     if isinstance(outcome, Answered):
-        return Answered([_by_our_reference(line, one) for one in outcome.verdicts])
+        return Answered(_by_our_reference(line, outcome.verdicts))
     return outcome
 
 
-def _by_our_reference(line: Line, verdict: Verdict) -> Verdict:
+def _by_our_reference(line: Line, verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
     offset = line.route.reference_offset
-    return verdict._replace(reference=verdict.reference - offset) if offset else verdict
+    return [one._replace(reference=one.reference - offset) for one in verdicts] if offset else verdicts
 
 
 def exchanged(
@@ -179,7 +179,7 @@ def reported(message: OpenMessage, verdict: Verdict) -> Move | None:
         message.package_id,
         verdict.status,
         verdict.code,
-        verdict.provider_id,
+        verdict.provider_id if verdict.provider_id != message.provider_id else "",
         verdict.segments,
         verdict.happened_at,
     )
@@ -295,7 +295,7 @@ def ask(
                 log.warning("status_failed route=%s failure=%r", line.route.name, str(answer))
                 failures.append(answer)
                 continue
-            told = (_by_our_reference(line, verdict) for verdict in answer.verdicts)
+            told = _by_our_reference(line, answer.verdicts)
             by_reference = {verdict.reference: verdict for verdict in told}
             for message in part:
                 told_of = by_reference.get(message.reference)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from worker.ledger.arrays import bound, sql_rows
 from worker.ledger.items import content
 from worker.sms.content import Content, Sms
 from worker.sms.message import Message, differences
@@ -30,23 +31,30 @@ class Enqueued:
     conflicts: tuple[Conflict, ...]
 
 
+_COLUMNS = {
+    "client_id": "text",
+    "route": "text",
+    "lane": "text",
+    "kind": "text",
+    "campaign": "text",
+    "recipient": "text",
+    "sender": "text",
+    "text": "text",
+    "valid_until": "timestamptz",
+    "in_doubt": "text",
+    "send_at": "timestamptz",
+    "viber_valid_until": "timestamptz",
+    "counted": "smallint",
+    "extra": "jsonb",
+}
+
 # Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
 _ENQUEUE = text(f"""
     WITH offered AS (
-        SELECT * FROM unnest(
-            CAST(:client_id AS text[]), CAST(:route AS text[]), CAST(:lane AS text[]), CAST(:kind AS text[]),
-            CAST(:campaign AS text[]), CAST(:recipient AS text[]), CAST(:sender AS text[]),
-            CAST(:text AS text[]), CAST(:valid_until AS timestamptz[]), CAST(:in_doubt AS text[]),
-            CAST(:send_at AS timestamptz[]), CAST(:viber_valid_until AS timestamptz[]),
-            CAST(:counted AS smallint[]), CAST(:extra AS jsonb[])
-        ) AS o (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until, in_doubt,
-                send_at, viber_valid_until, counted, extra)
+        {sql_rows(_COLUMNS)}
     ), entered AS (
-        INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text, valid_until,
-                              in_doubt, send_at, viber_valid_until, counted, extra,
-                              status, due_at, finalized_at)
-        SELECT o.client_id, o.route, o.lane, o.kind, o.campaign, o.recipient, o.sender, o.text, o.valid_until,
-               o.in_doubt, o.send_at, o.viber_valid_until, o.counted, o.extra,
+        INSERT INTO messages ({", ".join(_COLUMNS)}, status, due_at, finalized_at)
+        SELECT o.*,
                CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END,
                CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END,
                CASE WHEN s.recipient IS NOT NULL THEN now() END
@@ -76,7 +84,7 @@ def enqueue(connection: Connection, offered: Sequence[Message]) -> Enqueued:
     for message in offered:
         first.setdefault(message.client_id, message)
     unique = list(first.values())
-    new: int = connection.execute(_ENQUEUE, _columns(unique)).scalar_one()
+    new: int = connection.execute(_ENQUEUE, bound(_columns(unique))).scalar_one()
     if new == len(offered):
         return Enqueued(new, 0, ())
     conflicts = _conflicts(connection, offered)
@@ -87,18 +95,18 @@ def enqueue(connection: Connection, offered: Sequence[Message]) -> Enqueued:
     return Enqueued(new, repeats, tuple(conflict for conflict, _ in conflicts))
 
 
-def _columns(messages: Sequence[Message]) -> dict[str, list[object]]:
+def _columns(messages: Sequence[Message]) -> dict[str, list[Any]]:
     return {
         "client_id": [m.client_id for m in messages],
         "route": [m.route for m in messages],
-        "lane": [m.lane.value for m in messages],
-        "kind": [m.kind.value for m in messages],
+        "lane": [m.lane for m in messages],
+        "kind": [m.kind for m in messages],
         "campaign": [m.campaign or None for m in messages],
         "recipient": [m.recipient for m in messages],
         "sender": [m.sender for m in messages],
         "text": [m.text for m in messages],
         "valid_until": [m.valid_until for m in messages],
-        "in_doubt": [m.in_doubt.value if m.in_doubt else None for m in messages],
+        "in_doubt": [m.in_doubt for m in messages],
         "send_at": [m.send_at for m in messages],
         "viber_valid_until": [m.viber_valid_until for m in messages],
         "counted": [m.content.segments for m in messages],

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, TextClause, text
 
+from worker.ledger.arrays import bound, sql_rows
 from worker.ledger.schema import sql_list, sql_roads
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status, Verb
@@ -30,36 +31,48 @@ class Move(NamedTuple):
     note: str = ""
 
 
+_COLUMNS = {
+    "message_id": "bigint",
+    "package_id": "bigint",
+    "target": "text",
+    "code": "text",
+    "provider_id": "text",
+    "segments": "smallint",
+    "happened_at": "timestamptz",
+    "delay": "interval",
+    "tried": "smallint",
+    "note": "text",
+}
+
+
 def _move_statement(verb: Verb) -> TextClause:
-    """Begins with its verb, for whoever looks at what the database is doing."""
+    """Begins with its verb, for whoever looks at what the database is doing.
+
+    The ids are named twice, so that all are found in one walk through the index: in as many as there are
+    messages, a move took a tenth longer.
+    """
     return text(f"""
         /* {verb} */ WITH news AS (
-            SELECT * FROM unnest(
-                CAST(:message_id AS bigint[]), CAST(:package_id AS bigint[]), CAST(:target AS text[]),
-                CAST(:code AS text[]), CAST(:provider_id AS text[]), CAST(:segments AS smallint[]),
-                CAST(:happened_at AS timestamptz[]), CAST(:delay AS interval[]), CAST(:tried AS smallint[]),
-                CAST(:notes AS text[])
-            ) AS n (message_id, package_id, target, code, provider_id, segments, happened_at, delay, tried,
-                    note)
+            {sql_rows(_COLUMNS)}
         ), moved AS (
             UPDATE messages m SET
                 status = n.target,
                 package_id = CASE WHEN n.target <> '{Status.QUEUED}' THEN m.package_id END,
                 due_at = CASE WHEN n.target = '{Status.QUEUED}'
-                              THEN now() + coalesce(n.delay, interval '0') END,
+                              THEN now() + n.delay END,
                 finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) THEN now() END,
                 attempts = m.attempts + n.tried,
                 provider_id = coalesce(n.provider_id, m.provider_id),
                 segments = coalesce(n.segments, m.segments)
             FROM news n
-            WHERE m.id = n.message_id
+            WHERE m.id = n.message_id AND m.id = ANY(CAST(:message_id AS bigint[]))
               AND m.package_id IS NOT DISTINCT FROM n.package_id
               AND (m.status, n.target) IN ({sql_roads(verb)})
             RETURNING m.id, n.package_id, old.status AS source, n.target, n.code, n.happened_at,
                       n.note
         ), written AS (
             INSERT INTO events (message_id, package_id, verb, source, target, code, note, happened_at)
-            SELECT id, package_id, '{verb}', source, target, code, coalesce(note, :note), happened_at
+            SELECT id, package_id, '{verb}', source, target, code, coalesce(note, :why), happened_at
             FROM moved
         )
         SELECT target, count(*) FROM moved GROUP BY target
@@ -76,22 +89,19 @@ def move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str = 
     """Make moves of one verb, each only by a road of that verb; `note` says why, where a move does not."""
     if not moves:
         return {}
-    rows = connection.execute(
-        _MOVE[verb],
-        {
-            "message_id": [m.message_id for m in moves],
-            "package_id": [m.package_id for m in moves],
-            "target": [m.target.value for m in moves],
-            "code": [m.code or None for m in moves],
-            "provider_id": [m.provider_id or None for m in moves],
-            "segments": [m.segments for m in moves],
-            "happened_at": [m.happened_at for m in moves],
-            "delay": [m.delay or None for m in moves],  # a column of NULLs travels for nothing
-            "tried": [int(m.tried) for m in moves],
-            "notes": [m.note or None for m in moves],
-            "note": note or None,
-        },
-    )
+    columns: dict[str, list[Any]] = {
+        "message_id": [m.message_id for m in moves],
+        "package_id": [m.package_id for m in moves],
+        "target": [m.target for m in moves],
+        "code": [m.code or None for m in moves],
+        "provider_id": [m.provider_id or None for m in moves],
+        "segments": [m.segments for m in moves],
+        "happened_at": [m.happened_at for m in moves],
+        "delay": [m.delay for m in moves],
+        "tried": [int(m.tried) for m in moves],
+        "note": [m.note or None for m in moves],
+    }
+    rows = connection.execute(_MOVE[verb], {**bound(columns), "why": note or None})
     return {Status(target): count for target, count in rows}
 
 
