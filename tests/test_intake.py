@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.factories import message, messages
-from worker.intake import DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError
+from worker.intake import CONSUMER, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError
 from worker.local import server
 from worker.local.locks import FileLock, opened
 from worker.local.place import data_directory, settle
@@ -173,6 +173,35 @@ def test_of_large_entries_few_are_read_at_once_and_of_small_ones_many(intake: In
     assert [entry.counted for entry in rest] == [100] * 4 + [1] * 196
 
 
+def test_large_entries_behind_small_ones_are_not_read_all_at_once(intake: Intake) -> None:
+    for each in messages(128):
+        intake.add(Lane.BULK, [each])
+    for _ in range(100):
+        intake.add(Lane.BULK, messages(200))
+
+    found = intake.read(Lane.BULK, 500, NEVER, octets=100_000)
+
+    assert [entry.counted for entry in found[:128]] == [1] * 128
+    assert 100_000 <= sum(entry.octets for entry in found) < 600_000  # sixteen of them have half a million
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["in work", "vanished"])
+def test_forgotten_entries_are_found_behind_others(intake: Intake, gone: bool) -> None:
+    """Behind many that somebody is at work on, or that nobody can have any more."""
+    for each in messages(60):
+        intake.add(Lane.BULK, [each])
+    *others, last = read(intake)
+    if gone:
+        intake.client.xdel(BULK, *(entry.id for entry in others))
+    for entry in others:
+        intake.client.xclaim(BULK, GROUP, CONSUMER, 0, [entry.id], idle=3_600_000 if gone else 0)
+    intake.client.xclaim(BULK, GROUP, CONSUMER, 0, [last.id], idle=3_600_000)
+
+    found = intake.read(Lane.BULK, 10, timedelta(minutes=30))
+
+    assert [entry.id for entry in found] == [last.id]
+
+
 def test_as_many_new_ones_are_read_as_forgotten_ones(intake: Intake) -> None:
     for each in messages(3):
         intake.add(Lane.BULK, [each])
@@ -193,8 +222,9 @@ def test_readers_are_made_anew_if_somebody_took_them_away(intake: Intake) -> Non
     assert carried(read(intake)) == [message(1)]
 
 
-def test_an_entry_is_deleted_though_redis_has_forgotten_the_script(intake: Intake) -> None:
+def test_an_entry_is_read_and_deleted_though_redis_has_forgotten_the_scripts(intake: Intake) -> None:
     intake.add(Lane.BULK, messages(3))
+    intake.client.script_flush()
     entries = read(intake)
     intake.client.script_flush()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
@@ -171,6 +172,19 @@ def test_a_request_arrives_as_it_was_built_and_the_answer_comes_back_whole(
     assert {b"X-Token: s3cret", b"Content-Type: text/xml", b"User-Agent: bulk-dispatch-worker"} <= set(lines)
     assert b"Accept-Encoding: identity" in lines
     assert b"Content-Length: %d" % len(BODY) in lines
+    names = {line.partition(b":")[0].lower() for line in lines[1:]}
+    ours = {b"host", b"user-agent", b"accept", b"accept-encoding", b"content-length"}
+    assert names == ours | {b"x-token", b"content-type"}
+
+
+def test_a_name_and_a_password_in_the_address_are_told(transport: Transport, peer: StartPeer) -> None:
+    there = peer(answering(ok()))
+
+    exchange(transport, there.url.replace("http://", "http://us%40er:pass@"))
+
+    [got] = there.requests
+    assert b"Authorization: Basic " + b64encode(b"us@er:pass") in got.split(b"\r\n")
+    assert b"pass@" not in got
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 404, 429, 500, 502, 503])

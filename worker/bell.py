@@ -183,7 +183,7 @@ class Bell:
 
     def ring(self, stage: str, name: str, after: float = 0.0) -> None:
         """Ask for one run of a stage, unless it was asked for a moment ago and nobody came yet; `after` so
-        many seconds, unless somebody will by then.
+        many seconds, unless a ring for later is on its way.
 
         Never raises for a broker or Redis that is away: the work is safe, and beat will come by.
         """
@@ -206,14 +206,12 @@ class Bell:
     def _ring_later(self, stage: str, name: str, after: float) -> None:
         """By a timer of this process: a task with a countdown would trust the clocks of two hosts."""
         try:
-            first = self._intake.first_ring(f"{stage}:{name}:later", timedelta(seconds=after))
-        except IntakeError as problem:
+            if self._intake.first_ring(f"{stage}:{name}:later", timedelta(seconds=after)):
+                timer = Timer(after, self.ring, (stage, name))
+                timer.daemon = True  # nobody waits for it at the end
+                timer.start()
+        except RuntimeError as problem:  # Redis is away (IntakeError), or there is no thread to be had
             log.warning("bell_not_heard stage=%s name=%s problem=%s", stage, name, type(problem).__name__)
-            return
-        if first:
-            timer = Timer(after, self.ring, (stage, name))
-            timer.daemon = True  # who stops rings no more
-            timer.start()
 
     def answered(self, stage: str, name: str) -> None:
         """Called by who comes to the door, before looking: what arrives from now on must ring again."""

@@ -80,16 +80,21 @@ class DeadLetter:
 
 # Entries until there are so many, or so many octets: first those whose reader died, then as much of new ones.
 # An entry may hold one message or a thousand: so one is asked for at first, then as many again each time, as
-# far as there is room for them if they are as large as the largest so far.
+# far as there is room for them if they are as large as the largest so far; never more than 16, for small ones
+# say nothing of what comes after them. A look for those of dead readers passes over ten others for each that
+# it may bring: looking goes on, but not through all that may be in work.
 _READ = """
 local group, consumer, idle = ARGV[1], ARGV[2], ARGV[3]
 local entries, octets = tonumber(ARGV[4]), tonumber(ARGV[5])
 local found = {}
-local function gather(bring)
+local function gather(looks, bring)
   local count, size, largest = 0, 0, 1
-  while count < entries and size < octets do
-    local before, room = count, math.max(1, math.floor((octets - size) / largest))
-    for _, entry in ipairs(bring(math.min(room, math.max(1, count), entries - count))) do
+  while looks > 0 and count < entries and size < octets do
+    local room = math.max(1, math.floor((octets - size) / largest))
+    local some = bring(math.min(room, math.max(1, count), entries - count, 16))
+    if not some then return end
+    looks = looks - 1
+    for _, entry in ipairs(some) do
       if entry and entry[2] then
         local own = 0
         for _, part in ipairs(entry[2]) do own = own + #part end
@@ -97,19 +102,18 @@ local function gather(bring)
         found[#found + 1] = {entry[1], entry[2], own}
       end
     end
-    if count == before then return end
   end
 end
 local from = '0-0'
-gather(function(count)
-  if not from then return {} end
+gather(100, function(count)
+  if not from then return end
   local lapsed = redis.call('XAUTOCLAIM', KEYS[1], group, consumer, idle, from, 'COUNT', count)
   from = lapsed[1] ~= '0-0' and lapsed[1]
   return lapsed[2]
 end)
-gather(function(count)
+gather(entries, function(count)
   local fresh = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', KEYS[1], '>')
-  return fresh and fresh[1][2] or {}
+  return fresh and fresh[1][2]
 end)
 return found
 """
@@ -214,8 +218,8 @@ class Intake:
     # -- the ingest stage
 
     def read(self, lane: Lane, entries: int, idle: timedelta, octets: int = 2**31) -> list[Entry]:
-        """Up to `entries` entries that were read `idle` ago and never finished, or fewer that have `octets`
-        together; then as many new ones."""
+        """Entries that were read `idle` ago and never finished, until there are `entries` of them or they
+        have `octets` together; then as many new ones. The last may be more than fits: 16 at most."""
         keys = [_stream(lane)]
         args: list[str | int] = [GROUP, CONSUMER, int(idle.total_seconds() * 1000), entries, octets]
         with explained():
@@ -366,4 +370,4 @@ def _entry(lane: Lane, entry_id: str, flat: Sequence[str], octets: int) -> Entry
 
 
 def _unreadable(entry: Entry, fields: Mapping[str, str], why: str) -> Entry:
-    return replace(entry, raw=json.dumps(dict(fields)), unreadable=why)
+    return replace(entry, raw=json.dumps(fields), unreadable=why)

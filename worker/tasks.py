@@ -39,6 +39,7 @@ from worker.stages.account import watch as watch_stage
 from worker.stages.bounds import longest_step
 from worker.stages.dispatch import dispatch as dispatch_stage
 from worker.stages.ingest import ingest as ingest_stage
+from worker.stages.poll import TICK
 from worker.stages.poll import poll as poll_stage
 from worker.stages.receipts import match as match_stage
 from worker.stages.rescue import rescue as rescue_stage
@@ -54,8 +55,7 @@ app: Celery = celery_app(settings.broker_url)
 AWAY = (LedgerError, IntakeError)
 """What a stage meets when a server is away. Celery need not show where; the sentence says it."""
 
-TICK = 1.0  # seconds between beat's visits; what a lost ring costs
-RESCUE_TICK = 2.0
+RESCUE_TICK = 2 * TICK
 
 
 # -- the process
@@ -336,10 +336,10 @@ def _timetable(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
         f"{stage} {name}": {
             "task": f"worker.{stage}",
             "args": name.split(":"),
-            "schedule": seconds,
+            "schedule": every.total_seconds(),
             "options": {"queue": queue_of(stage, name), "expires": STALE},
         }
-        for stage, name, seconds in visits
+        for stage, name, every in visits
     }
 
 

@@ -54,9 +54,9 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first is 
 class Transport:
     """A pool of connections to providers, one for the process; safe to share between threads.
 
-    httpx's transport without its client, which is half the work of a small request. What the client would add
-    we must not have: redirects (a redirected POST may be sent twice), cookies (one account's session must not
-    travel with another's request), and a proxy that the environment happens to name (it would see texts and
+    httpx's transport without its client, which is half the work of a small request. Nearly all that it would
+    add we must not have: redirects (a redirected POST may be sent twice), cookies (one account's session must
+    not travel with another's request), a proxy that the environment happens to name (it would see texts and
     keys).
     """
 
@@ -97,6 +97,8 @@ class Transport:
             headers=headers,
             extensions={"timeout": timeout},
         )
+        if asked.url.userinfo:
+            asked = next(httpx.BasicAuth(asked.url.username, asked.url.password).auth_flow(asked))
         with closing(self._http.handle_request(asked)) as response:
             assert isinstance(response.stream, httpx.SyncByteStream)
             for chunk in response.stream:

@@ -22,8 +22,9 @@ from worker.lines import Line
 from worker.providers.contract import Answered, Reply, Request, Statuses, Verdict
 from worker.runtime import Runtime
 from worker.sms.message import Lane, Message
+from worker.stages.exchange import asked_for
 from worker.stages.ingest import ingest
-from worker.stages.verdicts import asked_for, first_looks, reported, settled
+from worker.stages.verdicts import first_looks, reported, settled
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The command line as people and programs meet it: sentences, exit codes, one JSON object, no traceback."""
 
+import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -182,6 +184,27 @@ def test_a_file_that_cannot_be_read_on_is_told_with_what_was_done(
     assert "crash.log" not in ran.err
     assert ran.json["enqueued"] == 0
     assert said in ran.json["errors"][-1]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_file_that_is_no_text_further_on_is_told_by_its_line(shell: Shell, form: str) -> None:
+    rows = [(f"m-{number}", f"+38093{number:07d}", "Your order is ready") for number in range(400)]
+    lines = (
+        ["client_id,recipient,text", *map(",".join, rows)]
+        if form == "csv"
+        else [json.dumps(dict(zip(("client_id", "recipient", "text"), row, strict=True))) for row in rows]
+    )
+    (shell.folder / "many").write_bytes("\n".join(lines).encode() + b"\n\xe9\n")
+
+    ran = shell.worker("send", "many", "--sender", "Shop", "--json")
+
+    assert ran.code == 1
+    [error] = ran.json["errors"]
+    told = re.match(r"line (\d+) or soon after is not UTF-8", error)
+    handed = ran.json["enqueued"]
+    assert told
+    assert 0 < handed < 400
+    assert int(told.group(1)) == handed + (2 if form == "csv" else 1)
 
 
 def test_what_was_handed_over_before_a_bad_line_is_told(shell: Shell) -> None:

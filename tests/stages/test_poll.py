@@ -16,7 +16,7 @@ from tests.waiting import eventually
 from worker.providers.contract import JobPhase, JobReport, Jobs, Reply
 from worker.sandbox.server import Mix
 from worker.sms.status import Status
-from worker.stages.poll import Polled, poll
+from worker.stages.poll import BREATH, Polled, poll
 
 SENDING, SENT, DELIVERED, IN_DOUBT = Status.SENDING, Status.SENT, Status.DELIVERED, Status.IN_DOUBT
 REJECTED, UNCONFIRMED = Status.REJECTED, Status.UNCONFIRMED
@@ -765,19 +765,15 @@ def test_a_round_that_may_not_be_the_last_calls_another_poller(
     assert world.rings.count(("poll", "alpha")) == calls
 
 
-@pytest.mark.parametrize(
-    ("first", "least", "most"), [("800ms", 0.5, 0.8), ("100ms", 0.25, 0.25), ("2s", None, None)]
-)
-def test_what_is_due_before_beat_comes_by_is_rung_for(
-    open_world: OpenWorld, first: str, least: float | None, most: float | None
-) -> None:
-    """Not at once where it would be a look at one package after another."""
-    world = open_world(alpha={"poll_first": first})
+@pytest.mark.parametrize(("left", "rings"), [(0.9, 1), (5, 0)])
+def test_what_is_due_before_beat_comes_by_is_rung_for(open_world: OpenWorld, left: float, rings: int) -> None:
+    world = open_world(alpha={"poll_first": "60s"})
     world.enqueue(messages(2))
     world.dispatch()
+    world.passes(seconds=60 - left)
 
     assert world.poll() == Polled()
 
     later = [ring[2] for ring in world.rings if len(ring) == 3 and ring[:2] == ("poll", "alpha")]
-    assert len(later) == (0 if least is None else 1)
-    assert all(least <= seconds <= most for seconds in later if least and most)
+    assert len(later) == rings
+    assert all(BREATH.total_seconds() <= seconds <= left for seconds in later)

@@ -18,7 +18,7 @@ from worker.lines import Line
 from worker.providers.account import Balance, Balances, Price, Prices, Scheduled, Scheduling, StopLists
 from worker.providers.contract import Clocks, Failure, Reply
 from worker.runtime import Runtime
-from worker.stages.verdicts import chunks, exchanged, understood
+from worker.stages.exchange import chunks, exchanged, understood
 
 log = logging.getLogger(__name__)
 

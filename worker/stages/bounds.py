@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from worker.settings import Route
 from worker.stages.dispatch import PACKAGES
+from worker.stages.exchange import PATIENCE
 from worker.stages.poll import ROUNDS
-from worker.stages.verdicts import PATIENCE
 
 STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
 

@@ -29,16 +29,8 @@ from worker.runtime import Runtime
 from worker.sms.message import Lane
 from worker.sms.status import Status
 from worker.stages.calls import calls
-from worker.stages.verdicts import (
-    asked_for,
-    chunks,
-    exchanged,
-    first_looks,
-    note_strange,
-    reads,
-    reported,
-    spreads,
-)
+from worker.stages.exchange import asked_for, chunks, exchanged, spreads
+from worker.stages.verdicts import first_looks, note_strange, reads, reported
 
 log = logging.getLogger(__name__)
 

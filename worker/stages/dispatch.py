@@ -27,18 +27,15 @@ from worker.sms.message import Lane
 from worker.sms.package import Item, PackageState
 from worker.sms.status import Status
 from worker.stages.calls import calls
+from worker.stages.exchange import Submitted, chunks, lease_end, submit
 from worker.stages.verdicts import (
-    Submitted,
-    chunks,
     first_looks,
-    lease_end,
     mend_route,
     name_messages,
     note_segments,
     note_strange,
     requeue,
     settled,
-    submit,
     suppress_unwilling,
     worst,
 )

@@ -19,11 +19,8 @@ from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status
+from worker.stages.exchange import PATIENCE, ask, askable, exchanged
 from worker.stages.verdicts import (
-    PATIENCE,
-    ask,
-    askable,
-    exchanged,
     mend_route,
     name_messages,
     note_segments,
@@ -41,7 +38,7 @@ log = logging.getLogger(__name__)
 MESSAGES = 5000  # a round, at most
 QUESTIONS = 25  # a round, one after another: well before its lease runs out
 ROUNDS = 5  # a step
-BEAT = timedelta(seconds=1)  # what is due sooner than beat comes by is rung for
+TICK = timedelta(seconds=1)  # between beat's visits; what is due sooner is rung for
 BREATH = timedelta(seconds=0.25)  # between such rings: looks at several packages together are cheaper
 GONE_LOOKS = 3  # a job they do not know may be one they do not know yet
 
@@ -68,7 +65,7 @@ def poll(runtime: Runtime, route: str) -> Polled:
         with runtime.ledger.begin() as connection:
             leased = lease_polls(connection, route, messages=_askable(line), lease=line.route.lease)
             wait = None if leased else next_poll(connection, route)
-        if wait is not None and wait < BEAT:
+        if wait is not None and wait < TICK:
             runtime.ring("poll", route, max(wait, BREATH).total_seconds())
         if not leased:
             return done

@@ -16,16 +16,8 @@ from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.package import Item
 from worker.sms.status import Status
-from worker.stages.verdicts import (
-    lease_end,
-    mend_route,
-    name_messages,
-    note_strange,
-    settled,
-    submit,
-    suppress_unwilling,
-    worst,
-)
+from worker.stages.exchange import lease_end, submit
+from worker.stages.verdicts import mend_route, name_messages, note_strange, settled, suppress_unwilling, worst
 
 PACKAGES = 8  # a step, as in dispatch: each may take a whole lease
 

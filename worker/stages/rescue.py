@@ -22,9 +22,9 @@ from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.doubt import Doubt
 from worker.sms.status import Status
+from worker.stages.exchange import ask
 from worker.stages.repeating import Settled, by_repeating
 from worker.stages.verdicts import (
-    ask,
     mend_route,
     name_messages,
     note_strange,

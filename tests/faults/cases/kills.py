@@ -25,7 +25,7 @@ LEASE = 9.0  # seconds, and one more than the routes' own
 def ingest_before_commit(world: World, batch: Batch) -> None:
     with world.servers.held(MESSAGES):
         world.enqueue(batch)
-        world.await_lock_waiter("INSERT INTO messages")
+        world.await_lock_waiter("/* enqueue */")
         world.fleet.kill("bulk")
 
 
@@ -33,7 +33,7 @@ def ingest_after_commit(world: World, batch: Batch) -> None:
     """Redis is held still, so that what was committed cannot be acknowledged."""
     with world.servers.held(MESSAGES):
         world.enqueue(batch)
-        world.await_lock_waiter("INSERT INTO messages")
+        world.await_lock_waiter("/* enqueue */")
         world.servers.redis_server.suspend()
     try:
         eventually(lambda: world.statuses(batch), every=0.01)

@@ -49,8 +49,9 @@ _COLUMNS = {
 }
 
 # Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
+# Begins with its verb, as moves do, for whoever looks at what the database is doing.
 _ENQUEUE = text(f"""
-    WITH offered AS (
+    /* {Verb.ENQUEUE} */ WITH offered AS (
         {sql_rows(_COLUMNS)}
     ), entered AS (
         INSERT INTO messages ({", ".join(_COLUMNS)}, status, due_at, finalized_at)
