@@ -84,7 +84,7 @@ def _door() -> Door:
 @cache
 def _open() -> tuple[Runtime, Bell]:
     bell = _door().bell
-    return Runtime.open(settings, ring=bell.ring, stopping=_stopping.is_set), bell
+    return Runtime.open(settings, ring=bell.ring, stopping=_stopping.is_set, or_ahead=True), bell
 
 
 def _opened() -> tuple[Runtime, Bell]:

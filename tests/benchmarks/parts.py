@@ -16,8 +16,8 @@ from tests.benchmarks.installation import ROUTE, Installation, servers, spent, w
 from tests.benchmarks.receipts import Found
 from worker.dispatcher import Dispatcher
 from worker.garbage import collect_rarely
-from worker.ledger.queries import open_messages
 from worker.ledger.transitions import Looks, Move, Package, claim, settle
+from worker.ledger.under_way import open_messages
 from worker.lines import Line
 from worker.providers.contract import Answered, Reply, Request, Statuses, Verdict
 from worker.runtime import Runtime

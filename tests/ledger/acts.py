@@ -24,7 +24,6 @@ from worker.ledger.leases import (
     lease_polls,
     renew,
 )
-from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.stop_list import suppress, unsuppress
 from worker.ledger.transitions import (
     Claim,
@@ -42,6 +41,7 @@ from worker.ledger.transitions import (
     split,
     take_job,
 )
+from worker.ledger.under_way import OpenMessage, open_messages
 from worker.sms.message import Lane, Message
 from worker.sms.package import Item, Limits, PackageState
 from worker.sms.status import Status, Verb

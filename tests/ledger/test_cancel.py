@@ -9,15 +9,9 @@ import pytest
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, ROUTE, Book, at_once, blocked
 from worker.ledger.governor import TRUSTED, note_balance, note_clock, register_routes
-from worker.ledger.queries import (
-    held_messages,
-    live_packages,
-    now,
-    open_messages,
-    route_names,
-    route_rows,
-)
+from worker.ledger.queries import now, route_names, route_rows
 from worker.ledger.transitions import Place, Queue, cancel, cancel_named, cancel_next, claim
+from worker.ledger.under_way import held_messages, live_packages, open_messages
 from worker.sms.message import Lane
 from worker.sms.package import Limits
 from worker.sms.status import Status

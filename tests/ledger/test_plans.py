@@ -14,8 +14,8 @@ from tests.benchmarks.whole import FILL
 from tests.factories import messages
 from tests.ledger.book import LOOK, ROUTE, Book
 from worker.ledger.governor import register_routes
-from worker.ledger.queries import open_messages
 from worker.ledger.transitions import Clock, Move, Package, claim, enqueue, settle
+from worker.ledger.under_way import open_messages
 from worker.sms.message import Lane
 from worker.sms.package import Limits
 from worker.sms.status import Status

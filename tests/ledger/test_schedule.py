@@ -9,8 +9,8 @@ from sqlalchemy import text
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once
 from worker.ledger.governor import TRUSTED, note_clock
-from worker.ledger.queries import doubtful_items
 from worker.ledger.transitions import Claim, Read, cancel, claim, read
+from worker.ledger.under_way import doubtful_items
 from worker.sms.content import Kind, Viber, ViberSms
 from worker.sms.message import Lane
 from worker.sms.package import Item, Limits, PackageState

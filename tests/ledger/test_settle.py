@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book, at_once, blocked, eventually
 from worker.ledger.leases import Leased, answered, doubt_lapsed, lease_doubts, lease_polls, renew
-from worker.ledger.queries import OpenMessage, history, open_messages, route_rows
+from worker.ledger.queries import history, route_rows
 from worker.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
+from worker.ledger.under_way import OpenMessage, open_messages
 from worker.sms.content import Kind
 from worker.sms.message import Lane, Message
 from worker.sms.package import PackageState

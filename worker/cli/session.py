@@ -92,8 +92,6 @@ def opened_runtime(settings: Settings) -> Iterator["Runtime"]:
     """Everything a stage needs, over a ledger that stands where this code expects it."""
     from worker.runtime import Runtime  # loads what talks to providers
 
-    with migrated_ledger(settings):
-        pass
     runtime = Runtime.open(settings)
     try:
         yield runtime

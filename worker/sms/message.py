@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from worker.sms import content as contents
-from worker.sms.content import Content, Kind, Sms, content_of
+from worker.sms.content import Content, Kind, content_of
 from worker.sms.doubt import POLICIES, Doubt
 from worker.sms.fields import MessageError, check_name, instant, mask, member, none_of, phone_number
 
@@ -203,7 +203,7 @@ def differences(one: Message, other: Message) -> tuple[str, ...]:
 
 def _content(content: Content | None, kind: object, text: str) -> Content:
     if content is None:
-        return content_of(kind, {"text": text}) if kind != Kind.SMS else Sms(text)
+        return content_of(kind, {"text": text})
     if not isinstance(content, _CONTENTS):
         raise MessageError("content", type(content).__name__, "must be a content, such as Sms or Viber")
     if text:

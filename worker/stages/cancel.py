@@ -13,16 +13,9 @@ from enum import StrEnum
 from functools import partial
 
 from worker.ledger.doubt import statuses
-from worker.ledger.queries import (
-    Held,
-    OpenMessage,
-    held_messages,
-    live_packages,
-    now,
-    open_messages,
-    route_names,
-)
+from worker.ledger.queries import now, route_names
 from worker.ledger.transitions import Clock, Move, Place, Queue, cancel_named, cancel_next, read, settle
+from worker.ledger.under_way import Held, OpenMessage, held_messages, live_packages, open_messages
 from worker.lines import Line
 from worker.providers.contract import Answered, Cancels, Failure, Statuses, Verdict
 from worker.runtime import Runtime

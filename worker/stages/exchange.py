@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from worker.ledger.queries import OpenMessage
+from worker.ledger.under_way import OpenMessage
 from worker.lines import Line
 from worker.providers.contract import (
     LOST,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
-from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import Clock, Looks, Move, read, settle
+from worker.ledger.under_way import OpenMessage, open_messages
 from worker.lines import Line
 from worker.providers.contract import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, Verdict
 from worker.runtime import Runtime

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from worker.ledger.governor import begin_repeat, clock_skew, end_repeat
 from worker.ledger.leases import Leased, answered, lease_doubts
-from worker.ledger.queries import doubtful_items
 from worker.ledger.transitions import Clock, Looks, Moved, settle
+from worker.ledger.under_way import doubtful_items
 from worker.lines import Line
 from worker.providers.contract import NOT_SENT, Answered, Clocks, Failure, Remedy, Taken, Verdict
 from worker.runtime import Runtime

@@ -14,8 +14,8 @@ from datetime import timedelta
 
 from worker.ledger.doubt import Decidable, decidable
 from worker.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
-from worker.ledger.queries import OpenMessage, open_messages
 from worker.ledger.transitions import Clock, Looks, Move, Moved, read, settle
+from worker.ledger.under_way import OpenMessage, open_messages
 from worker.lines import Line
 from worker.providers.contract import Verdict
 from worker.runtime import Runtime

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from worker.ledger import Connection, receipts
 from worker.ledger.governor import note_failure, pause_route, stop_route
-from worker.ledger.queries import OpenMessage
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Looks, Move, Read
+from worker.ledger.under_way import OpenMessage
 from worker.lines import Line
 from worker.providers.contract import (
     Failure,
@@ -84,7 +84,7 @@ def reported(message: OpenMessage, verdict: Verdict) -> Move | None:
         message.package_id,
         verdict.status,
         verdict.code,
-        verdict.provider_id if verdict.provider_id != message.provider_id else "",
+        verdict.provider_id,
         verdict.segments,
         verdict.happened_at,
     )
