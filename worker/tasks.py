@@ -1,4 +1,4 @@
-"""The Celery door: one thin task a stage, and beat's timetable.
+"""The Celery door: one thin task a stage, and beat, which rings by the timetable.
 
 Celery is the clock and the pool, not the memory: a task carries a name, never a message. The exception is
 `worker.enqueue`, for applications that do not import us; it only puts messages into the intake.
@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -23,26 +22,25 @@ from celery.exceptions import Reject
 from celery.platforms import SecurityWarning
 from celery.worker.request import Request as CeleryRequest
 
-from worker.bell import BACKLOG, STALE, Bell, BrokerError, backlog, celery_app, queue_of
+from worker.bell import BACKLOG, Bell, BrokerError, backlog, celery_app
 from worker.garbage import collect_rarely
 from worker.intake import DeadLetter, Intake, IntakeError
 from worker.ledger import LedgerError
 from worker.lines import Line, accept, make_ready
 from worker.marks import BEAT, Crew
 from worker.runtime import Runtime
-from worker.settings import Route, Secret, Settings, SettingsError, names_only, read_routes
+from worker.settings import Secret, Settings, SettingsError, names_only, read_routes
 from worker.sms.fields import MessageError
 from worker.sms.message import Lane, Message
 from worker.sms.package import CHUNK
-from worker.stages.account import can_be_watched
 from worker.stages.account import watch as watch_stage
 from worker.stages.bounds import longest_step
 from worker.stages.dispatch import dispatch as dispatch_stage
 from worker.stages.ingest import ingest as ingest_stage
-from worker.stages.poll import TICK
 from worker.stages.poll import poll as poll_stage
 from worker.stages.receipts import match as match_stage
 from worker.stages.rescue import rescue as rescue_stage
+from worker.timetable import timetable
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +52,6 @@ app: Celery = celery_app(settings.broker_url)
 
 AWAY = (LedgerError, IntakeError)
 """What a stage meets when a server is away. Celery need not show where; the sentence says it."""
-
-RESCUE_TICK = 2 * TICK
 
 
 # -- the process
@@ -325,46 +321,11 @@ class Visits(Scheduler):
             _crew.rang()
 
 
-def _timetable(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
-    """Every stage of every lane and route, often. Ticks carry no work."""
-    visits = [("ingest", lane.value, TICK) for lane in Lane]
-    for route in routes:
-        visits += [("dispatch", f"{route.name}:{lane.value}", TICK) for lane in Lane]
-        visits += [("poll", route.name, TICK), ("rescue", route.name, RESCUE_TICK)]
-        visits += [("match", route.name, TICK)] if route.receipts else []
-    return {
-        f"{stage} {name}": {
-            "task": f"worker.{stage}",
-            "args": name.split(":"),
-            "schedule": every.total_seconds(),
-            "options": {"queue": queue_of(stage, name), "expires": STALE},
-        }
-        for stage, name, every in visits
-    }
-
-
-def _watches(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
-    """A look at each account whose provider tells of it: one at once, for nobody knows what changed while no
-    beat was there, and then now and then."""
-    return {
-        f"watch {line.route.name}": {
-            "task": "worker.watch",
-            "args": [line.route.name],
-            "schedule": line.route.balance_every.total_seconds(),
-            "last_run_at": datetime.fromtimestamp(0, UTC),
-            "options": {"queue": queue_of("watch", line.route.name), "expires": STALE},
-        }
-        for line in lines
-        if can_be_watched(line)
-    }
-
-
 @signals.beat_init.connect
 def _set_timetable(sender: Any, **_: object) -> None:
-    lines = _ready(secret=names_only).values()
-    timetable = {**_timetable(line.route for line in lines), **_watches(lines)}
-    sender.scheduler.update_from_dict(timetable)
-    visited = {visit["options"]["queue"] for visit in timetable.values()}
+    visits = timetable(_ready(secret=names_only).values())
+    sender.scheduler.update_from_dict(visits)
+    visited = {visit["options"]["queue"] for visit in visits.values()}
     _crew.introduce(f"{BEAT}@{socket.gethostname()}", visited)
 
 

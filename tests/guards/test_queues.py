@@ -64,11 +64,11 @@ def test_a_ring_goes_to_a_queue_there_is(stage: str) -> None:
 def door() -> dict[str, Any]:
     """The tasks and beat's timetable, for the routes of the example."""
     program = (
-        "import json; from dataclasses import replace; from worker import tasks; "
+        "import json; from dataclasses import replace; from worker import tasks, timetable; "
         "ROUTES = tasks.read_routes(tasks.settings.routes, secret=tasks.names_only).values(); "
         "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
         "LINES = [tasks.make_ready({route.name: route})[route.name] for route in ROUTES]; "
-        "beat = {**tasks._timetable(TOLD), **tasks._watches(LINES)}; "
+        "beat = {**timetable._often(TOLD), **timetable._now_and_then(LINES)}; "
         "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "
         "print(json.dumps(told, default=str))"
     )

@@ -1,0 +1,53 @@
+"""The timetable of beat: which stage it visits where, and how often. Visits carry no work."""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from worker.bell import STALE, queue_of
+from worker.lines import Line
+from worker.settings import Route
+from worker.sms.message import Lane
+from worker.stages.account import can_be_watched
+from worker.stages.poll import TICK
+
+RESCUE_TICK = 2 * TICK
+
+
+def timetable(lines: Collection[Line]) -> dict[str, dict[str, Any]]:
+    """The visits of these lines, as Celery's beat_schedule has them, by stage and name."""
+    return {**_often(line.route for line in lines), **_now_and_then(lines)}
+
+
+def _often(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
+    """Every stage of every lane and route."""
+    visits = [("ingest", lane.value, TICK) for lane in Lane]
+    for route in routes:
+        visits += [("dispatch", f"{route.name}:{lane.value}", TICK) for lane in Lane]
+        visits += [("poll", route.name, TICK), ("rescue", route.name, RESCUE_TICK)]
+        visits += [("match", route.name, TICK)] if route.receipts else []
+    return {
+        f"{stage} {name}": {
+            "task": f"worker.{stage}",
+            "args": name.split(":"),
+            "schedule": every.total_seconds(),
+            "options": {"queue": queue_of(stage, name), "expires": STALE},
+        }
+        for stage, name, every in visits
+    }
+
+
+def _now_and_then(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
+    """A look at each account whose provider tells of it: one at once, for nobody knows what changed while no
+    beat was there, and then now and then."""
+    return {
+        f"watch {line.route.name}": {
+            "task": "worker.watch",
+            "args": [line.route.name],
+            "schedule": line.route.balance_every.total_seconds(),
+            "last_run_at": datetime.fromtimestamp(0, UTC),
+            "options": {"queue": queue_of("watch", line.route.name), "expires": STALE},
+        }
+        for line in lines
+        if can_be_watched(line)
+    }
