@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import orjson  # to write only: where a number is beyond 64 bits it reads another
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -187,7 +188,7 @@ class Intake:
         Raises IntakeError if Redis is away, or so full that its last room is for those who empty it.
         """
         self._leave_room()
-        payload = json.dumps([m.as_dict() for m in messages], ensure_ascii=False, separators=(",", ":"))
+        payload = orjson.dumps([m.as_dict() for m in messages])
         with explained(), self.client.pipeline(transaction=True) as both:
             both.xadd(_stream(lane), {"n": len(messages), "m": payload})
             both.incrby(_waiting(lane), len(messages))

@@ -72,7 +72,7 @@ def test_a_message_does_not_leave_before_its_time(book: Book) -> None:
 
 
 def test_a_time_that_has_passed_is_none(book: Book) -> None:
-    book.enqueue([message(1, send_at=now(book) - HOUR)])
+    book.enqueue([message(1, send_at=now(book) - HOUR, valid_until=now(book) + HOUR)])
 
     (item,) = items(take(book))
 
@@ -111,11 +111,12 @@ def test_a_message_that_waits_for_its_time_can_be_withdrawn(book: Book) -> None:
 
 def test_it_leaves_ahead_of_its_time_and_carries_it(book: Book) -> None:
     at = now(book) + HOUR
-    book.enqueue([message(1, send_at=at)])
+    book.enqueue([message(1, send_at=at), message(2, send_at=at, valid_until=at + HOUR)])
 
-    (item,) = items(take(book, ahead=DAY))
+    endless, bounded = items(take(book, ahead=DAY))
 
-    assert (item.send_at, item.leaves_at) == (at, at)
+    assert (endless.send_at, endless.leaves_at) == (at, None)
+    assert (bounded.send_at, bounded.leaves_at) == (at, at)
 
 
 @pytest.mark.parametrize(("ahead", "leaves"), [(HOUR, True), (timedelta(minutes=58), False)])

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from inspect import signature
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -281,6 +282,16 @@ def test_no_policy_of_its_own(nothing: object) -> None:
 def test_the_refusal_of_a_policy_names_those_there_are() -> None:
     with pytest.raises(MessageError, match=r"^in_doubt: must be one of hold, resend, fail, got 'ask'"):
         message(in_doubt="ask")
+
+
+def test_an_hour_that_clocks_repeat_is_two_hours() -> None:
+    """Such instants are equal to Python: none may be taken for the other because it was seen before."""
+    first = datetime(2026, 10, 25, 3, 30, tzinfo=ZoneInfo("Europe/Kyiv"))
+    again = first.replace(fold=1)
+
+    assert first == again
+    assert message(send_at=first).send_at == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert message(send_at=again).send_at == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("nothing", [None, ""])

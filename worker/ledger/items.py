@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.sms.content import Content, content_of
+from worker.sms.content import Content, Sms, content_of
 from worker.sms.package import Item, Limits
 
 COLUMNS = """
     m.id, m.reference, m.kind, m.recipient, m.sender, m.text, m.extra, m.attempts, m.valid_until,
-    m.viber_valid_until, m.campaign, greatest(now(), m.send_at) AS leaves_at,
-    CASE WHEN m.send_at > now() THEN m.send_at END AS send_at
+    m.viber_valid_until, m.campaign, CASE WHEN m.send_at > now() THEN m.send_at END AS send_at,
+    CASE WHEN m.valid_until IS NOT NULL OR m.viber_valid_until IS NOT NULL
+         THEN greatest(now(), m.send_at) END AS leaves_at
 """
 """What `item` reads, of messages m, in this order; more may follow."""
 
@@ -19,8 +20,8 @@ def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> 
     """A row of COLUMNS as an item, its validity within what the provider takes, and by the provider's clock
     if that is known to be ahead of ours by `skew`."""
     # By place: by name it takes twice as long, and every message comes by here.
-    id_, reference, kind, recipient, sender, words, extra, attempts, until, viber_until, campaign, *rest = row
-    leaves_at, send_at, *_ = rest
+    (id_, reference, kind, recipient, sender, words, extra, attempts, until, viber_until, campaign, send_at,
+     leaves_at, *_) = row  # fmt: skip
     return Item(
         id_,
         reference,
@@ -38,6 +39,8 @@ def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> 
 
 def content(kind: str, words: str, extra: Mapping[str, str] | None) -> Content:
     """The content of a row by its kind, text and extra."""
+    if kind == "sms" and not extra:  # nearly every message there is
+        return Sms(words)
     about = {**extra} if extra else {}
     if words:
         about["text"] = words

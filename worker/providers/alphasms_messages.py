@@ -23,12 +23,13 @@ VIBER = (Kind.VIBER,)
 
 def check(message: Message) -> None:
     """Raise MessageError if AlphaSMS cannot carry the message over XML."""
-    if message.kind not in TYPES and message.kind not in VIBER:
-        raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over XML")
+    kind = message.kind
+    if kind not in TYPES and kind not in VIBER:
+        raise MessageError("kind", kind.value, "is not carried by AlphaSMS over XML")
     if message.viber_valid_until:
         shown = message.viber_valid_until.isoformat()
         raise MessageError("viber_valid_until", shown, "cannot be told to AlphaSMS over XML")
-    if message.kind is Kind.VOICE and not message.recipient.startswith(VOICE_TO):
+    if not message.recipient.startswith(VOICE_TO) and kind is Kind.VOICE:
         raise MessageError("recipient", mask(message.recipient), f"must start {VOICE_TO} for voice")
     alphasms_limits.check(message)
 

@@ -126,7 +126,7 @@ class AlphaSmsXml:
 
     def submit(self, items: Sequence[Item]) -> Request:
         """One `message`, `message-async` or `message-viber` with a `<msg>` for each item."""
-        (family,) = {self.apart(item.kind) for item in items}
+        (family,) = set(map(self.apart, {item.kind for item in items}))
         if family == "viber":
             return self._request("message-viber", (messages.as_viber(item, self._zone) for item in items))
         return self._request(self._command, (messages.as_sms(item, self._zone) for item in items))
@@ -281,7 +281,7 @@ def _finder(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Finder:
 
     def find(answer: xml.Element) -> int | None:
         number = answer.get("id", "")
-        return ours.get(number) if number.strip("0") else theirs.get(_theirs(answer))
+        return ours.get(number) or (None if number.strip("0") else theirs.get(_theirs(answer)))
 
     return find
 
@@ -320,8 +320,8 @@ def _shown(code: str, table: Mapping[str, object]) -> str:
 def _theirs(answer: xml.Element) -> str:
     """Their number; "0" means none, and what is no number of theirs is none either."""
     for name in NUMBERS:
-        number = answer.get(name, "0")
-        if number != "0" and number.isalnum() and number.isascii() and len(number) <= NUMBER_MOST:
+        number = answer.get(name)
+        if number and number != "0" and number.isalnum() and number.isascii() and len(number) <= NUMBER_MOST:
             return number
     return ""
 

@@ -26,9 +26,9 @@ class PackageState(StrEnum):
 class Item(NamedTuple):
     """A message as it leaves. `reference` is our id at the provider: digits, allocated by the ledger.
 
-    `leaves_at` is when it leaves, by the ledger's clock; `send_at` is set only if the provider is to hold it
-    until then. The ends of validity lie within what the provider takes (`Limits`). `campaign` is ours: empty
-    for none.
+    `send_at` is set only if the provider is to hold it until then. The ends of validity lie within what the
+    provider takes (`Limits`); `leaves_at` is when it leaves, by the ledger's clock, of one that has such an
+    end. `campaign` is ours: empty for none.
     """
 
     id: int

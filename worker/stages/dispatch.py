@@ -111,15 +111,16 @@ def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> No
 def _fit(runtime: Runtime, line: Line, package: Package) -> Package:
     """The package without kinds that its dialect does not carry. They were refused when they came, unless
     the route had another provider then."""
-    unfit = [item for item in package.items if item.kind not in line.dialect.kinds]
-    if not unfit:
+    strange = {item.kind for item in package.items} - set(line.dialect.kinds)
+    if not strange:
         return package
+    unfit = [item for item in package.items if item.kind in strange]
     note = f"{line.route.provider} does not carry it"
     moves = [Move(item.id, package.id, Status.REJECTED, note=note) for item in unfit]
     with runtime.ledger.begin() as connection:
         settle(connection, moves, first_looks(line, [package.id]))
     log.warning("cannot_be_carried route=%s messages=%d", line.route.name, len(unfit))
-    return replace(package, items=[item for item in package.items if item.kind in line.dialect.kinds])
+    return replace(package, items=[item for item in package.items if item.kind not in strange])
 
 
 def _record(runtime: Runtime, line: Line, package: Package, outcome: Submitted) -> None:
@@ -140,9 +141,7 @@ def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: S
     one that cannot be understood."""
     told = {verdict.reference: verdict for verdict in verdicts}
     moves = [
-        move
-        for item in package.items
-        if (move := _verdict_move(runtime, line, package.id, item, told.get(item.reference)))
+        _verdict_move(runtime, line, package.id, item, told.get(item.reference)) for item in package.items
     ]
     pairs = [(item, told[item.reference]) for item in package.items if item.reference in told]
     trouble = worst(verdict.failure for verdict in verdicts)
