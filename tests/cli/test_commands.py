@@ -85,8 +85,26 @@ def test_lines_that_cannot_be_messages_are_named_and_the_others_sent(shell: Shel
 
     assert ran.code == 1
     assert (ran.json["enqueued"], ran.json["refused"]) == (1, 4)
-    for number, field in ((3, "recipient"), (4, "text"), (5, "surplus"), (6, "client_id")):
-        assert any(f"line {number}: {field}" in error for error in ran.json["errors"])
+    for number, said in (
+        (3, "recipient"),
+        (4, "text"),
+        (5, "row: must have at most 3 cells, got 4"),
+        (6, "client_id"),
+    ):
+        assert any(f"line {number}: {said}" in error for error in ran.json["errors"])
+
+
+def test_lines_that_are_no_json_objects_are_named_and_the_others_sent(shell: Shell) -> None:
+    good = '{"client_id": "a", "recipient": "+380931110001", "text": "Hello"}\n'
+
+    ran = shell.worker("send", "-", "--sender", "Shop", "--json", stdin=f"{good}{{nonsense\n[1, 2]\n")
+
+    assert ran.code == 1
+    assert (ran.json["enqueued"], ran.json["refused"]) == (1, 2)
+    assert ran.json["errors"] == [
+        "line 2: row: must be JSON, got '10 characters'",
+        "line 3: row: must be a JSON object, got 'list'",
+    ]
 
 
 USAGE = [

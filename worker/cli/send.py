@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, TypeAlias
 
 import typer
 
@@ -24,7 +24,10 @@ from worker.sms.message import FIELDS, Message
 
 SHOWN = 10  # refused lines named on stderr
 
-Rows = Iterator[tuple[int, Mapping[str, Any]]]
+Row: TypeAlias = Mapping[str, Any] | MessageError
+"""What stands in a line by the names of fields, or why that cannot be told."""
+
+Rows: TypeAlias = Iterator[tuple[int, Row]]
 
 
 def send(
@@ -130,15 +133,19 @@ class _Reader:
     def messages(self, rows: Rows) -> Iterator[Message]:
         for line, row in rows:
             try:
-                filled = row if all(row.values()) else _filled(row)
-                yield self.accept(Message.from_dict({**self.defaults, **filled}))
+                yield self.accept(Message.from_dict({**self.defaults, **_filled(row)}))
             except MessageError as problem:
                 self.refused += 1
                 if len(self.errors) < SHOWN:
                     self.errors.append(f"line {line}: {problem}")
 
 
-def _filled(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _filled(row: Row) -> Mapping[str, Any]:
+    """What a row says. Raises the refusal of one that cannot be read."""
+    if isinstance(row, MessageError):
+        raise row
+    if all(row.values()):
+        return row
     return {key: value for key, value in row.items() if value not in ("", None)}
 
 
@@ -234,13 +241,12 @@ def _json_rows(lines: Iterable[str], first: int) -> Rows:
         raise _not_text(number + 1) from None
 
 
-def _json_row(line: str) -> Mapping[str, Any]:
-    """An unreadable line becomes a row that is refused with the rest of the bad ones."""
+def _json_row(line: str) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
-        return {"line": "is not JSON"}
-    return row if isinstance(row, dict) else {"line": "is not a JSON object"}
+        return MessageError("row", f"{len(line)} characters", "must be JSON")
+    return row if isinstance(row, dict) else MessageError("row", type(row).__name__, "must be a JSON object")
 
 
 def _csv_rows(lines: Iterable[str], first: int) -> Rows:
@@ -260,10 +266,11 @@ def _csv_rows(lines: Iterable[str], first: int) -> Rows:
         raise _not_text(first + table.line_num) from None
 
 
-def _named(names: Sequence[str], row: Sequence[str]) -> Mapping[str, Any]:
-    """A row by the names in the heading; one with more cells is refused for `surplus`, which is no field."""
-    named: dict[str, Any] = dict(zip(names, row, strict=False))
-    return {**named, "surplus": True} if len(row) > len(names) else named
+def _named(names: Sequence[str], row: Sequence[str]) -> Row:
+    """A row by the names in the heading. Cells may be missing at its end."""
+    if len(row) > len(names):
+        return MessageError("row", len(row), f"must have at most {len(names)} cells")
+    return dict(zip(names, row, strict=False))
 
 
 def _check_heading(names: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ by the index on that, and no status needs one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -86,7 +86,7 @@ class Doubtful:
 
     client_id: str
     route: str
-    recipient: str
+    recipient: str = field(repr=False)
     campaign: str | None
     package_id: int
     account: str | None  # by which it left

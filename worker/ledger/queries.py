@@ -1,7 +1,7 @@
 """Queries: what happened to a message, whether the books balance, and what else people are shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -31,7 +31,7 @@ class History:
     status: Status
     route: str
     lane: str
-    recipient: str
+    recipient: str = field(repr=False)
     provider_id: str | None
     kind: str
     segments: int | None  # as they bill them

@@ -1,6 +1,6 @@
 """PostgreSQL and Redis of one data directory, as one thing. All here is done under its starting lock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -17,9 +17,9 @@ from worker.local.server import Durability, ensure, kill, stop
 class Addresses:
     """Where the pair is reached: URLs for SQLAlchemy, redis-py and kombu."""
 
-    database_url: str
-    redis_url: str
-    broker_url: str
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

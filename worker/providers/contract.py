@@ -305,7 +305,7 @@ class Receipt:
 class Acknowledgement:
     """What they want to hear once we have their receipts; always with HTTP 200."""
 
-    body: bytes = b"OK"
+    body: bytes = field(default=b"OK", repr=False)
     media_type: str = "text/plain"
 
 
