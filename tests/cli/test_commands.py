@@ -102,7 +102,7 @@ def test_lines_that_are_no_json_objects_are_named_and_the_others_sent(shell: She
     assert ran.code == 1
     assert (ran.json["enqueued"], ran.json["refused"]) == (1, 2)
     assert ran.json["errors"] == [
-        "line 2: row: must be JSON, got '10 characters'",
+        "line 2: row: must be JSON, got '…'",
         "line 3: row: must be a JSON object, got 'list'",
     ]
 

@@ -67,8 +67,7 @@ def door() -> dict[str, Any]:
         "import json; from dataclasses import replace; from worker import tasks, timetable; "
         "ROUTES = tasks.read_routes(tasks.settings.routes, secret=tasks.names_only).values(); "
         "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
-        "LINES = [tasks.make_ready({route.name: route})[route.name] for route in ROUTES]; "
-        "beat = {**timetable._often(TOLD), **timetable._now_and_then(LINES)}; "
+        "beat = timetable.timetable(tasks.make_ready({route.name: route for route in TOLD}).values()); "
         "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "
         "print(json.dumps(told, default=str))"
     )

@@ -3,26 +3,17 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, NamedTuple
 
 import pytest
 
 import worker
 
-PERSONAL = {
-    "recipient",
-    "recipients",
-    "text",
-    "sms_text",
-    "number",
-    "cell",
-    "content",
-    "raw",
-    "body",
-    "query",
-}
-CREDENTIALS = {"key", "login", "password", "token", "headers", "database_url", "redis_url", "broker_url"}
+PERSONAL = {"recipient", "recipients", "text", "sms_text", "number", "cell", "content", "raw"}
+SPOKEN = {"body", "query", "headers", "data", "defaults"}
+CREDENTIALS = {"key", "login", "password", "token", "database_url", "redis_url", "broker_url", "env"}
+HIDDEN = PERSONAL | SPOKEN | CREDENTIALS
 
 
 def values() -> Iterator[type[Any]]:
@@ -47,4 +38,24 @@ def printed(made: type[Any]) -> set[str]:
 
 @pytest.mark.parametrize("made", list(values()), ids=lambda made: f"{made.__module__}.{made.__name__}")
 def test_a_value_shows_nothing_that_is_not_for_logs(made: type[Any]) -> None:
-    assert not printed(made) & (PERSONAL | CREDENTIALS)
+    assert not printed(made) & HIDDEN
+
+
+@dataclass
+class Careless:
+    text: str
+
+
+class Loose(NamedTuple):
+    recipient: str
+
+
+class Careful(NamedTuple):
+    recipient: str
+
+    def __repr__(self) -> str:
+        return "Careful()"
+
+
+def test_this_guard_bites() -> None:
+    assert [printed(made) & HIDDEN for made in (Careless, Loose, Careful)] == [{"text"}, {"recipient"}, set()]

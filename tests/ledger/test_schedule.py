@@ -304,6 +304,16 @@ def test_vibers_own_validity_is_bounded_by_itself(book: Book) -> None:
     assert (item.valid_until, item.viber_valid_until) == (at + 5 * DAY, at + timedelta(seconds=90))
 
 
+def test_vibers_validity_alone_is_counted_from_when_it_leaves(book: Book) -> None:
+    at = now(book) + HOUR
+    soon = at + timedelta(seconds=20)
+    book.enqueue([message(1, text="", content=Viber("Hello"), send_at=at, viber_valid_until=soon)])
+
+    (item,) = items(take(book, ahead=DAY, limits=SHORT))
+
+    assert (item.leaves_at, item.viber_valid_until) == (at, at + timedelta(seconds=90))
+
+
 def test_no_validity_stays_none(book: Book) -> None:
     book.enqueue(messages(1))
 

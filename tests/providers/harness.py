@@ -308,7 +308,7 @@ def sms(
         recipient=recipient or f"+38093111{reference % 10_000:04d}",
         sender=sender,
         content=content_of(kind, words | fields),
-        leaves_at=send_at or NOW,
+        leaves_at=(send_at or NOW) if valid_until or viber_valid_until else None,
         send_at=send_at,
         valid_until=valid_until,
         viber_valid_until=viber_valid_until,

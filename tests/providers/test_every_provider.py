@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.providers.bodies import NONSENSE, SPLINTERS
-from tests.providers.harness import Sample, reply_of, sample_of
+from tests.providers.harness import NOW, Sample, reply_of, sample_of
 from tests.providers.mutate import mutated
 from tests.providers.questions import OTHERS, Question, calls, first_calls, pushes, questions
 from tests.providers.rules import (
@@ -485,7 +485,7 @@ def test_a_message_held_by_the_provider_says_when_it_leaves(provider: str, accou
     sample = sample_of(provider)
     speaker = dialect(provider, account)
     item = sample.items[0]._replace(send_at=None)
-    later = item._replace(send_at=item.leaves_at)
+    later = item._replace(send_at=NOW)
     assert (speaker.submit([item]) != speaker.submit([later])) == isinstance(speaker, Schedules)
 
 

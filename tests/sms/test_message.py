@@ -1,6 +1,7 @@
 """Which messages are acceptable, what the refusal of others says, and what it must not say."""
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from inspect import signature
 from typing import Any
@@ -197,6 +198,27 @@ def test_the_refusal_of_something_huge_is_short() -> None:
         assert len(str(problem.value)) < 300
 
 
+@pytest.mark.parametrize(
+    "number",
+    [380931110001, 380931110001.0, -380931110001, 10**4000],
+    ids=["whole", "float", "negative", "huge"],
+)
+@pytest.mark.parametrize("field", ["client_id", "sender", "route", "kind", "lane", "in_doubt", "send_at"])
+def test_no_refusal_shows_a_number_that_came_as_one(field: str, number: float) -> None:
+    with pytest.raises(MessageError, match=rf"^{field}: .* got (int|float)$"):
+        message(**{field: number})
+
+
+@pytest.mark.parametrize("field", ["client_id", "recipient", "sender", "text", "kind", "lane", "in_doubt"])
+def test_what_is_nested_as_deep_as_can_be_is_refused_like_any_other(field: str) -> None:
+    deep: list[Any] = []
+    for _ in range(sys.getrecursionlimit() * 2):
+        deep = [deep]
+
+    with pytest.raises(MessageError, match=f"^{field}: "):
+        message(**{field: deep})
+
+
 def test_a_message_error_is_a_value_error_with_its_parts() -> None:
     problem = MessageError("sender", "X", "is not yours")
     assert isinstance(problem, ValueError)
@@ -285,7 +307,7 @@ def test_the_refusal_of_a_policy_names_those_there_are() -> None:
 
 
 def test_an_hour_that_clocks_repeat_is_two_hours() -> None:
-    """Such instants are equal to Python: none may be taken for the other because it was seen before."""
+    """Such instants are equal to Python, so none may be taken for the other."""
     first = datetime(2026, 10, 25, 3, 30, tzinfo=ZoneInfo("Europe/Kyiv"))
     again = first.replace(fold=1)
 

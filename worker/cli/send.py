@@ -126,7 +126,7 @@ class _Reader:
     """Turns rows into messages; keeps what it had to refuse."""
 
     accept: Callable[[Message], Message]
-    defaults: Mapping[str, str]
+    defaults: Mapping[str, str] = field(repr=False)
     refused: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -245,7 +245,7 @@ def _json_row(line: str) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
-        return MessageError("row", f"{len(line)} characters", "must be JSON")
+        return MessageError("row", "…", "must be JSON")
     return row if isinstance(row, dict) else MessageError("row", type(row).__name__, "must be a JSON object")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.sms.content import Content, Sms, content_of
+from worker.sms.content import Content, content_of
 from worker.sms.package import Item, Limits
 
 COLUMNS = """
@@ -39,8 +39,6 @@ def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> 
 
 def content(kind: str, words: str, extra: Mapping[str, str] | None) -> Content:
     """The content of a row by its kind, text and extra."""
-    if kind == "sms" and not extra:  # nearly every message there is
-        return Sms(words)
     about = {**extra} if extra else {}
     if words:
         about["text"] = words

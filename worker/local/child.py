@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
@@ -20,7 +20,7 @@ class Child:
 
     name: str
     command: tuple[str, ...]
-    env: Mapping[str, str]  # the whole environment
+    env: Mapping[str, str] = field(repr=False)  # the whole environment
     turn: Turn = Turn.LAST
     stop_signal: signal.Signals = signal.SIGTERM  # to the process alone; its own children are its business
     grace: timedelta = timedelta(seconds=10)  # from the stop signal to the kill of the whole group

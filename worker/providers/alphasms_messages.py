@@ -29,7 +29,7 @@ def check(message: Message) -> None:
     if message.viber_valid_until:
         shown = message.viber_valid_until.isoformat()
         raise MessageError("viber_valid_until", shown, "cannot be told to AlphaSMS over XML")
-    if not message.recipient.startswith(VOICE_TO) and kind is Kind.VOICE:
+    if kind is Kind.VOICE and not message.recipient.startswith(VOICE_TO):
         raise MessageError("recipient", mask(message.recipient), f"must start {VOICE_TO} for voice")
     alphasms_limits.check(message)
 

@@ -126,7 +126,7 @@ class AlphaSmsXml:
 
     def submit(self, items: Sequence[Item]) -> Request:
         """One `message`, `message-async` or `message-viber` with a `<msg>` for each item."""
-        (family,) = set(map(self.apart, {item.kind for item in items}))
+        (family,) = {self.apart(kind) for kind in {item.kind for item in items}}
         if family == "viber":
             return self._request("message-viber", (messages.as_viber(item, self._zone) for item in items))
         return self._request(self._command, (messages.as_sms(item, self._zone) for item in items))
@@ -281,7 +281,7 @@ def _finder(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Finder:
 
     def find(answer: xml.Element) -> int | None:
         number = answer.get("id", "")
-        return ours.get(number) or (None if number.strip("0") else theirs.get(_theirs(answer)))
+        return ours.get(number) if number.strip("0") else theirs.get(_theirs(answer))
 
     return find
 

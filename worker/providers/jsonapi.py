@@ -23,6 +23,9 @@ class Document(NamedTuple):
     data: list[Object]
     errors: list[Object]
 
+    def __repr__(self) -> str:
+        return f"Document(<{len(self.data)} objects, {len(self.errors)} errors>)"
+
 
 def read(body: bytes) -> Document | Failure:
     """The document in an answer. Its `data` is an object for one thing and an array for several."""

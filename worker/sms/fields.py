@@ -23,7 +23,8 @@ class MessageError(ValueError):
 def _shown(field: str, value: object) -> str:
     """A value as it may be seen. Where columns are mixed up, any field may hold a text or a number."""
     if not isinstance(value, str):
-        return repr(value) if value is None or isinstance(value, int | float) else type(value).__name__
+        small = isinstance(value, int | float) and abs(value) < 10**6  # a larger one may be somebody's number
+        return repr(value) if value is None or small else type(value).__name__
     number = sum(map(str.isdigit, value)) >= 7 and field != "client_id"
     return f"<{len(value)} characters>" if number or len(value) > 40 or value.count(" ") > 2 else repr(value)
 
@@ -108,9 +109,11 @@ def member(values: type[Any], field: str, value: object) -> Any:
     if isinstance(value, values):
         return value
     try:
-        return values(value)
+        if isinstance(value, str):  # of anything else the enumeration would write out the whole
+            return values(value)
     except ValueError:
-        raise none_of([one.value for one in values], field, value) from None
+        pass
+    raise none_of([one.value for one in values], field, value)
 
 
 def none_of(allowed: Iterable[str], field: str, value: object) -> MessageError:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from worker.sms import content as contents
-from worker.sms.content import Content, Kind, Sms, content_of
+from worker.sms.content import Content, Kind, content_of
 from worker.sms.doubt import POLICIES, Doubt
 from worker.sms.fields import MessageError, check_name, instant, mask, member, none_of, phone_number
 
@@ -30,7 +30,7 @@ class ClientIdConflict(MessageError):
         )
 
 
-@dataclass(frozen=True, init=False, repr=False)  # no slots: to fill eleven of them takes twice as long
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Message:
     """One content to one recipient.
 
@@ -74,18 +74,21 @@ class Message:
         in_doubt: Doubt | str | None = None,
     ) -> None:
         check_name("client_id", client_id, 1, 128)
-        try:
-            common = _common(sender, lane, route, campaign, in_doubt)
-        except TypeError:  # a list, say, which cannot be looked up: its own check says what is wrong with it
-            common = _common.__wrapped__(sender, lane, route, campaign, in_doubt)
-        own = vars(self)
-        own.update(common)
-        own["client_id"] = client_id
-        own["recipient"] = phone_number(recipient)
-        own["content"] = _content(content, kind, text)
-        own["send_at"] = instant("send_at", send_at)
-        own["valid_until"] = instant("valid_until", valid_until)
-        own["viber_valid_until"] = instant("viber_valid_until", viber_valid_until)
+        check_name("sender", sender, 1, 15)
+        check_name("route", route, 0, 64)
+        check_name("campaign", campaign, 0, 128)
+        keep = object.__setattr__
+        keep(self, "client_id", client_id)
+        keep(self, "recipient", phone_number(recipient))
+        keep(self, "sender", sender)
+        keep(self, "content", _content(content, kind, text))
+        keep(self, "lane", member(Lane, "lane", lane))
+        keep(self, "route", route)
+        keep(self, "campaign", campaign)
+        keep(self, "send_at", instant("send_at", send_at))
+        keep(self, "valid_until", instant("valid_until", valid_until))
+        keep(self, "viber_valid_until", instant("viber_valid_until", viber_valid_until))
+        keep(self, "in_doubt", _policy(in_doubt))
         _check_order(self)
 
     @property
@@ -110,7 +113,9 @@ class Message:
         """The same message, on this route. What was checked is not checked again."""
         check_name("route", route, 1, 64)
         other: Message = object.__new__(Message)
-        vars(other).update(vars(self), route=route)
+        for name in _NAMES:
+            object.__setattr__(other, name, getattr(self, name))
+        object.__setattr__(other, "route", route)
         return other
 
     def as_dict(self) -> dict[str, str]:
@@ -121,17 +126,17 @@ class Message:
             "sender": self.sender,
             **self.content.as_dict(),
         }
-        if (kind := self.content.kind) != "sms":
-            whole["kind"] = kind.value
-        if self.lane != "bulk":
+        if self.kind is not Kind.SMS:
+            whole["kind"] = self.kind.value
+        if self.lane is not Lane.BULK:
             whole["lane"] = self.lane.value
         if self.route:
             whole["route"] = self.route
         if self.campaign:
             whole["campaign"] = self.campaign
-        if self.send_at or self.valid_until or self.viber_valid_until:
-            moments = {name: getattr(self, name) for name in _INSTANTS}
-            whole |= {name: moment.isoformat() for name, moment in moments.items() if moment}
+        for name in _INSTANTS:
+            if moment := getattr(self, name):
+                whole[name] = moment.isoformat()
         if self.in_doubt:
             whole["in_doubt"] = self.in_doubt.value
         return whole
@@ -153,6 +158,7 @@ class Message:
 
 
 _REQUIRED = ("client_id", "recipient", "sender")
+_NAMES = tuple(field.name for field in fields(Message))
 _CONTENTS = tuple(contents.KINDS.values())
 _INSTANTS = ("send_at", "valid_until", "viber_valid_until")
 _CONTENT_SET = frozenset(contents.FIELDS)
@@ -195,27 +201,9 @@ def differences(one: Message, other: Message) -> tuple[str, ...]:
     return (*differing, *(name for name in contents.FIELDS if mine.get(name) != theirs.get(name)))
 
 
-@lru_cache(1000)
-def _common(
-    sender: object, lane: object, route: object, campaign: object, in_doubt: object
-) -> dict[str, Any]:
-    """What messages of a campaign have in common, checked once for all of them. No instants: two that are
-    equal to Python can be an hour apart, where clocks are put back."""
-    check_name("sender", sender, 1, 15)
-    check_name("route", route, 0, 64)
-    check_name("campaign", campaign, 0, 128)
-    return {
-        "sender": sender,
-        "lane": member(Lane, "lane", lane),
-        "route": route,
-        "campaign": campaign,
-        "in_doubt": _policy(in_doubt),
-    }
-
-
 def _content(content: Content | None, kind: object, text: str) -> Content:
     if content is None:
-        return Sms(text) if kind == "sms" else content_of(kind, {"text": text})
+        return content_of(kind, {"text": text})
     if not isinstance(content, _CONTENTS):
         raise MessageError("content", type(content).__name__, "must be a content, such as Sms or Viber")
     if text:
