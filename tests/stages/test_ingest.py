@@ -15,7 +15,9 @@ from tests.stages.world import World
 from worker.intake import GROUP, Entry, Intake
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import enqueue
-from worker.sms.message import Lane
+from worker.providers.alphasms_xml import AlphaSmsXml
+from worker.providers.contract import Account
+from worker.sms.message import Lane, Message
 from worker.sms.status import Status
 from worker.stages.ingest import ENTRIES, IDLE, OCTETS, ROUNDS, Ingested, ingest
 
@@ -307,6 +309,28 @@ def test_what_cannot_be_a_message_is_buried_with_its_reason(
     assert json.loads(letter["content"]) == unfit.offered  # nothing is lost: it can be mended and given again
     assert letter["lane"] == "bulk"
     assert world.statuses() == {Status.QUEUED: 1}
+    assert nothing_is_left(intake)
+
+
+class Clumsy(AlphaSmsXml):
+    """A dialect with a fault in it."""
+
+    def check(self, message: Message) -> None:
+        if message.client_id == "client-1":
+            raise ZeroDivisionError(message.text)
+
+
+def test_a_message_over_which_we_stumble_is_buried_and_holds_nothing_up(world: World, intake: Intake) -> None:
+    line = world.line()
+    account = Account(url=line.route.url, key="secret")
+    world.runtime = replace(world.runtime, lines={"alpha": replace(line, dialect=Clumsy(account))})
+    intake.add(Lane.BULK, messages(2))
+
+    assert world.ingest() == Ingested(new=1, dead=1)
+
+    letter = the_letter(intake)
+    assert letter["reason"] == "we stumble over it: ZeroDivisionError"
+    assert json.loads(letter["content"]) == message(1).as_dict()
     assert nothing_is_left(intake)
 
 

@@ -320,8 +320,8 @@ def _shown(code: str, table: Mapping[str, object]) -> str:
 def _theirs(answer: xml.Element) -> str:
     """Their number; "0" means none, and what is no number of theirs is none either."""
     for name in NUMBERS:
-        number = answer.get(name)
-        if number and number != "0" and number.isalnum() and number.isascii() and len(number) <= NUMBER_MOST:
+        number = answer.get(name, "0")
+        if number != "0" and number.isalnum() and number.isascii() and len(number) <= NUMBER_MOST:
             return number
     return ""
 

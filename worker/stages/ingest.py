@@ -77,7 +77,8 @@ class _Batch:
 
 
 def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
-    """Tell messages from what cannot be one."""
+    """Tell messages from what cannot be one. One over which we stumble is buried, too: it would be read again
+    and again, and hold up its lane for ever."""
     batch = _Batch()
     for entry in entries:
         if entry.unreadable:
@@ -88,6 +89,10 @@ def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
             except MessageError as problem:
                 # Without the value: in a file with its columns mixed up it is a text or somebody's number.
                 batch.bury(entry.lane, f"{problem.field}: {problem.problem}", raw)
+            except MemoryError:  # not its fault
+                raise
+            except Exception as problem:
+                batch.bury(entry.lane, f"we stumble over it: {type(problem).__name__}", raw)
     return batch
 
 
