@@ -149,7 +149,7 @@ def test_with_two_routes_one_of_them_must_be_named(setup: Setup, intake: Intake,
     with pytest.raises(MessageError) as caught:
         dispatcher.enqueue(message(1, route=named))
 
-    assert (caught.value.field, caught.value.value) == ("route", named)
+    assert (caught.value.field, caught.value.shown) == ("route", repr(named))
     assert "must be one of alpha, beta" in str(caught.value)
     assert intake.waiting()[Lane.BULK] == 0
     dispatcher.enqueue(message(1, route="beta"))
@@ -367,7 +367,7 @@ def test_a_conflict_in_the_callers_transaction_names_the_fields(
         dispatcher.enqueue(message(1, text="Other", sender="Else"), connection=connection)
 
     assert caught.value.differences == ("sender", "text")
-    assert (caught.value.field, caught.value.value) == ("client_id", "client-1")
+    assert (caught.value.field, caught.value.shown) == ("client_id", "'client-1'")
     assert "sender, text" in str(caught.value)
     with ledger.begin() as connection:
         assert (books(connection).total, books(connection).balanced) == (1, True)

@@ -762,7 +762,7 @@ def message(content: Content, sender: str = "ShopNews", viber_valid_until: datet
         (Voice("Hello"), "ShopNews", "kind: is not carried by AlphaSMS over HTTP"),
         (Sms("Hello"), "ShopNews1234", "sender: must be at most 11 characters"),
         (Viber("Hello"), "ShopNews1234", "sender: must be at most 11 characters"),
-        (Sms("я" * 671), "ShopNews", "text: must be at most 10 segments, got '11 segments'"),
+        (Sms("я" * 671), "ShopNews", "text: must be at most 10 segments, not 11, got <671 characters>"),
         (Flash("я" * 671), "ShopNews", "text: must be at most 10 segments"),
         (WapPush("https://shop.example/", "я" * 671), "ShopNews", "text: must be at most 10 segments"),
         (WapPush("https://shop.example/" + "a" * 80), "ShopNews", "url: must be at most 100 characters"),

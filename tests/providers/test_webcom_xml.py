@@ -1489,7 +1489,7 @@ def a_message(**others: str) -> Message:
     [
         {"sender": "ElevenChars"},
         {"sender": "380931110001234"},
-        {"recipient": "+12345678901234"},
+        {"recipient": "+49123456789012"},
         {"text": "Line\nbreaks\r\nare fine, and so is C:\\temp"},
         {"valid_until": "2031-03-04T10:00:00Z", "send_at": "2031-03-04T09:00:00Z"},
         {"kind": "flash"},
@@ -1512,7 +1512,7 @@ def test_a_message_it_carries(changes: dict[str, str]) -> None:
     ("changes", "field"),
     [
         ({"kind": "voice"}, "kind"),
-        ({"recipient": "+123456789012345"}, "recipient"),
+        ({"recipient": "+491234567890123"}, "recipient"),
         ({"sender": "TwelveChars."}, "sender"),
         ({"sender": "٣٤٥٦٧٨٩٠١٢٣٤"}, "sender"),
         ({"kind": "ping", "sender": "TwelveChars."}, "sender"),

@@ -99,7 +99,7 @@ REFUSED = {
     "sender too long": (msg(1, sender="abcdefghijkl"), 202),
     "sender with a space": (msg(1, sender="Shop News"), 202),
     "sender in cyrillic": (msg(1, sender="Магазин"), 202),
-    "sender of digits": (msg(1, sender="12345"), 202),
+    "sender of too many digits": (msg(1, sender="380931110001"), 202),
     "sender ending in a line feed": (GOOD.replace("ShopNews", "ShopNews&#10;"), 202),
     "no recipient": (msg(1, recipient=""), 203),
     "recipient too short": (msg(1, recipient="+38093"), 203),

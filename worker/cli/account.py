@@ -12,7 +12,8 @@ from worker.lines import Line
 from worker.providers.account import Price, Scheduled
 from worker.providers.contract import Failure
 from worker.runtime import Runtime
-from worker.sms.fields import mask, phone_number
+from worker.sms.fields import mask
+from worker.sms.numbers import phone_number
 from worker.stages.account import Told, ask_balance, ask_prices, ask_scheduled, is_low
 
 SHOWN = 50  # messages listed, unless --limit says otherwise

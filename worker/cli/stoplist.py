@@ -10,7 +10,7 @@ from worker.cli.output import Json, emit, out
 from worker.cli.session import migrated_ledger, opened_runtime, servers
 from worker.ledger.stop_list import suppress, unsuppress
 from worker.providers.contract import Failure
-from worker.sms.fields import phone_number
+from worker.sms.numbers import phone_number
 from worker.stages.account import import_stop_list
 
 app = typer.Typer(help="Numbers that must get nothing.", no_args_is_help=True)

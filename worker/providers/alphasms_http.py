@@ -150,7 +150,8 @@ class AlphaSmsHttp:
             raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over HTTP")
         alphasms_limits.check(message)
         if isinstance(message.content, ViberSms):
-            alphasms_limits.check_sender("sms_sender", message.content.sms_sender)
+            own = message.content.sms_sender
+            alphasms_limits.check_sender("sms_sender" if own else "sender", own or message.sender)
             alphasms_limits.check_segments("sms_text", message.content.sms_text)
 
     def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message

@@ -5,12 +5,14 @@ Source: AlphaSMS documentation.
 
 from urllib.parse import urlsplit
 
+from worker.providers.senders import LATIN, Senders
 from worker.sms.content import Viber, WapPush
 from worker.sms.fields import MessageError
 from worker.sms.message import Message
 from worker.sms.segments import segments
 
-SENDER_MOST = 11  # characters, of letters and digits alike
+SENDERS = Senders(LATIN | {".", "-", "_"}, least=3, most_of_number=11)  # their panel, and their page on HTTP
+VIBER_SENDER_MOST = 11  # characters; which ones is unpublished
 SEGMENTS_MOST = 10  # a guess: they only say that too long a text is refused with 204
 URL_MOST = 100  # characters of a WAP-push link
 PICTURES = (".jpg", ".jpeg", ".png", ".gif")
@@ -20,25 +22,30 @@ PICTURES = (".jpg", ".jpeg", ".png", ".gif")
 def check(message: Message) -> None:
     """Raise MessageError for what no API of theirs takes."""
     content = message.content
-    check_sender("sender", message.sender)
     if isinstance(content, Viber):
+        _check_viber_sender(message.sender)
         _check_picture(content)
     else:
+        check_sender("sender", message.sender)
         check_segments("text", message.text)
     if isinstance(content, WapPush) and len(content.url) > URL_MOST:
         raise MessageError("url", f"{len(content.url)} characters", f"must be at most {URL_MOST} characters")
 
 
 def check_sender(field: str, sender: str) -> None:
-    """Raise MessageError for too long a name."""
-    if len(sender) > SENDER_MOST:
-        raise MessageError(field, sender, f"must be at most {SENDER_MOST} characters")
+    """Raise MessageError for what is no sender of an SMS."""
+    SENDERS.check(field, sender)
+
+
+def _check_viber_sender(sender: str) -> None:
+    if len(sender) > VIBER_SENDER_MOST:
+        raise MessageError("sender", sender, f"must be at most {VIBER_SENDER_MOST} characters")
 
 
 def check_segments(field: str, text: str) -> None:
     """Raise MessageError for too long a text of an SMS."""
     if (count := segments(text)) > SEGMENTS_MOST:
-        raise MessageError(field, f"{count} segments", f"must be at most {SEGMENTS_MOST} segments")
+        raise MessageError(field, text, f"must be at most {SEGMENTS_MOST} segments, not {count}")
 
 
 def _check_picture(content: Viber) -> None:

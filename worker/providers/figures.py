@@ -6,6 +6,8 @@ from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from worker.sms.instants import local_time
+
 SEGMENTS = {str(count): count for count in range(1, 256)}
 """Counts of segments as they are written; 0 is not a number of them."""
 
@@ -35,10 +37,10 @@ def instant(text: str, zone: ZoneInfo) -> datetime | None:
 
 @lru_cache(maxsize=4096)  # in one answer many share a second, and this is dearer than all the rest of reading
 def _instant(text: str, zone: ZoneInfo) -> datetime | None:
-    if text[4:5] != "-":  # Python would read any run of digits as a date
+    read = local_time(text)
+    if read is None:
         return None
     try:
-        read = datetime.fromisoformat(text)
         return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except OverflowError:
         return None

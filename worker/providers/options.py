@@ -6,6 +6,9 @@ All are texts, as the routes file gives them; an empty one means the default.
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
+from worker.zones import NoZoneError
+from worker.zones import zone as zone_of
+
 
 def number(options: Mapping[str, str], name: str, default: int) -> int:
     """A positive whole number; 0 means the default, too."""
@@ -38,6 +41,6 @@ def zone(options: Mapping[str, str], default: str) -> ZoneInfo:
     """The time zone in `zone`, by its name in the tz database."""
     name = options.get("zone", "") or default
     try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # not there, not a name, a folder of names
+        return zone_of(name)
+    except NoZoneError:
         raise ValueError(f"zone must be a time zone such as {default}, got {name!r}") from None

@@ -39,6 +39,7 @@ from worker.providers.contract import (
 from worker.providers.figures import SEGMENTS
 from worker.providers.options import choice, number
 from worker.providers.pushes import Record, records
+from worker.providers.senders import PRINTABLE, Senders
 from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
 from worker.sms.fields import MessageError
@@ -64,7 +65,7 @@ FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receip
 ITEMS = {"query": 10, "form": 50}
 CREDENTIALS_MOST = 300  # bytes of login and password, encoded
 OCTETS = {"query": 4_096, "form": 262_144}
-SENDER_MOST = {"source_name": 11, "source_number": 15}
+SENDERS = Senders(PRINTABLE)
 
 # --- code tables -------------------------------------------------------------------------------------
 
@@ -157,11 +158,11 @@ class SmartSwitch:
         """Raise MessageError if SMARTSwitch cannot carry the message."""
         if message.kind not in KINDS:
             raise MessageError("kind", message.kind.value, "is not carried by SMARTSwitch")
-        most = SENDER_MOST[self._source]
-        if len(message.sender) > most:
-            raise MessageError("sender", message.sender, f"must be at most {most} characters")
         if self._source == "source_number" and not (message.sender.isascii() and message.sender.isdigit()):
             raise MessageError("sender", message.sender, "must be a number: the route's source is number")
+        if self._source == "source_name" and len(message.sender) > SENDERS.most:
+            raise MessageError("sender", message.sender, f"must be at most {SENDERS.most} characters")
+        SENDERS.check("sender", message.sender)
         alone = Item(0, 10**15, message.recipient, message.sender, message.content)
         # The credentials may not be at hand where messages are checked, so they are reckoned at their most.
         length = self._measure(alone) + len(self._url) + CREDENTIALS_MOST

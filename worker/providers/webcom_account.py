@@ -14,7 +14,8 @@ from worker.providers.contract import UNREADABLE, Failure, Reply
 from worker.providers.figures import money
 from worker.providers.webcom_answers import MOMENT, document_of, elements, error_in, instant, is_empty
 from worker.providers.webcom_texts import text_of, theirs
-from worker.sms.fields import MessageError, phone_number
+from worker.sms.fields import MessageError
+from worker.sms.numbers import phone_number
 
 CURRENCY = re.compile(r"\w{1,8}")  # in what form is unpublished
 HOUR = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
@@ -78,9 +79,10 @@ def read_stop_list(reply: Reply) -> Sequence[str] | Failure:
 
 
 def _recipient(phone: str | None) -> str | None:
-    """A number as we write them; None for what is none, such as one that is partly masked."""
+    """A number as we write them; None for what is none, such as one that is partly masked. Theirs are
+    international, and lack the plus."""
     try:
-        return phone_number(phone)
+        return phone_number(phone if phone is None or phone.startswith("+") else f"+{phone}")
     except MessageError:
         return None
 

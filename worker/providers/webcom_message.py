@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from worker.providers import xml
+from worker.providers.senders import PRINTABLE, Senders
 from worker.sms.content import Content, Kind, Ping, VCard, Viber, ViberSms, WapPush
 from worker.sms.fields import MessageError, mask
 from worker.sms.message import Message
@@ -27,7 +28,7 @@ TYPES = {
 
 FILLER = "ping"  # they want a text even where nobody sees it
 RECIPIENT_MOST = 14  # digits: "fewer than 15"
-SENDER_MOST = 11  # characters of an SMS sender that is no number; Message allows the 15 of one that is
+SENDERS = Senders(PRINTABLE)  # "15 for digits, 11 alphanumeric"
 VIBER_LONGEST = timedelta(days=1)  # what a Viber message lives for if nothing is said
 NAME_MARKUP = 32  # bytes of mark-up about a campaign's name
 
@@ -76,18 +77,12 @@ def measured_with_campaign(item: Item) -> int:
 
 
 def _check_sender(message: Message) -> None:
-    """The sender of an SMS is a number, or shorter."""
+    """Of its SMS, if it is or has one."""
     content = message.content
     if message.kind is Kind.VIBER:
         return
     own = content.sms_sender if isinstance(content, ViberSms) else ""
-    sender = own or message.sender
-    if len(sender) > SENDER_MOST and not (sender.isascii() and sender.isdigit()):
-        raise MessageError(
-            "sms_sender" if own else "sender",
-            sender,
-            f"must be at most {SENDER_MOST} characters for SMS, unless all are digits",
-        )
+    SENDERS.check("sms_sender" if own else "sender", own or message.sender)
 
 
 def _check_content(content: Content) -> None:

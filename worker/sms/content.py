@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
-from worker.sms.fields import MessageError, check_name, check_text, check_url, member
+from worker.sms.fields import MessageError, check_name, check_sender, check_text, check_url, member
 from worker.sms.segments import segments
 
 
@@ -184,7 +184,8 @@ class ViberSms(Viber):
     def __post_init__(self) -> None:
         Viber.__post_init__(self)
         check_text("sms_text", self.sms_text)
-        check_name("sms_sender", self.sms_sender, 0, 15)
+        if self.sms_sender:
+            check_sender("sms_sender", self.sms_sender)
 
 
 Content: TypeAlias = Sms | Flash | Voice | Ping | WapPush | VCard | Viber | ViberSms

@@ -1,32 +1,47 @@
 """Fields: what a value of a message must look like, and the error that names the field and the value."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from worker.sms.instants import InstantError, read_instant
 
 TEXT_LIMIT = 2000  # characters; what a provider carries is less, and checked by its dialect
 URL_LIMIT = 1000
 
+TEXTS = frozenset({"text", "sms_text", "name", "additional"})
+"""Fields that people read: nothing of what stands in them is shown."""
+
 
 class MessageError(ValueError):
-    """A message that cannot be sent as it is. Names the `field` and its `value`, masked if it is personal."""
+    """A message that cannot be sent as it is. Names the `field`, what is wrong with it (`problem`), and its
+    value as it may be `shown`: masked if it is personal."""
 
     def __init__(self, field: str, value: object, problem: str) -> None:
         self.field = field
-        self.value = value
+        self.shown = shown(field, value)
         self.problem = problem
-        super().__init__(f"{field}: {problem}, got {_shown(field, value)}")
+        super().__init__(f"{field}: {problem}, got {self.shown}")
 
 
-def _shown(field: str, value: object) -> str:
+def shown(field: str, value: object) -> str:
     """A value as it may be seen. Where columns are mixed up, any field may hold a text or a number."""
     if not isinstance(value, str):
         small = isinstance(value, int | float) and abs(value) < 10**6  # a larger one may be somebody's number
         return repr(value) if value is None or small else type(value).__name__
+    if _INSTANT.match(value) and len(value) < 60:  # nobody's secret
+        return repr(value)
+    hidden = (field in TEXTS and value) or (field == "recipient" and len(value) > 6)
     number = sum(map(str.isdigit, value)) >= 7 and field != "client_id"
-    return f"<{len(value)} characters>" if number or len(value) > 40 or value.count(" ") > 2 else repr(value)
+    if hidden or number or len(value) > 40 or value.count(" ") > 2:
+        return f"<{len(value)} characters>"
+    return repr(value)
+
+
+_INSTANT = re.compile(r"\s*(?:19|2[0-2])\d\d-\d\d-\d\d(?:[T ]\d|$)", re.ASCII)
 
 
 def mask(number: str) -> str:
@@ -39,27 +54,77 @@ def mask(number: str) -> str:
     return f"{number[:head]}…{number[-2:]}" if head > 0 else number
 
 
+def character_name(character: str) -> str:
+    """A character as people can look it up: most that go wrong cannot be seen, or look like another.
+
+    >>> character_name("\\u200b")
+    'U+200B ZERO WIDTH SPACE'
+    """
+    name = unicodedata.name(character, "")
+    return f"U+{ord(character):04X} {name}".rstrip()
+
+
+# -- what is plainly not meant
+
+_OF_SOFTWARE = frozenset({
+    "nan", "none", "null", "nil", "nat", "<na>", "undefined", "[object object]",
+    "n/a", "#n/a", "#ref!", "#value!", "#name?", "#null!", "#num!", "#div/0!", "#spill!", "#calc!",
+    "#н/д", "#ссылка!", "#знач!", "#имя?", "#число!", "#пусто!", "#дел/0!",
+    "#посилання!", "#ім'я?", "#діл/0!",
+})  # fmt: skip
+"""What pandas, JavaScript and spreadsheets (in English, Russian, Ukrainian) write where there is nothing."""
+
+_LEFT_OVER = re.compile(
+    r"""
+    \{\{?\s*[^\W\d][^{}]{0,60}\}       # {name}, {{ name }}, ${name}
+    | \*\|[^|]{1,60}\|\*               # *|NAME|*
+    | <%.{1,60}?%>                     # <%= name %>
+    | %\(\w{1,60}\)[sd]                # %(name)s
+    | \#(?:N/A|REF!|VALUE!|NAME\?|NULL!|NUM!|DIV/0!)
+    | \#(?:Н/Д|ССЫЛКА!|ПОСИЛАННЯ!|ЗНАЧ!|ИМЯ\?|ІМ'Я\?|ЧИСЛО!|ДЕЛ/0!|ДІЛ/0!)
+    | _x[0-9A-Fa-f]{4}_                # _x000D_: a control character, as a spreadsheet keeps it
+    | \[object\ Object\]
+    | (?<!\w)(?:nan|NaN)(?!\w)         # a missing value of pandas, written into the text
+    """,
+    re.VERBOSE,
+)
+_SIGNS = ("{", "#", "*|", "<%", "%(", "_x", "[object", "nan", "NaN")
+"""One of these stands in whatever _LEFT_OVER finds: looking for them takes a tenth of its time."""
+
+
+def is_word_of_software(value: str) -> bool:
+    """Whether a whole value is what software writes where there is none: nan, None, #N/A."""
+    return len(value) < 20 and value.strip().casefold() in _OF_SOFTWARE
+
+
+def left_over(text: str) -> str:
+    """What stands in a text that nobody meant to send, such as a placeholder that was not filled in; empty if
+    there is no such thing."""
+    if not any(sign in text for sign in _SIGNS):
+        return ""
+    found = _LEFT_OVER.search(text)
+    return found.group() if found else ""
+
+
+def check_no_word_of_software(field: str, value: str) -> None:
+    """Raise MessageError for a value that says there is none."""
+    if is_word_of_software(value):
+        raise MessageError(
+            field, value, f"is {value.strip()!r}, as software writes it where there is nothing"
+        )
+
+
+def check_meant(field: str, value: str) -> None:
+    """Raise MessageError for a text that is plainly not meant as it stands."""
+    check_no_word_of_software(field, value)
+    if found := left_over(value):
+        raise MessageError(field, value, f"holds {found[:40]!r}, which was not filled in or is no text")
+
+
 # Characters XML 1.0 cannot carry, lone surrogates among them; lxml and Postgres would refuse them later,
 # where one message could spoil a whole package.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-_SEPARATORS = str.maketrans("", "", " -().\u00a0")
-_E164 = re.compile(r"\+?([1-9][0-9]{6,14})", re.ASCII)
-_AS_WRITTEN = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
-
-
-def phone_number(value: object, field: str = "recipient") -> str:
-    """The number as we write it: a plus and 7 to 15 digits. Raises MessageError."""
-    if not isinstance(value, str):
-        raise MessageError(field, type(value).__name__, "must be a phone number as text")
-    if _AS_WRITTEN.fullmatch(value):
-        return value
-    if not value or value.isspace():
-        raise MessageError(field, value, "must not be empty")
-    found = _E164.fullmatch(value.translate(_SEPARATORS))
-    if not found:
-        raise MessageError(field, mask(value[:24]), "must be an international phone number of 7 to 15 digits")
-    return f"+{found.group(1)}"
 
 
 def check_name(field: str, value: object, least: int, most: int) -> None:
@@ -71,9 +136,38 @@ def check_name(field: str, value: object, least: int, most: int) -> None:
     if len(value) < least or value.isspace():
         raise MessageError(field, value, "must not be empty")
     if len(value) > most:
-        raise MessageError(field, value[:20] + "…", f"must be at most {most} characters, not {len(value)}")
-    if _CONTROL.search(value):
-        raise MessageError(field, value, "must hold no control characters")
+        raise MessageError(field, value, f"must be at most {most} characters, not {len(value)}")
+    if bad := _CONTROL.search(value):
+        raise MessageError(field, value, f"must hold no control characters: {_placed(bad)}")
+
+
+def check_sender(field: str, value: object) -> None:
+    """A sender: a short text with no blanks at its ends and nothing in it that cannot be seen."""
+    check_name(field, value, 1, SENDER_MOST)
+    assert isinstance(value, str)
+    if value.strip() != value:
+        raise MessageError(field, value, "must have no blanks at its ends")
+    if not value.isprintable():
+        unseen = next(character for character in value if not character.isprintable())
+        raise MessageError(field, value, f"holds what cannot be seen: {character_name(unseen)}")
+
+
+SENDER_MOST = 15  # characters; of one that is a number, a name is shorter
+
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
+)
+
+
+def client_id_of(value: Any) -> Any:
+    """A client id as it is kept: two that look the same are one.
+
+    Blanks at the ends and marks that nobody sees are dropped, and letters are composed (NFC). What is no text
+    stays what it is.
+    """
+    if not isinstance(value, str) or (value.isascii() and value[:1] != " " and value[-1:] != " "):
+        return value
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", value)).strip()
 
 
 def check_text(field: str, text: object, most: int = TEXT_LIMIT) -> None:
@@ -81,14 +175,17 @@ def check_text(field: str, text: object, most: int = TEXT_LIMIT) -> None:
     if isinstance(text, str) and 0 < len(text) <= most and text.isprintable() and not text.isspace():
         return  # as in `check_name`
     if not isinstance(text, str):
-        raise MessageError(field, type(text).__name__, "must be text")
+        raise MessageError(field, text if text is None else type(text).__name__, "must be text")
     if not text or text.isspace():
         raise MessageError(field, "", "must not be empty")
     if len(text) > most:
-        raise MessageError(field, f"{len(text)} characters", f"must be at most {most} characters")
+        raise MessageError(field, text, f"must be at most {most} characters")
     if bad := _UNPRINTABLE.search(text):
-        code = f"U+{ord(bad.group()):04X} at {bad.start()}"
-        raise MessageError(field, code, "must hold no control characters")
+        raise MessageError(field, text, f"must hold no control characters: {_placed(bad)}")
+
+
+def _placed(bad: "re.Match[str]") -> str:
+    return f"U+{ord(bad.group()):04X} at {bad.start()}"
 
 
 def check_url(field: str, value: object) -> None:
@@ -121,20 +218,26 @@ def none_of(allowed: Iterable[str], field: str, value: object) -> MessageError:
     return MessageError(field, value, f"must be one of {', '.join(allowed)}")
 
 
+def truth(field: str, value: object) -> bool:
+    """True or false, in words too, as a table has them; false if it is empty."""
+    if isinstance(value, bool):
+        return value
+    found = _TRUTHS.get(value.casefold()) if isinstance(value, str) else None
+    if found is None:
+        raise MessageError(field, value, "must be true or false")
+    return found
+
+
+_TRUTHS = {"": False, "0": False, "false": False, "1": True, "true": True}
+
+
 def instant(field: str, value: object) -> datetime | None:
-    """An instant in UTC, from an aware one or from ISO 8601; None for none."""
+    """An instant in UTC, from an aware datetime or from text (see `worker.sms.instants`); None for none."""
     if value is None or value == "":
         return None
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise MessageError(field, value, "must be an ISO 8601 date and time") from None
-    if not isinstance(value, datetime):
+    if not isinstance(value, str | datetime):
         raise MessageError(field, value, "must be a date and time")
-    if value.tzinfo is None:
-        raise MessageError(field, value.isoformat(), "must carry a time zone")
     try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise MessageError(field, value.isoformat(), "must lie between the years 1 and 9999") from None
+        return read_instant(value)
+    except InstantError as problem:
+        raise MessageError(field, str(value), str(problem)) from None

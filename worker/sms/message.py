@@ -10,7 +10,20 @@ from typing import Any
 from worker.sms import content as contents
 from worker.sms.content import Content, Kind, content_of
 from worker.sms.doubt import POLICIES, Doubt
-from worker.sms.fields import MessageError, check_name, instant, mask, member, none_of, phone_number
+from worker.sms.fields import (
+    MessageError,
+    check_meant,
+    check_name,
+    check_no_word_of_software,
+    check_sender,
+    client_id_of,
+    instant,
+    mask,
+    member,
+    none_of,
+    truth,
+)
+from worker.sms.numbers import phone_number, region_of
 
 
 class Lane(StrEnum):
@@ -35,13 +48,14 @@ class Message:
     """One content to one recipient.
 
     `client_id` is the caller's own id: unique for ever, so that giving us the same message twice sends it
-    once. `recipient` is an international number; blanks, dots, dashes and brackets are dropped and a plus is
-    put in front. What they get is `content`, a value object such as Viber; a plain text may be given as
+    once. `recipient` is an international number, however it is written, and kept as E.164; `of` reads
+    national ones too. What they get is `content`, a value object such as Viber; a plain text may be given as
     `text`, of `kind` sms, flash or voice. An empty `route` means the only route there is. Instants are aware:
     `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
     `viber_valid_until` when Viber has had its chance. `in_doubt` (hold, resend or fail) is what becomes of it
-    where nobody can know whether they have it; empty means as its route says. Raises MessageError, which
-    names the field.
+    where nobody can know whether they have it; empty means as its route says. What is plainly not meant, such
+    as a placeholder that was not filled in, is refused unless the message is `literal`. Raises MessageError,
+    which names the field.
     """
 
     client_id: str
@@ -55,6 +69,7 @@ class Message:
     valid_until: datetime | None
     viber_valid_until: datetime | None
     in_doubt: Doubt | None
+    literal: bool
 
     def __init__(  # noqa: PLR0913 - by name only, and nearly all may be left out
         self,
@@ -72,9 +87,11 @@ class Message:
         valid_until: datetime | str | None = None,
         viber_valid_until: datetime | str | None = None,
         in_doubt: Doubt | str | None = None,
+        literal: bool | str = False,
     ) -> None:
+        client_id = client_id_of(client_id)
         check_name("client_id", client_id, 1, 128)
-        check_name("sender", sender, 1, 15)
+        check_sender("sender", sender)
         check_name("route", route, 0, 64)
         check_name("campaign", campaign, 0, 128)
         keep = object.__setattr__
@@ -89,7 +106,16 @@ class Message:
         keep(self, "valid_until", instant("valid_until", valid_until))
         keep(self, "viber_valid_until", instant("viber_valid_until", viber_valid_until))
         keep(self, "in_doubt", _policy(in_doubt))
+        keep(self, "literal", literal is not False and truth("literal", literal))
+        if not self.literal:
+            _check_meant(self)
         _check_order(self)
+
+    @classmethod
+    def of(cls, *, recipient: str, region: str = "", **fields: Any) -> "Message":
+        """The message of these fields, whose recipient may be written as people of `region` (ISO 3166: UA)
+        write numbers of their own country: 093 111 00 01. Raises MessageError."""
+        return cls(recipient=phone_number(recipient, region=region_of(region)), **fields)
 
     @property
     def kind(self) -> Kind:
@@ -139,17 +165,21 @@ class Message:
                 whole[name] = moment.isoformat()
         if self.in_doubt:
             whole["in_doubt"] = self.in_doubt.value
+        if self.literal:
+            whole["literal"] = "true"
         return whole
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Message":
+    def from_dict(cls, values: Mapping[str, Any], region: str = "") -> "Message":
         """A message from plain values (a CSV row, a JSON object, a task argument): its own fields, and beside
-        them those of its content.
+        them those of its content. Numbers without country are of `region`, as in `of`.
 
         Raises MessageError for an unknown, missing or unfit field.
         """
         if type(values) is not dict and not isinstance(values, Mapping):  # the second takes long to tell
             raise MessageError("message", type(values).__name__, "must be an object of fields")
+        if region and "recipient" in values:
+            values = {**values, "recipient": phone_number(values["recipient"], region=region_of(region))}
         if _judge_names(tuple(values)):  # nearly every message there is
             return cls(**values)
         own = {name: value for name, value in values.items() if name not in _NOT_OWN}
@@ -211,6 +241,15 @@ def _content(content: Content | None, kind: object, text: str) -> Content:
     if kind not in (Kind.SMS, content.kind):
         raise MessageError("kind", kind, f"contradicts the content, which is a {content.kind}")
     return content
+
+
+def _check_meant(message: Message) -> None:
+    """What software wrote in place of what people meant, in whichever field."""
+    check_no_word_of_software("client_id", message.client_id)
+    check_no_word_of_software("sender", message.sender)
+    check_no_word_of_software("campaign", message.campaign)
+    for name, value in message.content.as_dict().items():
+        check_meant(name, value)
 
 
 def _check_order(message: Message) -> None:

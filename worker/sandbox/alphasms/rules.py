@@ -15,8 +15,9 @@ LONGEST_VIBER, LONGEST_CAPTION, LONGEST_VIBER_SENDER = 1000, 19, 11
 
 ID = re.compile(r"[1-9][0-9]{0,18}")
 RECIPIENT = re.compile(r"\+?[0-9]{10,15}")
-# 3 to 11 characters, letters or letters with digits [vendor docs]; dot, dash, underscore from the HTTP page.
-SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{3,11}")
+# 3 to 11 characters, letters or letters with digits [vendor docs]; dot, dash, underscore from the HTTP page,
+# which takes a phone number, too.
+SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{3,11}|(?=.{3,11}$)\+?[0-9]+")
 GSM = re.compile(
     "[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,\\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà\f^{}\\\\\\[~\\]|€]*"
 )
