@@ -12,9 +12,7 @@ CREDENTIALS = {"key": "k", "login": "l", "password": "p", "token": "t"}
 
 
 def route(provider: str) -> dict[str, Line]:
-    one = Route(
-        name="alpha", provider=provider, url="https://provider.example", options=options, **CREDENTIALS
-    )
+    one = Route(name="alpha", provider=provider, url="https://provider.example", **CREDENTIALS)
     return {"alpha": line(one)}
 
 
