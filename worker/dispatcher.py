@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from worker.settings import Settings, SettingsError, names_only, read_routes
-from worker.sms.message import ClientIdConflict, Lane, Message
+from worker.sms.message import ClientIdConflict, Lane, Message, check_send_at
 from worker.sms.package import CHUNK
 
 if TYPE_CHECKING:  # each of these is loaded when first needed
     from worker.bell import Bell
-    from worker.intake import Intake
+    from worker.intake import Intake, Parcel
     from worker.ledger import Connection, Ledger
     from worker.ledger.queries import History
     from worker.lines import Line
@@ -56,7 +57,8 @@ class Dispatcher:
         """
         routed = self.accept(message)
         if connection is None:
-            self._add(routed.lane, [routed])
+            for parcel in parcels([routed]):
+                self._add(parcel)
         else:
             self._write(connection, [routed])
 
@@ -69,20 +71,22 @@ class Dispatcher:
         Raises like `enqueue`; messages before the one at fault are handed over (hand the rest over again:
         client ids make that safe).
         """
-        return self.hand_over(map(self.accept, messages), progress)
+        return self.hand_over(parcels(map(self.accept, messages)), progress)
 
-    def hand_over(self, accepted: Iterable[Message], progress: Callable[[int], None] = lambda _: None) -> int:
-        """Hand over any number of messages that `accept` has returned, as `enqueue_many` does after it."""
+    def hand_over(self, packed: "Iterable[Parcel]", progress: Callable[[int], None] = lambda _: None) -> int:
+        """Hand over what `parcels` has packed, as `enqueue_many` does after it."""
         count = 0
-        for lane, chunk in _chunks(accepted):
-            self._wait_for_room(lane, len(chunk))
-            self._add(lane, chunk)
-            count += len(chunk)
+        for parcel in packed:
+            self._wait_for_room(parcel)
+            self._add(parcel)
+            count += parcel.count
             progress(count)
         return count
 
     def accept(self, message: Message) -> Message:
         """The message as it would be handed over, its route filled in. Raises MessageError."""
+        if message.send_at:
+            check_send_at(message.send_at, datetime.now(UTC))
         return self._accept(message)
 
     def only_route(self) -> str:
@@ -101,7 +105,7 @@ class Dispatcher:
 
     def ring(self, message: Message | None = None) -> None:
         """Say that messages were committed with `connection=`; all routes are told, or the message's own."""
-        names = [self.accept(message).route] if message else list(self._lines)
+        names = [self._accept(message).route] if message else list(self._lines)
         lanes = [message.lane] if message else list(Lane)
         for name in names:
             for lane in lanes:
@@ -116,17 +120,17 @@ class Dispatcher:
 
     # -- the way in
 
-    def _add(self, lane: Lane, messages: list[Message]) -> None:
-        with _handing_over(len(messages)):
+    def _add(self, parcel: "Parcel") -> None:
+        with _handing_over(parcel.count):
             bell = self._bell  # first: what is wrong with the broker's address must be told before, not after
-            self._intake.add(lane, messages)
-        bell.ring("ingest", lane.value)
+            self._intake.add_parcel(parcel)
+        bell.ring("ingest", parcel.lane.value)
 
-    def _wait_for_room(self, lane: Lane, count: int) -> None:
+    def _wait_for_room(self, parcel: "Parcel") -> None:
         """Back-pressure: Redis is a door, not a store."""
-        with _handing_over(count):
-            while self._intake.waiting()[lane] >= HIGH_WATER:
-                self._bell.ring("ingest", lane.value)
+        with _handing_over(parcel.count):
+            while self._intake.waiting()[parcel.lane] >= HIGH_WATER:
+                self._bell.ring("ingest", parcel.lane.value)
                 time.sleep(0.05)
 
     def _write(self, connection: "Connection", messages: list[Message]) -> None:
@@ -181,12 +185,17 @@ def _handing_over(count: int) -> Iterator[None]:
         raise EnqueueError(f"{count} messages not handed over: {problem}") from problem
 
 
-def _chunks(messages: Iterable[Message]) -> Iterator[tuple[Lane, list[Message]]]:
-    """Messages in entries of one lane each, in order."""
+def parcels(messages: Iterable[Message]) -> "Iterator[Parcel]":
+    """Messages packed for the intake: as many as go into one entry, of one lane each, in order.
+
+    If making one fails, those before it come first, then the failure.
+    """
+    from worker.intake import Parcel
+
     for head in _heads(messages):
         for lane in Lane:
             if chunk := [message for message in head if message.lane is lane]:
-                yield lane, chunk
+                yield Parcel.of(lane, chunk)
 
 
 def _heads(messages: Iterable[Message]) -> Iterator[list[Message]]:

@@ -62,6 +62,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Parcel:
+    """Messages of one lane as they are added: one entry."""
+
+    lane: Lane
+    count: int
+    payload: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, lane: Lane, messages: Sequence[Message]) -> "Parcel":
+        """These messages, written down."""
+        return cls(lane, len(messages), orjson.dumps([message.as_dict() for message in messages]))
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message, or a whole entry, that could not be entered into the ledger."""
 
@@ -183,15 +197,18 @@ class Intake:
     # -- producers
 
     def add(self, lane: Lane, messages: Sequence[Message]) -> str:
-        """Append one entry holding these messages. Its id is the receipt.
+        """Append one entry holding these messages; see `add_parcel`."""
+        return self.add_parcel(Parcel.of(lane, messages))
+
+    def add_parcel(self, parcel: Parcel) -> str:
+        """Append one entry. Its id is the receipt.
 
         Raises IntakeError if Redis is away, or so full that its last room is for those who empty it.
         """
         self._leave_room()
-        payload = orjson.dumps([m.as_dict() for m in messages])
         with explained(), self.client.pipeline(transaction=True) as both:
-            both.xadd(_stream(lane), {"n": len(messages), "m": payload})
-            both.incrby(_waiting(lane), len(messages))
+            both.xadd(_stream(parcel.lane), {"n": parcel.count, "m": parcel.payload})
+            both.incrby(_waiting(parcel.lane), parcel.count)
             entry_id, _ = both.execute()
         return str(entry_id)
 

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -31,7 +32,7 @@ from worker.marks import BEAT, Crew
 from worker.runtime import Runtime
 from worker.settings import Secret, Settings, SettingsError, names_only, read_routes
 from worker.sms.fields import MessageError
-from worker.sms.message import Lane, Message
+from worker.sms.message import Lane, Message, check_send_at
 from worker.sms.package import CHUNK
 from worker.stages.account import watch as watch_stage
 from worker.stages.bounds import longest_step
@@ -277,6 +278,8 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
     for raw in offered:
         try:
             message = accept(Message.from_dict(raw), door.lines)
+            if message.send_at:
+                check_send_at(message.send_at, datetime.now(UTC))
         except MessageError as problem:
             # Without the value: if columns are mixed up it is a text or somebody's number.
             reason = f"{problem.field}: {problem.problem}"

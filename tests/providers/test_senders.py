@@ -8,12 +8,12 @@ from worker.settings import Route
 from worker.sms.content import Viber, ViberSms
 from worker.sms.fields import MessageError
 
-CREDENTIALS = {"key": "k", "login": "l", "password": "p", "token": "t"}
-
 
 def route(provider: str) -> dict[str, Line]:
-    one = Route(name="alpha", provider=provider, url="https://provider.example", **CREDENTIALS)
-    return {"alpha": line(one)}
+    account = Route(
+        "alpha", provider, "https://provider.example", key="k", login="l", password="p", token="t"
+    )
+    return {"alpha": line(account)}
 
 
 TAKEN = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -217,6 +217,19 @@ def _judge_names(names: tuple[str, ...]) -> bool:
         if field not in names:
             raise MessageError(field, None, "is missing")
     return "text" in names and set(names) <= _PLAIN
+
+
+PAST = timedelta(days=1)
+FUTURE = timedelta(days=366)
+
+
+def check_send_at(send_at: datetime, now: datetime) -> None:
+    """Raise MessageError for a time that is plainly not meant. At the door alone: what waits long within is
+    late for no fault of its own."""
+    if send_at < now - PAST:
+        raise MessageError("send_at", send_at.isoformat(), "must not lie more than a day in the past")
+    if send_at > now + FUTURE:
+        raise MessageError("send_at", send_at.isoformat(), "must lie within a year from now")
 
 
 def differences(one: Message, other: Message) -> tuple[str, ...]:

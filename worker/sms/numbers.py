@@ -47,7 +47,7 @@ def is_valid(number: str) -> bool:
     Ranges are in service before the metadata know them, so who is not valid may be reached all the same.
     """
     plan = _plan(number[:4])
-    return plan is not None and plan.is_valid(number[plan.start :])
+    return plan is not None and bool(plan.is_valid(number, plan.start))
 
 
 def calling_code(number: str) -> str:
@@ -56,22 +56,23 @@ def calling_code(number: str) -> str:
     return number[1 : plan.start] if plan else ""
 
 
-def is_written_with(code: str, value: str) -> bool:
-    """Whether a number without its plus means the same to who puts one in front and to who lives where `code`
-    is dialled: then nobody else can be meant."""
+def read_beside(code: str, value: str) -> str:
+    """The number that is meant where its plus is missing, and others beside it are written with the plus and
+    this country code; empty if that is not clear: who puts a plus in front and who lives there must agree."""
     import phonenumbers as library
 
     try:
         digits = _dialled(value)
+        if not digits.startswith(code):
+            return ""
+        whole = _international(f"+{digits}", "") if not _is_plain(f"+{digits}") else f"+{digits}"
+        plan = _plan(whole[:4])
+        if plan and len(digits) > max(plan.lengths) - plan.start:  # too long for a number of their own
+            return whole
+        home = library.region_code_for_country_code(int(code))
+        return whole if _international(digits, home) == whole else ""
     except _NoNumberError:
-        return False
-    if not digits.startswith(code):
-        return False
-    home = library.region_code_for_country_code(int(code))
-    try:
-        return _international(digits, home) == _international(f"+{digits}", "")
-    except _NoNumberError:
-        return False
+        return ""
 
 
 def region_of(value: object, field: str = "region") -> str:
@@ -99,7 +100,7 @@ class _Plan(NamedTuple):
     start: int  # where the national number begins, behind plus and code
     lengths: frozenset[int]  # of the whole
     is_prefixed: Callable[[str, int], "re.Match[str] | None"]  # a trunk prefix, at that place
-    is_valid: Callable[[str], bool]  # of a national number
+    is_valid: Callable[[str, int], object]  # truthy if what stands at that place is given out
 
 
 def _is_plain(value: str) -> bool:
@@ -142,43 +143,43 @@ def _plan_of(code: int, regions: tuple[str, ...]) -> _Plan:
     )
 
 
-def _validity(plans: "list[PhoneMetadata]") -> Callable[[str], bool]:
+def _validity(plans: "list[PhoneMetadata]") -> Callable[[str, int], object]:
     """As the library judges: the first region whose leading digits fit decides; one without is tried."""
     tried = [
-        (re.compile(plan.leading_digits).match if plan.leading_digits else None, _given_out(plan))
+        (re.compile(plan.leading_digits).match if plan.leading_digits else None, _given_out(plan).match)
         for plan in plans
     ]
     if len(tried) == 1:
         return tried[0][1]
 
-    def is_valid(national: str) -> bool:
+    def is_valid(number: str, start: int) -> object:
         for leads, given_out in tried:
             if leads is None:
-                if given_out(national):
+                if given_out(number, start):
                     return True
-            elif leads(national):
-                return given_out(national)
+            elif leads(number, start):
+                return given_out(number, start)
         return False
 
     return is_valid
 
 
-def _given_out(plan: "PhoneMetadata") -> Callable[[str], bool]:
-    """Whether a national number is of any type there is in a region."""
-    whole = _fits(plan.general_desc)
+def _given_out(plan: "PhoneMetadata") -> "re.Pattern[str]":
+    """National numbers of any type there is in a region."""
     types = (
         plan.mobile, plan.fixed_line, plan.toll_free, plan.premium_rate, plan.shared_cost, plan.voip,
         plan.personal_number, plan.pager, plan.uan, plan.voicemail,
     )  # fmt: skip
-    known = [_fits(one) for one in types if one and one.national_number_pattern]
-    return lambda national: whole(national) and any(fits(national) for fits in known)
+    known = (_pattern(one) for one in types if one and one.national_number_pattern)
+    return re.compile(f"(?={_pattern(plan.general_desc)})(?:{'|'.join(known)})", re.ASCII)
 
 
-def _fits(described: "PhoneNumberDesc | None") -> Callable[[str], bool]:
+def _pattern(described: "PhoneNumberDesc | None") -> str:
+    """A whole national number of one type: of a length and a form that it may have."""
     if described is None or not described.national_number_pattern:
-        return lambda _: False
-    pattern, lengths = re.compile(described.national_number_pattern), frozenset(described.possible_length)
-    return lambda national: len(national) in lengths and pattern.fullmatch(national) is not None
+        return "(?!)"
+    lengths = "|".join(rf"\d{{{length}}}\Z" for length in described.possible_length if length > 0)
+    return rf"(?={lengths or '(?!)'})(?:{described.national_number_pattern})\Z"
 
 
 # -- the long way: from what people write to what is dialled

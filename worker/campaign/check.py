@@ -1,0 +1,228 @@
+"""The check of a file: every row a message or refused with its reason, and what people want to know before any
+of it leaves. Nothing here talks to anybody: who knows the routes and the ledger is passed in.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import chain, islice
+from typing import Any, NamedTuple
+
+from worker.campaign.rows import Row
+from worker.sms.fields import MessageError
+from worker.sms.message import Message
+from worker.sms.numbers import calling_code, is_valid, phone_number, read_beside
+from worker.sms.package import CHUNK
+from worker.sms.segments import Encoding, dear_characters, encoding
+
+HEAD = 1000  # rows that show how the numbers of a file are written
+
+
+class Refusal(NamedTuple):
+    """A row that is no message: where it stands, which field is wrong, its value as it may be seen, and why."""
+
+    line: int
+    field: str
+    shown: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.field}: {self.reason}, got {self.shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What the ledger will say to messages, by place: those it has, those it has with other content."""
+
+    known: frozenset[int] = frozenset()
+    conflicts: frozenset[int] = frozenset()
+
+
+def foresees_nothing(messages: Sequence[Message]) -> Foreseen:  # noqa: ARG001 - where there is no ledger
+    """Every message is new."""
+    return Foreseen()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is done about what may be meant or not."""
+
+    region: Callable[[Mapping[str, Any]], str] = lambda _: ""  # of a row: where its numbers are of
+    allow_repeats: bool = False
+    only_valid: bool = False
+    literal: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found, in messages unless it says otherwise."""
+
+    rows: int = 0
+    messages: int = 0  # that leave
+    refused: int = 0  # rows
+    repeats: int = 0  # rows that repeat number and content of one before; they do not leave unless allowed
+    repeated: int = 0  # numbers that stand there more often, with several contents
+    not_valid: int = 0  # their numbers are possible, and not known to be given out
+    known: int = 0
+    conflicts: int = 0
+    counted: dict[Encoding, list[int]] = field(default_factory=lambda: {one: [0, 0] for one in Encoding})
+    dear: Counter[str] = field(default_factory=Counter)  # segments that a character costs
+    dear_texts: Counter[str] = field(default_factory=Counter)  # messages with such a character
+
+    @property
+    def segments(self) -> int:
+        """As far as they are counted so: SMS and what is like it."""
+        return sum(segments for _, segments in self.counted.values())
+
+    @property
+    def new(self) -> int:
+        """What leaves and is not in the ledger yet."""
+        return self.messages - self.known - self.conflicts
+
+
+class Check:
+    """Makes messages of rows, and keeps count."""
+
+    def __init__(
+        self,
+        make: Callable[[Mapping[str, Any], str], Message],
+        refuse: Callable[[Refusal], None],
+        rules: Rules,
+        foresee: Callable[[Sequence[Message]], Foreseen] = foresees_nothing,
+        before: Iterable[Message] = (),
+    ) -> None:
+        """`make` makes a message of values and a region, or raises MessageError; `refuse` keeps what is refused;
+        `before` are messages of the same campaign that the ledger has."""
+        self._make = make
+        self._refuse = refuse
+        self._rules = rules
+        self._foresee = foresee
+        self._ids: set[int] = set()
+        self._seen = {_digest(_said(message)) for message in before}
+        self._people: set[int] = set()
+        self.report = Report()
+
+    def messages(self, rows: Iterable[Row]) -> Iterator[Message]:
+        """Those that may leave, in order. Whatever is refused is refused before the first comes after it."""
+        stream = iter(rows)
+        head = list(islice(stream, HEAD))
+        codes = _codes(head)
+        made = (one for row in chain(head, stream) if (one := self._made(row, codes)))
+        while chunk := list(islice(made, CHUNK)):
+            yield from self._leaving(chunk)
+
+    def _made(self, row: Row, codes: Sequence[str]) -> tuple[int, Message] | None:
+        self.report.rows += 1
+        try:
+            return row.line, self._message(row, codes)
+        except MessageError as problem:
+            self._turn_away(Refusal(row.line, problem.field, problem.shown, problem.problem))
+            return None
+
+    def _message(self, row: Row, codes: Sequence[str]) -> Message:
+        if isinstance(row.values, MessageError):
+            raise row.values
+        values = row.values if all(row.values.values()) else _filled(row.values)
+        region = self._rules.region(values)
+        if codes and not region:
+            values = _beside(values, codes)
+        if not self._rules.literal:
+            _check_id(values.get("client_id"))
+        message = self._make(values, region)
+        if not is_valid(message.recipient):
+            if self._rules.only_valid:
+                raise MessageError("recipient", message.recipient, "is not known to be given out")
+            self.report.not_valid += 1
+        return message
+
+    def _turn_away(self, refusal: Refusal) -> None:
+        self.report.refused += 1
+        self._refuse(refusal)
+
+    def _leaving(self, made: Sequence[tuple[int, Message]]) -> Iterator[Message]:
+        foreseen = self._foresee([message for _, message in made])
+        for place, (line, message) in enumerate(made):
+            own = _digest(message.client_id)
+            said = _digest(_said(message))
+            if self._repeats(said, known=place in foreseen.known):
+                continue
+            if own in self._ids:
+                problem = "is the id of a row before, which has other content"
+                self._turn_away(Refusal(line, "client_id", repr(message.client_id[:40]), problem))
+                continue
+            self._ids.add(own)
+            self.report.known += place in foreseen.known
+            self.report.conflicts += place in foreseen.conflicts
+            self._count(message)
+            yield message
+
+    def _repeats(self, said: int, *, known: bool) -> bool:
+        """Whether somebody would get the same once more. What the ledger has under the same id is no repeat: it
+        will not leave again."""
+        if said in self._seen and not known:
+            self.report.repeats += 1
+            return not self._rules.allow_repeats
+        self._seen.add(said)
+        return False
+
+    def _count(self, message: Message) -> None:
+        report = self.report
+        report.messages += 1
+        person = hash(message.recipient)
+        report.repeated += person in self._people
+        self._people.add(person)
+        segments = message.content.segments
+        if segments is None:
+            return
+        counted = report.counted[encoding(message.text)]
+        counted[0] += 1
+        counted[1] += segments
+        for character, cost in dear_characters(message.text).items():
+            report.dear[character] += cost
+            report.dear_texts[character] += 1
+
+
+def _filled(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in values.items() if value not in ("", None)}
+
+
+def _codes(rows: Iterable[Row]) -> list[str]:
+    """The country codes that numbers of the file are written with, plus and all."""
+    found: set[str] = set()
+    for row in rows:
+        recipient = None if isinstance(row.values, MessageError) else row.values.get("recipient")
+        if isinstance(recipient, str) and "+" in recipient:
+            try:
+                found.add(calling_code(phone_number(recipient)))
+            except MessageError:  # it is told when its turn comes
+                continue
+    return sorted(found)
+
+
+def _beside(values: Mapping[str, Any], codes: Sequence[str]) -> Mapping[str, Any]:
+    """The values, with the plus that a number lacks where others of the file have it."""
+    recipient = values.get("recipient")
+    if not isinstance(recipient, str) or "+" in recipient:
+        return values
+    meant = {whole for code in codes if (whole := read_beside(code, recipient))}
+    return {**values, "recipient": meant.pop()} if len(meant) == 1 else values
+
+
+def _check_id(client_id: object) -> None:
+    """Raise MessageError for a whole number that software has made a decimal: 18 and 18.0 would be two."""
+    if isinstance(client_id, str) and client_id.endswith("0"):
+        whole, point, rest = client_id.rpartition(".")
+        if point and whole.isdecimal() and not rest.strip("0"):
+            raise MessageError("client_id", client_id, "is a decimal: 18 and 18.0 would be two messages")
+
+
+def _said(message: Message) -> str:
+    """Who gets what, as one text."""
+    content = message.content
+    return "\0".join((message.recipient, content.kind, *content.as_dict().values()))
+
+
+def _digest(text: str) -> int:
+    """88 bits: no two of a billion texts share them, and a set of them takes little room."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=11).digest())

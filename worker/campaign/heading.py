@@ -1,0 +1,113 @@
+"""The heading of a table: which column is which field, however people write that."""
+
+import csv
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from worker.campaign.source import UnreadableError
+
+DELIMITERS = (",", ";", "\t", "|")
+_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+"""A first line by which Excel is told the delimiter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The columns of a table, in order: a field, or empty for a column that is left out."""
+
+    delimiter: str
+    fields: tuple[str, ...]
+    left_out: tuple[str, ...]  # names of columns that nobody asked for
+    spaced: bool = False  # a blank follows each delimiter
+
+    def place(self, field: str) -> int:
+        """Which column holds a field."""
+        return self.fields.index(field)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What may stand in a heading: fields by their own names, and the names that people gave instead."""
+
+    fields: Collection[str]
+    required: Collection[str]
+    named: Mapping[str, str]  # a column's name, as `plain` writes it → the field it is
+
+    def field(self, name: str) -> str:
+        """The field of a column; empty for none."""
+        known = plain(name)
+        return self.named.get(known, known if known in self.fields else "")
+
+
+def plain(name: str) -> str:
+    """A name as names are compared: "Client ID" is client_id."""
+    return re.sub(r"[\s\-_]+", "_", name.strip().removeprefix("\ufeff").strip()).casefold()
+
+
+def told_delimiter(line: str) -> str:
+    """The delimiter that a line `sep=;` tells; empty for any other line."""
+    found = _SEP.fullmatch(line.strip("\r\n"))
+    return found.group(1) if found else ""
+
+
+def read_heading(line: str, delimiter: str, wanted: Wanted) -> Heading:
+    """The heading in a line, parted by `delimiter`; if that is not told, by the one that finds most fields.
+
+    Raises UnreadableError, naming what is strange or missing.
+    """
+    candidates = [_split(line, one) for one in ((delimiter,) if delimiter else DELIMITERS)]
+    parted = max(candidates, key=lambda names: sum(bool(wanted.field(name)) for name in names))
+    delimiter = delimiter or DELIMITERS[candidates.index(parted)]
+    fields = tuple(wanted.field(name) for name in parted)
+    _check(parted, fields, wanted)
+    left_out = tuple(
+        shown(name) for name, field in zip(parted, fields, strict=True) if name.strip() and not field
+    )
+    spaced = len(parted) > 1 and all(name[:1] == " " for name in parted[1:])
+    return Heading(delimiter, fields, left_out, spaced)
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _check(names: Sequence[str], fields: Sequence[str], wanted: Wanted) -> None:
+    for field in wanted.required:
+        if field not in fields:
+            there = ", ".join(shown(name) for name in names if name.strip())
+            option = f"--column {field}={_likely(field, names)}"
+            raise UnreadableError(
+                f"no column is called {field}, there are: {there}. Say which it is: {option}"
+            )
+    if twice := next((field for field in fields if field and fields.count(field) > 1), ""):
+        raise UnreadableError(f"two columns are {twice}")
+    if absent := set(wanted.named.values()) - set(fields):
+        raise UnreadableError(f"--column {min(absent)}: there is no column of the name given")
+
+
+_HINTS = {
+    "recipient": ("phone", "mobile", "msisdn", "number", "tel", "телефон", "номер"),
+    "client_id": ("id", "order", "key", "код", "ид"),
+}
+
+
+def _likely(field: str, names: Sequence[str]) -> str:
+    """The column that is probably meant, to be shown in a hint."""
+    for hint in _HINTS.get(field, ()):
+        for name in names:
+            if hint in plain(name):
+                return shown(name)
+    near = difflib.get_close_matches(field, names, 1)
+    return shown(near[0]) if near else "NAME"
+
+
+def shown(name: str) -> str:
+    """A column's name. In a file that lacks its heading it is somebody's number, or a text."""
+    name = name.strip()
+    digits = sum(map(str.isdigit, name))
+    return "…" if digits > 4 or len(name) > 40 or name.count(" ") > 3 else name

@@ -1,0 +1,263 @@
+"""Rows of a file: of a table (CSV and its kin), of JSON lines, or of a JSON array, each with its line."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, compress
+from typing import Any, NamedTuple, TypeAlias
+
+from worker.campaign.heading import Heading, Wanted, plain, read_heading, shown, told_delimiter
+from worker.campaign.source import NOT_UTF8, UnreadableError
+from worker.sms.fields import MessageError
+
+Values: TypeAlias = Mapping[str, Any] | MessageError
+"""What stands in a row by the names of fields, or why that cannot be told."""
+
+LARGEST = 2**20  # characters of an object in a JSON array
+_ROW = "row"
+
+
+class Row(NamedTuple):
+    """A row and the line it begins at, counted from one."""
+
+    line: int
+    values: Values
+
+
+class Rows:
+    """The rows of a file, read once from front to back. Numbers in JSON become text, as they are written."""
+
+    def __init__(self, lines: Iterator[str], wanted: Wanted, *, utf8: bool = True) -> None:
+        self._lines = lines
+        self._wanted = wanted
+        self._utf8 = utf8
+        self.left_out: Counter[str] = Counter()
+        """Columns that nobody asked for; of JSON, in how many objects."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """Raises UnreadableError where the file cannot be read on."""
+        number, first = self._first(0)
+        if not first:
+            return
+        begins = first.lstrip()[0]
+        if begins == "[":
+            yield from self._array(number, first)
+        elif begins == "{":
+            yield from self._objects(number, first)
+        else:
+            yield from self._table(number, first)
+
+    def _first(self, number: int) -> tuple[int, str]:
+        """The next line that is not blank, and its number."""
+        for line in self._lines:
+            number += 1
+            if line.strip("\ufeff \t\r\n"):
+                return number, line.lstrip("\ufeff")
+        return number, ""
+
+    # -- tables
+
+    def _table(self, number: int, line: str) -> Iterator[Row]:
+        if delimiter := told_delimiter(line):
+            number, line = self._first(number)
+        try:
+            heading = read_heading(line, delimiter, self._wanted)
+        except UnreadableError as problem:
+            raise UnreadableError(f"line {number}: {problem}") from None
+        self.left_out.update(heading.left_out)
+        for row in _Table(heading, number, self._lines):
+            yield row if self._utf8 else _readable(row)
+
+    # -- JSON
+
+    def _objects(self, number: int, first: str) -> Iterator[Row]:
+        for line, text in enumerate(chain([first], self._lines), number):
+            if text.strip():
+                yield Row(line, self._object(text))
+
+    def _array(self, number: int, first: str) -> Iterator[Row]:
+        """One object after another: a list of a million is never whole in memory."""
+        text = _Ahead(chain([first], self._lines), number)
+        text.skip("[")
+        while text.peek() != "]":
+            line = text.line
+            yield Row(line, self._chosen(text.value()))
+            if text.peek() != ",":
+                break
+            text.skip(",")
+        if text.peek() != "]":
+            raise UnreadableError(
+                f"line {text.line}: the JSON array is cut off, or goes on otherwise than JSON"
+            )
+        text.skip("]")
+        if text.peek():
+            raise UnreadableError(f"line {text.line}: something follows the JSON array")
+
+    def _object(self, text: str) -> Values:
+        try:
+            return self._chosen(_JSON.decode(text.strip()))
+        except (ValueError, RecursionError):
+            return MessageError(_ROW, "…", "must be JSON")
+
+    def _chosen(self, found: object) -> Values:
+        """The fields of an object, by our names."""
+        if not isinstance(found, dict):
+            return MessageError(_ROW, type(found).__name__, "must be a JSON object")
+        chosen: dict[str, Any] = {}
+        for name, value in found.items():
+            if field := self._wanted.field(name):
+                chosen[field] = value
+            elif value not in ("", None):
+                self.left_out[shown(name)] += 1
+        if not self._utf8 and NOT_UTF8.search(json.dumps(chosen, ensure_ascii=False)):
+            return _not_utf8()
+        return chosen
+
+
+_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+"""Numbers as they are written: of 380931110003.0 nobody may make a whole one."""
+
+
+class _Table:
+    """The rows below a heading."""
+
+    def __init__(self, heading: Heading, number: int, lines: Iterator[str]) -> None:
+        self._heading = heading
+        self._above = number  # lines up to the heading
+        self._known = [bool(field) for field in heading.fields]
+        self._names = [field for field in heading.fields if field]
+        self._table = csv.reader(
+            lines, delimiter=heading.delimiter, strict=True, skipinitialspace=heading.spaced
+        )
+
+    def __iter__(self) -> Iterator[Row]:
+        began = 0
+        while True:
+            line = self._above + began + 1
+            try:
+                cells = next(self._table, None)
+            except csv.Error as problem:
+                if self._table.line_num - began > 1 or "end of data" in str(problem):
+                    raise _swallowed(line) from None
+                yield Row(line, _stray_quote())
+            else:
+                if cells is None:
+                    return
+                if self._table.line_num - began > 1 and any(map(self._holds_a_row, cells)):
+                    raise _swallowed(line)
+                if "".join(cells).strip():  # rows of nothing but delimiters are none
+                    yield Row(line, self._named(cells))
+            began = self._table.line_num
+
+    def _named(self, cells: Sequence[str]) -> Values:
+        """A row by the names in the heading. Cells may be missing at its end, or be there and empty."""
+        if any(cell.strip() for cell in cells[len(self._known) :]):
+            return MessageError(_ROW, len(cells), f"must have at most {len(self._known)} cells")
+        return dict(zip(self._names, compress(cells, self._known), strict=False))
+
+    def _holds_a_row(self, cell: str) -> bool:
+        """Whether a cell of several lines has swallowed rows: one of its lines is a row, with a number where
+        recipients stand."""
+        return any(map(self._is_a_row, cell.splitlines()[1:]))
+
+    def _is_a_row(self, line: str) -> bool:
+        cells = line.split(self._heading.delimiter)
+        place = self._heading.place("recipient")
+        if len(cells) < min(len(self._known), place + 2):
+            return False
+        recipient = cells[place].strip(" '\"")
+        return sum(map(str.isdigit, recipient)) >= 7 and not any(map(str.isalpha, recipient))
+
+
+def _swallowed(line: int) -> UnreadableError:
+    return UnreadableError(
+        f"line {line}: a quote opens a cell there and is never closed, or swallows the rows that follow. "
+        "Nothing can be told of these: mend that line (a quote within a cell is written twice)"
+    )
+
+
+def _stray_quote() -> MessageError:
+    return MessageError(
+        _ROW, "…", 'must be CSV: a cell in quotes ends with its quote, and a quote within is ""'
+    )
+
+
+def _readable(row: Row) -> Row:
+    """The row, or that it is no UTF-8."""
+    if isinstance(row.values, MessageError):
+        return row
+    bad = any(NOT_UTF8.search(cell) for cell in row.values.values())
+    return Row(row.line, _not_utf8()) if bad else row
+
+
+def _not_utf8() -> MessageError:
+    return MessageError(_ROW, "…", "is not UTF-8")
+
+
+class _Ahead:
+    """JSON text that is read piece by piece."""
+
+    def __init__(self, lines: Iterator[str], line: int) -> None:
+        self._lines = lines
+        self._text = ""
+        self._place = 0
+        self.line = line  # of the place
+
+    def peek(self) -> str:
+        """The next character that is no blank; empty at the end."""
+        while True:
+            while self._place < len(self._text) and self._text[self._place] in " \t\r\n":
+                self._pass(1)
+            if self._place < len(self._text):
+                return self._text[self._place]
+            if not self._more():
+                return ""
+
+    def skip(self, sign: str) -> None:
+        """Go over a sign that `peek` has shown."""
+        assert self.peek() == sign
+        self._pass(1)
+
+    def value(self) -> object:
+        """The next value. Raises UnreadableError if there is none."""
+        self.peek()
+        while True:
+            try:
+                found, end = _JSON.raw_decode(self._text, self._place)
+            except RecursionError:
+                raise UnreadableError(f"line {self.line}: is nested too deep") from None
+            except ValueError:
+                if len(self._text) - self._place > LARGEST or not self._more():
+                    raise UnreadableError(f"line {self.line}: is no JSON") from None
+            else:
+                self._pass(end - self._place)
+                return found
+
+    def _pass(self, count: int) -> None:
+        self.line += self._text.count("\n", self._place, self._place + count)
+        self._place += count
+
+    def _more(self) -> bool:
+        """Take in twice as much as is there, for what is still open is looked at anew."""
+        self._text, self._place = self._text[self._place :], 0
+        wanted = max(2 * len(self._text), 2**12)
+        parts = [self._text]
+        size = len(self._text)
+        for line in self._lines:
+            parts.append(line)
+            size += len(line)
+            if size >= wanted:
+                break
+        grown = size > len(self._text)
+        self._text = "".join(parts)
+        return grown
+
+
+def wanted(
+    fields: Sequence[str], required: Sequence[str], columns: Mapping[str, str] | None = None
+) -> Wanted:
+    """What may stand in a file; `columns` says of fields what their columns are called there."""
+    return Wanted(
+        frozenset(fields), required, {plain(name): field for field, name in (columns or {}).items()}
+    )
