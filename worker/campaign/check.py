@@ -1,5 +1,5 @@
-"""The check of a file: every row a message or refused with its reason, and what people want to know before any
-of it leaves. Nothing here talks to anybody: who knows the routes and the ledger is passed in.
+"""The check of a file: every row a message or refused with its reason, and what people want to know before
+any of it leaves. Nothing here talks to anybody: who knows the routes and the ledger is passed in.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ HEAD = 1000  # rows that show how the numbers of a file are written
 
 
 class Refusal(NamedTuple):
-    """A row that is no message: where it stands, which field is wrong, its value as it may be seen, and why."""
+    """A row that is no message: its line, the field that is wrong, its value as it may be seen, and why."""
 
     line: int
     field: str
@@ -67,8 +67,8 @@ class Report:
     known: int = 0
     conflicts: int = 0
     counted: dict[Encoding, list[int]] = field(default_factory=lambda: {one: [0, 0] for one in Encoding})
-    dear: Counter[str] = field(default_factory=Counter)  # segments that a character costs
-    dear_texts: Counter[str] = field(default_factory=Counter)  # messages with such a character
+    dear: Counter[str] = field(default_factory=Counter)  # with a character that makes a Latin text UCS-2
+    dear_segments: int = 0  # that such characters cost
 
     @property
     def segments(self) -> int:
@@ -92,8 +92,8 @@ class Check:
         foresee: Callable[[Sequence[Message]], Foreseen] = foresees_nothing,
         before: Iterable[Message] = (),
     ) -> None:
-        """`make` makes a message of values and a region, or raises MessageError; `refuse` keeps what is refused;
-        `before` are messages of the same campaign that the ledger has."""
+        """`make` makes a message of values and a region, or raises MessageError; `refuse` keeps what is
+        refused; `before` are messages of the same campaign that the ledger has."""
         self._make = make
         self._refuse = refuse
         self._rules = rules
@@ -143,28 +143,29 @@ class Check:
     def _leaving(self, made: Sequence[tuple[int, Message]]) -> Iterator[Message]:
         foreseen = self._foresee([message for _, message in made])
         for place, (line, message) in enumerate(made):
-            own = _digest(message.client_id)
-            said = _digest(_said(message))
-            if self._repeats(said, known=place in foreseen.known):
-                continue
-            if own in self._ids:
+            if self._may_leave(line, message, known=place in foreseen.known):
+                self.report.known += place in foreseen.known
+                self.report.conflicts += place in foreseen.conflicts
+                self._count(message)
+                yield message
+
+    def _may_leave(self, line: int, message: Message, *, known: bool) -> bool:
+        """Whether nobody gets the same once more, and no id stands for two. What the ledger has under the
+        same id repeats nothing: it will not leave again."""
+        own, said = _digest(message.client_id), _digest(_said(message))
+        again = said in self._seen
+        if own in self._ids:
+            self.report.repeats += again
+            if not again:
                 problem = "is the id of a row before, which has other content"
                 self._turn_away(Refusal(line, "client_id", repr(message.client_id[:40]), problem))
-                continue
-            self._ids.add(own)
-            self.report.known += place in foreseen.known
-            self.report.conflicts += place in foreseen.conflicts
-            self._count(message)
-            yield message
-
-    def _repeats(self, said: int, *, known: bool) -> bool:
-        """Whether somebody would get the same once more. What the ledger has under the same id is no repeat: it
-        will not leave again."""
-        if said in self._seen and not known:
-            self.report.repeats += 1
-            return not self._rules.allow_repeats
+            return False
+        self._ids.add(own)
         self._seen.add(said)
-        return False
+        if again and not known:
+            self.report.repeats += 1
+            return self._rules.allow_repeats
+        return True
 
     def _count(self, message: Message) -> None:
         report = self.report
@@ -178,9 +179,9 @@ class Check:
         counted = report.counted[encoding(message.text)]
         counted[0] += 1
         counted[1] += segments
-        for character, cost in dear_characters(message.text).items():
-            report.dear[character] += cost
-            report.dear_texts[character] += 1
+        if dear := dear_characters(message.text):
+            report.dear_segments += dear.segments
+            report.dear.update(dear.characters)
 
 
 def _filled(values: Mapping[str, Any]) -> Mapping[str, Any]:

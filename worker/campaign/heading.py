@@ -3,8 +3,9 @@
 import csv
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as default
 
 from worker.campaign.source import UnreadableError
 
@@ -22,23 +23,31 @@ class Heading:
     left_out: tuple[str, ...]  # names of columns that nobody asked for
     spaced: bool = False  # a blank follows each delimiter
 
-    def place(self, field: str) -> int:
+    def place(self, name: str) -> int:
         """Which column holds a field."""
-        return self.fields.index(field)
+        return self.fields.index(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What may stand in a heading: fields by their own names, and the names that people gave instead."""
+    """What may stand in a file: fields by their own names, `others` beside them where rows tell their kind,
+    and the names that people gave instead."""
 
     fields: Collection[str]
-    required: Collection[str]
-    named: Mapping[str, str]  # a column's name, as `plain` writes it → the field it is
+    required: Collection[str] = ()
+    others: Collection[str] = ()
+    named: Mapping[str, str] = default(default_factory=dict)  # a column's name, as `plain` has it → its field
 
-    def field(self, name: str) -> str:
-        """The field of a column; empty for none."""
-        known = plain(name)
-        return self.named.get(known, known if known in self.fields else "")
+    def field(self, name: str, *, kinds: bool) -> str:
+        """The field of a column, among others that tell `kinds` or do not; empty for none."""
+        own = plain(name)
+        known = own in self.fields or (kinds and own in self.others)
+        return self.named.get(own, own if known else "")
+
+    def fields_of(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The fields of columns, in order."""
+        kinds = any(plain(name) == "kind" for name in names)
+        return tuple(self.field(name, kinds=kinds) for name in names)
 
 
 def plain(name: str) -> str:
@@ -58,12 +67,12 @@ def read_heading(line: str, delimiter: str, wanted: Wanted) -> Heading:
     Raises UnreadableError, naming what is strange or missing.
     """
     candidates = [_split(line, one) for one in ((delimiter,) if delimiter else DELIMITERS)]
-    parted = max(candidates, key=lambda names: sum(bool(wanted.field(name)) for name in names))
+    parted = max(candidates, key=lambda names: sum(map(bool, wanted.fields_of(names))))
     delimiter = delimiter or DELIMITERS[candidates.index(parted)]
-    fields = tuple(wanted.field(name) for name in parted)
+    fields = wanted.fields_of(parted)
     _check(parted, fields, wanted)
     left_out = tuple(
-        shown(name) for name, field in zip(parted, fields, strict=True) if name.strip() and not field
+        shown(name) for name, own in zip(parted, fields, strict=True) if name.strip() and not own
     )
     spaced = len(parted) > 1 and all(name[:1] == " " for name in parted[1:])
     return Heading(delimiter, fields, left_out, spaced)
@@ -96,13 +105,13 @@ _HINTS = {
 }
 
 
-def _likely(field: str, names: Sequence[str]) -> str:
+def _likely(required: str, names: Sequence[str]) -> str:
     """The column that is probably meant, to be shown in a hint."""
-    for hint in _HINTS.get(field, ()):
+    for hint in _HINTS.get(required, ()):
         for name in names:
             if hint in plain(name):
                 return shown(name)
-    near = difflib.get_close_matches(field, names, 1)
+    near = difflib.get_close_matches(required, names, 1)
     return shown(near[0]) if near else "NAME"
 
 

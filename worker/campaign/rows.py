@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, compress
 from typing import Any, NamedTuple, TypeAlias
 
-from worker.campaign.heading import Heading, Wanted, plain, read_heading, shown, told_delimiter
+from worker.campaign.heading import Heading, Wanted, read_heading, shown, told_delimiter
 from worker.campaign.source import NOT_UTF8, UnreadableError
 from worker.sms.fields import MessageError
 
@@ -105,8 +105,9 @@ class Rows:
         if not isinstance(found, dict):
             return MessageError(_ROW, type(found).__name__, "must be a JSON object")
         chosen: dict[str, Any] = {}
+        kinds = "kind" in found
         for name, value in found.items():
-            if field := self._wanted.field(name):
+            if field := self._wanted.field(name, kinds=kinds):
                 chosen[field] = value
             elif value not in ("", None):
                 self.left_out[shown(name)] += 1
@@ -252,12 +253,3 @@ class _Ahead:
         grown = size > len(self._text)
         self._text = "".join(parts)
         return grown
-
-
-def wanted(
-    fields: Sequence[str], required: Sequence[str], columns: Mapping[str, str] | None = None
-) -> Wanted:
-    """What may stand in a file; `columns` says of fields what their columns are called there."""
-    return Wanted(
-        frozenset(fields), required, {plain(name): field for field, name in (columns or {}).items()}
-    )

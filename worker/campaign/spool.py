@@ -1,4 +1,4 @@
-"""The spool: what is ready to leave, on disk until all of it is. The file has no name, and goes with the process."""
+"""The spool: what is ready to leave, on disk until all of it is. Its file has no name, and goes with us."""
 
 import tempfile
 from collections.abc import Iterable, Iterator

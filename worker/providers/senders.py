@@ -8,7 +8,8 @@ import re
 import string
 from dataclasses import dataclass
 
-from worker.sms.fields import MessageError, character_name
+from worker.sms.fields import MessageError
+from worker.sms.segments import character_name
 
 _NUMBER = re.compile(r"\+?[0-9]+")
 

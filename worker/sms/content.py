@@ -202,6 +202,12 @@ _REQUIRED = {
     for kind, made in KINDS.items()
 }
 
+
+def fields_of(kind: Kind) -> tuple[str, ...]:
+    """The fields of contents of a kind."""
+    return _FIELDS[kind]
+
+
 FIELDS = tuple(dict.fromkeys(name for names in _FIELDS.values() for name in names))
 """The fields of all contents."""
 

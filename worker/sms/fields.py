@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from worker.sms.instants import InstantError, read_instant
+from worker.sms.segments import character_name
 
 TEXT_LIMIT = 2000  # characters; what a provider carries is less, and checked by its dialect
 URL_LIMIT = 1000
@@ -54,16 +55,6 @@ def mask(number: str) -> str:
     return f"{number[:head]}…{number[-2:]}" if head > 0 else number
 
 
-def character_name(character: str) -> str:
-    """A character as people can look it up: most that go wrong cannot be seen, or look like another.
-
-    >>> character_name("\\u200b")
-    'U+200B ZERO WIDTH SPACE'
-    """
-    name = unicodedata.name(character, "")
-    return f"U+{ord(character):04X} {name}".rstrip()
-
-
 # -- what is plainly not meant
 
 _OF_SOFTWARE = frozenset({
@@ -76,7 +67,7 @@ _OF_SOFTWARE = frozenset({
 
 _LEFT_OVER = re.compile(
     r"""
-    \{\{?\s*[^\W\d][^{}]{0,60}\}       # {name}, {{ name }}, ${name}
+    \{\{?\s*[^\W\d][^{}]{0,60}\}\}?    # {name}, {{ name }}, ${name}
     | \*\|[^|]{1,60}\|\*               # *|NAME|*
     | <%.{1,60}?%>                     # <%= name %>
     | %\(\w{1,60}\)[sd]                # %(name)s

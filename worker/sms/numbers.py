@@ -14,7 +14,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker.sms.fields import MessageError, character_name, is_word_of_software
+from worker.sms.fields import MessageError, is_word_of_software
+from worker.sms.segments import character_name
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneMetadata, PhoneNumberDesc
