@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from worker.sms.content import Viber, WapPush
 from worker.sms.fields import MessageError
 from worker.sms.message import Message
-from worker.sms.segments import segments
+from worker.sms.segments import fits, segments
 
 SENDER_MOST = 11  # characters, of letters and digits alike
 SEGMENTS_MOST = 10  # a guess: they only say that too long a text is refused with 204
@@ -37,8 +37,8 @@ def check_sender(field: str, sender: str) -> None:
 
 def check_segments(field: str, text: str) -> None:
     """Raise MessageError for too long a text of an SMS."""
-    if (count := segments(text)) > SEGMENTS_MOST:
-        raise MessageError(field, f"{count} segments", f"must be at most {SEGMENTS_MOST} segments")
+    if not fits(text, SEGMENTS_MOST):
+        raise MessageError(field, f"{segments(text)} segments", f"must be at most {SEGMENTS_MOST} segments")
 
 
 def _check_picture(content: Viber) -> None:
