@@ -217,6 +217,28 @@ def test_what_a_provider_cannot_carry_is_refused_with_what_and_why() -> None:
         accept(cascade, lines(alpha="smartswitch"))
 
 
+@pytest.mark.parametrize(
+    ("provider", "sent"),
+    [
+        ("alphasms-xml", "one\r\ntwo\rthree"),
+        ("alphasms-http", "one\r\ntwo\rthree"),
+        ("smartswitch", "one\r\ntwo\rthree"),
+        ("webcom-xml", "one\ntwo\nthree"),  # they can be told of one kind of line end only
+    ],
+)
+@pytest.mark.parametrize("kind", ["sms", "flash"])
+def test_a_text_is_accepted_as_it_will_be_sent(provider: str, sent: str, kind: str) -> None:
+    there = lines(alpha=provider)
+    if kind not in there["alpha"].dialect.kinds:
+        kind = "sms"
+    given = message(text="one\r\ntwo\rthree", kind=kind)
+
+    accepted = accept(given, there)
+
+    assert accepted == message(text=sent, kind=kind)
+    assert accept(accepted, there) == accepted
+
+
 # -- from the file
 
 

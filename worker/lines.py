@@ -1,11 +1,11 @@
 """Lines: routes made ready, each with the dialect that speaks for it, and the rule of who may carry what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from worker.providers import PROVIDERS, dialect
-from worker.providers.contract import Account, Dialect, Schedules
+from worker.providers.contract import Account, Dialect, Respells, Schedules
 from worker.settings import Route, SettingsError, route_keys
 from worker.sms.backoff import Backoff
 from worker.sms.doubt import POLICIES, SETTLING, Doubt
@@ -19,6 +19,12 @@ class Line:
 
     route: Route
     dialect: Dialect
+    _respells: Respells | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once, and not for each message: to ask a dialect what it can do takes longer than to check one.
+        able = self.dialect if isinstance(self.dialect, Respells) else None
+        object.__setattr__(self, "_respells", able)
 
     @property
     def doubt(self) -> Doubt:
@@ -33,6 +39,10 @@ class Line:
     def knows(self, account: str) -> bool:
         """Whether what left by this account can be asked about here; empty: nobody noted by which."""
         return account in ("", self.route.account)
+
+    def as_sent(self, message: Message) -> Message:
+        """The message with its texts as they leave here."""
+        return message if self._respells is None else self._respells.respelled(message)
 
     def retry_delay(self, tries: int, chance: float) -> timedelta:
         """The wait of a message after so many tries."""
@@ -54,12 +64,13 @@ def only_route(lines: Mapping[str, Line]) -> str:
 
 
 def accept(message: Message, lines: Mapping[str, Line]) -> Message:
-    """The message with its route filled in. Raises MessageError if no route can carry it."""
+    """The message as it will be sent, its route filled in. Raises MessageError if no route can carry it."""
     name = message.route or only_route(lines)
     if name not in lines:
         raise MessageError("route", message.route, f"must be one of {', '.join(lines)}")
-    lines[name].dialect.check(message)
-    return message if name == message.route else message.routed(name)
+    chosen = lines[name]
+    chosen.dialect.check(message)
+    return chosen.as_sent(message if name == message.route else message.routed(name))
 
 
 def line(route: Route) -> Line:

@@ -42,7 +42,9 @@ def test_a_package_holds_the_messages_as_they_must_leave(book: Book) -> None:
 
     [row] = book.messages().values()
     assert claimed.package is not None
-    assert claimed.package.items == [Item(row.id, row.reference, row.recipient, "Shop", Flash("Добрий день"))]
+    assert claimed.package.items == [
+        Item(row.id, row.reference, row.recipient, "Shop", Flash("Добрий день"), counted=1)
+    ]
     assert (row.status, row.package_id, row.due_at) == ("sending", claimed.package.id, None)
 
 

@@ -121,6 +121,14 @@ def test_what_the_recipient_would_not_notice_makes_no_other_message(
     assert book.one("SELECT route || lane FROM messages") == "alphabulk"
 
 
+def test_a_repeat_with_other_line_ends_is_a_duplicate(book: Book) -> None:
+    """One file, saved on another system."""
+    book.enqueue([message(1, text="one\ntwo")])
+
+    assert book.enqueue([message(1, text="one\r\ntwo")]) == Enqueued(0, 1, ())
+    assert book.one("SELECT text FROM messages") == "one\ntwo"
+
+
 def test_a_duplicate_of_a_message_that_has_ended_is_not_sent_again(book: Book) -> None:
     book.bring(messages(3), Status.DELIVERED)
 

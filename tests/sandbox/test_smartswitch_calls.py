@@ -15,7 +15,6 @@ from worker.sandbox.options import SandboxOptions
 from worker.sandbox.provider import Call, Orders, Provider, Refused, Reply
 from worker.sandbox.smartswitch.options import SmartSwitchOptions
 from worker.sandbox.smartswitch.provider import smartswitch
-from worker.sandbox.smartswitch.rules import segments_of
 
 NOW = 1_930_011_223.0  # seconds since 1970
 WHO = [("_login", "sandbox"), ("_password", "sandbox-password")]
@@ -416,31 +415,6 @@ def test_answers_carry_the_labels_of_the_installation() -> None:
     assert (sent.media_type, sent.status) == ("text/html", 200)
     assert (refused.media_type, refused.status) == ("text/html", 401)
     assert installation().reply(GOOD).media_type == "application/vnd.api+json"
-
-
-@pytest.mark.parametrize(
-    ("text", "segments"),
-    [
-        ("", 1),
-        ("x" * 160, 1),
-        ("x" * 161, 2),
-        ("x" * 306, 2),
-        ("x" * 307, 3),
-        ("€" * 80, 1),
-        ("€" * 81, 2),
-        ("x" * 152 + "€" + "x" * 152, 3),
-        ("ж" * 70, 1),
-        ("ж" * 71, 2),
-        ("ж" * 134, 2),
-        ("ж" * 135, 3),
-        ("😀" * 35, 1),
-        ("😀" * 36, 2),
-        ("`", 1),
-        ("`" + "x" * 70, 2),
-    ],
-)
-def test_segments_are_counted(text: str, segments: int) -> None:
-    assert segments_of(text) == segments
 
 
 def test_segments_are_told() -> None:

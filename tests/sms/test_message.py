@@ -423,6 +423,13 @@ def test_a_message_differs_from_itself_in_nothing(made: Message) -> None:
     assert differences(made, made) == ()
 
 
+def test_a_text_that_differs_in_its_line_ends_alone_says_the_same() -> None:
+    one, other = message(text="one\r\ntwo\rthree"), message(text="one\ntwo\nthree")
+    assert one != other
+    assert differences(one, other) == ()
+    assert differences(one, message(text="one\n\ntwo\nthree")) == ("text",)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
 from worker.ledger.receipts import Word
 from worker.ledger.transitions import Package
+from worker.lines import accept
 from worker.providers.contract import CREDENTIALS, MONEY, Answered, Verdict
 from worker.sandbox.webcom.options import WebcomOptions
 from worker.sms.content import Content, Kind, Viber, ViberSms
@@ -201,6 +203,22 @@ def test_where_they_bill_other_segments_it_is_logged(
     assert world.rows("SELECT segments, counted FROM messages ORDER BY id") == [(1, 1), (3, 1), (None, 1)]
 
 
+def test_what_they_bill_is_held_against_what_was_counted_when_the_message_came(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counted anew, a text may take another number: this one was counted by a build that knew better."""
+    world.enqueue([message(1)])
+    with world.runtime.ledger.begin() as connection:
+        connection.execute(text("UPDATE messages SET counted = 2"))
+
+    with caplog.at_level(logging.WARNING, logger="worker"):
+        world.dispatch()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "segments_differ route=alpha messages=1 ours=2 theirs=1"
+    ]
+
+
 @pytest.mark.parametrize("pairs", [[], [(1, 1)], [(None, 2)], [(2, None)], [(None, None), (3, 3)]])
 def test_where_they_bill_as_we_count_nothing_is_said(
     world: World, caplog: pytest.LogCaptureFixture, pairs: list[tuple[int | None, int | None]]
@@ -211,20 +229,42 @@ def test_where_they_bill_as_we_count_nothing_is_said(
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("text", ["a" * 160, "a" * 161, "Ж" * 70, "Ж" * 71, "€" * 81, "😀" * 36])
+COUNTED = (
+    "a" * 160, "a" * 161, "Ж" * 70, "Ж" * 71, "€" * 81, "😀" * 36,
+    # cut in two, these would take a part less
+    "a" * 152 + "€" + "a" * 152, "€" * 153, "Ж" * 66 + "😀" + "Ж" * 66, "😀" * 67,
+    # line ends, where one character more is a part more
+    "a" * 159 + "\n", "a" * 158 + "\r\nb", "a" * 157 + "\r\nb", "Ж" * 68 + "\r\nЖ", "Ж" * 67 + "\rЖ\nЖ",
+    "a\r\nb\n\rc\r\r\n" * 16,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("route", ["alpha", "plain", "webcom", "smart"])
 def test_the_sandbox_counts_as_we_do(
-    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, route: str, text: str
+    open_world: OpenWorld, caplog: pytest.LogCaptureFixture, route: str
 ) -> None:
     """Two readings of the sheets."""
     world = open_world(**{route: {}})
-    world.enqueue([message(1, route=route, text=text)])
+    offered = [message(n, route=route, text=words) for n, words in enumerate(COUNTED)]
+    world.enqueue([accept(one, world.runtime.lines) for one in offered])
 
     with caplog.at_level(logging.WARNING, logger="worker"):
         world.dispatch(route)
 
     assert caplog.records == []
-    assert world.message().segments == world.message().counted
+    counts = world.rows("SELECT client_id, segments, counted FROM messages ORDER BY id")
+    assert len(counts) == len(COUNTED)
+    assert [row for row in counts if row.segments is None or row.segments != row.counted] == []
+
+
+@pytest.mark.parametrize(("route", "kept"), [("webcom", "one\ntwo\nthree"), ("plain", "one\r\ntwo\rthree")])
+def test_a_text_is_kept_as_it_is_sent(open_world: OpenWorld, route: str, kept: str) -> None:
+    """webcom can be told of one kind of line end only."""
+    world = open_world(**{route: {}})
+
+    world.enqueue([accept(message(1, route=route, text="one\r\ntwo\rthree"), world.runtime.lines)])
+
+    assert world.message().text == kept
 
 
 def test_cyrillic_that_they_turn_into_latin_is_kept_as_they_bill_it(

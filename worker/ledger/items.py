@@ -9,7 +9,7 @@ from worker.sms.package import Item, Limits
 
 COLUMNS = """
     m.id, m.reference, m.kind, m.recipient, m.sender, m.text, m.extra, m.attempts, m.valid_until,
-    m.viber_valid_until, m.campaign, CASE WHEN m.send_at > now() THEN m.send_at END AS send_at,
+    m.viber_valid_until, m.campaign, m.counted, CASE WHEN m.send_at > now() THEN m.send_at END AS send_at,
     CASE WHEN m.valid_until IS NOT NULL OR m.viber_valid_until IS NOT NULL
          THEN greatest(now(), m.send_at) END AS leaves_at
 """
@@ -20,8 +20,8 @@ def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> 
     """A row of COLUMNS as an item, its validity within what the provider takes, and by the provider's clock
     if that is known to be ahead of ours by `skew`."""
     # By place: by name it takes twice as long, and every message comes by here.
-    (id_, reference, kind, recipient, sender, words, extra, attempts, until, viber_until, campaign, send_at,
-     leaves_at, *_) = row  # fmt: skip
+    (id_, reference, kind, recipient, sender, words, extra, attempts, until, viber_until, campaign, counted,
+     send_at, leaves_at, *_) = row  # fmt: skip
     return Item(
         id_,
         reference,
@@ -34,6 +34,7 @@ def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> 
         until and _within(until, leaves_at, limits, skew),
         viber_until and _within(viber_until, leaves_at, limits, skew),
         campaign or "",
+        counted,
     )
 
 

@@ -9,7 +9,7 @@ from worker.providers.senders import LATIN, Senders
 from worker.sms.content import Viber, WapPush
 from worker.sms.fields import MessageError
 from worker.sms.message import Message
-from worker.sms.segments import segments
+from worker.sms.segments import fits, segments
 
 SENDERS = Senders(LATIN | {".", "-", "_"}, least=3, most_of_number=11)  # their panel, and their page on HTTP
 VIBER_SENDER_MOST = 11  # characters; which ones is unpublished
@@ -44,7 +44,8 @@ def _check_viber_sender(sender: str) -> None:
 
 def check_segments(field: str, text: str) -> None:
     """Raise MessageError for too long a text of an SMS."""
-    if (count := segments(text)) > SEGMENTS_MOST:
+    if not fits(text, SEGMENTS_MOST):
+        count = segments(text)
         raise MessageError(field, text, f"must be at most {SEGMENTS_MOST} segments, not {count}")
 
 

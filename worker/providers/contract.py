@@ -234,6 +234,14 @@ class Rewrites(Protocol):
 
 
 @runtime_checkable
+class Respells(Protocol):
+    """A dialect that cannot write every text as it was given."""
+
+    def respelled(self, message: Message) -> Message:
+        """The message as it will arrive. As such it is counted and kept."""
+
+
+@runtime_checkable
 class Statuses(Protocol):
     """A dialect whose provider can be asked about messages it has taken."""
 

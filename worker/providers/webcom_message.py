@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from worker.providers import xml
 from worker.providers.senders import PRINTABLE, Senders
-from worker.sms.content import Content, Kind, Ping, VCard, Viber, ViberSms, WapPush
+from worker.sms.content import Content, Kind, Ping, Sms, VCard, Viber, ViberSms, WapPush, with_line_feeds
 from worker.sms.fields import MessageError, mask
 from worker.sms.message import Message
 from worker.sms.package import Item, reckoned
@@ -51,6 +51,14 @@ def check(message: Message) -> None:
         raise MessageError("recipient", mask(message.recipient), f"must have at most {RECIPIENT_MOST} digits")
     _check_sender(message)
     _check_content(message.content)
+
+
+def respelled(message: Message) -> Message:
+    """The message with the one line end that they can be told, where it is counted by characters."""
+    content = message.content
+    if isinstance(content, Sms) and "\r" in content.text:
+        return message.saying(type(content)(with_line_feeds(content.text)))
+    return message
 
 
 def messages(items: Sequence[Item], manner: Manner) -> list[xml.Node]:
@@ -150,7 +158,7 @@ def _texts(**fields: str) -> Iterator[xml.Node]:
     """An element for each field that is there. They read the two characters \\n as a line break."""
     for name, text in fields.items():
         if text:
-            yield name, {}, text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\\n")
+            yield name, {}, with_line_feeds(text).replace("\n", "\\n")
 
 
 def _attributes(name: str, **fields: str) -> Iterator[xml.Node]:

@@ -35,7 +35,14 @@ from worker.providers.figures import SEGMENTS
 from worker.providers.options import choice, number, truth, zone
 from worker.providers.webcom_admissions import admissions
 from worker.providers.webcom_answers import elements, instant
-from worker.providers.webcom_message import TYPES, Manner, check, measured_with_campaign, messages
+from worker.providers.webcom_message import (
+    TYPES,
+    Manner,
+    check,
+    measured_with_campaign,
+    messages,
+    respelled,
+)
 from worker.providers.webcom_states import State, pushed, stands, state_of
 from worker.providers.webcom_texts import STATES, text_of, theirs
 from worker.sms.content import Kind
@@ -102,6 +109,10 @@ class WebcomXml:
     def check(self, message: Message) -> None:
         """Raise MessageError if webcom.mobi cannot carry the message."""
         check(message)
+
+    def respelled(self, message: Message) -> Message:
+        """They know one line end."""
+        return respelled(message)
 
     def apart(self, kind: Kind) -> str:  # noqa: ARG002 - the contract's
         """All kinds leave together."""

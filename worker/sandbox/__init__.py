@@ -12,7 +12,7 @@ misreading cannot hide the other (DESIGN section 3). Start it with `worker.sandb
     faults     the script: rules, counted; misdeeds: each fault by name; spoiling: answers made worse
     pushes     states told by the provider itself; calling: the connections for it
     account    the memory: messages, what was sent twice; journal: the same, surviving kill -9
-    mix        what becomes of a message, and when
+    mix        what becomes of a message, and when; packing: the parts a text is charged as
 
 and the providers, a package each: `provider` is what frame and package know of each other, `providers` the
 list of them.

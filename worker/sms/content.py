@@ -212,6 +212,15 @@ FIELDS = tuple(dict.fromkeys(name for names in _FIELDS.values() for name in name
 """The fields of all contents."""
 
 
+def with_line_feeds(text: str) -> str:
+    """The text with a line feed for each of its line ends, whatever stood there.
+
+    >>> with_line_feeds("one\\r\\ntwo\\rthree")
+    'one\\ntwo\\nthree'
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
 def content_of(kind: Any, values: Mapping[str, Any]) -> Content:
     """The content of a kind from its plain fields; optional ones may be empty or None, as in a table.
 

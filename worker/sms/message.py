@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from worker.sms import content as contents
-from worker.sms.content import Content, Kind, content_of
+from worker.sms.content import Content, Kind, content_of, with_line_feeds
 from worker.sms.doubt import POLICIES, Doubt
 from worker.sms.fields import (
     MessageError,
@@ -138,10 +138,17 @@ class Message:
     def routed(self, route: str) -> "Message":
         """The same message, on this route. What was checked is not checked again."""
         check_name("route", route, 1, 64)
+        return self._with("route", route)
+
+    def saying(self, content: Content) -> "Message":
+        """The same message, with another content of its kind."""
+        return self._with("content", content)
+
+    def _with(self, name: str, value: object) -> "Message":
         other: Message = object.__new__(Message)
-        for name in _NAMES:
-            object.__setattr__(other, name, getattr(self, name))
-        object.__setattr__(other, "route", route)
+        for each in _NAMES:
+            object.__setattr__(other, each, getattr(self, each))
+        object.__setattr__(other, name, value)
         return other
 
     def as_dict(self) -> dict[str, str]:
@@ -234,14 +241,19 @@ def check_send_at(send_at: datetime, now: datetime) -> None:
 
 def differences(one: Message, other: Message) -> tuple[str, ...]:
     """The fields in which what two messages say differs: what the recipient would notice. The same client id
-    with another content is a conflict, not a repeat."""
+    with another content is a conflict, not a repeat. Line ends are none: a provider may know but one, and a
+    message is kept as it is sent."""
     if (one.recipient, one.sender, one.content) == (other.recipient, other.sender, other.content):
         return ()
-    mine, theirs = one.content.as_dict(), other.content.as_dict()
+    mine, theirs = _said(one.content), _said(other.content)
     differing = [
         name for name in ("kind", "recipient", "sender") if getattr(one, name) != getattr(other, name)
     ]
     return (*differing, *(name for name in contents.FIELDS if mine.get(name) != theirs.get(name)))
+
+
+def _said(content: Content) -> dict[str, str]:
+    return {name: with_line_feeds(value) for name, value in content.as_dict().items()}
 
 
 def _content(content: Content | None, kind: object, text: str) -> Content:

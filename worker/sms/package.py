@@ -28,7 +28,7 @@ class Item(NamedTuple):
 
     `send_at` is set only if the provider is to hold it until then. The ends of validity lie within what the
     provider takes (`Limits`); `leaves_at` is when it leaves, by the ledger's clock, of one that has such an
-    end. `campaign` is ours: empty for none.
+    end. `campaign` is ours: empty for none. `counted` are its segments as they were counted when it came.
     """
 
     id: int
@@ -42,6 +42,7 @@ class Item(NamedTuple):
     valid_until: datetime | None = None
     viber_valid_until: datetime | None = None
     campaign: str = ""
+    counted: int | None = None
 
     @property
     def kind(self) -> Kind:

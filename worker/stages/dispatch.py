@@ -148,7 +148,7 @@ def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: S
     if not trouble and all(move.target is Status.IN_DOUBT for move in moves):
         trouble = UNREADABLE.because(detail="it settles none of the messages")
     note_strange(line, verdicts)
-    note_segments(line, ((item.content.segments, verdict.segments) for item, verdict in pairs))
+    note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
     with runtime.ledger.begin() as connection:
         moved = settle(
             connection, moves, first_looks(line, [package.id]), why=str(trouble) if trouble else ""

@@ -8,10 +8,11 @@ from worker.sandbox.alphasms.account import VIBER, AlphasmsAccount, Taken
 from worker.sandbox.alphasms.codes import Refusal, State
 from worker.sandbox.alphasms.http_reading import NOT_FOUND, RECEIVER, HttpRequest
 from worker.sandbox.alphasms.intake import Intake, Verdict
-from worker.sandbox.alphasms.rules import NORMAL, RECIPIENT, own_id, refusal, segments_of
+from worker.sandbox.alphasms.rules import NORMAL, RECIPIENT, own_id, refusal
 from worker.sandbox.alphasms.status_texts import WORDS, HttpState
 from worker.sandbox.mix import Oracle
 from worker.sandbox.options import SandboxOptions
+from worker.sandbox.packing import segments_of
 from worker.sandbox.provider import Answer, Code, Orders, Reply
 
 DOOR = "alphasms-http"

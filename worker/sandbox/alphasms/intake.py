@@ -5,9 +5,10 @@ from typing import NamedTuple
 from worker.sandbox.account import Entry, content_digest
 from worker.sandbox.alphasms.account import VIBER, AlphasmsAccount, Job, More, Refused, Taken
 from worker.sandbox.alphasms.codes import Refusal, State
-from worker.sandbox.alphasms.rules import Message, ViberMessage, own_id, refusal, segments_of, viber_refusal
+from worker.sandbox.alphasms.rules import Message, ViberMessage, own_id, refusal, viber_refusal
 from worker.sandbox.mix import End, Fate, Oracle
 from worker.sandbox.options import SandboxOptions
+from worker.sandbox.packing import segments_of
 
 ENDS = {
     End.DELIVERED: int(State.DELIVERED),

@@ -1,7 +1,6 @@
 """What makes the provider refuse one message (sheet sections 3.1, 3.8, 5 and 10)."""
 
 import re
-from math import ceil
 from typing import NamedTuple
 
 from worker.sandbox.alphasms.codes import Refusal
@@ -18,10 +17,6 @@ RECIPIENT = re.compile(r"\+?[0-9]{10,15}")
 # 3 to 11 characters, letters or letters with digits [vendor docs]; dot, dash, underscore from the HTTP page,
 # which takes a phone number, too.
 SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{3,11}|(?=.{3,11}$)\+?[0-9]+")
-GSM = re.compile(
-    "[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,\\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà\f^{}\\\\\\[~\\]|€]*"
-)
-GSM_TWICE = re.compile("[\f^{}\\\\\\[~\\]|€]")  # these take two places of the GSM alphabet
 WEB = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?")
 PICTURE = re.compile(r"https?://[^\s/?#]+/\S*\.(?:jpe?g|png|gif)", re.IGNORECASE)
 
@@ -89,18 +84,6 @@ def own_id(written: str | None) -> int | None:
         return None
     number = int(written)
     return number if number <= GREATEST_ID else None
-
-
-def segments_of(text: str) -> int:
-    """Parts charged: one holds 160 latin or 70 cyrillic characters [vendor docs].
-
-    Of several, each holds 153 or 67 [assumption of the sheet: the GSM standard].
-    """
-    if GSM.fullmatch(text):
-        length, one, part = len(text) + len(GSM_TWICE.findall(text)), 160, 153
-    else:
-        length, one, part = len(text.encode("utf-16-be")) // 2, 70, 67
-    return 1 if length <= one else ceil(length / part)
 
 
 def _type_fits(message: Message) -> bool:

@@ -3,12 +3,13 @@
 from worker.sandbox.account import content_digest
 from worker.sandbox.mix import Fate, Oracle
 from worker.sandbox.options import SandboxOptions
+from worker.sandbox.packing import segments_of
 from worker.sandbox.provider import Code
 from worker.sandbox.smartswitch.account import Taken, nobodys_number
 from worker.sandbox.smartswitch.answers import Element
 from worker.sandbox.smartswitch.codes import CYRILLIC_OK, ERROR, LATIN_OK, NEWS
 from worker.sandbox.smartswitch.reading import Message
-from worker.sandbox.smartswitch.rules import is_allowed, own_id, segments_of
+from worker.sandbox.smartswitch.rules import is_allowed, own_id
 
 
 class Intake:

@@ -1,4 +1,4 @@
-"""What makes the provider refuse one recipient, and how a text is counted (sheet sections 2 and 6)."""
+"""What makes the provider refuse one recipient (sheet sections 2 and 6)."""
 
 import re
 
@@ -12,11 +12,6 @@ REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")  # [assumption of the sheet]
 OWN_ID = re.compile(r"[1-9][0-9]{0,17}")
 FLAG = re.compile(r"[01]")
 MOST_SEGMENTS = 255  # the number of parts is one octet (3GPP TS 23.040)
-
-GSM = re.compile(
-    "[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,\\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà\f^{}\\\\\\[~\\]|€]*"
-)
-GSM_TWICE = frozenset("\f^{}\\[~]|€")  # these take two places of the GSM alphabet
 
 
 def is_allowed(message: Message, segments: int) -> bool:
@@ -35,24 +30,6 @@ def is_allowed(message: Message, segments: int) -> bool:
 def own_id(request_id: str) -> int | None:
     """The customer's own number, for the counts: many number their calls."""
     return int(request_id) if OWN_ID.fullmatch(request_id) else None
-
-
-def segments_of(text: str) -> int:
-    """Parts charged; an empty text is one: GSM-7 160 or 153 each, UCS-2 70 or 67 [assumption of the sheet].
-
-    A character of two places is never cut in half.
-    """
-    gsm = GSM.fullmatch(text) is not None
-    alone, part = (160, 153) if gsm else (70, 67)
-    places = [2 if (c in GSM_TWICE if gsm else c > "\uffff") else 1 for c in text]
-    if sum(places) <= alone:
-        return 1
-    parts, filled = 1, 0
-    for width in places:
-        if filled + width > part:
-            parts, filled = parts + 1, 0
-        filled += width
-    return parts
 
 
 def _source_fits(message: Message) -> bool:

@@ -1,9 +1,9 @@
 """What makes webcom refuse one recipient (sheet section 5), and how many parts a text has."""
 
 import re
-from math import ceil
 from typing import NamedTuple
 
+from worker.sandbox.packing import segments_of
 from worker.sandbox.webcom.content import SILENCE, SMS, VCARD, VIBER, WAP_PUSH, Content
 from worker.sandbox.webcom.options import WebcomOptions
 from worker.sandbox.webcom.texts import Refusal
@@ -12,10 +12,6 @@ PHONE = re.compile(r"[1-9][0-9]*")
 LONGEST_PHONE = 14
 LONGEST_DIGITS, LONGEST_NAME = 15, 11
 NAME = re.compile(r"[ -~]+")  # "alphanumeric" [seed]; dots, dashes and blanks are in use
-GSM = re.compile(
-    "[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,\\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà\f^{}\\\\\\[~\\]|€]*"
-)
-GSM_TWICE = re.compile("[\f^{}\\\\\\[~\\]|€]")  # these take two places of the GSM alphabet
 CYRILLIC = re.compile("[\u0400-\u04ff]")
 
 
@@ -115,13 +111,4 @@ def parts_of(content: Content) -> int:
     if content.channels[0] != SMS:
         return 1
     text = content.get("text")
-    return segments(CYRILLIC.sub("x", text) if content.get("translite") == "1" else text)
-
-
-def segments(text: str) -> int:
-    """160 latin or 70 others in one, 153 or 67 in each of several [unknown - assumption: GSM's own sizes]."""
-    if GSM.fullmatch(text):
-        length, one, part = len(text) + len(GSM_TWICE.findall(text)), 160, 153
-    else:
-        length, one, part = len(text.encode("utf-16-be")) // 2, 70, 67
-    return 1 if length <= one else ceil(length / part)
+    return segments_of(CYRILLIC.sub("x", text) if content.get("translite") == "1" else text)
