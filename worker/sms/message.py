@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.sms import content as contents
 from worker.sms.content import Content, Kind, content_of
@@ -20,8 +20,12 @@ class Lane(StrEnum):
     BULK = "bulk"  # campaigns
 
 
+PRODUCER_LIMIT = 64
+
+
 class ClientIdConflict(MessageError):
-    """The client id was used before, with other content. Nothing is sent; `differences` names the fields."""
+    """The client id was used before by this producer, with other content. Nothing is sent; `differences`
+    names the fields."""
 
     def __init__(self, client_id: str, differences: tuple[str, ...]) -> None:
         self.differences = differences
@@ -34,11 +38,12 @@ class ClientIdConflict(MessageError):
 class Message:
     """One content to one recipient.
 
-    `client_id` is the caller's own id: unique for ever, so that giving us the same message twice sends it
-    once. `recipient` is an international number; blanks, dots, dashes and brackets are dropped and a plus is
-    put in front. What they get is `content`, a value object such as Viber; a plain text may be given as
-    `text`, of `kind` sms, flash or voice. An empty `route` means the only route there is. Instants are aware:
-    `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
+    `client_id` is the caller's own id: unique for ever within its `producer`, so that giving us the same
+    message twice sends it once. `producer` names the application, where several number their messages each
+    for itself. `recipient` is an international number; blanks, dots, dashes and brackets are dropped and a
+    plus is put in front. What they get is `content`, a value object such as Viber; a plain text may be given
+    as `text`, of `kind` sms, flash or voice. An empty `route` means the only route there is. Instants are
+    aware: `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
     `viber_valid_until` when Viber has had its chance. `in_doubt` (hold, resend or fail) is what becomes of it
     where nobody can know whether they have it; empty means as its route says. Raises MessageError, which
     names the field.
@@ -51,6 +56,7 @@ class Message:
     lane: Lane
     route: str
     campaign: str
+    producer: str
     send_at: datetime | None
     valid_until: datetime | None
     viber_valid_until: datetime | None
@@ -68,6 +74,7 @@ class Message:
         lane: Lane | str = Lane.BULK,
         route: str = "",
         campaign: str = "",
+        producer: str = "",
         send_at: datetime | str | None = None,
         valid_until: datetime | str | None = None,
         viber_valid_until: datetime | str | None = None,
@@ -77,6 +84,8 @@ class Message:
         check_name("sender", sender, 1, 15)
         check_name("route", route, 0, 64)
         check_name("campaign", campaign, 0, 128)
+        if producer != "":  # nearly every message there is
+            check_name("producer", producer, 0, PRODUCER_LIMIT)
         keep = object.__setattr__
         keep(self, "client_id", client_id)
         keep(self, "recipient", phone_number(recipient))
@@ -85,6 +94,7 @@ class Message:
         keep(self, "lane", member(Lane, "lane", lane))
         keep(self, "route", route)
         keep(self, "campaign", campaign)
+        keep(self, "producer", producer)
         keep(self, "send_at", instant("send_at", send_at))
         keep(self, "valid_until", instant("valid_until", valid_until))
         keep(self, "viber_valid_until", instant("viber_valid_until", viber_valid_until))
@@ -101,6 +111,11 @@ class Message:
         """The text of its content; empty where that has none."""
         text: str = getattr(self.content, "text", "")
         return text
+
+    @property
+    def said(self) -> "Said":
+        """What it says, and to whom."""
+        return Said(self.kind, self.recipient, self.sender, self.content.as_dict())
 
     def __repr__(self) -> str:
         return (
@@ -134,6 +149,8 @@ class Message:
             whole["route"] = self.route
         if self.campaign:
             whole["campaign"] = self.campaign
+        if self.producer:
+            whole["producer"] = self.producer
         for name in _INSTANTS:
             if moment := getattr(self, name):
                 whole[name] = moment.isoformat()
@@ -189,16 +206,29 @@ def _judge_names(names: tuple[str, ...]) -> bool:
     return "text" in names and set(names) <= _PLAIN
 
 
-def differences(one: Message, other: Message) -> tuple[str, ...]:
-    """The fields in which what two messages say differs: what the recipient would notice. The same client id
-    with another content is a conflict, not a repeat."""
-    if (one.recipient, one.sender, one.content) == (other.recipient, other.sender, other.content):
+class Said(NamedTuple):
+    """What a message says, and to whom, as plain values: what the recipient would notice.
+
+    Made of a stored row as well as of a message, and checks nothing: what was entered in another year was
+    checked by the rules of that year.
+    """
+
+    kind: str
+    recipient: str
+    sender: str
+    words: Mapping[str, str]  # the fields of its content that are there
+
+    def __repr__(self) -> str:
+        return f"Said(kind={str(self.kind)!r})"
+
+
+def differences(one: Said, other: Said) -> tuple[str, ...]:
+    """The fields in which two messages differ. The same client id with another content is a conflict, not a
+    repeat."""
+    if one == other:
         return ()
-    mine, theirs = one.content.as_dict(), other.content.as_dict()
-    differing = [
-        name for name in ("kind", "recipient", "sender") if getattr(one, name) != getattr(other, name)
-    ]
-    return (*differing, *(name for name in contents.FIELDS if mine.get(name) != theirs.get(name)))
+    own = (name for name in ("kind", "recipient", "sender") if getattr(one, name) != getattr(other, name))
+    return (*own, *(name for name in contents.FIELDS if one.words.get(name) != other.words.get(name)))
 
 
 def _content(content: Content | None, kind: object, text: str) -> Content:
