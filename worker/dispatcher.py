@@ -9,13 +9,15 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from worker.settings import Settings, SettingsError, names_only, read_routes
-from worker.sms.message import ClientIdConflict, Lane, Message, check_send_at
+from worker.sms.fields import check_name, instant
+from worker.sms.message import PRODUCER_LIMIT, ClientIdConflict, Lane, Message, check_send_at
 from worker.sms.package import CHUNK
 
 if TYPE_CHECKING:  # each of these is loaded when first needed
     from worker.bell import Bell
     from worker.intake import Intake, Parcel
     from worker.ledger import Connection, Ledger
+    from worker.ledger.conflicts import Place, RecordedConflict
     from worker.ledger.queries import History
     from worker.lines import Line
 
@@ -96,12 +98,26 @@ class Dispatcher:
 
         return only_route(self._lines)
 
-    def status(self, client_id: str) -> "History | None":
-        """What the ledger knows of a message; None if it has not seen it (it may still be in Redis)."""
+    def status(self, client_id: str, producer: str = "") -> "History | None":
+        """What the ledger knows of a message; None if it has not seen it (it may still be in Redis). A client
+        id is a producer's own: of another's message under the same id this tells nothing."""
         from worker.ledger.queries import history
 
         with self._ledger.begin() as connection:
-            return history(connection, client_id)
+            return history(connection, client_id, producer)
+
+    def conflicts(
+        self, producer: str = "", after: "datetime | str | None" = None, limit: int | None = None
+    ) -> "Iterator[RecordedConflict]":
+        """What a producer handed over and was not sent, because the client id stood for something else; the
+        oldest first, `limit` of it at most.
+
+        `after` leaves out what was recorded until that instant. A conflict is seen when ingest has met it and
+        committed; so who asks again and again asks from a minute before the last one seen, or misses what
+        two workers recorded at the same time. Raises MessageError for a name or an instant that is none.
+        """
+        check_name("producer", producer, 0, PRODUCER_LIMIT)
+        return islice(self._conflicts(producer, instant("after", after)), limit)
 
     def ring(self, message: Message | None = None) -> None:
         """Say that messages were committed with `connection=`; all routes are told, or the message's own."""
@@ -139,6 +155,18 @@ class Dispatcher:
         entered = enqueue(connection, messages)
         for conflict in entered.conflicts:
             raise ClientIdConflict(conflict.client_id, conflict.fields)
+
+    # -- the record
+
+    def _conflicts(self, producer: str, after: "datetime | None") -> "Iterator[RecordedConflict]":
+        """Page by page, with no transaction held while the caller looks at one."""
+        from worker.ledger.conflicts import after_all_of, conflicts_after
+
+        place: Place | None = after_all_of(after)
+        while place is not None:
+            with self._ledger.begin() as connection:
+                page, place = conflicts_after(connection, producer, place, CHUNK)
+            yield from page
 
     # -- opened when first needed
 

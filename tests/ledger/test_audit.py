@@ -17,7 +17,7 @@ from worker.ledger.invariants import INVARIANTS, VIEWS
 from worker.ledger.transitions import Move, Package, settle, split, take_job
 from worker.sms.message import Message
 from worker.sms.package import PackageState
-from worker.sms.status import Status
+from worker.sms.status import CORRECTABLE, Status
 
 
 def audited(book: Book) -> tuple[Finding, ...]:
@@ -52,13 +52,34 @@ class Author:
         for status in set(Status) - {Status.QUEUED}:
             late = LONG_AGO if status is Status.EXPIRED else None
             self.book.bring(self.pair(status.value, valid_until=late), status)
+        mistaken = self._mistaken()
         self._numbered()
         self._in_parts()
         self._jobs()
         self._again()
         self.book.bring(self.pair("beta", route="beta"), Status.DELIVERED)
-        self.book.bring(self.pair("queued"), Status.QUEUED)  # last, or others would claim them
+        self.book.bring(self.pair("shop", producer="shop"), Status.SENT)
+        # Last, or others would claim them.
+        assert self.book.enqueue(mistaken).corrected == len(mistaken)
+        self.book.bring(self.pair("queued"), Status.QUEUED)
         self.book.enqueue([message(1, client_id="delivered-1", text="Bye")])
+
+    def _mistaken(self) -> list[Message]:
+        """Messages that nobody got; returns them corrected. And some that were refused when they were out."""
+        corrected = []
+        for status in sorted(CORRECTABLE):
+            late = LONG_AGO if status is Status.EXPIRED else None
+            wrong = self.pair(f"mistaken-{status}", valid_until=late)
+            self.book.bring(wrong, status)
+            self.number += 2
+            corrected += [
+                message(self.number + n, client_id=one.client_id, text="Better")
+                for n, one in enumerate(wrong, 1)
+            ]
+        package = self.package("refused-late")
+        self.book.settle(package, Status.SENT)
+        self.book.report(package, Status.REJECTED)
+        return corrected
 
     def _numbered(self) -> None:
         """Messages that the provider has numbered."""
@@ -188,6 +209,15 @@ def package_set(change: str, client_id: str) -> str:
 
 def id_of(client_id: str) -> str:
     return f"(SELECT id FROM messages WHERE client_id = '{client_id}')"
+
+
+def corrected_by_queued(client_id: str) -> str:
+    """Make a message that is queued into what went out in the stead of this one."""
+    return f"""
+        UPDATE messages SET client_id = '{client_id}',
+               corrected_by = CASE client_id WHEN '{client_id}' THEN {id_of("queued-2")} END
+        WHERE client_id IN ('{client_id}', 'queued-2')
+    """
 
 
 def event_set(change: str, client_id: str, target: Status) -> str:
@@ -343,6 +373,7 @@ BREAKAGES = [
     Breakage("packages_speak_our_words", package_set("lane = 'slow'", "sent-1"), "sent-1", "package"),
     Breakage("packages_speak_our_words", package_set("state = 'lost'", "failed-1"), "failed-1", "package"),
     Breakage("client_ids_are_unique", message_set("client_id = 'queued-1'", "queued-2"), "queued-1"),
+    Breakage("client_ids_are_unique", message_set("client_id = 'shop-1'", "shop-2"), "shop-1 of shop"),
     Breakage(
         "references_are_unique",
         message_set("reference = (SELECT reference FROM messages WHERE client_id = 'sent-1')", "sent-2"),
@@ -371,7 +402,26 @@ BREAKAGES = [
         "queued-2",
         "event",
     ),
+    Breakage("corrected_came_to_nothing", corrected_by_queued("delivered-1"), "delivered-1"),
+    Breakage("corrected_came_to_nothing", corrected_by_queued("cancelled-1"), "cancelled-1"),
+    Breakage("corrected_came_to_nothing", corrected_by_queued("refused-late-1"), "refused-late-1"),
+    Breakage("corrections_are_there", message_set("corrected_by = 1000000", "failed-1"), "failed-1"),
+    Breakage(
+        "corrections_are_there", message_set(f"corrected_by = {id_of('queued-2')}", "failed-1"), "failed-1"
+    ),
+    Breakage("corrections_are_there", message_set("corrected_by = id", "failed-1"), "failed-1"),
+    Breakage(
+        "corrections_are_there",
+        """
+            UPDATE messages m SET client_id = 'mistaken-failed-1', corrected_by = (
+                SELECT corrected_by FROM messages WHERE client_id = 'mistaken-failed-1' AND status = 'failed'
+            ) WHERE m.client_id = 'failed-1'
+        """,
+        "mistaken-failed-1",
+        count=2,
+    ),
     Breakage("conflicts_have_messages", "UPDATE conflicts SET client_id = 'nobody'", "nobody"),
+    Breakage("conflicts_have_messages", "UPDATE conflicts SET producer = 'shop'", "delivered-1 of shop"),
     Breakage("brakes_are_known", "UPDATE routes SET state = 'ajar' WHERE name = 'beta'", "beta", "route"),
     Breakage("brakes_are_known", "UPDATE routes SET state = 'paused' WHERE name = 'beta'", "beta", "route"),
 ]
@@ -404,6 +454,7 @@ def _unguard(connection: Connection) -> None:
         """)
     ).all():
         connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}"))
+    connection.execute(text("DROP INDEX uq_messages_client_id_producer"))
 
 
 def _name(connection: Connection, breakage: Breakage) -> str:

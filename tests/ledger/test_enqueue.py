@@ -98,7 +98,7 @@ def test_the_same_message_twice_in_one_batch_is_a_duplicate(book: Book) -> None:
 def test_a_number_written_otherwise_is_the_same_number(book: Book) -> None:
     book.enqueue([message(1, recipient="+380931234567")])
 
-    assert book.enqueue([message(1, recipient="380 (93) 123-45.67")]) == Enqueued(0, 1, ())
+    assert book.enqueue([message(1, recipient="+380 (93) 123-45.67")]) == Enqueued(0, 1, ())
 
 
 @pytest.mark.parametrize(

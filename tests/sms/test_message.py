@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from worker.sms.content import Kind, Viber, ViberSms
 from worker.sms.doubt import POLICIES, Doubt
 from worker.sms.fields import TEXT_LIMIT, MessageError, mask
-from worker.sms.message import ClientIdConflict, Lane, Message, differences
+from worker.sms.message import ClientIdConflict, Lane, Message, Said, differences
 
 NUMBER = "+380931110001"
 TEXT = "Anna, the code is 471199"
@@ -52,6 +52,7 @@ REFUSED: dict[str, list[object]] = {
     "sender": [*NO_NAMES, "x" * 16, " Shop", "Shop ", "Sh\u200bop", "nan", "#N/A"],
     "route": [*(name for name in NO_NAMES if name != ""), "x" * 65],
     "campaign": [*(name for name in NO_NAMES if name != ""), "x" * 129],
+    "producer": [*(name for name in NO_NAMES if name != ""), "x" * 65],
     "text": [
         None,
         18,
@@ -173,7 +174,8 @@ def test_a_field_that_has_no_name_at_all() -> None:
 
 
 def test_the_refusal_of_something_huge_is_short() -> None:
-    for field in ("client_id", "sender", "route", "campaign", "kind", "lane", "valid_until", "recipient"):
+    names = ("client_id", "sender", "route", "campaign", "producer")
+    for field in (*names, "kind", "lane", "valid_until", "recipient"):
         with pytest.raises(MessageError) as problem:
             message(**{field: "x" * 1_000_000})
         assert len(str(problem.value)) < 300
@@ -290,6 +292,8 @@ def test_literal_may_be_said_in_words(word: str, meant: bool) -> None:
         ("route", ""),
         ("route", "x" * 64),
         ("campaign", "весна"),
+        ("producer", ""),
+        ("producer", "п" * 64),
         ("text", "x" * TEXT_LIMIT),
         ("text", "a\n\tb \x85 \u2028 <&> ]]> 😀"),
         ("text", "\U0001fffe"),
@@ -399,6 +403,7 @@ messages = st.builds(
     lane=st.sampled_from(Lane),
     route=st.just("") | words,
     campaign=st.just("") | words,
+    producer=st.just("") | words,
     valid_until=st.none() | instants,
     in_doubt=st.none() | st.sampled_from(POLICIES),
     literal=st.just(True),
@@ -420,14 +425,14 @@ def test_what_is_empty_or_by_default_does_not_travel(made: Message) -> None:
 
 @given(messages)
 def test_a_message_differs_from_itself_in_nothing(made: Message) -> None:
-    assert differences(made, made) == ()
+    assert differences(made.said, made.said) == ()
 
 
 def test_a_text_that_differs_in_its_line_ends_alone_says_the_same() -> None:
     one, other = message(text="one\r\ntwo\rthree"), message(text="one\ntwo\nthree")
     assert one != other
-    assert differences(one, other) == ()
-    assert differences(one, message(text="one\n\ntwo\nthree")) == ("text",)
+    assert differences(one.said, other.said) == ()
+    assert differences(one.said, message(text="one\n\ntwo\nthree").said) == ("text",)
 
 
 @pytest.mark.parametrize(
@@ -437,7 +442,7 @@ def test_a_text_that_differs_in_its_line_ends_alone_says_the_same() -> None:
         ({"text": "other", "sender": "Other", "kind": "flash"}, ("kind", "sender", "text")),
         ({"recipient": "+380931110002"}, ("recipient",)),
         ({"recipient": "+38 (093) 111 00 01"}, ()),
-        ({"lane": "urgent", "route": "b", "campaign": "c", "client_id": "d"}, ()),
+        ({"lane": "urgent", "route": "b", "campaign": "c", "client_id": "d", "producer": "e"}, ()),
         ({"text": "", "content": Viber(TEXT)}, ("kind",)),
         (
             {"text": "", "content": Viber("other", button="Open", url="https://shop.example/")},
@@ -449,7 +454,18 @@ def test_a_text_that_differs_in_its_line_ends_alone_says_the_same() -> None:
 def test_only_what_the_recipient_would_notice_makes_a_difference(
     changes: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
-    assert differences(message(), message(**changes)) == expected
+    assert differences(message().said, message(**changes).said) == expected
+
+
+def test_what_was_entered_by_the_rules_of_another_year_can_still_be_compared() -> None:
+    stored = Said("sms", "12", "A sender that is far too long", {"text": "a\x01b"})
+    assert differences(message(text="x").said, stored) == ("recipient", "sender", "text")
+
+
+def test_a_said_thing_is_printed_without_whom_it_is_for_and_what_it_says() -> None:
+    printed = f"{message().said!r}"
+    assert TEXT not in printed
+    assert "38093" not in printed
 
 
 # --- times ----------------------------------------------------------------------------------------------

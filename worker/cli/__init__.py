@@ -23,6 +23,7 @@ COMMANDS = {
     "cancel": "cancel:cancel",
     "routes": "routes:app",
     "stoplist": "stoplist:app",
+    "conflicts": "conflicts:app",
     "doctor": "doctor:doctor",
     "web": "web:web",
     "sandbox": "sandbox:sandbox",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.given import names, remark
+from worker.cli.given import OfProducer, names, remark
 from worker.cli.output import Json, complain, emit, out, progress, say, table
 from worker.cli.session import opened_runtime, servers
 from worker.ledger import LedgerError
@@ -37,27 +37,31 @@ def cancel(
     ] = None,
     campaign: Annotated[str, typer.Option(help="Those of this campaign.")] = "",
     route: Annotated[str, typer.Option(help="Those of this route.")] = "",
+    producer: OfProducer = "",
     everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
     why: Annotated[str, typer.Option(help="The reason, for the record.")] = "cancelled by hand",
     as_json: Json = False,
 ) -> None:
     """Withdraw what is queued, and ask providers to forget what they hold.
 
-    Name messages, or select them with --campaign and --route (all that are given must fit) or --all. What is
-    queued is surely withdrawn. What a provider has, it is asked to cancel; it may be too late, or unable.
-    What is on the wire or in doubt is not cancelled. To interrupt it undoes nothing; say it again, and it
-    goes on.
+    Name messages, or select them with --campaign, --route and --producer (all that are given must fit) or
+    --all. With ids, --producer says whose they are. What is queued is surely withdrawn. What a provider has,
+    it is asked to cancel; it may be too late, or unable. What is on the wire or in doubt is not cancelled. To
+    interrupt it undoes nothing; say it again, and it goes on.
 
     Exit code 1 if it could not go on, if a provider gave no answer, or if one you named is not cancelled.
     """
-    selection, named = Selection(route, campaign), names(client_ids or [])
-    if sum(map(bool, (named, selection != Selection(), everything))) != 1:
-        raise typer.BadParameter("name messages, or give --campaign or --route, or --all: one of the three")
+    selection, named = Selection(route, campaign, producer), names(client_ids or [])
+    narrowed = selection != Selection(producer=producer if named else "")
+    if sum(map(bool, (named, narrowed, everything))) != 1:
+        raise typer.BadParameter(
+            "name messages, or give --campaign, --route or --producer, or --all: one of the three"
+        )
     note = remark("--why", why, 200)
     with servers() as settings, opened_runtime(settings) as runtime:
         _check_route(runtime, route)
         if named:
-            tally = _run(_by_name(runtime, named, note))
+            tally = _run(_by_name(runtime, named, note, producer))
         else:
             tally = _run((counts, {}) for counts in cancel_all(runtime, selection, note))
         waiting = sum(runtime.intake.waiting().values())
@@ -90,8 +94,8 @@ class _Tally:
     stopped: str = ""
 
 
-def _by_name(runtime: Runtime, named: tuple[str, ...], note: str) -> Iterator[Step]:
-    for fates in cancel_names(runtime, named, note):
+def _by_name(runtime: Runtime, named: tuple[str, ...], note: str, producer: str) -> Iterator[Step]:
+    for fates in cancel_names(runtime, named, note, producer):
         yield Counter(fates.values()), {name: fate for name, fate in fates.items() if fate not in _DONE}
 
 

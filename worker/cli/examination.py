@@ -22,6 +22,7 @@ from worker.cli.session import opened_intake, opened_ledger
 from worker.hearing import Evidence, Judgement, State
 from worker.intake import Intake, IntakeError
 from worker.ledger import Ledger, LedgerError
+from worker.ledger.conflicts import recent_conflicts
 from worker.ledger.doubt import elsewhere
 from worker.ledger.migrate import behind
 from worker.ledger.queries import RouteRow, route_rows, server_settings
@@ -37,6 +38,8 @@ NEEDED = 180000  # RETURNING old.* came with PostgreSQL 18
 
 OFF = timedelta(seconds=60)
 """A clock that is further off than that is worth a look. Much more than a mark takes to be written."""
+
+RECENT = timedelta(days=1)  # a conflict that is older was told of yesterday
 
 TOO_FAR = timedelta(seconds=STALE) / 2
 """Two clocks that are off by as much, one either way, make every ring stale before it is heard."""
@@ -62,6 +65,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
         yield from _guarded("broker", lambda: _broker(settings, intake))
         yield from _guarded("time limits", lambda: _time_limits(settings))
         yield from _guarded("routes", lambda: _routes(settings, ledger))
+        yield from _guarded("conflicts", lambda: _conflicts(ledger))
         yield from _guarded("workers", lambda: _workers(settings, intake, patience))
 
 
@@ -178,6 +182,19 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
                 "route of that name the account again, or settle them with `worker resolve`",
             )
         yield from _account(row, lines[row.name])
+
+
+def _conflicts(ledger: Ledger) -> Iterator[Finding]:
+    """Who gives an id twice learns of it nowhere else, unless he asks."""
+    with ledger.begin() as connection:
+        count, first = recent_conflicts(connection, RECENT)
+    if first:
+        yield Finding(
+            "conflicts",
+            "warning",
+            f"{count} messages within a day, since {first:%Y-%m-%d %H:%M} UTC, were not sent: their client "
+            "ids had been used before, with other content; see `worker conflicts list`",
+        )
 
 
 def _account(row: RouteRow, line: Line) -> Iterator[Finding]:

@@ -1,8 +1,16 @@
 """What is given on the command line, checked: ids, and words for the record."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import typer
+
+Producer = Annotated[
+    str, typer.Option(help="The producer whose ids these are; without it, those given without one.")
+]
+OfProducer = Annotated[
+    str, typer.Option(help="Those of this producer; ids without it are those given without one.")
+]
 
 
 def names(client_ids: Iterable[str]) -> tuple[str, ...]:

@@ -1,32 +1,36 @@
 """Commands that look: status, books."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
+from worker.cli.given import Producer
 from worker.cli.output import Json, complain, emit, err, out, table
 from worker.cli.session import migrated_ledger, opened_intake, servers
 from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.ledger.audit import Finding, audit
 from worker.ledger.invariants import INVARIANTS
-from worker.ledger.queries import Books, History, books, history
+from worker.ledger.queries import Books, History, books, history, producers_of
 from worker.sms.fields import mask
 
 
 def status(
-    client_id: Annotated[str, typer.Argument(help="The id you gave the message.")], as_json: Json = False
+    client_id: Annotated[str, typer.Argument(help="The id you gave the message.")],
+    producer: Producer = "",
+    as_json: Json = False,
 ) -> None:
     """Where one message stands, and how it came there."""
     with servers() as settings, migrated_ledger(settings) as ledger:
         with ledger.begin() as connection:
-            found = history(connection, client_id)
+            found = history(connection, client_id, producer)
+            others = [] if found else producers_of(connection, client_id)
         if found is None:
             with opened_intake(settings) as intake:
-                _unknown(client_id, sum(intake.waiting().values()))
+                _unknown(client_id, producer, others, sum(intake.waiting().values()))
             raise typer.Exit(1)
     if as_json:
         emit(_plain(found))
@@ -34,9 +38,12 @@ def status(
         _show(found)
 
 
-def _unknown(client_id: str, waiting: int) -> None:
+def _unknown(client_id: str, producer: str, others: Sequence[str], waiting: int) -> None:
+    whose = f" of producer {producer!r}" if producer else ""
+    named = ", ".join(repr(other) if other else "no producer" for other in others)
+    there = f"; there is one of {named}: see --producer" if others else ""
     waits = f"; {waiting} messages still wait in the intake, it may be one of them" if waiting else ""
-    complain(f"no message {client_id!r} in the ledger{waits}")
+    complain(f"no message {client_id!r}{whose} in the ledger{there}{waits}")
 
 
 def _plain(found: History) -> dict[str, Any]:
@@ -47,6 +54,7 @@ def _plain(found: History) -> dict[str, Any]:
 
 def _show(found: History) -> None:
     facts = {
+        "producer": found.producer or None,
         "status": found.status.value,
         "route": f"{found.route} ({found.lane})",
         "recipient": mask(found.recipient),
@@ -56,6 +64,7 @@ def _show(found: History) -> None:
         "segments": _segments(found),
         "read at": found.read_at and _moment(found.read_at),
         "attempts used up": found.attempts or None,
+        "corrects": f"{found.corrects} before it, which nobody got" if found.corrects else None,
     }
     out.print(found.client_id, style="bold", markup=False)
     for name, value in facts.items():

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.given import names, remark
+from worker.cli.given import OfProducer, names, remark
 from worker.cli.output import Json, complain, emit, out, progress, say, table
 from worker.cli.session import migrated_ledger, opened_intake, servers
 from worker.ledger import Ledger, LedgerError
@@ -51,6 +51,7 @@ def resolve(
     ] = None,
     route: Annotated[str, typer.Option(help="Those of this route.")] = "",
     campaign: Annotated[str, typer.Option(help="Those of this campaign.")] = "",
+    producer: OfProducer = "",
     older_than: Annotated[
         str, typer.Option(help='Those in doubt for longer than this, such as "30m" or "2h".')
     ] = "",
@@ -68,12 +69,12 @@ def resolve(
     it, and that is its end. requeue: it is sent again ALTHOUGH THE PROVIDER MAY HAVE IT, so somebody may get
     it twice; this uses up no attempt, and works when none is left.
 
-    Name messages, or select them with --route, --campaign and --older-than (all that are given must fit) or
-    --all. What is settled meanwhile by others stays as it is. Exit code 1 if a message you named could not be
-    settled.
+    Name messages, or select them with --route, --campaign, --producer and --older-than (all that are given
+    must fit) or --all. With ids, --producer says whose they are. What is settled meanwhile by others stays as
+    it is. Exit code 1 if a message you named could not be settled.
     """
     selection = Selection(
-        names(client_ids or []), route, campaign, _age(older_than) if older_than else timedelta(0)
+        names(client_ids or []), route, campaign, _age(older_than) if older_than else timedelta(0), producer
     )
     _check_selection(selection, everything=everything)
     if resolution is None:
@@ -85,7 +86,7 @@ def resolve(
         raise typer.BadParameter("--limit is for the list; --as settles all that is selected")
     if selection == Selection() and not everything:
         raise typer.BadParameter(
-            "say which: name messages, or give --route, --campaign, --older-than or --all"
+            "say which: name messages, or give --route, --campaign, --producer, --older-than or --all"
         )
     word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--why", why, 200))
     _with_ledger(lambda opened: _settle(opened, selection, word, as_json=as_json))
@@ -105,7 +106,8 @@ def _age(written: str) -> timedelta:
 
 
 def _check_selection(selection: Selection, *, everything: bool) -> None:
-    narrowed = selection.route or selection.campaign or selection.older_than
+    of_whom = selection.producer and not selection.client_ids  # whose the ids are narrows nothing
+    narrowed = selection.route or selection.campaign or selection.older_than or of_whom
     if sum(map(bool, (selection.client_ids, narrowed, everything))) > 1:
         raise typer.BadParameter("name messages, or select them, or say --all: one of the three")
 
@@ -182,6 +184,7 @@ def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
 
 _COLUMNS: Mapping[str, Callable[[dict[str, Any]], object]] = {
     "client id": lambda m: m["client_id"],
+    "producer": lambda m: m["producer"] or None,
     "recipient": lambda m: m["recipient"],
     "route": lambda m: m["route"],
     "campaign": lambda m: m["campaign"],
@@ -231,7 +234,7 @@ def _settle(opened: _Opened, selection: Selection, word: _Word, *, as_json: bool
     if not found:
         opened.check_route(selection.route)
     tally = _settle_chunks(opened, found, word, named=bool(selection.client_ids))
-    unsettled = _unsettled(opened.ledger, selection.client_ids, tally)
+    unsettled = _unsettled(opened.ledger, selection, tally)
     if word.resolution is Resolution.REQUEUE:
         _ring(opened.settings, tally.by_route.keys() & opened.lines.keys())
     if as_json:
@@ -271,14 +274,14 @@ def _settle_chunks(opened: _Opened, found: Sequence[Chunk], word: _Word, *, name
     return tally
 
 
-def _unsettled(ledger: Ledger, named: Sequence[str], tally: _Tally) -> dict[str, Status | None]:
+def _unsettled(ledger: Ledger, selection: Selection, tally: _Tally) -> dict[str, Status | None]:
     """Where the messages stand that were named and are not settled; None for those nobody knows."""
-    left = [name for name in named if name not in tally.settled_ids]
+    left = [name for name in selection.client_ids if name not in tally.settled_ids]
     if not left:
         return {}
     try:
         with ledger.begin() as connection:
-            standing = statuses(connection, left)
+            standing = statuses(connection, left, selection.producer)
     except LedgerError:
         if not tally.stopped:
             raise

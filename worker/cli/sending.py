@@ -131,7 +131,7 @@ class Sending:
         for character, messages in report.dear.most_common(SHOWN):
             yield f"  {character_name(character)} makes {_many(messages, 'Latin text')} UCS-2"
         if report.dear_segments:
-            yield f"  such characters cost {_many(report.dear_segments, 'segment')}; plain ones would cost none"
+            yield f"  these characters cost {_many(report.dear_segments, 'segment')}; plain ones cost none"
 
     def _cautions(self) -> Iterator[str]:
         """What may not be meant."""

@@ -51,12 +51,14 @@ def decidable(connection: Connection, package_ids: Sequence[int], policy: Doubt)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which messages in doubt are meant: all that fit every part given. `client_ids` names them singly."""
+    """Which messages in doubt are meant: all that fit every part given. `client_ids` names them singly; they
+    are those of `producer`, also where that is empty."""
 
     client_ids: Sequence[str] = ()
     route: str = ""
     campaign: str = ""
     older_than: timedelta = timedelta(0)
+    producer: str = ""
 
 
 _FOUND = f"""
@@ -64,7 +66,8 @@ _FOUND = f"""
     WHERE p.rescue_at IS NOT NULL
 """
 _PARTS = {
-    "client_ids": "m.client_id = ANY(CAST(:client_ids AS text[]))",
+    "client_ids": "m.client_id = ANY(CAST(:client_ids AS text[])) AND m.corrected_by IS NULL",
+    "producer": "m.producer = :producer",
     "route": "m.route = :route",
     "campaign": "m.campaign = :campaign",
     # A message may have fallen in doubt later than its package did, never sooner: its own event says when.
@@ -76,7 +79,8 @@ _PARTS = {
 def _meant(selection: Selection) -> tuple[str, dict[str, object]]:
     """The FROM and WHERE that find a selection, and their values."""
     whole = {**asdict(selection), "client_ids": list(selection.client_ids)}
-    given: dict[str, object] = {name: whole[name] for name in _PARTS if whole[name]}
+    exactly = {"producer"} if selection.client_ids else set()
+    given: dict[str, object] = {name: whole[name] for name in _PARTS if whole[name] or name in exactly}
     return " AND ".join([_FOUND, *(_PARTS[name] for name in given)]), given
 
 
@@ -85,6 +89,7 @@ class Doubtful:
     """A message in doubt, with what is known of it. Holds no text; the recipient is whole."""
 
     client_id: str
+    producer: str
     route: str
     recipient: str = field(repr=False)
     campaign: str | None
@@ -122,9 +127,9 @@ def in_doubt(connection: Connection, selection: Selection, limit: int | None) ->
     )
     messages = connection.execute(
         text(f"""
-            SELECT l.client_id, l.route, l.recipient, l.campaign, l.package_id, l.account, l.reference,
-                   l.provider_id, e.at AS since, l.asks AS asked, e.code, e.note AS why, l.attempts,
-                   l.in_doubt
+            SELECT l.client_id, l.producer, l.route, l.recipient, l.campaign, l.package_id, l.account,
+                   l.reference, l.provider_id, e.at AS since, l.asks AS asked, e.code, e.note AS why,
+                   l.attempts, l.in_doubt
             FROM (
                 SELECT m.*, p.account, p.asks, p.doubted_at {meant} ORDER BY p.doubted_at, m.id LIMIT :limit
             ) l
@@ -160,11 +165,14 @@ def elsewhere(connection: Connection, accounts: Mapping[str, str]) -> dict[str, 
     return dict(map(tuple, rows))
 
 
-def statuses(connection: Connection, client_ids: Sequence[str]) -> dict[str, Status]:
-    """Where messages stand, by client id; those the ledger does not have are left out."""
+def statuses(connection: Connection, client_ids: Sequence[str], producer: str = "") -> dict[str, Status]:
+    """Where messages of a producer stand, by client id; those the ledger does not have are left out."""
     rows = connection.execute(
-        text("SELECT client_id, status FROM messages WHERE client_id = ANY(CAST(:ids AS text[]))"),
-        {"ids": list(client_ids)},
+        text("""
+            SELECT client_id, status FROM messages
+            WHERE client_id = ANY(CAST(:ids AS text[])) AND producer = :producer AND corrected_by IS NULL
+        """),
+        {"ids": list(client_ids), "producer": producer},
     )
     return {row.client_id: Status(row.status) for row in rows}
 

@@ -14,7 +14,7 @@ from worker.sms.content import Kind
 from worker.sms.doubt import POLICIES
 from worker.sms.message import Lane
 from worker.sms.package import PackageState
-from worker.sms.status import FINAL, Status, Verb, roads
+from worker.sms.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, roads
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class View:
 
 # -- messages and their histories ------------------------------------------------------------------------
 
+_NAME = "m.client_id || CASE m.producer WHEN '' THEN '' ELSE ' of ' || m.producer END"
+"""What a message m is called: by its client id, and its producer if that has a name."""
+
 # One text a road: a list of texts is looked up by hash, a list of triples is read from front to back.
 _ROADS = sql_list(f"{verb} {source or ''} {target}" for verb in Verb for source, target in roads(verb))
 
@@ -60,7 +63,7 @@ _HISTORIES = View(
     f"""
         SELECT coalesce(m.id, t.message_id) AS id,
                CASE WHEN m.id IS NULL THEN 'event' ELSE 'message' END AS kind,
-               CASE WHEN m.id IS NULL THEN CAST(t.first_id AS text) ELSE m.client_id END AS name,
+               CASE WHEN m.id IS NULL THEN CAST(t.first_id AS text) ELSE {_NAME} END AS name,
                m.id AS there, m.status, m.lane, m.kind AS what, m.route, m.due_at, m.finalized_at,
                m.package_id, m.attempts, m.in_doubt AS policy, p.state AS package_state,
                p.route AS package_route, t.message_id AS told, t.jump, t.off_road, t.off_package, t.sents,
@@ -312,15 +315,15 @@ _PACKAGES = View(
 # -- what must be there once, and the rest ---------------------------------------------------------------
 
 
-def _only_once(invariant: str, claim: str, what: str, column: str, per: str) -> View:
-    """Values that stand at more than one message. Names are looked up for those only."""
+def _only_once(invariant: str, claim: str, what: str, among: str, per: str) -> View:
+    """Values that stand at more than one of the messages `among`. Names are looked up for those only."""
     return View(
         what,
         f"""
-            SELECT d.id, 'message' AS kind, m.client_id AS name, d.times, another.client_id AS another
+            SELECT d.id, 'message' AS kind, {_NAME} AS name, d.times, another.client_id AS another
             FROM (
                 SELECT min(id) AS id, max(id) AS other_id, count(*) AS times
-                FROM messages WHERE {column} IS NOT NULL GROUP BY {per} HAVING count(*) > 1
+                FROM messages WHERE {among} GROUP BY {per} HAVING count(*) > 1
             ) d JOIN messages m ON m.id = d.id JOIN messages another ON another.id = d.other_id
         """,  # noqa: S608 - our own constants
         (
@@ -336,40 +339,73 @@ def _only_once(invariant: str, claim: str, what: str, column: str, per: str) -> 
 
 _CLIENT_IDS = _only_once(
     "client_ids_are_unique",
-    "no two messages have the same client id",
+    "no two messages of a producer have the same client id, but those that were corrected",
     "client id",
-    "client_id",
-    'client_id COLLATE "C"',  # not in the order of the unique index: that may be what is broken
+    "corrected_by IS NULL",
+    # Not in the order of the unique index: that may be what is broken.
+    'client_id COLLATE "C", producer COLLATE "C"',
 )
 _REFERENCES = _only_once(
     "references_are_unique",
     "no two messages have the same id of ours at the providers",
     "reference",
-    "reference",
+    "reference IS NOT NULL",
     "reference",
 )
 _PROVIDER_IDS = _only_once(
     "provider_ids_are_unique",
     "no two messages of a route have the same id of the provider; or it gave one twice",
     "provider id",
-    "provider_id",
+    "provider_id IS NOT NULL",
     'route, provider_id COLLATE "C"',
+)
+
+_CORRECTIONS = View(
+    "corrections",
+    f"""
+        SELECT m.id, 'message' AS kind, {_NAME} AS name, m.status, c.id AS there,
+               (c.client_id, c.producer) IS DISTINCT FROM (m.client_id, m.producer) AS of_another,
+               EXISTS (SELECT FROM events e WHERE e.message_id = m.id
+                       AND e.target IN ({sql_list(TAKEN)})) AS taken,
+               count(*) OVER (PARTITION BY m.corrected_by) AS times
+        FROM messages m LEFT JOIN messages c ON c.id = m.corrected_by WHERE m.corrected_by IS NOT NULL
+    """,  # noqa: S608 - our own constants
+    (
+        Invariant(
+            "corrected_came_to_nothing",
+            "a message that was corrected came to its end, and no provider had it or may have it",
+            f"status NOT IN ({sql_list(CORRECTABLE)}) OR taken",
+            """
+                'corrected, but it is ' || status
+                || CASE WHEN taken THEN ', and a provider had it or may have it' ELSE '' END
+            """,
+        ),
+        Invariant(
+            "corrections_are_there",
+            "what went out in the stead of a message is there, came later, once, and has its client id",
+            "there IS NULL OR there <= id OR of_another OR times > 1",
+            """
+                CASE WHEN there IS NULL THEN 'what is to have gone out in its stead is not there'
+                     ELSE 'message ' || there || ' cannot have gone out in its stead' END
+            """,
+        ),
+    ),
 )
 
 # A ledger restored, or copied, without its sequences gives numbers again. `last_value` is the last one given,
 # or the next one where none was given since the sequence was set.
 _NUMBERS = View(
     "sequences",
-    """
-        SELECT m.id, 'message' AS kind, m.client_id AS name, m.reference AS highest,
+    f"""
+        SELECT m.id, 'message' AS kind, {_NAME} AS name, m.reference AS highest,
                CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END AS coming
-        FROM (SELECT id, client_id, reference FROM messages ORDER BY reference DESC LIMIT 1) m,
+        FROM (SELECT id, client_id, producer, reference FROM messages ORDER BY reference DESC LIMIT 1) m,
              message_reference s
         UNION ALL
         SELECT e.id, 'event', CAST(e.id AS text), e.id,
                CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END
         FROM (SELECT max(id) AS id FROM events) e, events_id_seq s
-    """,
+    """,  # noqa: S608 - our own constants
     (
         Invariant(
             "numbers_are_not_given_again",
@@ -382,11 +418,12 @@ _NUMBERS = View(
 
 _CONFLICTS = View(
     "conflicts",
-    """
-        SELECT c.id, 'message' AS kind, c.client_id AS name
-        FROM conflicts c
-        WHERE NOT EXISTS (SELECT FROM messages m WHERE m.client_id = c.client_id)
-    """,
+    f"""
+        SELECT m.id, 'message' AS kind, {_NAME} AS name
+        FROM conflicts m
+        WHERE NOT EXISTS (SELECT FROM messages o WHERE o.client_id = m.client_id
+                          AND o.producer = m.producer AND o.corrected_by IS NULL)
+    """,  # noqa: S608 - our own constants
     (
         Invariant(
             "conflicts_have_messages",
@@ -416,7 +453,17 @@ _ROUTES = View(
     ),
 )
 
-VIEWS = (_HISTORIES, _PACKAGES, _CLIENT_IDS, _REFERENCES, _PROVIDER_IDS, _NUMBERS, _CONFLICTS, _ROUTES)
+VIEWS = (
+    _HISTORIES,
+    _PACKAGES,
+    _CLIENT_IDS,
+    _REFERENCES,
+    _PROVIDER_IDS,
+    _CORRECTIONS,
+    _NUMBERS,
+    _CONFLICTS,
+    _ROUTES,
+)
 
 INVARIANTS = tuple(invariant for view in VIEWS for invariant in view.invariants)
 """Everything the ledger claims, in the order of telling."""

@@ -28,6 +28,7 @@ class History:
     """A message as the ledger knows it, with what happened to it, oldest first. Holds no text."""
 
     client_id: str
+    producer: str
     status: Status
     route: str
     lane: str
@@ -41,20 +42,25 @@ class History:
     send_at: datetime | None
     finalized_at: datetime | None
     read_at: datetime | None
+    corrects: int  # messages that came to nothing, and in whose stead it went out
     events: tuple[Event, ...]
 
 
-def history(connection: Connection, client_id: str) -> History | None:
-    """What is known of one message; None if the ledger has never seen its client id."""
-    if not client_id.isprintable():  # no message has such an id, and not every one could even be asked for
+def history(connection: Connection, client_id: str, producer: str = "") -> History | None:
+    """What is known of one message; None if the ledger has never seen this client id of the producer's. Of a
+    message that was corrected it is the last one."""
+    if not (client_id + producer).isprintable():  # no message has such an id, nor can every one be asked for
         return None
     found = connection.execute(
         text("""
-            SELECT id, client_id, status, route, lane, recipient, provider_id, kind, segments, counted,
-                   attempts, enqueued_at, send_at, finalized_at, read_at
-            FROM messages WHERE client_id = :client_id
+            SELECT id, client_id, producer, status, route, lane, recipient, provider_id, kind, segments,
+                   counted, attempts, enqueued_at, send_at, finalized_at, read_at,
+                   (SELECT count(*) FROM messages e WHERE e.client_id = m.client_id
+                    AND e.producer = m.producer AND e.corrected_by IS NOT NULL) AS corrects
+            FROM messages m
+            WHERE client_id = :client_id AND producer = :producer AND corrected_by IS NULL
         """),
-        {"client_id": client_id},
+        {"client_id": client_id, "producer": producer},
     ).one_or_none()
     if found is None:
         return None
@@ -67,6 +73,7 @@ def history(connection: Connection, client_id: str) -> History | None:
     )
     return History(
         client_id=found.client_id,
+        producer=found.producer,
         status=Status(found.status),
         route=found.route,
         lane=found.lane,
@@ -80,8 +87,23 @@ def history(connection: Connection, client_id: str) -> History | None:
         send_at=found.send_at,
         finalized_at=found.finalized_at,
         read_at=found.read_at,
+        corrects=found.corrects,
         events=tuple(Event(*line) for line in lines),
     )
+
+
+def producers_of(connection: Connection, client_id: str) -> list[str]:
+    """The producers that gave us a message of this client id; empty text for those without a name."""
+    if not client_id.isprintable():
+        return []
+    rows = connection.execute(
+        text("""
+            SELECT producer FROM messages WHERE client_id = :client_id AND corrected_by IS NULL
+            ORDER BY producer
+        """),
+        {"client_id": client_id},
+    )
+    return list(rows.scalars())
 
 
 _KNOWN = frozenset(Status)  # a word that is none cannot stand here; if it does, the counts do not balance

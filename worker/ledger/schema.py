@@ -90,7 +90,8 @@ messages = Table(
     Column("read_at", _INSTANT),  # when they say it was read
     Column("counted", SmallInteger),  # segments, by our own count
     Column("extra", JSONB),  # what its content holds beside a text
-    UniqueConstraint("client_id"),
+    Column("producer", Text, nullable=False, server_default=""),  # whose client id it is
+    Column("corrected_by", BigInteger),  # the id of the message that went out in its stead
     CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
     CheckConstraint(f"lane IN ({sql_list(Lane)})", name="lane"),
     CheckConstraint(f"kind IN ({sql_list(Kind)})", name="kind"),
@@ -99,10 +100,28 @@ messages = Table(
     CheckConstraint(f"(status IN ({sql_list(FINAL)})) = (finalized_at IS NOT NULL)", name="finalized"),
     CheckConstraint(f"status NOT IN ({sql_list(_WITH_PACKAGE)}) OR package_id IS NOT NULL", name="packed"),
     CheckConstraint(f"status <> '{Status.QUEUED}' OR package_id IS NULL", name="unpacked_while_queued"),
+    CheckConstraint("corrected_by IS NULL OR finalized_at IS NOT NULL", name="corrected_when_final"),
     postgresql_with={"fillfactor": 50},
 )
 """Pages are filled by half. Settle and report change no indexed column, so with room in the page they touch
 no index; and the ledger is even smaller than with full pages."""
+
+# Once per client id and producer, but those that were corrected. The client id comes first: it nearly always
+# tells two keys apart by itself, and is all that the upper pages have to keep.
+Index(
+    "uq_messages_client_id_producer",
+    messages.c.client_id,
+    messages.c.producer,
+    unique=True,
+    postgresql_where=text("corrected_by IS NULL"),
+)
+# Those that were corrected: a handful.
+Index(
+    "ix_messages_corrected",
+    messages.c.client_id,
+    messages.c.producer,
+    postgresql_where=text("corrected_by IS NOT NULL"),
+)
 
 # Claim reads a lane of this from the front, oldest first; or both, urgent before bulk.
 Index(
@@ -245,5 +264,8 @@ conflicts = Table(
     Column("fields", Text, nullable=False),  # what differs, for people
     Column("offered", JSONB, nullable=False),  # the message that was not sent
     Column("digest", Text, nullable=False),  # of `offered`: the same conflict is recorded once
-    UniqueConstraint("client_id", "digest"),
+    Column("producer", Text, nullable=False, server_default=""),
+    UniqueConstraint("client_id", "producer", "digest"),
 )
+# Whoever asks wants the latest.
+Index("ix_conflicts_at", conflicts.c.at, conflicts.c.id)

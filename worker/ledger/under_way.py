@@ -35,19 +35,22 @@ def open_messages(
     package_ids: Sequence[int],
     statuses: Sequence[Status] = _OPEN,
     campaign: str = "",
+    producer: str = "",
 ) -> list[OpenMessage]:
-    """The messages of these packages that stand in one of `statuses`; of one campaign, if it is named."""
+    """The messages of these packages that stand in one of `statuses`; of one campaign or one producer, if it
+    is named."""
+    given = {name: part for name, part in (("campaign", campaign), ("producer", producer)) if part}
     rows = connection.execute(
         text(f"""
             SELECT {_OPEN_COLUMNS} FROM packages p JOIN messages m ON m.package_id = p.id
             WHERE p.id = ANY(CAST(:ids AS bigint[])) AND m.status = ANY(CAST(:statuses AS text[]))
-              {"AND m.campaign = :campaign" if campaign else ""}
+              {" ".join(f"AND m.{name} = :{name}" for name in given)}
             ORDER BY m.id
         """),  # noqa: S608 - our own constants
         {
             "ids": list(package_ids),
             "statuses": [status.value for status in statuses],
-            **({"campaign": campaign} if campaign else {}),
+            **given,
         },
     )
     return [_open_message(row) for row in rows.all()]
@@ -88,15 +91,17 @@ class Held:
     message: OpenMessage
 
 
-def held_messages(connection: Connection, client_ids: Sequence[str]) -> list[Held]:
-    """Those of the named messages that their provider has."""
+def held_messages(connection: Connection, client_ids: Sequence[str], producer: str = "") -> list[Held]:
+    """Those of the named messages of a producer that their provider has."""
     rows = connection.execute(
         text(f"""
             SELECT {_OPEN_COLUMNS}, m.client_id, m.route
             FROM messages m JOIN packages p ON p.id = m.package_id
-            WHERE m.client_id = ANY(CAST(:ids AS text[])) AND m.status = '{Status.SENT}' ORDER BY m.id
+            WHERE m.client_id = ANY(CAST(:ids AS text[])) AND m.producer = :producer
+              AND m.corrected_by IS NULL AND m.status = '{Status.SENT}'
+            ORDER BY m.id
         """),  # noqa: S608 - our own constants
-        {"ids": list(client_ids)},
+        {"ids": list(client_ids), "producer": producer},
     )
     return [Held(row.client_id, row.route, _open_message(row)) for row in rows]
 

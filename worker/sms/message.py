@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from worker.sms import content as contents
 from worker.sms.content import Content, Kind, content_of, with_line_feeds
@@ -33,8 +33,12 @@ class Lane(StrEnum):
     BULK = "bulk"  # campaigns
 
 
+PRODUCER_LIMIT = 64
+
+
 class ClientIdConflict(MessageError):
-    """The client id was used before, with other content. Nothing is sent; `differences` names the fields."""
+    """The client id was used before by this producer, with other content. Nothing is sent; `differences`
+    names the fields."""
 
     def __init__(self, client_id: str, differences: tuple[str, ...]) -> None:
         self.differences = differences
@@ -47,8 +51,9 @@ class ClientIdConflict(MessageError):
 class Message:
     """One content to one recipient.
 
-    `client_id` is the caller's own id: unique for ever, so that giving us the same message twice sends it
-    once. `recipient` is an international number, however it is written, and kept as E.164; `of` reads
+    `client_id` is the caller's own id: unique for ever within its `producer`, so that giving us the same
+    message twice sends it once. `producer` names the application, where several number their messages each
+    for itself. `recipient` is an international number, however it is written, and kept as E.164; `of` reads
     national ones too. What they get is `content`, a value object such as Viber; a plain text may be given as
     `text`, of `kind` sms, flash or voice. An empty `route` means the only route there is. Instants are aware:
     `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
@@ -65,6 +70,7 @@ class Message:
     lane: Lane
     route: str
     campaign: str
+    producer: str
     send_at: datetime | None
     valid_until: datetime | None
     viber_valid_until: datetime | None
@@ -83,6 +89,7 @@ class Message:
         lane: Lane | str = Lane.BULK,
         route: str = "",
         campaign: str = "",
+        producer: str = "",
         send_at: datetime | str | None = None,
         valid_until: datetime | str | None = None,
         viber_valid_until: datetime | str | None = None,
@@ -94,6 +101,8 @@ class Message:
         check_sender("sender", sender)
         check_name("route", route, 0, 64)
         check_name("campaign", campaign, 0, 128)
+        if producer != "":  # nearly every message there is
+            check_name("producer", producer, 0, PRODUCER_LIMIT)
         keep = object.__setattr__
         keep(self, "client_id", client_id)
         keep(self, "recipient", phone_number(recipient))
@@ -102,6 +111,7 @@ class Message:
         keep(self, "lane", member(Lane, "lane", lane))
         keep(self, "route", route)
         keep(self, "campaign", campaign)
+        keep(self, "producer", producer)
         keep(self, "send_at", instant("send_at", send_at))
         keep(self, "valid_until", instant("valid_until", valid_until))
         keep(self, "viber_valid_until", instant("viber_valid_until", viber_valid_until))
@@ -127,6 +137,11 @@ class Message:
         """The text of its content; empty where that has none."""
         text: str = getattr(self.content, "text", "")
         return text
+
+    @property
+    def said(self) -> "Said":
+        """What it says, and to whom."""
+        return Said(self.kind, self.recipient, self.sender, self.content.as_dict())
 
     def __repr__(self) -> str:
         return (
@@ -167,6 +182,8 @@ class Message:
             whole["route"] = self.route
         if self.campaign:
             whole["campaign"] = self.campaign
+        if self.producer:
+            whole["producer"] = self.producer
         for name in _INSTANTS:
             if moment := getattr(self, name):
                 whole[name] = moment.isoformat()
@@ -239,21 +256,34 @@ def check_send_at(send_at: datetime, now: datetime) -> None:
         raise MessageError("send_at", send_at.isoformat(), "must lie within a year from now")
 
 
-def differences(one: Message, other: Message) -> tuple[str, ...]:
-    """The fields in which what two messages say differs: what the recipient would notice. The same client id
-    with another content is a conflict, not a repeat. Line ends are none: a provider may know but one, and a
-    message is kept as it is sent."""
-    if (one.recipient, one.sender, one.content) == (other.recipient, other.sender, other.content):
+class Said(NamedTuple):
+    """What a message says, and to whom, as plain values: what the recipient would notice.
+
+    Made of a stored row as well as of a message, and checks nothing: what was entered in another year was
+    checked by the rules of that year.
+    """
+
+    kind: str
+    recipient: str
+    sender: str
+    words: Mapping[str, str]  # the fields of its content that are there
+
+    def __repr__(self) -> str:
+        return f"Said(kind={str(self.kind)!r})"
+
+
+def differences(one: Said, other: Said) -> tuple[str, ...]:
+    """The fields in which two messages differ. The same client id with another content is a conflict, not a
+    repeat. Line ends are none: a provider may know but one, and a message is kept as it is sent."""
+    if one == other:
         return ()
-    mine, theirs = _said(one.content), _said(other.content)
-    differing = [
-        name for name in ("kind", "recipient", "sender") if getattr(one, name) != getattr(other, name)
-    ]
-    return (*differing, *(name for name in contents.FIELDS if mine.get(name) != theirs.get(name)))
+    own = (name for name in ("kind", "recipient", "sender") if getattr(one, name) != getattr(other, name))
+    mine, theirs = _lined(one.words), _lined(other.words)
+    return (*own, *(name for name in contents.FIELDS if mine.get(name) != theirs.get(name)))
 
 
-def _said(content: Content) -> dict[str, str]:
-    return {name: with_line_feeds(value) for name, value in content.as_dict().items()}
+def _lined(words: Mapping[str, str]) -> dict[str, str]:
+    return {name: with_line_feeds(value) for name, value in words.items()}
 
 
 def _content(content: Content | None, kind: object, text: str) -> Content:

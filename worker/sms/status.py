@@ -90,6 +90,13 @@ def _left() -> Iterable[Status | None]:
 FINAL: frozenset[Status] = frozenset(Status) - frozenset(_left())
 """Statuses with no way out."""
 
+CORRECTABLE = frozenset({Status.SUPPRESSED, Status.EXPIRED, Status.REJECTED, Status.FAILED})
+"""Ends after which a corrected message may go out under the same client id: no person wanted them, and
+nobody got anything. Unless the message stood in one of TAKEN before."""
+
+TAKEN = frozenset({Status.SENT, Status.IN_DOUBT})
+"""Who stood here once was taken by a provider, or perhaps was."""
+
 
 def drawing() -> str:
     """The roads as a Mermaid state diagram: the one in the README, where a test compares the two."""

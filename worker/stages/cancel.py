@@ -59,24 +59,27 @@ class Selection:
 
     route: str = ""
     campaign: str = ""
+    producer: str = ""
 
 
 # -- by name -----------------------------------------------------------------------------------------
 
 
-def cancel_names(runtime: Runtime, client_ids: Sequence[str], why: str) -> Iterator[Mapping[str, Fate]]:
-    """Cancel the messages of these client ids, step by step; each yields what became of some of them."""
+def cancel_names(
+    runtime: Runtime, client_ids: Sequence[str], why: str, producer: str = ""
+) -> Iterator[Mapping[str, Fate]]:
+    """Cancel a producer's messages of these client ids, step by step; each yields what became of some."""
     for names in chunks(client_ids, NAMES):
         if runtime.stopping():
             return
-        yield _cancel_names(runtime, names, why)
+        yield _cancel_names(runtime, names, why, producer)
 
 
-def _cancel_names(runtime: Runtime, names: Sequence[str], why: str) -> dict[str, Fate]:
+def _cancel_names(runtime: Runtime, names: Sequence[str], why: str, producer: str) -> dict[str, Fate]:
     with runtime.ledger.begin() as connection:
-        withdrawn = cancel_named(connection, names, why)
-        standing = statuses(connection, names)
-        held = held_messages(connection, names)
+        withdrawn = cancel_named(connection, names, why, producer)
+        standing = statuses(connection, names, producer)
+        held = held_messages(connection, names, producer)
     fates = {name: _fate_of(standing.get(name)) for name in names}
     fates.update(dict.fromkeys(withdrawn, Fate.CANCELLED_QUEUED))
     for route in sorted({one.route for one in held}):
@@ -105,13 +108,17 @@ def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Map
     with runtime.ledger.begin() as connection:
         until = now(connection)
         routes = [selection.route] if selection.route else route_names(connection)
+
+    def queues(route: str) -> list[Queue]:
+        return [Queue(route, lane, selection.campaign, until, selection.producer) for lane in Lane]
+
     for route in routes:
-        for lane in Lane:
-            yield from _withdraw(runtime, Queue(route, lane, selection.campaign, until), why)
+        for queue in queues(route):
+            yield from _withdraw(runtime, queue, why)
     for route in routes:
-        yield from _recall(runtime, route, selection.campaign, why)
-        for lane in Lane:  # what was on the wire, and came back meanwhile
-            yield from _withdraw(runtime, Queue(route, lane, selection.campaign, until), why)
+        yield from _recall(runtime, route, selection, why)
+        for queue in queues(route):  # what was on the wire, and came back meanwhile
+            yield from _withdraw(runtime, queue, why)
 
 
 def _withdraw(runtime: Runtime, queue: Queue, why: str) -> Iterator[Mapping[Fate, int]]:
@@ -125,7 +132,7 @@ def _withdraw(runtime: Runtime, queue: Queue, why: str) -> Iterator[Mapping[Fate
             return
 
 
-def _recall(runtime: Runtime, route: str, campaign: str, why: str) -> Iterator[Mapping[Fate, int]]:
+def _recall(runtime: Runtime, route: str, selection: Selection, why: str) -> Iterator[Mapping[Fate, int]]:
     """What is in packages, package by package."""
     with runtime.ledger.begin() as connection:
         packages = live_packages(connection, route)
@@ -134,7 +141,9 @@ def _recall(runtime: Runtime, route: str, campaign: str, why: str) -> Iterator[M
         if runtime.stopping():
             return
         with runtime.ledger.begin() as connection:
-            messages = open_messages(connection, package_ids, campaign=campaign)
+            messages = open_messages(
+                connection, package_ids, campaign=selection.campaign, producer=selection.producer
+            )
         held = [message for message in messages if message.status is Status.SENT]
         fates = Counter(_fate_of(message.status) for message in messages if message.status is not Status.SENT)
         fates.update(recall.run(held).values())

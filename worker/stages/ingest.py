@@ -117,20 +117,27 @@ def _enter(runtime: Runtime, batch: _Batch) -> Enqueued:
                 entered.new + part.new,
                 entered.duplicates + part.duplicates,
                 entered.conflicts + part.conflicts,
+                entered.corrected + part.corrected,
             )
     return entered
 
 
 def _log(lane: Lane, entered: Enqueued, batch: _Batch) -> None:
     log.info(
-        "ingested lane=%s new=%d duplicates=%d conflicts=%d dead=%d",
+        "ingested lane=%s new=%d duplicates=%d conflicts=%d dead=%d corrected=%d",
         lane.value,
         entered.new,
         entered.duplicates,
         len(entered.conflicts),
         len(batch.dead),
+        entered.corrected,
     )
     for conflict in entered.conflicts:
-        log.warning("conflict client_id=%s fields=%s", conflict.client_id, ",".join(conflict.fields))
+        log.warning(
+            "conflict client_id=%s fields=%s producer=%s",
+            conflict.client_id,
+            ",".join(conflict.fields),
+            conflict.producer,
+        )
     for letter in batch.dead:
         log.warning("dead_letter lane=%s reason=%r", letter.lane.value, letter.reason)

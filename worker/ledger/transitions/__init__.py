@@ -9,8 +9,9 @@ locks the route first, and then packages that nobody holds. Instants are the dat
 
 from worker.ledger.transitions.cancelling import Place, Queue, cancel, cancel_named, cancel_next
 from worker.ledger.transitions.claiming import Claim, Package, claim, split
-from worker.ledger.transitions.entering import Conflict, Enqueued, enqueue
+from worker.ledger.transitions.entering import Enqueued, enqueue
 from worker.ledger.transitions.moves import Move, Moved, lock_packages
+from worker.ledger.transitions.repeats import Conflict
 from worker.ledger.transitions.settling import Clock, Looks, Read, read, settle, take_job
 
 __all__ = [

@@ -13,32 +13,36 @@ from worker.sms.status import Status, Verb
 # Locked in one order, so that two who withdraw the same messages wait for each other and not in a circle.
 _NAMED = text("""
     SELECT id, client_id FROM messages
-    WHERE client_id = ANY(CAST(:ids AS text[])) AND due_at IS NOT NULL
+    WHERE client_id = ANY(CAST(:ids AS text[])) AND producer = :producer AND corrected_by IS NULL
+      AND due_at IS NOT NULL
     ORDER BY due_at, id FOR UPDATE
 """)
 
 
-def cancel(connection: Connection, client_ids: Sequence[str], note: str = "") -> int:
-    """Withdraw messages that are still queued. Returns how many were."""
-    return len(cancel_named(connection, client_ids, note))
+def cancel(connection: Connection, client_ids: Sequence[str], note: str = "", producer: str = "") -> int:
+    """Withdraw messages of a producer that are still queued. Returns how many were."""
+    return len(cancel_named(connection, client_ids, note, producer))
 
 
-def cancel_named(connection: Connection, client_ids: Sequence[str], note: str = "") -> list[str]:
+def cancel_named(
+    connection: Connection, client_ids: Sequence[str], note: str = "", producer: str = ""
+) -> list[str]:
     """The same; returns the client ids of those withdrawn."""
-    rows = connection.execute(_NAMED, {"ids": list(client_ids)}).all()
+    rows = connection.execute(_NAMED, {"ids": list(client_ids), "producer": producer}).all()
     _withdraw(connection, [row.id for row in rows], note)
     return [row.client_id for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Whose queued messages are meant: of a route and a lane, of one campaign unless that is empty, enqueued
-    until an instant: who cancels does not mean what comes later."""
+    """Whose queued messages are meant: of a route and a lane, of one campaign and one producer unless those
+    are empty, enqueued until an instant: who cancels does not mean what comes later."""
 
     route: str
     lane: Lane
     campaign: str
     until: datetime
+    producer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,9 @@ _NEXT = """
     SELECT id, due_at FROM messages
     WHERE route = :route AND lane = :lane AND due_at IS NOT NULL
       AND (due_at, id) > (coalesce(CAST(:due_at AS timestamptz), '-infinity'), CAST(:message_id AS bigint))
-      AND enqueued_at <= :until {campaign}
+      AND enqueued_at <= :until {narrower}
     ORDER BY due_at, id LIMIT :limit FOR UPDATE
 """
-_NEXT_OF_ALL = text(_NEXT.format(campaign=""))
-_NEXT_OF_CAMPAIGN = text(_NEXT.format(campaign="AND campaign = :campaign"))
 
 
 def cancel_next(
@@ -74,9 +76,10 @@ def cancel_next(
         "due_at": after.due_at if after else None,
         "message_id": after.message_id if after else 0,
         "limit": limit,
-        **({"campaign": queue.campaign} if queue.campaign else {}),
     }
-    rows = connection.execute(_NEXT_OF_CAMPAIGN if queue.campaign else _NEXT_OF_ALL, values).all()
+    given = {name: part for name in ("campaign", "producer") if (part := getattr(queue, name))}
+    narrower = " ".join(f"AND {name} = :{name}" for name in given)
+    rows = connection.execute(text(_NEXT.format(narrower=narrower)), {**values, **given}).all()
     _withdraw(connection, [row.id for row in rows], note)
     place = Place(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
     return len(rows), place

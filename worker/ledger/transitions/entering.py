@@ -1,34 +1,33 @@
-"""Enqueue: what enters the book, once per client id for ever."""
+"""Enqueue: what enters the book, once per producer and client id for ever.
+
+But what came to its end without anybody having got it may be corrected: then the new message goes out, and
+the old one stays as it is, with the number of the one that went out in its stead.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from worker.ledger.arrays import bound, sql_rows
-from worker.ledger.items import content
+from worker.ledger.schema import sql_list
+from worker.ledger.transitions.repeats import Conflict, differing, record
 from worker.sms.content import Content, Sms
-from worker.sms.message import Message, differences
-from worker.sms.status import Status, Verb
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A client id that came back with other content: the fields that differ."""
-
-    client_id: str
-    fields: tuple[str, ...]
+from worker.sms.message import Message
+from worker.sms.status import CORRECTABLE, TAKEN, Status, Verb
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of the messages offered: new + duplicates + conflicts = offered."""
+    """What became of the messages offered: new + duplicates + conflicts = offered. `corrected` of the new
+    ones go out in the stead of others that came to nothing."""
 
     new: int
     duplicates: int
     conflicts: tuple[Conflict, ...]
+    corrected: int = 0
 
 
 _COLUMNS = {
@@ -37,6 +36,7 @@ _COLUMNS = {
     "lane": "text",
     "kind": "text",
     "campaign": "text",
+    "producer": "text",
     "recipient": "text",
     "sender": "text",
     "text": "text",
@@ -48,6 +48,13 @@ _COLUMNS = {
     "extra": "jsonb",
 }
 
+_STANDING = f"""
+    CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END,
+    CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END,
+    CASE WHEN s.recipient IS NOT NULL THEN now() END
+"""
+"""Status, turn and end of an offered message o, by the stop list s."""
+
 # Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
 # Begins with its verb, as moves do, for whoever looks at what the database is doing.
 _ENQUEUE = text(f"""
@@ -55,13 +62,10 @@ _ENQUEUE = text(f"""
         {sql_rows(_COLUMNS)}
     ), entered AS (
         INSERT INTO messages ({", ".join(_COLUMNS)}, status, due_at, finalized_at)
-        SELECT o.*,
-               CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END,
-               CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END,
-               CASE WHEN s.recipient IS NOT NULL THEN now() END
+        SELECT o.*, {_STANDING}
         FROM offered o LEFT JOIN stop_list s ON s.recipient = o.recipient
-        ORDER BY o.client_id COLLATE "C"
-        ON CONFLICT (client_id) DO NOTHING
+        ORDER BY o.client_id COLLATE "C", o.producer COLLATE "C"
+        ON CONFLICT (client_id, producer) WHERE corrected_by IS NULL DO NOTHING
         RETURNING id, status
     ), written AS (
         INSERT INTO events (message_id, verb, target) SELECT id, '{Verb.ENQUEUE}', status FROM entered
@@ -69,31 +73,70 @@ _ENQUEUE = text(f"""
     SELECT count(*) FROM entered
 """)  # noqa: S608 - our own constants
 
-_STORED = text("""
-    SELECT client_id, kind, recipient, sender, text, extra FROM messages
-    WHERE client_id = ANY(CAST(:client_ids AS text[]))
-""")
+# Locked in the same order. Whoever waits here finds it corrected by another, and leaves it alone. What one
+# transaction brings twice is a conflict, though the first of the two be suppressed at once: nobody can have
+# seen that it came to nothing.
+_CORRECT = text(f"""
+    /* {Verb.ENQUEUE} */ WITH offered AS (
+        {sql_rows(_COLUMNS)}
+    ), mistaken AS (
+        SELECT m.id FROM offered o JOIN messages m ON m.client_id = o.client_id AND m.producer = o.producer
+        WHERE m.corrected_by IS NULL AND m.status IN ({sql_list(CORRECTABLE)}) AND m.enqueued_at <> now()
+          AND NOT EXISTS (SELECT FROM events e WHERE e.message_id = m.id AND e.target IN ({sql_list(TAKEN)}))
+        ORDER BY m.client_id COLLATE "C", m.producer COLLATE "C" FOR UPDATE OF m
+    ), corrected AS (
+        UPDATE messages m SET corrected_by = nextval('messages_id_seq') FROM mistaken t WHERE m.id = t.id
+        RETURNING m.client_id, m.producer, m.status, m.corrected_by
+    ), entered AS (
+        INSERT INTO messages (id, {", ".join(_COLUMNS)}, status, due_at, finalized_at) OVERRIDING SYSTEM VALUE
+        SELECT c.corrected_by, o.*, {_STANDING}
+        FROM corrected c JOIN offered o ON o.client_id = c.client_id AND o.producer = c.producer
+        LEFT JOIN stop_list s ON s.recipient = o.recipient
+        RETURNING id, status
+    ), written AS (
+        INSERT INTO events (message_id, verb, target, note)
+        SELECT e.id, '{Verb.ENQUEUE}', e.status, 'in the stead of one that was ' || c.status
+        FROM entered e JOIN corrected c ON c.corrected_by = e.id
+    )
+    SELECT count(*) FROM entered
+""")  # noqa: S608 - our own constants
 
 
 def enqueue(connection: Connection, offered: Sequence[Message]) -> Enqueued:
-    """Enter messages, once per client id for ever. Every message must carry its route.
+    """Enter messages, once per producer and client id for ever. Every message must carry its route.
 
-    The same id with the same content is a duplicate, counted; with other content it is a conflict, recorded
-    and never sent.
+    The same id with the same content is a duplicate, counted. With other content it is a correction, if what
+    stands there came to its end and nobody got anything, and else a conflict, recorded and never sent.
     """
-    first: dict[str, Message] = {}
-    for message in offered:
-        first.setdefault(message.client_id, message)
-    unique = list(first.values())
-    new: int = connection.execute(_ENQUEUE, bound(_columns(unique))).scalar_one()
+    new = _enter(connection, _first_of_each(offered))
     if new == len(offered):
         return Enqueued(new, 0, ())
-    conflicts = _conflicts(connection, offered)
-    _record_conflicts(connection, conflicts)
-    repeats = len(offered) - new - len(conflicts)
+    corrected, strange = 0, differing(connection, offered)
+    if strange:
+        changed = [message for _, message in strange]
+        corrected = _correct(connection, _first_of_each(changed))
+        strange = differing(connection, changed)  # from what stands there now, our own corrections included
+        record(connection, strange)
+    repeats = len(offered) - new - corrected - len(strange)
     if repeats:
         connection.execute(text("INSERT INTO duplicates (count) VALUES (:count)"), {"count": repeats})
-    return Enqueued(new, repeats, tuple(conflict for conflict, _ in conflicts))
+    return Enqueued(new + corrected, repeats, tuple(conflict for conflict, _ in strange), corrected)
+
+
+def _first_of_each(messages: Sequence[Message]) -> list[Message]:
+    """The first message of each client id."""
+    return list({(m.client_id, m.producer): m for m in reversed(messages)}.values())
+
+
+def _enter(connection: Connection, messages: Sequence[Message]) -> int:
+    entered: int = connection.execute(_ENQUEUE, bound(_columns(messages))).scalar_one()
+    return entered
+
+
+def _correct(connection: Connection, messages: Sequence[Message]) -> int:
+    """Enter messages in the stead of those that came to nothing; the others are left out."""
+    entered: int = connection.execute(_CORRECT, bound(_columns(messages))).scalar_one()
+    return entered
 
 
 def _columns(messages: Sequence[Message]) -> dict[str, list[Any]]:
@@ -103,6 +146,7 @@ def _columns(messages: Sequence[Message]) -> dict[str, list[Any]]:
         "lane": [m.lane for m in messages],
         "kind": [m.kind for m in messages],
         "campaign": [m.campaign or None for m in messages],
+        "producer": [m.producer for m in messages],
         "recipient": [m.recipient for m in messages],
         "sender": [m.sender for m in messages],
         "text": [m.text for m in messages],
@@ -121,41 +165,3 @@ def _extra(content: Content) -> str | None:
         return None
     extra = {name: value for name, value in content.as_dict().items() if name != "text"}
     return json.dumps(extra, ensure_ascii=False) if extra else None
-
-
-def _conflicts(connection: Connection, offered: Iterable[Message]) -> list[tuple[Conflict, Message]]:
-    """The offered messages whose id is in the ledger with other content (our own rows included)."""
-    by_id = connection.execute(_STORED, {"client_ids": list({m.client_id for m in offered})})
-    stored = {row.client_id: _stored_message(row) for row in by_id}
-    compared = ((message, differences(message, stored[message.client_id])) for message in offered)
-    return [(Conflict(message.client_id, fields), message) for message, fields in compared if fields]
-
-
-def _stored_message(row: Row[Any]) -> Message:
-    said = content(row.kind, row.text, row.extra)
-    return Message(client_id=row.client_id, recipient=row.recipient, sender=row.sender, content=said)
-
-
-def _record_conflicts(connection: Connection, conflicts: Iterable[tuple[Conflict, Message]]) -> None:
-    """Once per difference: an entry that is read again after a crash brings the same conflict again.
-
-    Sorted, as in `_ENQUEUE`: two writers of the same conflicts cannot deadlock.
-    """
-    rows = [
-        {
-            "client_id": message.client_id,
-            "fields": ", ".join(conflict.fields),
-            "offered": json.dumps(message.as_dict(), ensure_ascii=False),
-        }
-        for conflict, message in conflicts
-    ]
-    rows.sort(key=lambda row: (row["client_id"], row["offered"]))
-    if rows:
-        connection.execute(
-            text("""
-                INSERT INTO conflicts (client_id, fields, offered, digest)
-                VALUES (:client_id, :fields, CAST(:offered AS text)::jsonb, md5(CAST(:offered AS text)))
-                ON CONFLICT DO NOTHING
-            """),
-            rows,
-        )
