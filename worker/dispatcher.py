@@ -85,12 +85,12 @@ class Dispatcher:
         """The message as it would be handed over, its route filled in. Raises MessageError."""
         return self._accept(message)
 
-    def only_route(self) -> str:
-        """The route of messages that name none; empty unless there is exactly one. `accept` need not copy a
-        message made with it, which takes a third of the time to make one."""
-        from worker.lines import only_route
+    def default_route(self) -> str:
+        """The route of messages that name none; empty if there are several and none is the default. `accept`
+        need not copy a message made with it, which takes a third of the time to make one."""
+        from worker.lines import default_route
 
-        return only_route(self._lines)
+        return default_route(self._lines)
 
     def status(self, client_id: str) -> "History | None":
         """What the ledger knows of a message; None if it has not seen it (it may still be in Redis)."""

@@ -48,16 +48,31 @@ def make_ready(routes: Mapping[str, Route]) -> dict[str, Line]:
     return {name: line(route) for name, route in routes.items()}
 
 
-def only_route(lines: Mapping[str, Line]) -> str:
-    """The route of messages that name none; empty if there are several."""
-    return next(iter(lines)) if len(lines) == 1 else ""
+def default_route(lines: Mapping[str, Line]) -> str:
+    """The route of messages that name none: the only one, or the one that is said to be the default; empty if
+    there is no such route."""
+    if len(lines) == 1:
+        return next(iter(lines))
+    return next((name for name, line in lines.items() if line.route.default), "")
+
+
+class UnknownRoute(MessageError):
+    """The message names a route that is not in the routes file, or none where there is no default.
+
+    It may be in a newer file than the one that was read.
+    """
+
+    def __init__(self, name: str, lines: Mapping[str, Line]) -> None:
+        none = "" if name else " (none is the default: set default = true for one)"
+        super().__init__("route", name, f"must be one of {', '.join(lines)}{none}")
 
 
 def accept(message: Message, lines: Mapping[str, Line]) -> Message:
-    """The message with its route filled in. Raises MessageError if no route can carry it."""
-    name = message.route or only_route(lines)
+    """The message with its route filled in. Raises UnknownRoute, and MessageError if its route cannot carry
+    it."""
+    name = message.route or default_route(lines)
     if name not in lines:
-        raise MessageError("route", message.route, f"must be one of {', '.join(lines)}")
+        raise UnknownRoute(name, lines)
     lines[name].dialect.check(message)
     return message if name == message.route else message.routed(name)
 

@@ -151,7 +151,7 @@ def _filled(row: Row) -> Mapping[str, Any]:
 
 def _send_many(dispatcher: Dispatcher, name: str, defaults: Mapping[str, str], *, as_json: bool) -> None:
     collect_rarely()
-    reader = _Reader(dispatcher.accept, {"route": dispatcher.only_route(), **defaults})
+    reader = _Reader(dispatcher.accept, {"route": dispatcher.default_route(), **defaults})
     handed = 0
     stopped = ""
 

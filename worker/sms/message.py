@@ -37,11 +37,11 @@ class Message:
     `client_id` is the caller's own id: unique for ever, so that giving us the same message twice sends it
     once. `recipient` is an international number; blanks, dots, dashes and brackets are dropped and a plus is
     put in front. What they get is `content`, a value object such as Viber; a plain text may be given as
-    `text`, of `kind` sms, flash or voice. An empty `route` means the only route there is. Instants are aware:
-    `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
-    `viber_valid_until` when Viber has had its chance. `in_doubt` (hold, resend or fail) is what becomes of it
-    where nobody can know whether they have it; empty means as its route says. Raises MessageError, which
-    names the field.
+    `text`, of `kind` sms, flash or voice. An empty `route` means the default one, or the only one there is.
+    Instants are aware: `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to
+    arrive, `viber_valid_until` when Viber has had its chance. `in_doubt` (hold, resend or fail) is what
+    becomes of it where nobody can know whether they have it; empty means as its route says. Raises
+    MessageError, which names the field.
     """
 
     client_id: str
