@@ -7,7 +7,6 @@ from pathlib import Path
 from worker.local.account import Account, Say, let_use
 from worker.local.errors import LocalError
 
-
 DISTRIBUTION, EXTRA = "bulk-dispatch-worker", "embedded"
 """What to install, by the names in pyproject.toml: a package called `worker` is somebody else's."""
 
