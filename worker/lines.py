@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from worker.providers import PROVIDERS, dialect
 from worker.providers.contract import Account, Dialect, Schedules
-from worker.settings import Route, SettingsError, route_keys
+from worker.settings import Route, SettingsError, can_name_a_route, route_keys
 from worker.sms.backoff import Backoff
 from worker.sms.doubt import POLICIES, SETTLING, Doubt
 from worker.sms.fields import MessageError
@@ -59,12 +59,21 @@ def default_route(lines: Mapping[str, Line]) -> str:
 class UnknownRoute(MessageError):
     """The message names a route that is not in the routes file, or none where there is no default.
 
-    It may be in a newer file than the one that was read.
+    A newer routes file than the one that was read may have it.
     """
 
-    def __init__(self, name: str, lines: Mapping[str, Line]) -> None:
-        none = "" if name else " (none is the default: set default = true for one)"
-        super().__init__("route", name, f"must be one of {', '.join(lines)}{none}")
+
+def no_such_route(name: str, lines: Mapping[str, Line]) -> MessageError:
+    """The error about a route that is none of these: an UnknownRoute, unless no file can have it."""
+    none = "" if name else " (none is the default: set default = true for one)"
+    kind = UnknownRoute if not name or can_name_a_route(name) else MessageError
+    return kind("route", name, f"must be one of {', '.join(lines)}{none}")
+
+
+def shown_route(name: str) -> str:
+    """The name of a route that nobody knows, as it may be seen: where columns are mixed up it is somebody's
+    number."""
+    return f"<{len(name)} characters>" if sum(map(str.isdigit, name)) >= 7 else name or "(no name)"
 
 
 def accept(message: Message, lines: Mapping[str, Line]) -> Message:
@@ -72,7 +81,7 @@ def accept(message: Message, lines: Mapping[str, Line]) -> Message:
     it."""
     name = message.route or default_route(lines)
     if name not in lines:
-        raise UnknownRoute(name, lines)
+        raise no_such_route(name, lines)
     lines[name].dialect.check(message)
     return message if name == message.route else message.routed(name)
 

@@ -261,7 +261,7 @@ def _from_environment(name: str) -> str:
 
 
 def _route(name: str, table: object, secret: Secret) -> Route:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+    if not can_name_a_route(name):
         raise SettingsError(f"routes.{name}: a name has up to 64 letters, digits, dashes and underscores")
     if not isinstance(table, dict):
         raise SettingsError(f"routes.{name} must be a table")
@@ -275,6 +275,11 @@ def _route(name: str, table: object, secret: Secret) -> Route:
     }
     options = {key: _option(f"routes.{name}.{key}", raw) for key, raw in table.items() if key not in values}
     return Route(name=name, options=options, **values)
+
+
+def can_name_a_route(name: str) -> bool:
+    """Whether some routes file may have a route of that name."""
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) is not None
 
 
 def route_keys() -> list[str]:
