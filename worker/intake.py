@@ -5,8 +5,9 @@ Keys: `worker:intake:LANE` (stream; fields `n`, how many messages, and `m`, a JS
 `worker:intake:LANE:unrouted` (set of the routes that messages of a lane name and no worker knew),
 `worker:intake:LANE:unrouted:ROUTE` (a stream of these messages, like that of a lane, with its `:waiting`),
 `worker:intake:dead` (stream of what could not be entered, with the reason), `worker:bell:NAME` (a doorbell
-rung a moment ago), `worker:marks` (hash; what each process last did, see worker.marks). Reading is at least
-once: an entry is deleted only when the ledger has it, and one read by a process that died is read again.
+rung a moment ago), `worker:marks` (hash; what each process last did, see worker.marks), `worker:reload`
+(hash; how often all processes, and each, were asked to read the routes again). Reading is at least once: an
+entry is deleted only when the ledger has it, and one read by a process that died is read again.
 """
 
 import json
@@ -31,6 +32,8 @@ GROUP = "ingest"
 CONSUMER = "ingest"  # one name for all: what a dead process had read is then told by its idle time alone
 DEAD = "worker:intake:dead"
 MARKS = "worker:marks"
+RELOAD = "worker:reload"
+FLEET = "*"  # no node has that name
 
 ANSWER = 3
 """Seconds that Redis has for an answer, and for a connection. It needs a moment; what takes longer is a
@@ -69,6 +72,18 @@ class SetAside(NamedTuple):
     place: Unrouted
     messages: int
     since: datetime  # the oldest, by Redis's clock
+
+
+class Asked(NamedTuple):
+    """How often the routes were asked to be read again."""
+
+    fleet: int = 0  # of all processes
+    own: int = 0  # of this one, or of the pool of processes it is of
+
+    @classmethod
+    def read(cls, counts: Sequence[str | None]) -> "Asked":
+        """As Redis has them; it may have forgotten them."""
+        return cls(*(int(count or 0) for count in counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +182,8 @@ return redis.call('SREM', KEYS[3], ARGV[1])
 # Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
 _MARK = """
 local now = redis.call('TIME')
-return redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
+return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[1])
 """
 
 
@@ -324,6 +340,10 @@ class Intake:
             if oldest
         ]
 
+    def set_aside(self) -> int:
+        """How many messages were set aside, in all."""
+        return sum(one.messages for one in self.unrouted())
+
     def overdue(self, place: Unrouted, wait: timedelta, entries: int) -> list[Entry]:
         """The oldest entries that have waited there for so long, whoever may have them in hand."""
         with explained():
@@ -365,10 +385,12 @@ class Intake:
 
     # -- marks of work done
 
-    def leave_mark(self, node: str, facts: Mapping[str, object]) -> None:
-        """Write down what a process says of itself, beside the instant by Redis's own clock."""
+    def leave_mark(self, node: str, facts: Mapping[str, object]) -> Asked:
+        """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
+        was asked meanwhile."""
         with explained():
-            self._mark(keys=[MARKS], args=[node, json.dumps(facts)])
+            counts = self._mark(keys=[MARKS, RELOAD], args=[node, json.dumps(facts), FLEET])
+        return Asked.read(cast("list[str | None]", counts))
 
     def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
         """Redis's clock now; and of every process when it last said something, and what."""
@@ -381,8 +403,22 @@ class Intake:
 
     def forget_marks(self, *nodes: str) -> None:
         """Processes that ended in peace, or are long gone, leave no mark."""
+        with explained(), self.client.pipeline(transaction=True) as both:
+            both.hdel(MARKS, *nodes)
+            both.hdel(RELOAD, *nodes)
+            both.execute()
+
+    # -- routes to be read again
+
+    def ask_to_reload(self, node: str = FLEET) -> int:
+        """Ask a process, or all, to read the routes again. Returns the how manieth time it is."""
         with explained():
-            self.client.hdel(MARKS, *nodes)
+            return int(self.client.hincrby(RELOAD, node, 1))
+
+    def asked_to_reload(self, node: str) -> Asked:
+        """How often a process was asked."""
+        with explained():
+            return Asked.read(cast("list[str | None]", self.client.hmget(RELOAD, FLEET, node)))
 
     # -- doctor
 

@@ -99,8 +99,8 @@ class Route:
         return f"{self.provider}@{urlsplit(self.url).hostname}:{sha256(whole.encode()).hexdigest()[:6]}"
 
     @property
-    def settings(self) -> str:
-        """A digest of all that is no secret: whether two processes go by the same settings."""
+    def settings_digest(self) -> str:
+        """Short, of all that is no secret: whether two processes go by the same settings."""
         shown = [(key, getattr(self, key)) for key in _ROUTE_FIELDS if key not in _SECRETS]
         return sha256(repr([*shown, *sorted(self.options.items())]).encode()).hexdigest()[:8]
 

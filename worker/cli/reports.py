@@ -26,7 +26,7 @@ def status(
             found = history(connection, client_id)
         if found is None:
             with opened_intake(settings) as intake:
-                _unknown(client_id, sum(intake.waiting().values()))
+                _unknown(client_id, sum(intake.waiting().values()) + intake.set_aside())
             raise typer.Exit(1)
     if as_json:
         emit(_plain(found))
@@ -135,7 +135,7 @@ def _plain_books(found: Books, intake: Intake) -> dict[str, Any]:
     return {
         "total": found.total,
         "by_status": {status.value: count for status, count in found.by_status.items()},
-        "waiting": sum(intake.waiting().values()),
+        "waiting": sum(intake.waiting().values()) + intake.set_aside(),
         "duplicates": found.duplicates,
         "conflicts": found.conflicts,
         "dead_letters": intake.dead_letters(),
