@@ -106,10 +106,13 @@ def _intake(intake: Intake) -> Iterator[Finding]:
     if letters := intake.dead_letters():
         yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
     for place, count, since in intake.unrouted():
-        seen = (
-            f"{count} {place.lane} messages wait for a route that no worker knew: {shown_route(place.route)}"
+        route = shown_route(place.route)
+        yield Finding(
+            "unrouted",
+            "warning",
+            f"{count} {place.lane} messages wait for a route that no worker knew: {route}, the oldest since "
+            f"{since:%Y-%m-%d %H:%M:%S} UTC",
         )
-        yield Finding("unrouted", "warning", f"{seen}, the oldest since {since:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _broker(settings: Settings, intake: Intake) -> Iterator[Finding]:

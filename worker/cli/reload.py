@@ -26,8 +26,9 @@ def reload(
 ) -> None:
     """Have all workers and beat read the routes file again; exit code 1 if one did not, or has other routes.
 
-    Nothing is interrupted: a step in hand ends by the routes it began with. A file that cannot be used changes
-    nothing. Credentials of the environment are those with which a process started: for a new one, restart it.
+    Nothing is interrupted: a step in hand ends by the routes it began with. A file that cannot be used
+    changes nothing. Credentials of the environment are those with which a process started: for a new one,
+    restart it.
     """
     with servers() as settings:
         routes = read_routes(settings.routes, secret=names_only)
