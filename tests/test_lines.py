@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.factories import message
-from worker.lines import Line, accept, line, make_ready
+from worker.cli.session import write_sandbox_routes
+from worker.lines import Line, UnknownRoute, accept, line, make_ready
 from worker.providers import PROVIDERS
 from worker.settings import Route, SettingsError, read_routes, route_keys
 from worker.sms.content import ViberSms
@@ -203,10 +204,40 @@ def test_the_only_route_is_filled_in() -> None:
     assert accept(message(route=""), lines(beta="smartswitch")).route == "beta"
 
 
-@pytest.mark.parametrize("wanted", ["", "gamma"])
-def test_of_several_routes_one_must_be_named(wanted: str) -> None:
-    with pytest.raises(MessageError, match="route: must be one of alpha, beta"):
+def with_default(known: dict[str, Line], name: str) -> dict[str, Line]:
+    """The same lines, one of them the default."""
+    default = known[name]
+    return {**known, name: replace(default, route=replace(default.route, default=True))}
+
+
+def test_of_several_routes_the_default_is_filled_in_where_none_is_named() -> None:
+    known = with_default(lines(alpha="alphasms-xml", beta="smartswitch"), "beta")
+
+    assert accept(message(route=""), known).route == "beta"
+    assert accept(message(route="alpha"), known).route == "alpha"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("gamma", "route: must be one of alpha, beta, got 'gamma'"),
+        (
+            "",
+            "route: must be one of alpha, beta (none is the default: set default = true for one), got ''",
+        ),
+    ],
+)
+def test_of_several_routes_without_a_default_one_must_be_named(wanted: str, said: str) -> None:
+    with pytest.raises(UnknownRoute) as refused:
         accept(message(route=wanted), lines(alpha="alphasms-xml", beta="smartswitch"))
+
+    assert str(refused.value) == said
+
+
+def test_the_route_file_of_worker_up_takes_messages_that_name_no_route(tmp_path: Path) -> None:
+    known = make_ready(read_routes(write_sandbox_routes(tmp_path, "http://127.0.0.1:9")))
+
+    assert accept(message(route=""), known).route == "sandbox-sync"
 
 
 def test_what_a_provider_cannot_carry_is_refused_with_what_and_why() -> None:

@@ -75,6 +75,7 @@ def test_instants_are_those_of_redis_and_of_the_work_not_of_the_writing(
         return now - mark.worked_at if mark and mark.worked_at else None
 
     assert eventually(lambda: (told() or timedelta(0)) >= timedelta(seconds=299))
+    crew.leave()
 
 
 def test_a_step_that_fails_is_no_work_and_says_no_more_than_its_kind(crew: Crew, intake: Intake) -> None:
@@ -201,6 +202,7 @@ def test_a_mark_says_how_far_the_clock_of_its_process_is_off(servers: Addresses,
     mark = eventually(lambda: the_mark(intake))
     assert mark
     assert mark.ahead.total_seconds() == pytest.approx(-4000, abs=10)
+    crew.leave()
 
 
 def test_beat_tells_since_when_it_rings_without_a_gap(servers: Addresses, intake: Intake) -> None:
@@ -219,6 +221,7 @@ def test_beat_tells_since_when_it_rings_without_a_gap(servers: Addresses, intake
         return (mark.worked_at - mark.unbroken_since).total_seconds()
 
     assert eventually(lambda: unbroken() == pytest.approx(5))
+    crew.leave()
 
 
 def test_a_mark_reads_as_it_was_told() -> None:
@@ -231,3 +234,101 @@ def test_a_mark_reads_as_it_was_told() -> None:
     assert Mark.read(
         "bulk@a", told_at, {**facts, "longest": 90, "clock": told_at.timestamp() + 70}
     ) == replace(mark, longest=timedelta(seconds=90), ahead=timedelta(seconds=70))
+
+
+# -- routes to be read again
+
+
+class Reader:
+    """A process that counts how often it read its routes."""
+
+    def __init__(self, servers: Addresses, node: str = "bulk@here") -> None:
+        self.times = 0
+        self.crew = Crew(lambda: Intake.connect(servers.redis_url), read_again=self._read)
+        self.crew.introduce(node, ["bulk"])
+        self.crew.knows({"alpha": "d1"})
+
+    def _read(self) -> None:
+        self.times += 1
+        self.crew.knows({"alpha": "d1", "beta": "d2"}, timedelta(minutes=3), "half of it")
+
+
+@pytest.fixture
+def reader(servers: Addresses, intake: Intake) -> Iterator[Reader]:
+    reader = Reader(servers)
+    yield reader
+    reader.crew.leave()
+
+
+def test_a_process_tells_which_routes_it_knows(reader: Reader, intake: Intake) -> None:
+    reader.crew.present()
+
+    mark = eventually(lambda: the_mark(intake))
+    assert mark
+    assert (mark.routes, mark.kept, mark.reloads) == ({"alpha": "d1"}, "", 0)
+
+
+def test_a_process_with_nothing_to_do_follows_when_all_are_asked(reader: Reader, intake: Intake) -> None:
+    reader.crew.present()
+    eventually(lambda: the_mark(intake))
+
+    asked = intake.ask_to_reload()
+
+    mark = eventually(lambda: (mark := the_mark(intake)) and mark.reloads == asked and mark, within=10)
+    assert mark
+    assert (mark.routes, mark.kept) == ({"alpha": "d1", "beta": "d2"}, "half of it")
+    assert mark.longest == timedelta(minutes=3)
+    assert reader.times == 1
+
+
+def test_a_process_with_a_long_step_in_hand_follows_too(reader: Reader, intake: Intake) -> None:
+    with reader.crew.step():
+        eventually(lambda: the_mark(intake))
+        intake.ask_to_reload()
+
+        assert eventually(lambda: (mark := the_mark(intake)) and mark.reloads == 1, within=10)
+
+
+def test_a_signal_reaches_all_processes_of_that_name_and_no_others(
+    servers: Addresses, reader: Reader, intake: Intake
+) -> None:
+    twin, other = Reader(servers), Reader(servers, "poll@here")
+    for one in (reader, twin, other):
+        one.crew.present()
+    eventually(lambda: len(read_marks(intake)[1]) == 2)
+
+    reader.crew.ask()
+
+    eventually(lambda: reader.times == twin.times == 1, within=10)
+    assert other.times == 0
+    for one in (twin, other):
+        one.crew.leave()
+
+
+def test_what_was_asked_before_a_process_began_makes_it_look_once_more(
+    reader: Reader, intake: Intake
+) -> None:
+    """The file may have been read just before it was changed, and the asking come before the first mark."""
+    intake.ask_to_reload()
+
+    reader.crew.present()
+
+    eventually(lambda: reader.times == 1, within=10)
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (None, ""),
+        ({"alpha": "d1", "beta": "d2"}, ""),
+        ({"alpha": "d1"}, "does not know beta"),
+        ({"alpha": "d0", "beta": "d2"}, "has other settings of alpha"),
+        ({"alpha": "d1", "beta": "d2", "gamma": "d3"}, "still knows gamma"),
+        ({"beta": "d0"}, "does not know alpha, has other settings of beta"),
+    ],
+)
+def test_what_sets_its_routes_apart_is_told(known: dict[str, str] | None, said: str) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    mark = Mark("bulk@a", frozenset({"bulk"}), now, now, routes=known)
+
+    assert mark.unlike({"alpha": "d1", "beta": "d2"}) == said

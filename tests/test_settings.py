@@ -258,6 +258,8 @@ def test_a_program_that_only_enqueues_needs_no_secret(path: Path) -> None:
 # -- what cannot be used -----------------------------------------------------------------------------
 
 ALIKE = GOOD + GOOD.replace("alpha]", "beta]").replace("alphasms.net", "alphasms.net/")
+DEFAULT = f"{GOOD}default = true\n"
+TWO_DEFAULTS = DEFAULT + DEFAULT.replace("alpha]", "beta]").replace("alphasms.net", "beta.example")
 LENGTH = 'must be a length of time such as "2s", "15m" or "6d"'
 
 REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -349,6 +351,13 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("routes.alpha.lease must outlast", "connect_timeout", "got 0:00:10"),
     ),
     "time-out too long for the lease": (with_key('timeout = "5m"'), ("routes.alpha.lease must outlast",)),
+    "two defaults": (TWO_DEFAULTS, ("routes alpha and beta are each the default", "only one can be")),
+    "a word for a default": (with_key('default = "yes"'), ("routes.alpha.default must be bool", "got 'yes'")),
+    "a number for a default": (with_key("default = 1"), ("routes.alpha.default must be bool", "got 1")),
+    "a default for a number": (
+        with_key("parallel = true"),
+        ("routes.alpha.parallel must be int", "got True"),
+    ),
     "one account twice": (ALIKE, ("alpha and beta are alike", "same account")),
     "one name twice": (GOOD + GOOD, ("is not valid TOML",)),
     "one key twice": (GOOD + f'key = "{SECRET}"\n', ("is not valid TOML",)),

@@ -91,12 +91,18 @@ class Dispatcher:
             check_send_at(message.send_at, datetime.now(UTC))
         return self._accept(message)
 
-    def only_route(self) -> str:
-        """The route of messages that name none; empty unless there is exactly one. `accept` need not copy a
-        message made with it, which takes a third of the time to make one."""
-        from worker.lines import only_route
+    def default_route(self) -> str:
+        """The route of messages that name none; empty if there are several and none is the default. `accept`
+        need not copy a message made with it, which takes a third of the time to make one."""
+        from worker.lines import default_route
 
-        return only_route(self._lines)
+        return default_route(self._lines)
+
+    def region(self, route: str = "") -> str:
+        """The country of numbers that name none, as a route has it, or the default one; empty for none."""
+        from worker.lines import region_of_route
+
+        return region_of_route(route, self._lines)
 
     def status(self, client_id: str, producer: str = "") -> "History | None":
         """What the ledger knows of a message; None if it has not seen it (it may still be in Redis). A client

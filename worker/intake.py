@@ -2,9 +2,12 @@
 
 Keys: `worker:intake:LANE` (stream; fields `n`, how many messages, and `m`, a JSON array of them),
 `worker:intake:LANE:waiting` (messages in that stream, kept in the same step as the stream),
+`worker:intake:LANE:unrouted` (set of the routes that messages of a lane name and no worker knew),
+`worker:intake:LANE:unrouted:ROUTE` (a stream of these messages, like that of a lane, with its `:waiting`),
 `worker:intake:dead` (stream of what could not be entered, with the reason), `worker:bell:NAME` (a doorbell
-rung a moment ago), `worker:marks` (hash; what each process last did, see worker.marks). Reading is at least
-once: an entry is deleted only when the ledger has it, and one read by a process that died is read again.
+rung a moment ago), `worker:marks` (hash; what each process last did, see worker.marks), `worker:reload`
+(hash; how often all processes, and each, were asked to read the routes again). Reading is at least once: an
+entry is deleted only when the ledger has it, and one read by a process that died is read again.
 """
 
 import json
@@ -14,11 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson  # to write only: where a number is beyond 64 bits it reads another
 import redis
 from redis.backoff import ExponentialBackoff
+from redis.client import Pipeline
 from redis.retry import Retry
 
 from worker.sms.message import Lane, Message
@@ -27,6 +32,8 @@ GROUP = "ingest"
 CONSUMER = "ingest"  # one name for all: what a dead process had read is then told by its idle time alone
 DEAD = "worker:intake:dead"
 MARKS = "worker:marks"
+RELOAD = "worker:reload"
+FLEET = "*"  # no node has that name
 
 ANSWER = 3
 """Seconds that Redis has for an answer, and for a connection. It needs a moment; what takes longer is a
@@ -46,6 +53,37 @@ KEEPALIVE = {
 
 class IntakeError(RuntimeError):
     """Redis cannot be used. One sentence, no credential."""
+
+
+class Unrouted(NamedTuple):
+    """Where those messages of a lane wait whose route no worker knew that has read them."""
+
+    lane: Lane
+    route: str  # empty: they name none, and there was no default
+
+
+Place: TypeAlias = Lane | Unrouted
+"""What has a stream of its own."""
+
+
+class SetAside(NamedTuple):
+    """What waits in such a place."""
+
+    place: Unrouted
+    messages: int
+    since: datetime  # the oldest, by Redis's clock
+
+
+class Asked(NamedTuple):
+    """How often the routes were asked to be read again."""
+
+    fleet: int = 0  # of all processes
+    own: int = 0  # of this one, or of the pool of processes it is of
+
+    @classmethod
+    def read(cls, counts: Sequence[str | None]) -> "Asked":
+        """As Redis has them; it may have forgotten them."""
+        return cls(*(int(count or 0) for count in counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +186,18 @@ end
 return gone
 """
 
+# Forget a place in which nothing waits, and nobody has anything of it in hand.
+_TIDY = """
+if redis.call('XLEN', KEYS[1]) > 0 then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+return redis.call('SREM', KEYS[3], ARGV[1])
+"""
+
 # Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
 _MARK = """
 local now = redis.call('TIME')
-return redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
+return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[1])
 """
 
 
@@ -162,6 +208,7 @@ class Intake:
         self.client = client
         self._read = client.register_script(_READ)
         self._done = client.register_script(_DONE)
+        self._tidy = client.register_script(_TIDY)
         self._mark = client.register_script(_MARK)
         self._roomy_until = 0.0
 
@@ -207,8 +254,7 @@ class Intake:
         """
         self._leave_room()
         with explained(), self.client.pipeline(transaction=True) as both:
-            both.xadd(_stream(parcel.lane), {"n": parcel.count, "m": parcel.payload})
-            both.incrby(_waiting(parcel.lane), parcel.count)
+            _append(both, parcel.lane, parcel)
             entry_id, _ = both.execute()
         return str(entry_id)
 
@@ -228,17 +274,17 @@ class Intake:
         self._roomy_until = time.monotonic() + 1
 
     def waiting(self) -> dict[Lane, int]:
-        """Messages given to us that are not in the ledger yet, by lane."""
+        """Messages given to us that are not in the ledger yet, by lane; but for those that were set aside."""
         with explained():
             counts = self.client.mget([_waiting(lane) for lane in Lane])
         return {lane: int(count or 0) for lane, count in zip(Lane, counts, strict=True)}
 
     # -- the ingest stage
 
-    def read(self, lane: Lane, entries: int, idle: timedelta, octets: int = 2**31) -> list[Entry]:
+    def read(self, place: Place, entries: int, idle: timedelta, octets: int = 2**31) -> list[Entry]:
         """Entries that were read `idle` ago and never finished, until there are `entries` of them or they
         have `octets` together; then as many new ones. The last may be more than fits: 16 at most."""
-        keys = [_stream(lane)]
+        keys = [_stream(place)]
         args: list[str | int] = [GROUP, CONSUMER, int(idle.total_seconds() * 1000), entries, octets]
         with explained():
             try:
@@ -247,21 +293,31 @@ class Intake:
                 if "NOGROUP" not in str(problem):
                     raise
                 # Only now, once in the life of a stream: a Redis short of memory would refuse it each time.
-                self._make_group(lane)
+                self._make_group(place)
                 found = self._read(keys, args)
-        return [_entry(lane, *one) for one in cast("list[Any]", found)]
+        return [_entry(_lane(place), *one) for one in cast("list[Any]", found)]
 
-    def done(self, lane: Lane, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
-        """Delete entries that the ledger has, and bury what it could not take, in one step."""
+    def done(
+        self,
+        place: Place,
+        entries: Sequence[Entry],
+        dead: Sequence[DeadLetter] = (),
+        unrouted: Mapping[str, Sequence[Message]] | None = None,
+    ) -> None:
+        """Delete entries that the ledger has, bury what it could not take, and set aside what names a route
+        that is not known, by that name; in one step."""
         sizes = [part for entry in entries for part in (entry.id, entry.counted)]
-        keys, args = [_stream(lane), _waiting(lane)], [GROUP, *sizes]
+        keys, args = [_stream(place), _waiting(place)], [GROUP, *sizes]
         with explained():
-            if not dead:  # no pipeline: in one redis-py asks first whether Redis knows the script
+            if not (dead or unrouted):  # no pipeline: in one redis-py asks whether Redis knows the script
                 self._done(keys, args)
                 return
             with self.client.pipeline(transaction=True) as step:
                 for letter in dead:
                     step.xadd(DEAD, _fields(letter))
+                for route, messages in (unrouted or {}).items():
+                    step.sadd(_routes(_lane(place)), route)
+                    _append(step, Unrouted(_lane(place), route), Parcel.of(_lane(place), messages))
                 self._done(keys, args, client=step)
                 step.execute()
 
@@ -281,10 +337,48 @@ class Intake:
             letters = cast("list[Any]", self.client.xrange(DEAD, count=most))
         return [(str(letter_id), dict(fields)) for letter_id, fields in letters]
 
-    def _make_group(self, lane: Lane) -> None:
+    # -- what names a route that no worker knew
+
+    def unrouted_routes(self, lane: Lane) -> set[str]:
+        """The routes for which messages of a lane were set aside."""
+        with explained():
+            return {str(route) for route in cast("set[Any]", self.client.smembers(_routes(lane)))}
+
+    def unrouted(self) -> list[SetAside]:
+        """All that was set aside, by lane and route."""
+        places = [Unrouted(lane, route) for lane in Lane for route in sorted(self.unrouted_routes(lane))]
+        with explained(), self.client.pipeline(transaction=True) as looks:
+            for place in places:
+                looks.get(_waiting(place))
+                looks.xrange(_stream(place), count=1)
+            counts = looks.execute()
+        return [
+            SetAside(place, int(count or 0), _instant(oldest[0][0]))
+            for place, count, oldest in zip(places, counts[::2], counts[1::2], strict=True)
+            if oldest
+        ]
+
+    def set_aside(self) -> int:
+        """How many messages were set aside, in all."""
+        return sum(one.messages for one in self.unrouted())
+
+    def overdue(self, place: Unrouted, wait: timedelta, entries: int) -> list[Entry]:
+        """The oldest entries that have waited there for so long, whoever may have them in hand."""
+        with explained():
+            seconds, _ = self.client.time()
+            until = int((seconds - wait.total_seconds()) * 1000)
+            found = cast("list[Any]", self.client.xrange(_stream(place), max=until, count=entries))
+        return [_entry(place.lane, id_, [*chain(*fields.items())], 0) for id_, fields in found]
+
+    def tidy(self, place: Unrouted) -> None:
+        """Forget a place if nothing waits there any more."""
+        with explained():
+            self._tidy([_stream(place), _waiting(place), _routes(place.lane)], [place.route])
+
+    def _make_group(self, place: Place) -> None:
         """From 0, not from now: what was added before the group existed counts too."""
         try:
-            self.client.xgroup_create(_stream(lane), GROUP, id="0", mkstream=True)
+            self.client.xgroup_create(_stream(place), GROUP, id="0", mkstream=True)
         except redis.ResponseError as problem:
             if "BUSYGROUP" not in str(problem):
                 raise
@@ -309,10 +403,12 @@ class Intake:
 
     # -- marks of work done
 
-    def leave_mark(self, node: str, facts: Mapping[str, object]) -> None:
-        """Write down what a process says of itself, beside the instant by Redis's own clock."""
+    def leave_mark(self, node: str, facts: Mapping[str, object]) -> Asked:
+        """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
+        was asked meanwhile."""
         with explained():
-            self._mark(keys=[MARKS], args=[node, json.dumps(facts)])
+            counts = self._mark(keys=[MARKS, RELOAD], args=[node, json.dumps(facts), FLEET])
+        return Asked.read(cast("list[str | None]", counts))
 
     def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
         """Redis's clock now; and of every process when it last said something, and what."""
@@ -325,8 +421,22 @@ class Intake:
 
     def forget_marks(self, *nodes: str) -> None:
         """Processes that ended in peace, or are long gone, leave no mark."""
+        with explained(), self.client.pipeline(transaction=True) as both:
+            both.hdel(MARKS, *nodes)
+            both.hdel(RELOAD, *nodes)
+            both.execute()
+
+    # -- routes to be read again
+
+    def ask_to_reload(self, node: str = FLEET) -> int:
+        """Ask a process, or all, to read the routes again. Returns the how manieth time it is."""
         with explained():
-            self.client.hdel(MARKS, *nodes)
+            return int(self.client.hincrby(RELOAD, node, 1))
+
+    def asked_to_reload(self, node: str) -> Asked:
+        """How often a process was asked."""
+        with explained():
+            return Asked.read(cast("list[str | None]", self.client.hmget(RELOAD, FLEET, node)))
 
     # -- doctor
 
@@ -349,12 +459,32 @@ def explained() -> Iterator[None]:
         raise IntakeError(f"Redis refuses: {str(problem).rpartition('caused error: ')[2]}") from None
 
 
-def _stream(lane: Lane) -> str:
-    return f"worker:intake:{lane.value}"
+def _lane(place: Place) -> Lane:
+    return place.lane if isinstance(place, Unrouted) else place
 
 
-def _waiting(lane: Lane) -> str:
-    return f"worker:intake:{lane.value}:waiting"
+def _stream(place: Place) -> str:
+    if isinstance(place, Unrouted):
+        return f"{_routes(place.lane)}:{place.route}"
+    return f"worker:intake:{place.value}"
+
+
+def _waiting(place: Place) -> str:
+    return f"{_stream(place)}:waiting"
+
+
+def _routes(lane: Lane) -> str:
+    return f"worker:intake:{lane.value}:unrouted"
+
+
+def _append(step: Pipeline, place: Place, parcel: Parcel) -> None:
+    step.xadd(_stream(place), {"n": parcel.count, "m": parcel.payload})
+    step.incrby(_waiting(place), parcel.count)
+
+
+def _instant(entry_id: str) -> datetime:
+    """When an entry was written: its id begins with that, in milliseconds."""
+    return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
 
 
 def _kept_alive(url: str) -> dict[str, Any]:

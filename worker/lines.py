@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from worker.providers import PROVIDERS, dialect
 from worker.providers.contract import Account, Dialect, Respells, Schedules
-from worker.settings import Route, SettingsError, route_keys
+from worker.settings import Route, SettingsError, can_name_a_route, route_keys
 from worker.sms.backoff import Backoff
 from worker.sms.doubt import POLICIES, SETTLING, Doubt
 from worker.sms.fields import MessageError
 from worker.sms.message import Message
+from worker.sms.numbers import region_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,55 @@ def make_ready(routes: Mapping[str, Route]) -> dict[str, Line]:
     return {name: line(route) for name, route in routes.items()}
 
 
-def only_route(lines: Mapping[str, Line]) -> str:
-    """The route of messages that name none; empty if there are several."""
-    return next(iter(lines)) if len(lines) == 1 else ""
+def default_route(lines: Mapping[str, Line]) -> str:
+    """The route of messages that name none: the only one, or the one that is said to be the default; empty if
+    there is no such route."""
+    if len(lines) == 1:
+        return next(iter(lines))
+    return next((name for name, line in lines.items() if line.route.default), "")
+
+
+class UnknownRoute(MessageError):
+    """The message names a route that is not in the routes file, or none where there is no default.
+
+    A newer routes file than the one that was read may have it.
+    """
+
+
+def no_such_route(name: str, lines: Mapping[str, Line]) -> MessageError:
+    """The error about a route that is none of these: an UnknownRoute, unless no file can have it."""
+    none = "" if name else " (none is the default: set default = true for one)"
+    kind = UnknownRoute if not name or can_name_a_route(name) else MessageError
+    return kind("route", name, f"must be one of {', '.join(lines)}{none}")
+
+
+def shown_route(name: str) -> str:
+    """The name of a route that nobody knows, as it may be seen: where columns are mixed up it is somebody's
+    number."""
+    return f"<{len(name)} characters>" if sum(map(str.isdigit, name)) >= 7 else name or "(no name)"
 
 
 def accept(message: Message, lines: Mapping[str, Line]) -> Message:
-    """The message as it will be sent, its route filled in. Raises MessageError if no route can carry it."""
-    name = message.route or only_route(lines)
+    """The message as it will be sent, its route filled in. Raises UnknownRoute, and MessageError if its route
+    cannot carry it."""
+    name = message.route or default_route(lines)
     if name not in lines:
-        raise MessageError("route", message.route, f"must be one of {', '.join(lines)}")
+        raise no_such_route(name, lines)
     chosen = lines[name]
     chosen.dialect.check(message)
     return chosen.as_sent(message if name == message.route else message.routed(name))
+
+
+def named_route(values: object) -> object:
+    """The route that plain values name, if they are such."""
+    return values.get("route", "") if isinstance(values, Mapping) else ""
+
+
+def region_of_route(name: object, lines: Mapping[str, Line]) -> str:
+    """The country that numbers are of which name none, as the route says that a message names, or the default
+    one."""
+    chosen = lines.get((name if isinstance(name, str) else "") or default_route(lines))
+    return chosen.route.region if chosen else ""
 
 
 def line(route: Route) -> Line:
@@ -90,6 +127,7 @@ def line(route: Route) -> Line:
         raise SettingsError(f"routes.{route.name}: {problem}") from None
     _check_doubt(route, speaker)
     _check_schedule(route, speaker)
+    _check_region(route)
     return Line(route, speaker)
 
 
@@ -121,6 +159,13 @@ def _check_doubt(route: Route, speaker: Dialect) -> None:
             f"routes.{route.name}.in_doubt must be one of {', '.join(allowed)} with {route.provider}, "
             f"got {route.in_doubt!r}"
         )
+
+
+def _check_region(route: Route) -> None:
+    try:
+        region_of(route.region)
+    except MessageError as problem:
+        raise SettingsError(f"routes.{route.name}.{problem}") from None
 
 
 def _check_schedule(route: Route, speaker: Dialect) -> None:

@@ -3,19 +3,22 @@
 A worker writes down when it last came to a door and when it last ended a step, and beat when it last rang.
 While a step is in hand it says so again every second or two, however long the step takes: whoever holds one
 and says nothing is not at work on it. Instants are those of Redis: hosts need not agree on the time.
+
+By the same way a process learns that its routes are to be read again, and tells which it knows.
 """
 
 import logging
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from worker.intake import Intake, IntakeError
+from worker.intake import Asked, Intake, IntakeError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ EVERY = 1.0  # seconds between two marks of a process, at least; twice as much a
 IDLE = KEPT.total_seconds() / 4
 """Seconds after which who has nothing to do says once more that it is there. Not oftener: of a pool of
 processes, which share a name, an idle one would speak over those that work."""
+
+LOOK = 2.0  # seconds after which who has nothing to do, or to say, looks whether it was asked for something
 
 BEAT = "beat"
 
@@ -50,6 +55,11 @@ class Mark:
     longest: timedelta = KEPT  # what a step of its may take
     trouble: str = ""  # what kind of error ended the last step that failed, if none succeeded since
     ahead: timedelta = timedelta(0)  # of Redis's clock, its own; less than nothing: behind
+    routes: Mapping[str, str] | None = (
+        None  # it knows these, each with a digest of its settings; None: unsaid
+    )
+    kept: str = ""  # why it has kept them when it was asked to read them again
+    reloads: int = 0  # of the askings of all, the last that it followed
 
     @classmethod
     def read(cls, node: str, told_at: datetime, facts: Mapping[str, Any]) -> Self:
@@ -72,7 +82,25 @@ class Mark:
             longest=KEPT if longest is None else timedelta(seconds=longest),
             trouble=facts["trouble"],
             ahead=timedelta(seconds=0 if clock is None else clock - told_at.timestamp()),
+            routes=facts.get("routes"),
+            kept=facts.get("kept", ""),
+            reloads=facts.get("reloads", 0),
         )
+
+    def unlike(self, digests: Mapping[str, str]) -> str:
+        """What sets the routes it knows apart from these, each with a digest of its settings; empty if
+        nothing does, or it does not say which it knows."""
+        if self.routes is None:
+            return ""
+        unknown = [name for name in digests if name not in self.routes]
+        other = [name for name, digest in digests.items() if self.routes.get(name, digest) != digest]
+        gone = [name for name in self.routes if name not in digests]
+        found = (
+            ("does not know", unknown),
+            ("has other settings of", other),
+            ("still knows", gone),
+        )
+        return ", ".join(f"{what} {' and '.join(names)}" for what, names in found if names)
 
     @property
     def is_beat(self) -> bool:
@@ -103,14 +131,18 @@ class Crew:
         connect: Callable[[], Intake],
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        read_again: Callable[[], None] = lambda: None,
     ) -> None:
         self._connect = connect
         self._clock = clock
         self._wall = wall
+        self._read_again = read_again
         self._node = ""
         self._queues: tuple[str, ...] = ()
         self._hands = 1
         self._longest = KEPT
+        self._routes: Mapping[str, str] | None = None
+        self._kept = ""
         self._begin_anew()
         os.register_at_fork(after_in_child=self._begin_anew)  # a pool of processes: threads do not come along
 
@@ -125,12 +157,25 @@ class Crew:
         self._worked: float | None = None
         self._unbroken: float | None = None
         self._trouble = ""
+        self._told = -math.inf
+        self._hung_up = False
+        self._followed = Asked()  # of a file read meanwhile nothing is known: so it is read once more
 
     def introduce(
         self, node: str, queues: Collection[str], hands: int = 1, longest: timedelta = KEPT
     ) -> None:
         """Who this is, and how long a step of its may take. Whoever is not introduced leaves no marks."""
         self._node, self._queues, self._hands, self._longest = node, tuple(queues), hands, longest
+
+    def knows(self, routes: Mapping[str, str], longest: timedelta = KEPT, kept: str = "") -> None:
+        """Which routes this process knows, each with a digest of its settings; how long a step may take by
+        them; and why it has kept them, if it could not read them again."""
+        self._routes, self._longest, self._kept = routes, longest, kept
+
+    def ask(self) -> None:
+        """Have the routes read again, soon, by all processes of that name. Safe in the handler of a signal:
+        it takes no lock."""
+        self._hung_up = True
 
     def present(self) -> None:
         """It is up and listens."""
@@ -184,22 +229,51 @@ class Crew:
     def _tell(self) -> None:
         intake = self._connect()
         while self._node:
-            self._news.wait(EVERY if self._busy else self.idle)
+            news = self._news.wait(EVERY if self._busy else min(LOOK, self.idle))
             self._news.clear()
+            self._pass_on(intake)
             with self._writing:
-                self._write(intake)
+                asked = self._write(intake) if news or self._busy or self._is_due() else self._look(intake)
+            if asked is not None and asked != self._followed:
+                self._follow(asked)
             time.sleep(EVERY)
 
-    def _write(self, intake: Intake) -> None:
+    def _is_due(self) -> bool:
+        """Whether it has been silent for long."""
+        return self._clock() - self._told >= self.idle
+
+    def _write(self, intake: Intake) -> Asked | None:
         node = self._node
         if not node:  # it left meanwhile
-            return
+            return None
         try:
-            intake.leave_mark(node, self._facts())
-            self._intake = intake
+            asked = intake.leave_mark(node, self._facts())
         except IntakeError:  # the stages say what is wrong; here it is only told later
             self._intake = None
             self._news.set()
+            return None
+        self._intake, self._told = intake, self._clock()
+        return asked
+
+    def _look(self, intake: Intake) -> Asked | None:
+        """What it is asked for; None if Redis is away."""
+        try:
+            return intake.asked_to_reload(self._node)
+        except IntakeError:
+            return None
+
+    def _pass_on(self, intake: Intake) -> None:
+        """A signal comes to one process of a pool; by way of Redis all of them learn of it."""
+        node = self._node
+        if node and self._hung_up:
+            with suppress(IntakeError):  # it stays asked for
+                intake.ask_to_reload(node)
+                self._hung_up = False
+
+    def _follow(self, asked: Asked) -> None:
+        self._read_again()
+        self._followed = asked
+        self.present()
 
     def _facts(self) -> dict[str, object]:
         with self._lock:
@@ -214,4 +288,7 @@ class Crew:
                 "longest": self._longest.total_seconds(),
                 "trouble": self._trouble,
                 "clock": self._wall(),
+                "routes": self._routes,
+                "kept": self._kept,
+                "reloads": self._followed.fleet,
             }

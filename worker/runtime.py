@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from worker.intake import Intake
@@ -49,13 +49,15 @@ class Runtime:
         ring: Ring = silence,
         stopping: Callable[[], bool] = lambda: False,
         or_ahead: bool = False,
+        lines: Mapping[str, Line] | None = None,
     ) -> "Runtime":
         """Connect everything and register the routes in the ledger, which must stand where this code expects
-        it; with `or_ahead` it may be further.
+        it; with `or_ahead` it may be further. The routes are those of the routes file, or `lines`.
 
         Raises SettingsError, LedgerError or IntakeError, each one sentence.
         """
-        lines = make_ready(read_routes(settings.routes))
+        if lines is None:
+            lines = make_ready(read_routes(settings.routes))
         with ExitStack() as opened:
             ledger = opened.enter_context(closing(Ledger.connect(settings.database_url)))
             check_migrated(ledger, or_ahead=or_ahead)
@@ -64,6 +66,12 @@ class Runtime:
             intake = Intake.connect(settings.redis_url)
             opened.pop_all()
         return cls(settings, ledger, intake, Transport(), lines, ring=ring, stopping=stopping)
+
+    def knowing(self, lines: Mapping[str, Line]) -> "Runtime":
+        """The same with other routes, which it registers. Raises LedgerError."""
+        with self.ledger.begin() as connection:
+            register_routes(connection, lines)
+        return replace(self, lines=lines)
 
     def close(self) -> None:
         """Give everything back."""

@@ -27,6 +27,8 @@ class Route:
     name: str
     provider: str  # the dialect, a name of worker.providers.PROVIDERS
     url: str = field(repr=False)  # base address of the provider
+    default: bool = False  # messages that name no route take this one
+    region: str = ""  # the country (UA) of numbers that name none; empty: these are refused
     key: str = field(default="", repr=False)  # credential, as the provider needs it
     login: str = field(default="", repr=False)  # credential, older form
     password: str = field(default="", repr=False)  # credential, older form
@@ -96,6 +98,12 @@ class Route:
         account from another, and no login can be guessed by it."""
         whole = "\n".join((*self.identity, str(self.reference_offset)))
         return f"{self.provider}@{urlsplit(self.url).hostname}:{sha256(whole.encode()).hexdigest()[:6]}"
+
+    @property
+    def settings_digest(self) -> str:
+        """Short, of all that is no secret: whether two processes go by the same settings."""
+        shown = [(key, getattr(self, key)) for key in _ROUTE_FIELDS if key not in _SECRETS]
+        return sha256(repr([*shown, *sorted(self.options.items())]).encode()).hexdigest()[:8]
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -231,6 +239,7 @@ def read_routes(path: Path, secret: Secret | None = None) -> dict[str, Route]:
         raise SettingsError(f"{path} names no route; add a [routes.NAME] table")
     routes = {name: _route(name, table, secret or _every_secret) for name, table in named.items()}
     _check_distinct(path, routes)
+    _check_one_default(path, routes)
     return routes
 
 
@@ -253,7 +262,7 @@ def _from_environment(name: str) -> str:
 
 
 def _route(name: str, table: object, secret: Secret) -> Route:
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+    if not can_name_a_route(name):
         raise SettingsError(f"routes.{name}: a name has up to 64 letters, digits, dashes and underscores")
     if not isinstance(table, dict):
         raise SettingsError(f"routes.{name} must be a table")
@@ -267,6 +276,11 @@ def _route(name: str, table: object, secret: Secret) -> Route:
     }
     options = {key: _option(f"routes.{name}.{key}", raw) for key, raw in table.items() if key not in values}
     return Route(name=name, options=options, **values)
+
+
+def can_name_a_route(name: str) -> bool:
+    """Whether some routes file may have a route of that name."""
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) is not None
 
 
 def route_keys() -> list[str]:
@@ -315,9 +329,11 @@ def duration(where: str, raw: object) -> timedelta:
 
 def _check_value(where: str, name: str, value: object) -> None:
     expected = _ROUTE_FIELDS[name].type
-    if not isinstance(value, expected) or isinstance(value, bool):  # type: ignore[arg-type]
+    if not isinstance(value, expected) or isinstance(value, bool) is not (expected is bool):  # type: ignore[arg-type]
         shown = "…" if name in _SECRETS else repr(value)
         raise SettingsError(f"{where} must be {getattr(expected, '__name__', expected)}, got {shown}")
+    if isinstance(value, bool):
+        return
     if isinstance(value, int) and value < (0 if name in _MAY_BE_ZERO else 1):
         raise SettingsError(f"{where} must be positive, got {value}")
     if isinstance(value, int) and value > MOST:
@@ -345,3 +361,9 @@ def _check_distinct(path: Path, routes: Mapping[str, Route]) -> None:
                 f"{path}: routes {seen[account]} and {route.name} are alike: the same account and mode twice"
             )
         seen[account] = route.name
+
+
+def _check_one_default(path: Path, routes: Mapping[str, Route]) -> None:
+    defaults = [route.name for route in routes.values() if route.default]
+    if len(defaults) > 1:
+        raise SettingsError(f"{path}: routes {' and '.join(defaults)} are each the default; only one can be")

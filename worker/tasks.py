@@ -7,7 +7,9 @@ Start a worker with: celery -A worker.tasks worker -Q urgent,bulk,poll,celery --
 """
 
 import logging
+import signal
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -20,17 +22,18 @@ from typing import Any
 from celery import Celery, signals
 from celery.beat import Scheduler, SchedulingError
 from celery.exceptions import Reject
-from celery.platforms import SecurityWarning
+from celery.platforms import SecurityWarning, isatty
 from celery.worker.request import Request as CeleryRequest
 
 from worker.bell import BACKLOG, Bell, BrokerError, backlog, celery_app
 from worker.garbage import collect_rarely
 from worker.intake import DeadLetter, Intake, IntakeError
 from worker.ledger import LedgerError
-from worker.lines import Line, accept, make_ready
+from worker.lines import Line, UnknownRoute, accept, named_route, region_of_route
 from worker.marks import BEAT, Crew
+from worker.route_table import RouteTable
 from worker.runtime import Runtime
-from worker.settings import Secret, Settings, SettingsError, names_only, read_routes
+from worker.settings import Secret, Settings, SettingsError, names_only
 from worker.sms.fields import MessageError
 from worker.sms.message import Lane, Message, check_send_at
 from worker.sms.package import CHUNK
@@ -60,37 +63,72 @@ AWAY = (LedgerError, IntakeError)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What it takes to hand messages in: no ledger, and no secrets."""
+    """What it takes to hand messages in: no ledger."""
 
     intake: Intake
     bell: Bell
-    lines: Mapping[str, Line]
 
 
+_table = RouteTable(settings.routes)
 _opening = threading.Lock()
 _stopping = threading.Event()
-_crew = Crew(lambda: Intake.connect(settings.redis_url, tries=1))
 
 
 @cache
 def _door() -> Door:
     intake = Intake.connect(settings.redis_url)
-    return Door(intake, Bell(app, intake), make_ready(read_routes(settings.routes, secret=names_only)))
+    return Door(intake, Bell(app, intake))
 
 
-@cache
-def _open() -> tuple[Runtime, Bell]:
-    bell = _door().bell
-    return Runtime.open(settings, ring=bell.ring, stopping=_stopping.is_set, or_ahead=True), bell
+class Opened:
+    """The process's runtime, opened by the first task and not at import: a forked child needs its own.
+
+    Who asks for it gets it with the routes of now, and whoever has it keeps it as it is.
+    """
+
+    def __init__(self) -> None:
+        self._runtime: Runtime | None = None
+
+    def now(self) -> Runtime:
+        """Raises LedgerError or IntakeError; then it is for the next to try again."""
+        lines = _table.lines
+        if self._runtime is None:
+            ring, stopping = _door().bell.ring, _stopping.is_set
+            self._runtime = Runtime.open(settings, ring=ring, stopping=stopping, or_ahead=True, lines=lines)
+        elif self._runtime.lines is not lines:
+            self._runtime = self._runtime.knowing(lines)
+        return self._runtime
+
+
+_runtime = Opened()
 
 
 def _opened() -> tuple[Runtime, Bell]:
-    """The process's runtime, opened by the first task and not at import: a forked child needs its own."""
     with _opening:
-        return _open()
+        return _runtime.now(), _door().bell
 
 
-def _ready(secret: Secret | None) -> dict[str, Line]:
+def _read_again() -> None:
+    _table.read_again()
+    _tell_of_routes()
+
+
+_crew = Crew(lambda: Intake.connect(settings.redis_url, tries=1), read_again=_read_again)
+
+
+def _tell_of_routes() -> None:
+    longest = max(longest_step(line.route) for line in _table.lines.values())
+    _crew.knows(_table.digests, longest, _table.kept)
+
+
+def _follow_hangups() -> None:
+    """SIGHUP means: read the routes again. By itself Celery's worker starts anew at it, and beat ends. At a
+    terminal it means that the terminal is gone, and is left alone."""
+    if not isatty(sys.__stdout__):
+        signal.signal(signal.SIGHUP, lambda *_: _crew.ask())
+
+
+def _ready(secret: Secret | None) -> Mapping[str, Line]:
     """The lines, or the end of this process: Celery would go on without them, and do nothing for ever.
 
     Production never starts servers of its own; `worker up` passes the addresses of the embedded ones.
@@ -98,7 +136,7 @@ def _ready(secret: Secret | None) -> dict[str, Line]:
     if settings.embedded:
         raise SystemExit("WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; or run: worker up")
     try:
-        return make_ready(read_routes(settings.routes, secret))
+        return _table.read(secret)
     except SettingsError as problem:
         raise SystemExit(str(problem)) from None
 
@@ -122,12 +160,13 @@ def _stop_claiming(**_: object) -> None:
 @signals.celeryd_after_setup.connect
 def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
     hands = 1 if "prefork" in instance.pool_cls.__module__ else instance.concurrency  # of one process
-    longest = max(longest_step(line.route) for line in _ready(secret=names_only).values())
-    _crew.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands, longest)
+    _crew.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
+    _tell_of_routes()
 
 
 @signals.worker_ready.connect
 def _present_worker(**_: object) -> None:
+    _follow_hangups()
     _crew.present()
 
 
@@ -184,6 +223,22 @@ def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, 
     return asdict(counts)
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A step that was none: this worker does not know the route. Beat comes by those who do, too."""
+
+    unknown: str
+    more: bool = False
+
+
+def if_known(runtime: Runtime, route: str, stage: Callable[..., Any], *more: object) -> Any:
+    """One step of a stage on a route, if it is known here: beat, or a worker that rings, may be newer."""
+    if route in runtime.lines:
+        return stage(runtime, route, *more)
+    log.info("unknown_route stage=%s route=%s", stage.__name__, route)
+    return Passed(route)
+
+
 @app.task(name="worker.ingest", throws=AWAY)
 def ingest(lane: str) -> dict[str, Any]:
     """Move what waits in a lane of the intake into the ledger.
@@ -218,31 +273,32 @@ def keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
 @app.task(name="worker.dispatch", throws=AWAY)
 def dispatch(route: str, lane: str) -> dict[str, Any]:
     """Send what is queued on a route."""
-    return _answer("dispatch", f"{route}:{lane}", lambda runtime: dispatch_stage(runtime, route, Lane(lane)))
+    name = f"{route}:{lane}"
+    return _answer("dispatch", name, lambda runtime: if_known(runtime, route, dispatch_stage, Lane(lane)))
 
 
 @app.task(name="worker.poll", throws=AWAY)
 def poll(route: str) -> dict[str, Any]:
     """Ask about what was sent on a route."""
-    return _answer("poll", route, lambda runtime: poll_stage(runtime, route))
+    return _answer("poll", route, lambda runtime: if_known(runtime, route, poll_stage))
 
 
 @app.task(name="worker.rescue", throws=AWAY)
 def rescue(route: str) -> dict[str, Any]:
     """Take up what died on a route, and settle what is in doubt."""
-    return _answer("rescue", route, lambda runtime: rescue_stage(runtime, route))
+    return _answer("rescue", route, lambda runtime: if_known(runtime, route, rescue_stage))
 
 
 @app.task(name="worker.match", throws=AWAY)
 def match(route: str) -> dict[str, Any]:
     """Write down what was told of messages on a route before the ledger knew them."""
-    return _answer("match", route, lambda runtime: match_stage(runtime, route))
+    return _answer("match", route, lambda runtime: if_known(runtime, route, match_stage))
 
 
 @app.task(name="worker.watch", throws=AWAY)
 def watch(route: str) -> dict[str, Any]:
     """Look at our account at a route's provider: the money left, the time there."""
-    return _answer("watch", route, lambda runtime: watch_stage(runtime, route))
+    return _answer("watch", route, lambda runtime: if_known(runtime, route, watch_stage))
 
 
 # -- the door for applications that do not import us
@@ -259,7 +315,8 @@ class Discreet(CeleryRequest):
 def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
     """Put messages into the intake: objects of fields, lists of them, or the fields of one as keywords.
 
-    What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here.
+    What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here. What
+    names a route that is not known waits for it.
     """
     try:
         with _crew.step():
@@ -272,14 +329,17 @@ def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
 
 def _take_in(offered: Iterable[Any]) -> dict[str, int]:
     with _opening:
-        door = _door()
+        door, lines = _door(), _table.lines
     taken: dict[Lane, list[Message]] = {}
     dead = 0
     for raw in offered:
         try:
-            message = accept(Message.from_dict(raw), door.lines)
+            message = Message.from_dict(raw, region_of_route(named_route(raw), lines))
             if message.send_at:
                 check_send_at(message.send_at, datetime.now(UTC))
+            message = accept(message, lines)
+        except UnknownRoute:  # another worker may know it: who ingests decides
+            taken.setdefault(message.lane, []).append(message)
         except MessageError as problem:
             # Without the value: if columns are mixed up it is a text or somebody's number.
             reason = f"{problem.field}: {problem.problem}"
@@ -314,6 +374,15 @@ class Visits(Scheduler):
     """Beat's scheduler. It keeps no file, since a missed tick needs no making up; and where ticks are not
     answered it adds none, so that a weekend without workers does not fill Redis."""
 
+    _lines: Mapping[str, Line] | None = None
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        """See Celery; by the routes of now."""
+        if self._lines is not _table.lines:
+            self._lines = _table.lines
+            self.merge_inplace(timetable(self._lines.values()))
+        return super().tick(*args, **options)
+
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         try:
             if backlog(self.producer, entry.options["queue"]) < BACKLOG:
@@ -325,11 +394,12 @@ class Visits(Scheduler):
 
 
 @signals.beat_init.connect
-def _set_timetable(sender: Any, **_: object) -> None:
+def _introduce_beat(**_: object) -> None:
     visits = timetable(_ready(secret=names_only).values())
-    sender.scheduler.update_from_dict(visits)
     visited = {visit["options"]["queue"] for visit in visits.values()}
     _crew.introduce(f"{BEAT}@{socket.gethostname()}", visited)
+    _tell_of_routes()
+    _follow_hangups()
 
 
 app.conf.beat_scheduler = Visits

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -101,24 +101,26 @@ Install = Callable[..., Installation]
 
 @pytest.fixture
 def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
-    """Starts an installation: `install(alpha={…route…}, without=("beat",), sandbox=("--port", …))`."""
+    """Starts an installation: `install(alpha={…route…}, without=("beat",), sandbox=("--port", …))`.
+
+    `pool` is that of the workers.
+    """
     opened = ExitStack()
 
     def start(
         without: tuple[str, ...] = (),
         sandbox: tuple[str, ...] = (),
         log_level: str = "INFO",
+        pool: str = "threads",
         **routes: dict[str, object],
     ) -> Installation:
         [port] = opened.enter_context(held_ports(1))
         url = f"http://127.0.0.1:{port}"
-        tables = {
-            name: {"url": url, "key": "sandbox-key", **SWIFT, **table} for name, table in routes.items()
-        }
-        settings = replace(setup.routes(**tables), log_level=log_level)
+        settings = replace(setup.routes(**swift(url, routes)), log_level=log_level)
         env = fleet.environment(settings)
         journal = ("--journal", str(setup.folder / "sandbox.journal"))
-        children = [fleet.sandbox(env, port, *journal, *sandbox), *fleet.workers(env)]
+        workers = [replace(child, command=_pooled(child.command, pool)) for child in fleet.workers(env)]
+        children = [fleet.sandbox(env, port, *journal, *sandbox), *workers]
         log: list[str] = []
         dispatcher = opened.enter_context(closing(Dispatcher(settings)))
         supervisor = opened.enter_context(
@@ -130,6 +132,18 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
 
     with opened:
         yield start
+
+
+def swift(url: str, routes: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
+    """Tables of routes to a sandbox, each with short waits and these changes."""
+    return {name: {"url": url, "key": "sandbox-key", **SWIFT, **table} for name, table in routes.items()}
+
+
+def _pooled(command: tuple[str, ...], pool: str) -> tuple[str, ...]:
+    if "--pool" not in command:  # beat
+        return command
+    at = command.index("--pool") + 1
+    return (*command[:at], pool, *command[at + 1 :])
 
 
 def _await_ready(installation: Installation, workers: set[str]) -> None:

@@ -64,10 +64,10 @@ def test_a_ring_goes_to_a_queue_there_is(stage: str) -> None:
 def door() -> dict[str, Any]:
     """The tasks and beat's timetable, for the routes of the example."""
     program = (
-        "import json; from dataclasses import replace; from worker import tasks, timetable; "
-        "ROUTES = tasks.read_routes(tasks.settings.routes, secret=tasks.names_only).values(); "
+        "import json; from dataclasses import replace; from worker import lines, settings, tasks, timetable; "
+        "ROUTES = settings.read_routes(tasks.settings.routes, secret=settings.names_only).values(); "
         "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
-        "beat = timetable.timetable(tasks.make_ready({route.name: route for route in TOLD}).values()); "
+        "beat = timetable.timetable(lines.make_ready({route.name: route for route in TOLD}).values()); "
         "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "
         "print(json.dumps(told, default=str))"
     )

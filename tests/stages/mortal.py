@@ -5,18 +5,18 @@ acknowledgement. What was committed, read or sent before stays so; the rest neve
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from worker.intake import DeadLetter, Entry, Intake
+from worker.intake import DeadLetter, Entry, Intake, Place
 from worker.ledger import Ledger
 from worker.providers.contract import Failure, Reply, Request
 from worker.runtime import Runtime
-from worker.sms.message import Lane
+from worker.sms.message import Message
 from worker.transport import Transport
 
 
@@ -77,14 +77,20 @@ class MortalIntake(Intake):
         super().__init__(intake.client)
         self._fate = fate
 
-    def read(self, lane: Lane, entries: int, idle: timedelta, octets: int = 2**31) -> list[Entry]:
-        found = super().read(lane, entries, idle, octets)
+    def read(self, place: Place, entries: int, idle: timedelta, octets: int = 2**31) -> list[Entry]:
+        found = super().read(place, entries, idle, octets)
         self._fate.step("after reading")
         return found
 
-    def done(self, lane: Lane, entries: Sequence[Entry], dead: Sequence[DeadLetter] = ()) -> None:
+    def done(
+        self,
+        place: Place,
+        entries: Sequence[Entry],
+        dead: Sequence[DeadLetter] = (),
+        unrouted: Mapping[str, Sequence[Message]] | None = None,
+    ) -> None:
         self._fate.step("before acknowledging")
-        super().done(lane, entries, dead)
+        super().done(place, entries, dead, unrouted)
         self._fate.step("after acknowledging")
 
 

@@ -233,8 +233,8 @@ def without(field: str) -> dict[str, Any]:
 
 
 UNFIT = [
-    Unfit("an unknown route", {**GOOD, "route": "gamma"}, ("route", "alpha, beta")),
-    Unfit("no route where there are two", without("route"), ("route", "alpha, beta")),
+    Unfit("a route that no file can have", {**GOOD, "route": "mother's"}, ("route", "alpha, beta")),
+    Unfit("a route too long", {**GOOD, "route": "r" * 65}, ("route", "64")),
     Unfit("no client id", without("client_id"), ("client_id", "missing")),
     Unfit("no recipient", without("recipient"), ("recipient", "missing")),
     Unfit("no sender", without("sender"), ("sender", "missing")),

@@ -140,6 +140,8 @@ class World:
                 connection.execute(text(f"UPDATE {table} SET {moved}"), {"gone": gone})
         for lane in Lane:
             self._age_what_was_read(f"worker:intake:{lane.value}", gone)
+            for route in self.runtime.intake.unrouted_routes(lane):
+                self._age_what_was_read(f"worker:intake:{lane.value}:unrouted:{route}", gone)
 
     def _age_what_was_read(self, stream: str, gone: timedelta) -> None:
         redis = self.runtime.intake.client

@@ -22,6 +22,7 @@ COMMANDS = {
     "resolve": "resolve:resolve",
     "cancel": "cancel:cancel",
     "routes": "routes:app",
+    "reload": "reload:reload",
     "stoplist": "stoplist:app",
     "conflicts": "conflicts:app",
     "doctor": "doctor:doctor",

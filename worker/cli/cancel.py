@@ -64,7 +64,7 @@ def cancel(
             tally = _run(_by_name(runtime, named, note, producer))
         else:
             tally = _run((counts, {}) for counts in cancel_all(runtime, selection, note))
-        waiting = sum(runtime.intake.waiting().values())
+        waiting = sum(runtime.intake.waiting().values()) + runtime.intake.set_aside()
     if as_json:
         emit(_plain(tally, note, named=bool(named)))
     else:

@@ -26,10 +26,10 @@ from worker.ledger.conflicts import recent_conflicts
 from worker.ledger.doubt import elsewhere
 from worker.ledger.migrate import behind
 from worker.ledger.queries import RouteRow, route_rows, server_settings
-from worker.lines import Line, make_ready
+from worker.lines import Line, make_ready, shown_route
 from worker.marks import Mark, read_marks
 from worker.providers.contract import Clocks
-from worker.settings import Settings, SettingsError, read_routes
+from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.doubt import SETTLING
 from worker.stages.account import is_low, is_off
 from worker.stages.bounds import longest_step
@@ -109,6 +109,14 @@ def _intake(intake: Intake) -> Iterator[Finding]:
         yield Finding("persistence", "ok", "appendonly is on")
     if letters := intake.dead_letters():
         yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
+    for place, count, since in intake.unrouted():
+        route = shown_route(place.route)
+        yield Finding(
+            "unrouted",
+            "warning",
+            f"{count} {place.lane} messages wait for a route that no worker knew: {route}, the oldest since "
+            f"{since:%Y-%m-%d %H:%M:%S} UTC",
+        )
 
 
 def _broker(settings: Settings, intake: Intake) -> Iterator[Finding]:
@@ -235,6 +243,22 @@ def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Fi
         yield Finding("workers", "bad", f"no worker consumes {', '.join(missing)}")
     elif all(judged.healthy for judged in judgements):
         yield Finding("workers", "ok", f"{len(answers)} answer, every queue has a consumer")
+    yield from _known_routes(settings, evidence)
+
+
+def _known_routes(settings: Settings, evidence: Evidence) -> Iterator[Finding]:
+    """A worker that does not know a route leaves its messages where they are."""
+    try:
+        routes = read_routes(settings.routes, secret=names_only)
+    except SettingsError:  # told already
+        return
+    digests = {name: route.settings_digest for name, route in routes.items()}
+    for mark in _there(evidence):
+        if mark.kept:
+            yield Finding("routes", "bad", f"{mark.node} keeps the routes it had: {mark.kept}")
+        if unlike := mark.unlike(digests):
+            verdict = "warning" if digests.keys() <= (mark.routes or {}).keys() else "bad"
+            yield Finding("routes", verdict, f"{mark.node} {unlike}: reload it (worker reload) or restart it")
 
 
 def _evidence(settings: Settings, intake: Intake, patience: float) -> Evidence:
@@ -263,16 +287,21 @@ def _beat(evidence: Evidence) -> Iterator[Finding]:
 
 def _clocks(evidence: Evidence) -> Iterator[Finding]:
     """A ring says when it is stale, by the clock of who rings; who hears it judges by its own."""
-    gone = {judged.node for judged in evidence.judge() if judged.state is State.GONE}
-    there = [
-        *evidence.beats,
-        *(mark for mark in evidence.marks if not mark.is_beat and mark.node not in gone),
-    ]
+    there = _there(evidence)
     for mark in there:
         if abs(mark.ahead) > OFF:
             yield Finding("clocks", "bad" if abs(mark.ahead) > TOO_FAR else "warning", _off(mark))
     if there and all(abs(mark.ahead) <= OFF for mark in there):
         yield Finding("clocks", "ok", f"none is further than {OFF.seconds} s from Redis's")
+
+
+def _there(evidence: Evidence) -> list[Mark]:
+    """The beats that ring, and the workers that are not gone."""
+    gone = {judged.node for judged in evidence.judge() if judged.state is State.GONE}
+    return [
+        *evidence.beats,
+        *(mark for mark in evidence.marks if not mark.is_beat and mark.node not in gone),
+    ]
 
 
 def _off(mark: Mark) -> str:

@@ -30,7 +30,8 @@ def status(
             others = [] if found else producers_of(connection, client_id)
         if found is None:
             with opened_intake(settings) as intake:
-                _unknown(client_id, producer, others, sum(intake.waiting().values()))
+                waiting = sum(intake.waiting().values()) + intake.set_aside()
+                _unknown(client_id, producer, others, waiting)
             raise typer.Exit(1)
     if as_json:
         emit(_plain(found))
@@ -144,7 +145,7 @@ def _plain_books(found: Books, intake: Intake) -> dict[str, Any]:
     return {
         "total": found.total,
         "by_status": {status.value: count for status, count in found.by_status.items()},
-        "waiting": sum(intake.waiting().values()),
+        "waiting": sum(intake.waiting().values()) + intake.set_aside(),
         "duplicates": found.duplicates,
         "conflicts": found.conflicts,
         "dead_letters": intake.dead_letters(),

@@ -25,7 +25,9 @@ def send(
     client_id: Annotated[
         str | None, typer.Option(help="Your own id of the message. Default: a new one.")
     ] = None,
-    route: Annotated[str | None, typer.Option(help="Route. Default: the only one there is.")] = None,
+    route: Annotated[
+        str | None, typer.Option(help="Route. Default: the default one, or the only one there is.")
+    ] = None,
     lane: Annotated[str | None, typer.Option(help="urgent or bulk. Default: bulk.")] = None,
     kind: Annotated[str | None, typer.Option(help=f"{', '.join(Kind)}. Default: sms.")] = None,
     url: Annotated[
@@ -128,7 +130,8 @@ def send(
 
 
 def _send_one(dispatcher: Dispatcher, values: Mapping[str, Any], ways: Ways) -> None:
-    message = dispatcher.accept(Message.from_dict(values, region=ways.region))
+    region = ways.region or dispatcher.region(values.get("route", ""))
+    message = dispatcher.accept(Message.from_dict(values, region=region))
     say(f"client id: {message.client_id}")  # before: whatever happens next, it can be asked for
     if not ways.dry_run:
         dispatcher.enqueue(message)

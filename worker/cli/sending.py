@@ -48,7 +48,7 @@ class Sending:
     def __init__(self, dispatcher: Dispatcher, name: str, defaults: Mapping[str, str], ways: Ways) -> None:
         self._dispatcher = dispatcher
         self._name = name
-        self._defaults = {"route": dispatcher.only_route(), **defaults}
+        self._defaults = {"route": dispatcher.default_route(), **defaults}
         self._ways = ways
         self._refusals = _Refusals(ways.refused or _beside(name))
         self._left_out: Sequence[str] = ()
@@ -96,9 +96,9 @@ class Sending:
         return self._dispatcher.accept(Message.from_dict({**self._defaults, **values}, region=region))
 
     def _rules(self) -> Rules:
-        ways = self._ways
+        ways, default = self._ways, self._defaults["route"]
         return Rules(
-            region=lambda _: ways.region,
+            region=lambda values: ways.region or self._dispatcher.region(values.get("route") or default),
             allow_repeats=ways.allow_repeats,
             only_valid=ways.only_valid,
             literal=ways.literal,

@@ -131,6 +131,9 @@ SANDBOX_ROUTES: Mapping[str, Table] = {
 }
 """Every account of the sandbox as a route. `worker up`, `worker demo` and the fault matrix use them all."""
 
+SANDBOX_DEFAULT = "sandbox-sync"
+"""The route of messages that name none, in the file that `worker up` writes."""
+
 
 def sandbox_routes(url: str, *, looks: str = "1s") -> str:
     """A routes file for the sandbox."""
@@ -142,7 +145,8 @@ def sandbox_routes(url: str, *, looks: str = "1s") -> str:
         "job_first": "500ms",
         "job_max": "2s",
     }
-    return routes_file({name: {**own, **common} for name, own in SANDBOX_ROUTES.items()})
+    tables: dict[str, Table] = {name: {**own, **common} for name, own in SANDBOX_ROUTES.items()}
+    return routes_file({**tables, SANDBOX_DEFAULT: {**tables[SANDBOX_DEFAULT], "default": True}})
 
 
 def routes_file(routes: Mapping[str, Table]) -> str:

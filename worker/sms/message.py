@@ -55,8 +55,8 @@ class Message:
     message twice sends it once. `producer` names the application, where several number their messages each
     for itself. `recipient` is an international number, however it is written, and kept as E.164; `of` reads
     national ones too. What they get is `content`, a value object such as Viber; a plain text may be given as
-    `text`, of `kind` sms, flash or voice. An empty `route` means the only route there is. Instants are aware:
-    `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
+    `text`, of `kind` sms, flash or voice. An empty `route` means the default one, or the only one there is.
+    Instants are aware: `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
     `viber_valid_until` when Viber has had its chance. `in_doubt` (hold, resend or fail) is what becomes of it
     where nobody can know whether they have it; empty means as its route says. What is plainly not meant, such
     as a placeholder that was not filled in, is refused unless the message is `literal`. Raises MessageError,
