@@ -1,7 +1,7 @@
 """Dispatcher: what applications hold. It puts messages into the intake, or straight into the ledger."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.fields import check_name, instant
-from worker.sms.message import PRODUCER_LIMIT, ClientIdConflict, Lane, Message, check_send_at
+from worker.sms.message import PRODUCER_LIMIT, ClientIdConflict, Foreseen, Lane, Message, Said, check_send_at
 from worker.sms.package import CHUNK
 
 if TYPE_CHECKING:  # each of these is loaded when first needed
@@ -111,6 +111,38 @@ class Dispatcher:
 
         with self._ledger.begin() as connection:
             return history(connection, client_id, producer)
+
+    def foresee(self, messages: "Sequence[Message]") -> Foreseen:
+        """What the ledger would say to messages if they arrived now. What still waits in Redis it has not
+        seen. Raises LedgerError."""
+        from worker.ledger.transitions import foresee
+
+        with self._ledger.begin() as connection:
+            return foresee(connection, messages)
+
+    def said_in(self, campaign: str) -> "Iterator[Said]":
+        """What the messages of a campaign say that the ledger has. Raises LedgerError."""
+        from worker.ledger.transitions import said_in
+
+        with self._ledger.snapshot() as connection:
+            yield from said_in(connection, campaign)
+
+    def notices(self, names: "Iterable[str]", lanes: "Iterable[Lane]") -> list[str]:
+        """What who hands over should know: that nobody takes it, or does not know the routes it names.
+        Nothing if Redis is away: handing over says that."""
+        from worker.intake import IntakeError
+        from worker.marks import read_marks
+        from worker.readiness import nobody_works, routes_unknown_to_workers
+
+        try:
+            now, marks = read_marks(self._intake)
+        except IntakeError:
+            return []
+        told = (
+            nobody_works(now, marks, {lane.value for lane in lanes}),
+            routes_unknown_to_workers(now, marks, set(names)),
+        )
+        return [sentence for sentence in told if sentence]
 
     def conflicts(
         self, producer: str = "", after: "datetime | str | None" = None, limit: int | None = None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from worker.campaign.rows import Row
 from worker.sms.fields import MessageError
-from worker.sms.message import Message
+from worker.sms.message import Foreseen, Lane, Message, Said
 from worker.sms.numbers import calling_code, is_valid, phone_number, read_beside
 from worker.sms.package import CHUNK
 from worker.sms.segments import Encoding, dear_characters, encoding
@@ -29,14 +29,6 @@ class Refusal(NamedTuple):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.field}: {self.reason}, got {self.shown}"
-
-
-@dataclass(frozen=True, slots=True)
-class Foreseen:
-    """What the ledger will say to messages, by place: those it has, those it has with other content."""
-
-    known: frozenset[int] = frozenset()
-    conflicts: frozenset[int] = frozenset()
 
 
 def foresees_nothing(messages: Sequence[Message]) -> Foreseen:  # noqa: ARG001 - where there is no ledger
@@ -64,8 +56,11 @@ class Report:
     repeats: int = 0  # rows that repeat number and content of one before; they do not leave unless allowed
     repeated: int = 0  # numbers that stand there more often, with several contents
     not_valid: int = 0  # their numbers are possible, and not known to be given out
-    known: int = 0
-    conflicts: int = 0
+    known: int = 0  # to the ledger
+    corrections: int = 0  # of what came to nothing under the same id
+    conflicts: int = 0  # their ids are those of others in the ledger
+    routes: set[str] = field(default_factory=set)
+    lanes: set[Lane] = field(default_factory=set)
     counted: dict[Encoding, list[int]] = field(default_factory=lambda: {one: [0, 0] for one in Encoding})
     dear: Counter[str] = field(default_factory=Counter)  # with a character that makes a Latin text UCS-2
     dear_segments: int = 0  # that such characters cost
@@ -90,16 +85,16 @@ class Check:
         refuse: Callable[[Refusal], None],
         rules: Rules,
         foresee: Callable[[Sequence[Message]], Foreseen] = foresees_nothing,
-        before: Iterable[Message] = (),
+        before: Iterable[Said] = (),
     ) -> None:
         """`make` makes a message of values and a region, or raises MessageError; `refuse` keeps what is
-        refused; `before` are messages of the same campaign that the ledger has."""
+        refused; `before` is what the ledger has of the same campaign."""
         self._make = make
         self._refuse = refuse
         self._rules = rules
         self._foresee = foresee
         self._ids: set[int] = set()
-        self._seen = {_digest(_said(message)) for message in before}
+        self._seen = {_digest(_as_text(said)) for said in before}
         self._people: set[int] = set()
         self.report = Report()
 
@@ -145,6 +140,7 @@ class Check:
         for place, (line, message) in enumerate(made):
             if self._may_leave(line, message, known=place in foreseen.known):
                 self.report.known += place in foreseen.known
+                self.report.corrections += place in foreseen.corrections
                 self.report.conflicts += place in foreseen.conflicts
                 self._count(message)
                 yield message
@@ -152,7 +148,7 @@ class Check:
     def _may_leave(self, line: int, message: Message, *, known: bool) -> bool:
         """Whether nobody gets the same once more, and no id stands for two. What the ledger has under the
         same id repeats nothing: it will not leave again."""
-        own, said = _digest(message.client_id), _digest(_said(message))
+        own, said = _digest(f"{message.producer}\0{message.client_id}"), _digest(_as_text(message.said))
         again = said in self._seen
         if own in self._ids:
             self.report.repeats += again
@@ -170,6 +166,8 @@ class Check:
     def _count(self, message: Message) -> None:
         report = self.report
         report.messages += 1
+        report.routes.add(message.route)
+        report.lanes.add(message.lane)
         person = hash(message.recipient)
         report.repeated += person in self._people
         self._people.add(person)
@@ -218,10 +216,10 @@ def _check_id(client_id: object) -> None:
             raise MessageError("client_id", client_id, "is a decimal: 18 and 18.0 would be two messages")
 
 
-def _said(message: Message) -> str:
-    """Who gets what, as one text."""
-    content = message.content
-    return "\0".join((message.recipient, content.kind, *content.as_dict().values()))
+def _as_text(said: Said) -> str:
+    """Who gets what, as one text; from whom is no matter."""
+    words = said.words if len(said.words) == 1 else dict(sorted(said.words.items()))
+    return "\0".join((said.recipient, said.kind, *words, *words.values()))
 
 
 def _digest(text: str) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output import Json, emit, out, say
+from worker.cli.output import Json, complain, emit, out, say
 from worker.cli.sending import Sending, Ways
 from worker.cli.session import servers
 from worker.dispatcher import Dispatcher
@@ -57,6 +57,9 @@ def send(
         str | None, typer.Option(help="When Viber has had its chance, with a time zone too.")
     ] = None,
     campaign: Annotated[str | None, typer.Option(help="A name to count them under.")] = None,
+    producer: Annotated[
+        str | None, typer.Option(help="The application whose client ids these are. Default: none is named.")
+    ] = None,
     in_doubt: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +102,8 @@ def send(
         "sender": sender, "text": text, "route": route, "lane": lane, "kind": kind, "url": url,
         "image": image, "button": button, "sms_text": sms_text, "sms_sender": sms_sender,
         "send_at": send_at, "valid_until": valid_until, "viber_valid_until": viber_valid_until,
-        "campaign": campaign, "in_doubt": in_doubt, "literal": "true" if literal else None,
+        "campaign": campaign, "producer": producer, "in_doubt": in_doubt,
+        "literal": "true" if literal else None,
     }  # fmt: skip
     defaults = {name: value for name, value in given.items() if value is not None}
     if (to is None) == (file is None):
@@ -133,6 +137,8 @@ def _send_one(dispatcher: Dispatcher, values: Mapping[str, Any], ways: Ways) -> 
     region = ways.region or dispatcher.region(values.get("route", ""))
     message = dispatcher.accept(Message.from_dict(values, region=region))
     say(f"client id: {message.client_id}")  # before: whatever happens next, it can be asked for
+    for notice in dispatcher.notices([message.route], [message.lane]):
+        complain(notice)
     if not ways.dry_run:
         dispatcher.enqueue(message)
     enqueued = 0 if ways.dry_run else 1

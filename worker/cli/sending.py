@@ -20,7 +20,7 @@ from worker.garbage import collect_rarely
 from worker.sms.content import FIELDS as CONTENT_FIELDS
 from worker.sms.content import Kind, fields_of
 from worker.sms.fields import member
-from worker.sms.message import FIELDS, Message
+from worker.sms.message import FIELDS, Foreseen, Message, Said
 from worker.sms.segments import character_name
 
 SHOWN = 10  # refused rows, and characters, named on stderr
@@ -55,6 +55,7 @@ class Sending:
         self._report = Report()
         self._enqueued = 0
         self._stopped = ""
+        self._ledger_away = False
 
     def run(self) -> None:
         """Read, check, tell, hand over. Exit code 1 if a row is refused or something stopped it."""
@@ -76,7 +77,7 @@ class Sending:
     def _read(self, spool: Spool) -> None:
         with _file(self._name) as stream, lines_of(stream) as (lines, utf8):
             rows = Rows(lines, self._wanted(), utf8=utf8)
-            check = Check(self._message, self._refusals.keep, self._rules())
+            check = Check(self._message, self._refusals.keep, self._rules(), self._foresee, self._before())
             self._report = check.report
             with progress() as bar:
                 task = bar.add_task("rows read", total=None, rate="")
@@ -85,6 +86,32 @@ class Sending:
                     spool.keep([parcel])
                     bar.update(task, completed=check.report.rows)
         self._left_out = sorted(rows.left_out)
+
+    def _foresee(self, messages: Sequence[Message]) -> Foreseen:
+        """What the ledger would say; nothing once it cannot be asked, for sending does not depend on it."""
+        if self._ledger_away:
+            return Foreseen()
+        try:
+            return self._dispatcher.foresee(messages)
+        except RuntimeError as problem:
+            self._miss_ledger(problem)
+            return Foreseen()
+
+    def _before(self) -> Iterator[Said]:
+        """What the campaign's messages say that the ledger has."""
+        if campaign := self._defaults.get("campaign"):
+            try:
+                yield from self._dispatcher.said_in(campaign)
+            except RuntimeError as problem:
+                self._miss_ledger(problem)
+
+    def _miss_ledger(self, problem: RuntimeError) -> None:
+        from worker.ledger import LedgerError  # loaded by now, if at all
+
+        if not isinstance(problem, LedgerError):
+            raise problem
+        self._ledger_away = True
+        say(f"what the ledger knows already is not told: {problem}")
 
     def _wanted(self) -> Wanted:
         kind = member(Kind, "kind", self._defaults.get("kind", Kind.SMS))
@@ -113,6 +140,8 @@ class Sending:
         """What would leave, before it does."""
         for line in (*self._totals(), *self._cautions()):
             say(line)
+        for notice in self._dispatcher.notices(self._report.routes, self._report.lanes):
+            complain(notice)
         for refusal in self._refusals.first:
             complain(str(refusal))
         if (more := self._report.refused - len(self._refusals.first)) > 0:
@@ -148,6 +177,8 @@ class Sending:
             yield f"  {numbers} in no range known to be in use: sent; --only-valid refuses them"
         if report.known:
             yield f"  {_many(report.known, 'message')} known already, {report.new:,} new"
+        if report.corrections:
+            yield f"  {_many(report.corrections, 'message')} in the stead of one that nobody got"
         if report.conflicts:
             yield f"  {_many(report.conflicts, 'message')} with the id of another: never sent"
 
@@ -199,6 +230,7 @@ class Sending:
             "repeats": report.repeats,
             "not_valid": report.not_valid,
             "known": report.known,
+            "corrections": report.corrections,
             "conflicts": report.conflicts,
             "new": report.new,
         }

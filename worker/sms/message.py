@@ -56,11 +56,11 @@ class Message:
     for itself. `recipient` is an international number, however it is written, and kept as E.164; `of` reads
     national ones too. What they get is `content`, a value object such as Viber; a plain text may be given as
     `text`, of `kind` sms, flash or voice. An empty `route` means the default one, or the only one there is.
-    Instants are aware: `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to arrive,
-    `viber_valid_until` when Viber has had its chance. `in_doubt` (hold, resend or fail) is what becomes of it
-    where nobody can know whether they have it; empty means as its route says. What is plainly not meant, such
-    as a placeholder that was not filled in, is refused unless the message is `literal`. Raises MessageError,
-    which names the field.
+    Instants are aware: `send_at` is when it leaves (None: now), `valid_until` when it is too late for it to
+    arrive, `viber_valid_until` when Viber has had its chance. `in_doubt` (hold, resend or fail) is what
+    becomes of it where nobody can know whether they have it; empty means as its route says. What is plainly
+    not meant, such as a placeholder that was not filled in, is refused unless the message is `literal`.
+    Raises MessageError, which names the field.
     """
 
     client_id: str
@@ -270,6 +270,16 @@ class Said(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Said(kind={str(self.kind)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What enqueueing messages would come to, by their places: those that the ledger has as they are, those
+    that would correct what came to nothing, those whose id is that of another message. The rest is new."""
+
+    known: frozenset[int] = frozenset()
+    corrections: frozenset[int] = frozenset()
+    conflicts: frozenset[int] = frozenset()
 
 
 def differences(one: Said, other: Said) -> tuple[str, ...]:

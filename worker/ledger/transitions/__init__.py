@@ -11,7 +11,7 @@ from worker.ledger.transitions.cancelling import Place, Queue, cancel, cancel_na
 from worker.ledger.transitions.claiming import Claim, Package, claim, split
 from worker.ledger.transitions.entering import Enqueued, enqueue
 from worker.ledger.transitions.moves import Move, Moved, lock_packages
-from worker.ledger.transitions.repeats import Conflict
+from worker.ledger.transitions.repeats import Conflict, foresee, said_in
 from worker.ledger.transitions.settling import Clock, Looks, Read, read, settle, take_job
 
 __all__ = [
@@ -31,8 +31,10 @@ __all__ = [
     "cancel_next",
     "claim",
     "enqueue",
+    "foresee",
     "lock_packages",
     "read",
+    "said_in",
     "settle",
     "split",
     "take_job",

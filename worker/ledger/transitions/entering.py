@@ -12,11 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from worker.ledger.arrays import bound, sql_rows
-from worker.ledger.schema import sql_list
-from worker.ledger.transitions.repeats import Conflict, differing, record
+from worker.ledger.transitions.repeats import MISTAKEN, Conflict, differing, record
 from worker.sms.content import Content, Sms
 from worker.sms.message import Message
-from worker.sms.status import CORRECTABLE, TAKEN, Status, Verb
+from worker.sms.status import Status, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,7 @@ _CORRECT = text(f"""
         {sql_rows(_COLUMNS)}
     ), mistaken AS (
         SELECT m.id FROM offered o JOIN messages m ON m.client_id = o.client_id AND m.producer = o.producer
-        WHERE m.corrected_by IS NULL AND m.status IN ({sql_list(CORRECTABLE)}) AND m.enqueued_at <> now()
-          AND NOT EXISTS (SELECT FROM events e WHERE e.message_id = m.id AND e.target IN ({sql_list(TAKEN)}))
+        WHERE {MISTAKEN} AND m.enqueued_at <> now()
         ORDER BY m.client_id COLLATE "C", m.producer COLLATE "C" FOR UPDATE OF m
     ), corrected AS (
         UPDATE messages m SET corrected_by = nextval('messages_id_seq') FROM mistaken t WHERE m.id = t.id

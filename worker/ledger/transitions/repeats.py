@@ -1,13 +1,15 @@
 """Repeats: what was offered under a client id that is in the ledger already, and says something else."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, TextClause, text
 
-from worker.sms.message import Message, Said, differences
+from worker.ledger.schema import sql_list
+from worker.sms.message import Foreseen, Message, Said, differences
+from worker.sms.status import CORRECTABLE, TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,12 @@ Strange: TypeAlias = list[tuple[Conflict, Message]]
 """Messages, each with what it differs in from the one that stands under its client id."""
 
 _Key: TypeAlias = tuple[str, str]
+
+MISTAKEN = f"""
+    m.corrected_by IS NULL AND m.status IN ({sql_list(CORRECTABLE)})
+    AND NOT EXISTS (SELECT FROM events e WHERE e.message_id = m.id AND e.target IN ({sql_list(TAKEN)}))
+"""
+"""Of a message m: it came to its end, and nobody can have got it."""
 
 _STORED = """
     SELECT client_id, producer, kind, recipient, sender, text, extra FROM messages
@@ -54,6 +62,42 @@ def differing(connection: Connection, offered: Collection[Message]) -> Strange:
     ]
 
 
+def foresee(connection: Connection, offered: Sequence[Message]) -> Foreseen:
+    """What the ledger would say to messages if they were enqueued now. Writes nothing."""
+    current = dict(_stored(connection, _CURRENT, offered))
+    there = {place for place, message in enumerate(offered) if _key(message) in current}
+    if not there:
+        return Foreseen()
+    strange = {
+        (c.producer, c.client_id) for c, _ in differing(connection, [offered[place] for place in there])
+    }
+    other = {place for place in there if _key(offered[place]) in strange}
+    mistaken = _mistaken(connection, [offered[place] for place in other]) if other else set()
+    corrections = {place for place in other if _key(offered[place]) in mistaken}
+    return Foreseen(frozenset(there - other), frozenset(corrections), frozenset(other - corrections))
+
+
+_MISTAKEN = text(f"""
+    SELECT m.producer, m.client_id FROM messages m
+    WHERE m.client_id = ANY(CAST(:client_ids AS text[])) AND m.producer = ANY(CAST(:producers AS text[]))
+      AND {MISTAKEN}
+""")  # noqa: S608 - our own constants
+
+
+def _mistaken(connection: Connection, offered: Iterable[Message]) -> set[_Key]:
+    rows = connection.execute(_MISTAKEN, _keys(offered))
+    return {(row.producer, row.client_id) for row in rows}
+
+
+def said_in(connection: Connection, campaign: str) -> Iterator[Said]:
+    """What the messages of a campaign say, and to whom. Reads the whole table: it has no index for that."""
+    rows = connection.execution_options(yield_per=5000).execute(
+        text("SELECT kind, recipient, sender, text, extra FROM messages WHERE campaign = :campaign"),
+        {"campaign": campaign},
+    )
+    return map(_said, rows)
+
+
 def _key(message: Message) -> _Key:
     return message.producer, message.client_id
 
@@ -62,15 +106,16 @@ def _stored(
     connection: Connection, statement: TextClause, offered: Iterable[Message]
 ) -> Iterator[tuple[_Key, Said]]:
     """What was entered under the keys of these messages; under others too that are made of their parts."""
-    keys = {_key(message) for message in offered}
-    rows = connection.execute(
-        statement,
-        {
-            "client_ids": list({client_id for _, client_id in keys}),
-            "producers": list({producer for producer, _ in keys}),
-        },
-    )
+    rows = connection.execute(statement, _keys(offered))
     return (((row.producer, row.client_id), _said(row)) for row in rows)
+
+
+def _keys(offered: Iterable[Message]) -> dict[str, list[str]]:
+    keys = {_key(message) for message in offered}
+    return {
+        "client_ids": list({client_id for _, client_id in keys}),
+        "producers": list({producer for producer, _ in keys}),
+    }
 
 
 def _said(row: Row[Any]) -> Said:
