@@ -341,3 +341,51 @@ def test_messages_are_due_at_once(book: Book) -> None:
     book.enqueue(messages(2))
 
     assert book.one("SELECT max(due_at) - min(enqueued_at) FROM messages") == timedelta(0)
+
+
+# -- several producers ---------------------------------------------------------------------------------
+
+
+def test_the_same_client_id_of_two_producers_is_two_messages(book: Book) -> None:
+    shop, bank = message(1, producer="shop"), message(1, producer="bank", text="Your balance is low")
+
+    assert book.enqueue([message(1), shop, bank, message(1)]) == Enqueued(3, 1, ())
+
+    rows = book.rows("SELECT producer, text FROM messages ORDER BY producer")
+    assert list(map(tuple, rows)) == [("", message(1).text), ("bank", bank.text), ("shop", shop.text)]
+    assert book.enqueue([bank, shop]) == Enqueued(0, 2, ())
+
+
+def test_a_conflict_is_with_the_message_of_the_same_producer_and_names_it(book: Book) -> None:
+    book.enqueue([message(1), message(1, producer="shop", sender="Shop 2")])
+    other = message(1, producer="shop")
+
+    entered = book.enqueue([other, message(2, producer="shop")])
+
+    assert entered == Enqueued(1, 0, (Conflict("client-1", ("sender",), "shop"),))
+    [row] = book.rows("SELECT client_id, producer, offered FROM conflicts")
+    assert (row.client_id, row.producer) == ("client-1", "shop")
+    assert Message.from_dict(row.offered) == other
+
+
+def test_the_same_conflict_of_two_producers_is_recorded_for_each(book: Book) -> None:
+    both = [message(1), message(1, producer="shop")]
+    book.enqueue(both)
+
+    book.enqueue([replace(one, content=Sms("other")) for one in both] * 2)
+
+    assert book.books().conflicts == 2
+
+
+def test_no_two_messages_of_a_producer_may_have_one_client_id(book: Book) -> None:
+    book.enqueue([message(1), message(2)])
+
+    with pytest.raises(IntegrityError, match="uq_messages_client_id_producer"):
+        book.rows("UPDATE messages SET client_id = 'x'")
+
+
+def test_a_message_that_is_on_its_way_cannot_be_marked_as_corrected(book: Book) -> None:
+    book.enqueue([message(1)])
+
+    with pytest.raises(IntegrityError, match="ck_messages_corrected_when_final"):
+        book.rows("UPDATE messages SET corrected_by = 7")

@@ -90,3 +90,19 @@ def test_what_a_step_works_on_does_not_grow_with_the_ledger(full: Book) -> None:
     work["report"] = work_of(full, lambda book: settle(book, (), looks, news=news, keeps=(Clock.RESCUE,)))
 
     assert {step: rows for step, rows in work.items() if not COUNT <= rows <= MOST * COUNT} == {}
+
+
+def test_what_is_offered_again_is_looked_up_and_corrected_by_indexes_alone(full: Book) -> None:
+    package = full.claim(items=COUNT).package
+    assert package
+    full.settle(package, Status.REJECTED)
+    corrected = messages(COUNT, route=ROUTE, sender="Better")
+    work = {
+        "repeat": work_of(full, lambda book: enqueue(book, messages(COUNT, route=ROUTE))),
+        "correct": work_of(full, lambda book: enqueue(book, corrected)),
+    }
+    assert full.enqueue(corrected).corrected == COUNT
+    work["old again"] = work_of(full, lambda book: enqueue(book, messages(COUNT, route=ROUTE)))
+
+    most = 2 * MOST * COUNT  # each is several statements; today 4 to 23 rows a message
+    assert {step: rows for step, rows in work.items() if not COUNT <= rows <= most} == {}

@@ -48,11 +48,13 @@ _COLUMNS = {
 }
 
 _STANDING = f"""
-    CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END,
-    CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END,
-    CASE WHEN s.recipient IS NOT NULL THEN now() END
+    CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END AS status,
+    CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END AS due_at,
+    CASE WHEN s.recipient IS NOT NULL THEN now() END AS finalized_at
 """
 """Status, turn and end of an offered message o, by the stop list s."""
+
+_ENTERED = f"{', '.join(_COLUMNS)}, status, due_at, finalized_at"
 
 # Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
 # Begins with its verb, as moves do, for whoever looks at what the database is doing.
@@ -60,7 +62,7 @@ _ENQUEUE = text(f"""
     /* {Verb.ENQUEUE} */ WITH offered AS (
         {sql_rows(_COLUMNS)}
     ), entered AS (
-        INSERT INTO messages ({", ".join(_COLUMNS)}, status, due_at, finalized_at)
+        INSERT INTO messages ({_ENTERED})
         SELECT o.*, {_STANDING}
         FROM offered o LEFT JOIN stop_list s ON s.recipient = o.recipient
         ORDER BY o.client_id COLLATE "C", o.producer COLLATE "C"
@@ -74,29 +76,28 @@ _ENQUEUE = text(f"""
 
 # Locked in the same order. Whoever waits here finds it corrected by another, and leaves it alone. What one
 # transaction brings twice is a conflict, though the first of the two be suppressed at once: nobody can have
-# seen that it came to nothing.
+# seen that it came to nothing. All that is written comes out of one CTE: to join two of them would take a
+# walk through the one for each row of the other.
 _CORRECT = text(f"""
     /* {Verb.ENQUEUE} */ WITH offered AS (
         {sql_rows(_COLUMNS)}
     ), mistaken AS (
-        SELECT m.id FROM offered o JOIN messages m ON m.client_id = o.client_id AND m.producer = o.producer
+        SELECT m.id AS mistaken_id, m.status AS came_to, o.*, {_STANDING}
+        FROM offered o JOIN messages m ON m.client_id = o.client_id AND m.producer = o.producer
+        LEFT JOIN stop_list s ON s.recipient = o.recipient
         WHERE {MISTAKEN} AND m.enqueued_at <> now()
         ORDER BY m.client_id COLLATE "C", m.producer COLLATE "C" FOR UPDATE OF m
     ), corrected AS (
-        UPDATE messages m SET corrected_by = nextval('messages_id_seq') FROM mistaken t WHERE m.id = t.id
-        RETURNING m.client_id, m.producer, m.status, m.corrected_by
+        UPDATE messages m SET corrected_by = nextval('messages_id_seq')
+        FROM mistaken t WHERE m.id = t.mistaken_id
+        RETURNING m.corrected_by AS new_id, t.*
     ), entered AS (
-        INSERT INTO messages (id, {", ".join(_COLUMNS)}, status, due_at, finalized_at) OVERRIDING SYSTEM VALUE
-        SELECT c.corrected_by, o.*, {_STANDING}
-        FROM corrected c JOIN offered o ON o.client_id = c.client_id AND o.producer = c.producer
-        LEFT JOIN stop_list s ON s.recipient = o.recipient
-        RETURNING id, status
+        INSERT INTO messages (id, {_ENTERED}) OVERRIDING SYSTEM VALUE SELECT new_id, {_ENTERED} FROM corrected
     ), written AS (
         INSERT INTO events (message_id, verb, target, note)
-        SELECT e.id, '{Verb.ENQUEUE}', e.status, 'in the stead of one that was ' || c.status
-        FROM entered e JOIN corrected c ON c.corrected_by = e.id
+        SELECT new_id, '{Verb.ENQUEUE}', status, 'in the stead of one that was ' || came_to FROM corrected
     )
-    SELECT count(*) FROM entered
+    SELECT count(*) FROM corrected
 """)  # noqa: S608 - our own constants
 
 
