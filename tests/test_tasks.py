@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import Setup
 from worker.sms.message import Lane
-from worker.tasks import keeping
+from worker.stages.dispatch import Dispatched, dispatch
+from worker.tasks import Passed, if_known, keeping
 
 URGENT, OTHER, BULK = ("dispatch", "alpha:urgent"), ("dispatch", "beta:urgent"), ("dispatch", "alpha:bulk")
 RINGS = [
@@ -50,3 +51,10 @@ def test_who_is_stopping_keeps_no_ring(setup: Setup) -> None:
     keeping(replace(runtime, stopping=lambda: True), Lane.URGENT, own).ring(*URGENT)
 
     assert (own, others) == ([], [URGENT])
+
+
+def test_a_ring_for_a_route_that_is_not_known_here_is_left_to_others(setup: Setup) -> None:
+    runtime = setup.runtime(alpha={"url": "http://127.0.0.1:9"})
+
+    assert if_known(runtime, "beta", dispatch, Lane.BULK) == Passed("beta")
+    assert isinstance(if_known(runtime, "alpha", dispatch, Lane.BULK), Dispatched)

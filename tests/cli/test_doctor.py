@@ -17,7 +17,7 @@ from worker.intake import MARKS, Intake
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes, stop_route
 from worker.ledger.transitions import Looks, Move, claim, enqueue, settle
-from worker.settings import Settings, next_database
+from worker.settings import Settings, next_database, read_routes
 from worker.sms.message import Lane
 from worker.sms.package import Limits
 from worker.sms.status import Status
@@ -168,7 +168,7 @@ def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
 # -- who works
 
 
-def leave(intake: Intake, node: str, queues: list[str], worked: float, **also: float) -> None:
+def leave(intake: Intake, node: str, queues: list[str], worked: float, **also: object) -> None:
     """A process that last worked so many seconds ago; beat has rung for an hour."""
     facts = {"heard": worked, "worked": worked, "unbroken": 3600, "busy": 0, "hands": 4, "trouble": ""}
     intake.leave_mark(node, {"queues": queues, **facts, **also})
@@ -280,3 +280,74 @@ def test_this_host_is_written_as_celery_writes_it(shell: Shell, patient: Patient
     leave(patient.intake, f"bulk@{socket.gethostname()}", ["bulk"], 1)
 
     assert shell.worker("doctor", "--node", "bulk@%h").code == 0
+
+
+# -- which routes they know
+
+
+def digests(patient: Patient) -> dict[str, str]:
+    """What a worker with the same routes file tells of them."""
+    return {name: route.settings_digest for name, route in read_routes(patient.settings.routes).items()}
+
+
+@pytest.mark.parametrize("node", ["bulk@here", "beat@here"])
+@pytest.mark.parametrize(
+    ("change", "verdict", "said"),
+    [
+        (lambda known: known, "ok", "alpha ("),
+        (lambda known: None, "ok", "alpha ("),  # of a version that does not say
+        (
+            lambda known: {"beta": "d"},
+            "bad",
+            "does not know alpha, still knows beta: reload it (worker reload)",
+        ),
+        (lambda known: {"alpha": "other"}, "warning", "has other settings of alpha: reload it"),
+        (lambda known: {**known, "beta": "d"}, "warning", "still knows beta: reload it"),
+    ],
+)
+def test_who_does_not_know_the_routes_of_the_file_is_named(
+    patient: Patient,
+    node: str,
+    change: Callable[[dict[str, str]], dict[str, str] | None],
+    verdict: str,
+    said: str,
+) -> None:
+    leave(patient.intake, node, ["bulk"], 1, routes=change(digests(patient)))
+
+    routes = patient.found()["routes"]
+
+    assert routes.verdict == verdict
+    assert said in routes.seen
+    assert verdict == "ok" or routes.seen.startswith(node)
+
+
+def test_who_could_not_read_the_routes_again_is_named_with_the_reason(patient: Patient) -> None:
+    kept = "routes.beta.mode must be one of sync, async, got 'fast'"
+    leave(patient.intake, "bulk@here", ["bulk"], 1, routes=digests(patient), kept=kept)
+
+    routes = patient.found()["routes"]
+
+    assert (routes.verdict, routes.seen) == ("bad", f"bulk@here keeps the routes it had: {kept}")
+
+
+def test_what_the_gone_knew_concerns_nobody(patient: Patient) -> None:
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    leave(patient.intake, "bulk@here", ["bulk"], 1, routes=digests(patient))
+    leave(patient.intake, "bulk@there", ["bulk"], 90, routes={"beta": "d"})
+
+    assert patient.found()["routes"].verdict == "ok"
+
+
+def test_what_waits_for_a_route_is_counted_by_its_name_but_for_numbers(patient: Patient) -> None:
+    aside = {"beta": messages(2, route="beta"), "380931110001": messages(1, route="380931110001")}
+    patient.intake.done(Lane.BULK, [], unrouted=aside)
+
+    said = [f.seen for f in examine(patient.settings, patience=0.2) if f.what == "unrouted"]
+
+    assert len(said) == 2
+    assert said[0].startswith(
+        "1 bulk messages wait for a route that no worker knew: <12 characters>, the oldest"
+    )
+    assert said[1].startswith(
+        "2 bulk messages wait for a route that no worker knew: beta, the oldest since 20"
+    )
