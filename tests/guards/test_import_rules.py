@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,10 @@ BREACHES = (
     importing("sqlalchemy", "worker/cli/migrations.py", "alembic"),
     importing("psycopg", "worker/ledger/__init__.py", "psycopg", "worker.ledger -> psycopg"),
     importing("redis", "worker/bell.py", "redis"),
+    importing("phonenumbers", "worker/sms/message.py", "phonenumbers"),
+    importing("tzdata", "worker/sms/instants.py", "tzdata"),
+    importing("charset_normalizer", "worker/campaign/rows.py", "charset_normalizer"),
+    importing("rooms", "worker/campaign/check.py", "worker.dispatcher"),
     importing("celery", "worker/cli/fleet.py", "celery"),
     importing("celery", "worker/runtime.py", "kombu"),
     importing("terminal", "worker/dispatcher.py", "rich"),
@@ -160,6 +165,17 @@ def _imported(source: str) -> Iterator[str]:
             yield node.module.split(".")[0]
 
 
+def test_one_place_computes_instants() -> None:
+    """In Python, by the zone data that we ship: those of PostgreSQL and of the host are others."""
+    pages = {path: path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py")}
+    of_our_own = {ROOT / "worker/zones.py"}
+    sandbox = {path for path in pages if "sandbox" in path.parts}  # the providers' clocks are theirs
+    for path, page in pages.items():
+        assert "AT TIME ZONE" not in page.upper().replace("`AT TIME ZONE`", ""), path
+        if path not in of_our_own | sandbox:
+            assert not re.search(r"\bZoneInfo\(", page), path
+
+
 def test_applications_import_us_quickly() -> None:
     """`import worker` loads none of the heavy libraries; each is loaded when first needed."""
     heavy = {
@@ -168,6 +184,7 @@ def test_applications_import_us_quickly() -> None:
         "httpx",
         "kombu",
         "lxml",
+        "phonenumbers",
         "redis",
         "rich",
         "sqlalchemy",

@@ -33,6 +33,7 @@ from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.doubt import SETTLING
 from worker.stages.account import is_low, is_off
 from worker.stages.bounds import longest_step
+from worker.zones import data_version
 
 NEEDED = 180000  # RETURNING old.* came with PostgreSQL 18
 
@@ -64,6 +65,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
         yield from _guarded("intake", lambda: _intake(intake))
         yield from _guarded("broker", lambda: _broker(settings, intake))
         yield from _guarded("time limits", lambda: _time_limits(settings))
+        yield Finding("time zones", "ok", f"by the data of tzdata {data_version()}, whatever this host has")
         yield from _guarded("routes", lambda: _routes(settings, ledger))
         yield from _guarded("conflicts", lambda: _conflicts(ledger))
         yield from _guarded("workers", lambda: _workers(settings, intake, patience))

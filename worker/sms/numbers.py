@@ -289,7 +289,7 @@ def _read(digits: str, region: str) -> str:
     """E.164 as the library reads it, once."""
     import phonenumbers as library
 
-    here = digits.startswith("+")  # with a region the library would drop the plus of a code there is none of
+    here = digits.startswith("+")  # and then no region: with one, the library tries again without the plus
     if not here and not region:
         raise _NoNumberError("has no country code: write it with a plus, or name the region it is of")
     try:
