@@ -63,16 +63,51 @@ def test_a_content_is_given_by_options(
 
 
 def test_times_are_given_by_options(shell: Shell, setup: Setup, tables: dict[str, dict[str, object]]) -> None:
-    times = {"send-at": "2031-03-04T09:30+02:00", "valid-until": "2031-03-05T09:30Z"}
-    viber = {"viber-valid-until": "2031-03-04T12:00+00:00"}
+    noon = (datetime.now(UTC) + timedelta(days=30)).replace(hour=12, minute=0, second=0, microsecond=0)
+    day = f"{noon:%Y-%m-%d}"
+    times = {"send-at": f"{day}T09:30+02:00", "valid-until": f"{day}T21:30Z"}
+    viber = {"viber-valid-until": f"{day}T12:00+00:00"}
     words = [word for name, value in {**times, **viber}.items() for word in (f"--{name}", value)]
 
     assert shell.worker(*TO, "--kind", "viber", "--text", "Hi", *words).code == 0
 
     [sent] = handed_over(setup, tables)
-    assert sent.send_at == datetime(2031, 3, 4, 7, 30, tzinfo=UTC)
-    assert sent.valid_until == datetime(2031, 3, 5, 9, 30, tzinfo=UTC)
-    assert sent.viber_valid_until == datetime(2031, 3, 4, 12, tzinfo=UTC)
+    assert sent.send_at == noon.replace(hour=7, minute=30)
+    assert sent.valid_until == noon.replace(hour=21, minute=30)
+    assert sent.viber_valid_until == noon
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("2020-01-01T09:00Z", "send_at: must not lie more than a day in the past, got '2020-01-01T09:00Z'"),
+        ("2206-12-01T09:00Z", "send_at: must lie within a year from now, got '2206-12-01T09:00Z'"),
+        ("2026-10-25T03:30 Europe/Kyiv", "say which, by its offset +03:00 or +02:00, got '2026-10-25T03:30"),
+        ("2026-03-29T03:30 Europe/Kyiv", "is shown by no clock"),
+        ("2026-12-01T10.30+02:00", "must be a date and time such as"),
+    ],
+)
+def test_a_time_that_is_plainly_not_meant_is_refused(
+    shell: Shell, setup: Setup, tables: dict[str, dict[str, object]], given: str, said: str
+) -> None:
+    one = shell.worker(*TO, "--text", "Hi", "--send-at", given)
+    many = shell.worker(
+        "send", "-", "--sender", "Shop", "--json",
+        stdin=f"client_id,recipient,text,send_at\na,+380931110001,Hi,{given}\n",
+    )  # fmt: skip
+
+    assert (one.code, many.code, many.json["enqueued"]) == (1, 1, 0)
+    assert said in one.err
+    assert said in many.json["errors"][0]
+
+
+def test_a_time_may_name_its_zone(shell: Shell, setup: Setup, tables: dict[str, dict[str, object]]) -> None:
+    day = datetime.now(UTC) + timedelta(days=30)
+
+    assert shell.worker(*TO, "--text", "Hi", "--send-at", f"{day:%Y-%m-%d}T09:00 Asia/Tokyo").code == 0
+
+    [sent] = handed_over(setup, tables)
+    assert sent.send_at == day.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def test_a_card_comes_from_a_file_and_options_fill_in(

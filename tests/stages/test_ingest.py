@@ -85,7 +85,7 @@ def test_each_lane_is_moved_by_itself(world: World, intake: Intake) -> None:
 def test_everything_a_message_carries_arrives(world: World, intake: Intake) -> None:
     offered = {
         "client_id": "client-1",
-        "recipient": "38 (093) 111-00-01",
+        "recipient": "+38 (093) 111-00-01",
         "sender": "Shop",
         "text": 'Тарас & <"Co">\nsecond line',
         "kind": "flash",
@@ -243,11 +243,11 @@ UNFIT = [
     Unfit("an empty recipient", {**GOOD, "recipient": " "}, ("recipient", "empty")),
     Unfit("an empty sender", {**GOOD, "sender": ""}, ("sender", "empty")),
     Unfit("an empty text", {**GOOD, "text": " \n"}, ("text", "empty")),
-    Unfit("a word for a number", {**GOOD, "recipient": "mother"}, ("recipient", "phone number")),
+    Unfit("a word for a number", {**GOOD, "recipient": "mother"}, ("recipient", "a letter")),
     Unfit(
         "a number with a letter",
         {**GOOD, "recipient": "+38093111000x"},
-        ("recipient", "phone number"),
+        ("recipient", "a letter"),
         ("111000",),
     ),
     Unfit("a number too long", {**GOOD, "recipient": "+3809311100012345"}, ("recipient",), ("31110001",)),
@@ -277,7 +277,7 @@ UNFIT = [
     Unfit(
         "a validity without a zone", {**GOOD, "valid_until": "2031-03-04T21:00:00"}, ("valid_until", "zone")
     ),
-    Unfit("a validity that is no date", {**GOOD, "valid_until": "soon"}, ("valid_until", "ISO 8601")),
+    Unfit("a validity that is no date", {**GOOD, "valid_until": "soon"}, ("valid_until", "date and time")),
     Unfit("a list for a text", {**GOOD, "text": ["a"]}, ("text", "must be text")),
     Unfit("null for a sender", {**GOOD, "sender": None}, ("sender", "must be text")),
     Unfit("a list for a lane", {**GOOD, "lane": []}, ("lane",)),

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.output import Json, complain, emit, out, say
-from worker.cli.sending import Sending, Ways
+from worker.cli.sending import Sending, Ways, made
 from worker.cli.session import servers
 from worker.dispatcher import Dispatcher
 from worker.sms.content import Kind
-from worker.sms.message import FIELDS, Message
+from worker.sms.message import FIELDS
 
 
 def send(
@@ -135,7 +135,7 @@ def send(
 
 def _send_one(dispatcher: Dispatcher, values: Mapping[str, Any], ways: Ways) -> None:
     region = ways.region or dispatcher.region(values.get("route", ""))
-    message = dispatcher.accept(Message.from_dict(values, region=region))
+    message = made(dispatcher, values, region)
     say(f"client id: {message.client_id}")  # before: whatever happens next, it can be asked for
     for notice in dispatcher.notices([message.route], [message.lane]):
         complain(notice)

@@ -19,7 +19,7 @@ from worker.dispatcher import Dispatcher, EnqueueError, parcels
 from worker.garbage import collect_rarely
 from worker.sms.content import FIELDS as CONTENT_FIELDS
 from worker.sms.content import Kind, fields_of
-from worker.sms.fields import member
+from worker.sms.fields import MessageError, member
 from worker.sms.message import FIELDS, Foreseen, Message, Said
 from worker.sms.segments import character_name
 
@@ -120,7 +120,7 @@ class Sending:
         return Wanted((*own, *fields_of(kind), *self._ways.columns), REQUIRED, CONTENT_FIELDS, named)
 
     def _message(self, values: Mapping[str, Any], region: str) -> Message:
-        return self._dispatcher.accept(Message.from_dict({**self._defaults, **values}, region=region))
+        return made(self._dispatcher, {**self._defaults, **values}, region)
 
     def _rules(self) -> Rules:
         ways, default = self._ways, self._defaults["route"]
@@ -234,6 +234,15 @@ class Sending:
             "conflicts": report.conflicts,
             "new": report.new,
         }
+
+
+def made(dispatcher: Dispatcher, values: Mapping[str, Any], region: str) -> Message:
+    """The message of plain values as it would be handed over. Raises MessageError, showing what was given."""
+    message = Message.from_dict(values, region)
+    try:
+        return dispatcher.accept(message)
+    except MessageError as problem:
+        raise problem.about(values) from None
 
 
 def _many(count: int, what: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,10 @@ class MessageError(ValueError):
         self.shown = shown(field, value)
         self.problem = problem
         super().__init__(f"{field}: {problem}, got {self.shown}")
+
+    def about(self, given: Mapping[str, Any]) -> "MessageError":
+        """The same error, showing the value as it was given and not what had been made of it."""
+        return MessageError(self.field, given[self.field], self.problem) if self.field in given else self
 
 
 def shown(field: str, value: object) -> str:

@@ -119,7 +119,7 @@ class Message:
         keep(self, "literal", literal is not False and truth("literal", literal))
         if not self.literal:
             _check_meant(self)
-        _check_order(self)
+        _check_order(self, valid_until, viber_valid_until)
 
     @classmethod
     def of(cls, *, recipient: str, region: str = "", **fields: Any) -> "Message":
@@ -317,17 +317,17 @@ def _check_meant(message: Message) -> None:
         check_meant(name, value)
 
 
-def _check_order(message: Message) -> None:
-    """Instants that contradict each other."""
+def _check_order(message: Message, valid_until: object, viber_valid_until: object) -> None:
+    """Instants that contradict each other; the two ends are shown as they were given."""
     late, viber = message.valid_until, message.viber_valid_until
     if message.send_at and late and late <= message.send_at:
-        raise MessageError("valid_until", late.isoformat(), "must be later than send_at")
+        raise MessageError("valid_until", str(valid_until), "must be later than send_at")
     if not viber:
         return
     if message.kind not in (Kind.VIBER, Kind.VIBER_SMS):
-        raise MessageError("viber_valid_until", viber.isoformat(), f"means nothing for a {message.kind}")
+        raise MessageError("viber_valid_until", str(viber_valid_until), f"means nothing for a {message.kind}")
     if message.send_at and viber <= message.send_at:
-        raise MessageError("viber_valid_until", viber.isoformat(), "must be later than send_at")
+        raise MessageError("viber_valid_until", str(viber_valid_until), "must be later than send_at")
 
 
 def _policy(value: object) -> Doubt | None:
