@@ -584,7 +584,8 @@ def test_the_status_of_one_producer_s_message_never_shows_another_s(
 
     mine, theirs = dispatcher.status("client-1"), dispatcher.status("client-1", "shop")
 
-    assert mine and theirs
+    assert mine
+    assert theirs
     assert (mine.recipient, theirs.recipient) == (message(1).recipient, "+380939990009")
     assert dispatcher.status("client-1", "bank") is None
 
