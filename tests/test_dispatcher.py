@@ -22,6 +22,7 @@ from worker.dispatcher import HIGH_WATER
 from worker.intake import Intake
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.queries import books, by_status
+from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import enqueue
 from worker.local.waiting import wait_until
 from worker.settings import Settings, SettingsError
@@ -570,3 +571,68 @@ def test_a_dispatcher_accepts_as_it_would_enqueue(dispatcher: Dispatcher, intake
 
     assert accepted == message(1, route="alpha")
     assert intake.waiting()[Lane.BULK] == 0
+
+
+# -- producers -------------------------------------------------------------------------------------------
+
+
+def test_the_status_of_one_producer_s_message_never_shows_another_s(
+    dispatcher: Dispatcher, ledger: Ledger
+) -> None:
+    with ledger.begin() as connection:
+        enqueue(connection, [message(1), message(1, producer="shop", recipient="+380939990009")])
+
+    mine, theirs = dispatcher.status("client-1"), dispatcher.status("client-1", "shop")
+
+    assert mine
+    assert theirs
+    assert (mine.recipient, theirs.recipient) == (message(1).recipient, "+380939990009")
+    assert dispatcher.status("client-1", "bank") is None
+
+
+def test_a_producer_is_told_what_was_not_sent_and_why(dispatcher: Dispatcher, ledger: Ledger) -> None:
+    count = CHUNK + 5
+    with ledger.begin() as connection:
+        enqueue(connection, [*messages(count, producer="shop"), message(1)])
+        enqueue(connection, [*messages(count, producer="shop", text="Other"), message(1, sender="Else")])
+
+    told = list(dispatcher.conflicts("shop"))
+
+    assert {one.client_id for one in told} == {f"client-{number}" for number in range(1, count + 1)}
+    assert len(told) == count
+    assert {(one.producer, one.fields) for one in told} == {("shop", ("text",))}
+    assert [one.fields for one in dispatcher.conflicts()] == [("sender",)]
+    assert len(list(dispatcher.conflicts("shop", limit=3))) == 3
+    assert list(dispatcher.conflicts("shop", after=told[-1].at)) == []
+    assert len(list(dispatcher.conflicts("shop", after=(told[-1].at - NEVER).isoformat()))) == count
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"producer": "a\nb"}, "producer"),
+        ({"after": "yesterday"}, "after"),
+        ({"after": "2031-01-01"}, "after"),
+    ],
+    ids=str,
+)
+def test_conflicts_asked_for_in_vain_are_refused_at_once(
+    dispatcher: Dispatcher, asked: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(MessageError, match=f"^{field}: "):
+        dispatcher.conflicts(**asked)
+
+
+def test_a_correction_in_the_callers_transaction_is_no_conflict(
+    dispatcher: Dispatcher, ledger: Ledger
+) -> None:
+    with ledger.begin() as connection:
+        suppress(connection, [message(1).recipient])
+        enqueue(connection, [message(1)])
+
+    with ledger.engine.begin() as connection:
+        dispatcher.enqueue(message(1, recipient="+380939990009"), connection=connection)
+
+    found = dispatcher.status("client-1")
+    assert found
+    assert (found.status, found.corrects) == (Status.QUEUED, 1)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
-from tests.factories import messages
+from tests.factories import message, messages
 from worker.cli.examination import Finding, examine
 from worker.intake import MARKS, Intake
 from worker.ledger import Ledger
@@ -61,6 +62,21 @@ def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     assert verdicts.pop("beat") == "warning"
     assert set(verdicts.values()) == {"ok"}
     assert set(verdicts) == {"database", "eviction", "persistence", "broker", "time limits", "routes"}
+
+
+def test_conflicts_of_the_last_day_are_counted(patient: Patient, ledger: Ledger) -> None:
+    with ledger.begin() as connection:
+        enqueue(connection, messages(2))
+        enqueue(connection, [message(1, text="Other"), message(2, text="Other")])
+
+    found = patient.found()["conflicts"]
+
+    assert found.verdict == "warning"
+    assert found.seen.startswith("2 messages within a day, since ")
+    assert "worker conflicts list" in found.seen
+    with ledger.begin() as connection:
+        connection.execute(text("UPDATE conflicts SET at = now() - interval '25 hours'"))
+    assert "conflicts" not in patient.found()
 
 
 @contextmanager

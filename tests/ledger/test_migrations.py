@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -21,7 +22,7 @@ from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import behind, check_migrated, downgrade, head, migrations, upgrade
 from worker.ledger.queries import books, revision
 from worker.ledger.schema import metadata
-from worker.ledger.transitions import Move, enqueue
+from worker.ledger.transitions import Conflict, Move, enqueue
 from worker.ledger.transitions.moves import move
 from worker.sms.status import Status, Verb
 
@@ -144,6 +145,58 @@ def test_files_are_numbered_by_their_revision_without_a_gap() -> None:
         assert script.doc
     files = {path.name for path in (migrations() / "versions").glob("*.py")}
     assert files == {Path(script.path).name for script in found}
+
+
+# -- producers and corrections, with messages in the ledger ----------------------------------------------
+
+
+def before(name: str) -> str:
+    """The revision before the migration of this name."""
+    [found] = [script for script in scripts().walk_revisions() if script.path.endswith(f"_{name}.py")]
+    assert isinstance(found.down_revision, str)
+    return found.down_revision
+
+
+def test_messages_from_before_producers_keep_their_ids_and_may_be_corrected(ledger: Ledger) -> None:
+    book = Book(ledger)
+    book.bring([message(1)], Status.SENT)
+    book.bring([message(2)], Status.REJECTED)
+    book.enqueue([message(1, text="Other")])
+    downgrade(ledger, before("producers_and_corrections"))
+
+    upgrade(ledger)
+
+    entered = book.enqueue([message(1), message(1, producer="shop"), message(2, text="Better")])
+    assert (entered.new, entered.duplicates, entered.corrected) == (2, 1, 1)
+    assert book.enqueue([message(1, text="Other")]).conflicts == (Conflict("client-1", ("text",)),)
+    assert book.books().conflicts == 1  # as recorded before
+    assert book.books().balanced
+
+
+def _has_producer(book: Book) -> None:
+    book.enqueue([message(1, producer="shop")])
+
+
+def _has_correction(book: Book) -> None:
+    book.bring([message(1)], Status.REJECTED)
+    book.enqueue([message(1, text="Better")])
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [(_has_producer, "1 messages have a producer"), (_has_correction, "1 messages were corrected")],
+)
+def test_the_version_before_producers_is_refused_where_it_has_no_words_for_what_is_there(
+    ledger: Ledger, use: Callable[[Book], None], said: str
+) -> None:
+    book = Book(ledger)
+    use(book)
+
+    with pytest.raises(CommandError, match=f"^{said}"):
+        downgrade(ledger, before("producers_and_corrections"))
+
+    assert behind(ledger) == (head(), head())
+    assert book.books().balanced
 
 
 # -- a ledger that cannot be used ------------------------------------------------------------------------

@@ -163,6 +163,41 @@ def test_a_repeat_is_counted_and_not_entered(world: World, intake: Intake) -> No
     assert world.books().duplicates == 5
 
 
+def test_a_producer_travels_with_its_messages_and_keeps_its_ids_for_itself(
+    world: World, intake: Intake
+) -> None:
+    intake.add(Lane.BULK, [message(1), message(1, producer="shop", text="Other")])
+    raw_entry(intake, {**message(1).as_dict(), "producer": "bank"})
+
+    assert world.ingest() == Ingested(new=3)
+
+    rows = world.rows("SELECT producer FROM messages ORDER BY producer")
+    assert [row.producer for row in rows] == ["", "bank", "shop"]
+
+
+def test_a_corrected_file_goes_out_and_the_same_again_does_not(
+    world: World, intake: Intake, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    world.provider.script({"do": "message_code", "code": 203})
+    intake.add(Lane.BULK, messages(3, sender="Shob"))
+    world.ingest()
+    world.dispatch()
+    assert world.statuses() == {Status.REJECTED: 3}
+    world.provider.script()
+
+    intake.add(Lane.BULK, messages(3))
+    assert world.ingest() == Ingested(new=3)
+    for again in (messages(3), messages(3, sender="Shob")):
+        intake.add(Lane.BULK, again)
+        assert world.ingest() == Ingested(duplicates=3)
+    world.dispatch()
+
+    assert world.statuses() == {Status.REJECTED: 3, Status.SENT: 3}
+    assert "new=3 duplicates=0 conflicts=0 dead=0 corrected=3" in caplog.text
+    world.promise_holds()
+
+
 @pytest.mark.parametrize(
     "change",
     [{"text": "Another"}, {"sender": "Other"}, {"recipient": "+380939999999"}, {"kind": "flash"}],
