@@ -7,7 +7,14 @@ for a message. Bulk claims of a route first wait for each other, by a lock that 
 locks the route first, and then packages that nobody holds. Instants are the database's own.
 """
 
-from worker.ledger.transitions.cancelling import Place, Queue, cancel, cancel_named, cancel_next
+from worker.ledger.transitions.cancelling import (
+    Place,
+    Queue,
+    cancel,
+    cancel_named,
+    cancel_next,
+    suppress_next,
+)
 from worker.ledger.transitions.claiming import Claim, Package, claim, split
 from worker.ledger.transitions.entering import Conflict, Enqueued, enqueue
 from worker.ledger.transitions.moves import Move, Moved, lock_packages
@@ -34,5 +41,6 @@ __all__ = [
     "read",
     "settle",
     "split",
+    "suppress_next",
     "take_job",
 ]
