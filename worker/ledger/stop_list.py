@@ -1,6 +1,6 @@
 """The stop list: numbers that must get nothing. Enqueue looks here, and claim looks again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +16,9 @@ class Listed(NamedTuple):
     added_at: datetime | None = None
     why: str = ""
 
+
+MEANT = "(CAST(:numbers AS text[]) IS NULL OR s.recipient = ANY (CAST(:numbers AS text[])))"
+"""Of a row s of the stop list: it is one of :numbers; any row is, if these are NULL."""
 
 # Sorted, so that two who add the same numbers meet in the same order and cannot deadlock.
 _ADD = text(f"""
@@ -68,13 +71,13 @@ def latest(connection: Connection, limit: int) -> tuple[int, list[Listed]]:
     return count, [Listed(*row) for row in rows]
 
 
-def pages(connection: Connection, size: int = 10_000) -> Iterator[list[Listed]]:
-    """The whole list by number, a part at a time."""
-    after = ""
-    statement = text(f"{_SELECT} WHERE recipient > :after ORDER BY recipient LIMIT :size")
-    while page := [Listed(*row) for row in connection.execute(statement, {"after": after, "size": size})]:
-        yield page
-        after = page[-1].recipient
+def page(connection: Connection, after: str, size: int = 10_000) -> list[Listed]:
+    """The next part of the list, by number: what comes after this one. Empty at the end."""
+    rows = connection.execute(
+        text(f"{_SELECT} WHERE recipient > :after ORDER BY recipient LIMIT :size"),
+        {"after": after, "size": size},
+    )
+    return [Listed(*row) for row in rows]
 
 
 _SELECT = "SELECT recipient, added_at, coalesce(why, '') FROM stop_list"

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from worker.ledger.items import COLUMNS, item
 from worker.ledger.schema import sql_list
+from worker.ledger.stop_list import MEANT
 from worker.sms.content import Kind
 from worker.sms.package import Item, Limits
 from worker.sms.status import Status
@@ -54,16 +55,19 @@ def open_messages(
     return [_open_message(row) for row in rows.all()]
 
 
-def listed_messages(connection: Connection, package_ids: Sequence[int]) -> list[OpenMessage]:
-    """Those of these packages that have no end yet, and whose number is on the stop list."""
+def listed_messages(
+    connection: Connection, package_ids: Sequence[int], numbers: Sequence[str] = ()
+) -> list[OpenMessage]:
+    """Those of these packages that have no end yet, and whose number is on the stop list; of these numbers
+    only, if any are given."""
     rows = connection.execute(
         text(f"""
             SELECT {_OPEN_COLUMNS}
             FROM packages p JOIN messages m ON m.package_id = p.id JOIN stop_list s USING (recipient)
-            WHERE p.id = ANY(CAST(:ids AS bigint[])) AND m.status IN ({sql_list(_OPEN)})
+            WHERE p.id = ANY(CAST(:ids AS bigint[])) AND m.status IN ({sql_list(_OPEN)}) AND {MEANT}
             ORDER BY m.id
         """),  # noqa: S608 - our own constants
-        {"ids": list(package_ids)},
+        {"ids": list(package_ids), "numbers": list(numbers) or None},
     )
     return [_open_message(row) for row in rows.all()]
 

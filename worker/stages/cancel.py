@@ -127,13 +127,14 @@ def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Map
     yield from _cancel(runtime, selection.route, chosen, why)
 
 
-def cancel_listed(runtime: Runtime, why: str) -> Iterator[Mapping[Fate, int]]:
-    """The same for all numbers that are on the stop list by now: what is queued is suppressed.
+def cancel_listed(runtime: Runtime, why: str, numbers: Sequence[str] = ()) -> Iterator[Mapping[Fate, int]]:
+    """The same for the stop list, or for these numbers of it: what is queued is suppressed.
 
-    The list is what is gone by, and not who was added to it a moment ago: so it costs the same for one number
-    and for a million, makes good what was interrupted, and finds whom a provider's word has put there.
+    For the whole list it costs hardly more than for one number, makes good what was interrupted, and finds
+    whom a provider's word has put there.
     """
-    yield from _cancel(runtime, "", _Choice("", suppress_next, LOOKED_AT, listed_messages), why)
+    withdraw, find = partial(suppress_next, numbers=numbers), partial(listed_messages, numbers=numbers)
+    yield from _cancel(runtime, "", _Choice("", withdraw, LOOKED_AT, find), why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from worker.ledger.stop_list import MEANT
 from worker.ledger.transitions.moves import Move, move
 from worker.sms.message import Lane
 from worker.sms.status import Status, Verb
@@ -82,7 +83,7 @@ _LOOK = text(f"""
         SELECT id, due_at, recipient FROM {_AHEAD} ORDER BY due_at, id LIMIT :limit
     )
     SELECT due_at, id, (SELECT count(*) FROM looked) AS looked,
-           ARRAY(SELECT l.id FROM looked l JOIN stop_list s USING (recipient)) AS listed
+           ARRAY(SELECT l.id FROM looked l JOIN stop_list s USING (recipient) WHERE {MEANT}) AS listed
     FROM looked ORDER BY due_at DESC, id DESC LIMIT 1
 """)  # noqa: S608 - our own constants
 _STILL_QUEUED = text("""
@@ -92,12 +93,19 @@ _STILL_QUEUED = text("""
 
 
 def suppress_next(
-    connection: Connection, queue: Queue, after: Place | None, limit: int, note: str = ""
+    connection: Connection,
+    queue: Queue,
+    after: Place | None,
+    limit: int,
+    note: str = "",
+    *,
+    numbers: Sequence[str] = (),
 ) -> tuple[int, Place | None]:
-    """Suppress who is on the stop list among the next messages of a queue, of which at most `limit` are
-    looked at; of every campaign. Returns how many were suppressed, and the place to go on from; None at the
-    end."""
-    last = connection.execute(_LOOK, _from(queue, after, limit)).one_or_none()
+    """Suppress who is on the stop list among the next messages of a queue, of every campaign; of these
+    numbers only, if any are given. At most `limit` are looked at. Returns how many were suppressed, and the
+    place to go on from; None at the end."""
+    values = {**_from(queue, after, limit), "numbers": list(numbers) or None}
+    last = connection.execute(_LOOK, values).one_or_none()
     if last is None:
         return 0, None
     queued: Sequence[int] = []
