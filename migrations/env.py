@@ -1,5 +1,7 @@
 """Alembic's door: runs the migrations on the connection or the URL it is given."""
 
+import sys
+
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
@@ -26,6 +28,8 @@ def main() -> None:
     with create_engine(url).connect() as connection:
         run(connection)
         connection.commit()
+    for sentence in context.config.attributes.get("told", ()):
+        sys.stderr.write(f"{sentence}\n")
 
 
 main()

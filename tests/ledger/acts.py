@@ -168,8 +168,8 @@ class Taking:
     lease: int
     waits: ClassVar[bool] = False
 
-    def perform(self, connection: Connection) -> tuple[Claim, list[str]]:
-        """The claim, and who expired by it."""
+    def perform(self, connection: Connection) -> tuple[Claim, list[str], list[str]]:
+        """The claim, who expired by it, and who was suppressed."""
         claimed = claim(
             connection,
             self.route,
@@ -178,44 +178,51 @@ class Taking:
             parallel=self.parallel,
             lease=self.lease * TICK,
         )
-        expired = connection.execute(
+        ended = connection.execute(
             text("""
-                SELECT m.client_id FROM events e JOIN messages m ON m.id = e.message_id
-                WHERE e.at = now() AND e.verb = 'claim' AND e.target = 'expired'
+                SELECT m.client_id, e.target FROM events e JOIN messages m ON m.id = e.message_id
+                WHERE e.at = now() AND e.verb = 'claim' AND e.target IN ('expired', 'suppressed')
             """)
-        )
-        return claimed, list(expired.scalars())
+        ).all()
+        expired = [name for name, target in ended if target == Status.EXPIRED]
+        return claimed, expired, [name for name, target in ended if target == Status.SUPPRESSED]
 
-    def judge(self, model: Model, outcome: tuple[Claim, list[str]], alone: bool) -> None:
-        claimed, expired = outcome
+    def judge(self, model: Model, outcome: tuple[Claim, list[str], list[str]], alone: bool) -> None:
+        claimed, expired, suppressed = outcome
         items = claimed.package.items if claimed.package else []
         taken = [client_id(item) for item in items]
         assert bool(claimed.why) == (not taken)
+        assert (claimed.expired, claimed.suppressed) == (len(expired), len(suppressed))
         if model.closed(self.route, self.lane, self.parallel):
-            assert (claimed.package, claimed.expired, claimed.more) == (None, len(expired), False)
-            assert not (alone and expired)  # only who was overtaken had picked
+            assert (claimed.package, claimed.more) == (None, False)
+            assert not (alone and (expired or suppressed))  # only who was overtaken had picked
         elif alone:
-            self._judge_choice(model, taken, expired, claimed.more)
-        self._judge_turns(model, taken, expired)
-        for name in expired:
-            assert model.move(Verb.CLAIM, name, None, Status.EXPIRED)
+            self._judge_choice(model, taken, [*expired, *suppressed], claimed.more)
+        self._judge_turns(model, taken, expired, suppressed)
+        for names, target in ((expired, Status.EXPIRED), (suppressed, Status.SUPPRESSED)):
+            for name in names:
+                assert model.move(Verb.CLAIM, name, None, target)
         if claimed.package:
             self._take(model, claimed.package)
 
-    def _judge_turns(self, model: Model, taken: Sequence[str], expired: Sequence[str]) -> None:
-        """Nobody is picked twice, before his time, or too late."""
-        picked = [*taken, *expired]
+    def _judge_turns(
+        self, model: Model, taken: Sequence[str], expired: Sequence[str], suppressed: Sequence[str]
+    ) -> None:
+        """Nobody is picked twice, before his time, too late, or although his number is on the stop list."""
+        picked = [*taken, *expired, *suppressed]
         assert len(set(picked)) == len(picked) <= self.items
         assert set(picked) <= set(model.due(self.route, self.lanes))
-        assert not any(map(model.too_late, taken))
+        assert not any(map(model.too_late, [*taken, *suppressed]))
         assert all(map(model.too_late, expired))
+        assert not any(map(model.unwanted, taken))
+        assert all(map(model.unwanted, suppressed))
 
-    def _judge_choice(self, model: Model, taken: Sequence[str], expired: Sequence[str], more: bool) -> None:
+    def _judge_choice(self, model: Model, taken: Sequence[str], ended: Sequence[str], more: bool) -> None:
         """Nobody is passed over whose turn it was."""
-        due, picked = model.due(self.route, self.lanes), [*taken, *expired]
+        due, picked = model.due(self.route, self.lanes), [*taken, *ended]
         assert len(picked) == min(self.items, len(due))
         assert sorted(map(model.turn, picked)) == [model.turn(name) for name in due[: len(picked)]]
-        assert more == (len(picked) == self.items or bool(expired and not taken))
+        assert more == (len(picked) == self.items or bool(ended and not taken))
 
     @property
     def lanes(self) -> Sequence[Lane]:

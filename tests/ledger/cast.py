@@ -116,6 +116,7 @@ class Cast:
             self.same_offers,
             *[lambda: st.tuples(st.just(self.latest()), self.claims())] * 2,
             lambda: st.tuples(self.claims(), self.withdrawals() | st.just(self.latest())),
+            lambda: st.tuples(self.stops(), self.claims()) | st.tuples(self.claims(), self.stops()),
             lambda: _ROUTE.flatmap(lambda route: self.last_room(route, busy[route])),
             lambda: self.looks().flatmap(lambda look: st.tuples(st.just(look), _again(look))),
             lambda: _two(st.builds(replace, self.doors(), route=st.just(ROUTES[1]))),

@@ -38,6 +38,7 @@ class ModelMessage:
     route: str
     lane: Lane
     text: str
+    recipient: str
     status: Status
     due: int | None
     late: int | None
@@ -124,7 +125,13 @@ class Model:
         stopped = message.recipient in self.stopped
         status = Status.SUPPRESSED if stopped else Status.QUEUED
         self.messages[message.client_id] = ModelMessage(
-            message.route, message.lane, message.text, status, None if stopped else self.now, late
+            message.route,
+            message.lane,
+            message.text,
+            message.recipient,
+            status,
+            None if stopped else self.now,
+            late,
         )
         self.messages[message.client_id].history.append((Verb.ENQUEUE, None, status, None))
 
@@ -257,6 +264,10 @@ class Model:
         """Whether its validity has passed."""
         late = self.messages[name].late
         return late is not None and late <= self.now
+
+    def unwanted(self, name: str) -> bool:
+        """Whether its number is on the stop list."""
+        return self.messages[name].recipient in self.stopped
 
     def unfinished(self) -> list[str]:
         """Messages that somebody must still do something about."""

@@ -17,7 +17,7 @@ from worker.stages.cancel import Fate, Selection, cancel_all, cancel_names
 
 Step = tuple[Mapping[Fate, int], Mapping[str, Fate]]
 
-_MEANING = {
+MEANING = {
     Fate.CANCELLED_QUEUED: "withdrawn before they left",
     Fate.CANCELLED_AT_PROVIDER: "dropped by the provider",
     Fate.CANCELLED_BEFORE: "cancelled already",
@@ -61,9 +61,9 @@ def cancel(
     with servers() as settings, opened_runtime(settings) as runtime:
         _check_route(runtime, route)
         if named:
-            tally = _run(_by_name(runtime, named, note, producer))
+            tally = run(_by_name(runtime, named, note, producer))
         else:
-            tally = _run((counts, {}) for counts in cancel_all(runtime, selection, note))
+            tally = run((counts, {}) for counts in cancel_all(runtime, selection, note))
         waiting = sum(runtime.intake.waiting().values()) + runtime.intake.set_aside()
     if as_json:
         emit(_plain(tally, note, named=bool(named)))
@@ -86,7 +86,7 @@ def _check_route(runtime: Runtime, name: str) -> None:
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     """What was done so far. `left` are the messages that were named and are not cancelled."""
 
     counts: Counter[Fate] = field(default_factory=Counter)
@@ -99,9 +99,9 @@ def _by_name(runtime: Runtime, named: tuple[str, ...], note: str, producer: str)
         yield Counter(fates.values()), {name: fate for name, fate in fates.items() if fate not in _DONE}
 
 
-def _run(steps: Iterator[Step]) -> _Tally:
-    """What ends it leaves whole steps behind."""
-    tally = _Tally()
+def run(steps: Iterator[Step]) -> Tally:
+    """Take the steps of a cancellation, and count. What ends it leaves whole steps behind."""
+    tally = Tally()
     with progress() as bar:
         task = bar.add_task("looked at", total=None, rate="")
         try:
@@ -117,11 +117,11 @@ def _run(steps: Iterator[Step]) -> _Tally:
     return tally
 
 
-def _cancelled(tally: _Tally) -> int:
+def _cancelled(tally: Tally) -> int:
     return tally.counts[Fate.CANCELLED_QUEUED] + tally.counts[Fate.CANCELLED_AT_PROVIDER]
 
 
-def _plain(tally: _Tally, note: str, *, named: bool) -> dict[str, Any]:
+def _plain(tally: Tally, note: str, *, named: bool) -> dict[str, Any]:
     return {
         "why": note,
         **{fate.value: tally.counts[fate] for fate in Fate},
@@ -130,15 +130,15 @@ def _plain(tally: _Tally, note: str, *, named: bool) -> dict[str, Any]:
     }
 
 
-def _show(tally: _Tally) -> None:
+def _show(tally: Tally) -> None:
     if not tally.counts.total():
         out.print("Nothing was there to cancel.")
         return
-    rows = [(f"{tally.counts[fate]:,}", _MEANING[fate]) for fate in Fate if tally.counts[fate]]
+    rows = [(f"{tally.counts[fate]:,}", MEANING[fate]) for fate in Fate if tally.counts[fate]]
     table("Cancelled", ("#messages", "what became of them"), rows)
 
 
-def _tell(tally: _Tally, waiting: int) -> None:
+def _tell(tally: Tally, waiting: int) -> None:
     if tally.stopped:
         complain(f"stopped: {tally.stopped}. What is cancelled stays so; say it again")
     for name, fate in tally.left.items():

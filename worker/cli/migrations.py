@@ -2,10 +2,9 @@
 
 import typer
 
-from worker.cli.output import Json, emit, out
+from worker.cli.output import Json, emit, out, say
 from worker.cli.session import opened_ledger, servers
-from worker.ledger.migrate import behind
-from worker.ledger.migrate import upgrade as apply
+from worker.ledger.migrate import behind, upgraded
 
 app = typer.Typer(help="The ledger's schema.", no_args_is_help=True)
 
@@ -15,11 +14,13 @@ def upgrade(as_json: Json = False) -> None:
     """Bring the database to the schema this version expects. Safe to run twice, and by two at once."""
     with servers() as settings, opened_ledger(settings) as ledger:
         before, _ = behind(ledger)
-        now = apply(ledger)
+        done = upgraded(ledger)
+    for sentence in done.told:
+        say(sentence)
     if as_json:
-        emit({"before": before, "now": now})
+        emit({"before": before, "now": done.now, "told": done.told})
     else:
-        out.print(f"The database stands at {now}" + (", as before." if before == now else "."))
+        out.print(f"The database stands at {done.now}" + (", as before." if before == done.now else "."))
 
 
 @app.callback()

@@ -27,19 +27,21 @@ SANDBOX_RECEIPTS = "sandbox-receipts-of-this-machine"
 def servers() -> Iterator[Settings]:
     """Settings whose addresses can be used: those of the environment, else of the embedded pair.
 
-    The embedded pair is found running or started, and migrated; the last to leave stops it.
+    The embedded pair is found running or started, and migrated, whatever that has to tell on stderr; the last
+    to leave stops it.
     """
     settings = Settings.from_env()
     if not settings.embedded:
         yield settings
         return
-    from worker.ledger.migrate import upgrade
+    from worker.ledger.migrate import upgraded
     from worker.local.servers import embedded
 
     with embedded(settings.data_dir, notify=say) as addresses:
         whole = at(settings, addresses)
         with opened_ledger(whole) as ledger:
-            upgrade(ledger)
+            for sentence in upgraded(ledger).told:
+                say(sentence)
         yield whole
 
 

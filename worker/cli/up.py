@@ -10,7 +10,7 @@ import typer
 from worker.cli import fleet
 from worker.cli.output import complain, err, out
 from worker.cli.session import at, opened_ledger, sandbox_pushes, write_sandbox_routes
-from worker.ledger.migrate import upgrade
+from worker.ledger.migrate import upgraded
 from worker.lines import make_ready
 from worker.local.instance import AlreadyRunningError, only_one
 from worker.local.servers import embedded, kept_running
@@ -61,7 +61,8 @@ def _run(settings: Settings, ports: dict[str, int]) -> None:
         whole = at(settings, addresses)
         make_ready(read_routes(whole.routes))  # before anything is started: no worker could do without
         with opened_ledger(whole) as ledger:
-            upgrade(ledger)
+            for sentence in upgraded(ledger).told:
+                _say(sentence)
         env = fleet.environment(whole)
         journal = settings.data_dir.absolute() / "sandbox.journal"
         door = f"http://127.0.0.1:{ports['web']}"

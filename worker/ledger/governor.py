@@ -32,18 +32,15 @@ MAY_SEND = f"({HAS_ROOM} AND EXISTS (SELECT FROM routes WHERE name = :route AND 
 """The route is open and has room. A first look, without a lock: who opens a package locks the route first,
 and looks again."""
 
+LOCKED_ROUTE = f"FROM routes WHERE name = :route AND {ROUTE_IS_OPEN} FOR NO KEY UPDATE"
+"""Locks the route until the transaction ends, if it is open; no row if it is not, or not registered. So
+pause, concurrency (and, once they exist, rate and fair share) are one decision for the whole fleet."""
+
 
 def places(lane: Lane, parallel: int) -> dict[str, object]:
     """For whom HAS_ROOM asks, how many packages of both lanes may be on the wire, and how many of bulk: of
     several, one is kept for urgent messages."""
     return {"lane": lane, "both": parallel, "bulk": max(1, parallel - 1)}
-
-
-def lock_route(connection: Connection, route: str) -> bool:
-    """Lock the route until the transaction ends, if it is open; False if it is not, or not registered. So
-    pause, concurrency (and, once they exist, rate and fair share) are one decision for the whole fleet."""
-    locked = text(f"SELECT FROM routes WHERE name = :route AND {ROUTE_IS_OPEN} FOR NO KEY UPDATE")
-    return connection.execute(locked, {"route": route}).one_or_none() is not None
 
 
 def refusal(connection: Connection, route: str, lane: Lane, parallel: int) -> str:

@@ -1,6 +1,7 @@
 """Bring a database to the schema this code expects, and tell whether it stands there."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,12 +36,26 @@ def head() -> str:
     return max(path.name.split("_")[0] for path in (migrations() / "versions").glob("[0-9]*_*.py"))
 
 
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """The migration a database stands at, and what the migrations on the way have to tell: a sentence each,
+    with no whole number."""
+
+    now: str
+    told: tuple[str, ...]
+
+
 def upgrade(ledger: Ledger, target: str = "head") -> str:
     """Apply what is missing; returns the migration the database stands at then. Two at once is safe."""
+    return upgraded(ledger, target).now
+
+
+def upgraded(ledger: Ledger, target: str = "head") -> Upgraded:
+    """The same; returns also what is to be told."""
     from alembic import command
 
-    _run(ledger, lambda config: command.upgrade(config, target))
-    return behind(ledger)[0]
+    told = _run(ledger, lambda config: command.upgrade(config, target))
+    return Upgraded(behind(ledger)[0], told)
 
 
 def downgrade(ledger: Ledger, target: str) -> None:
@@ -66,8 +81,9 @@ def check_migrated(ledger: Ledger, *, or_ahead: bool = False) -> None:
         raise LedgerError(f"the database {stands}, {expected} is expected; run: worker db upgrade")
 
 
-def _run(ledger: Ledger, work: "Callable[[Config], None]") -> None:
+def _run(ledger: Ledger, work: "Callable[[Config], None]") -> tuple[str, ...]:
     config = _config()
+    told: list[str] = config.attributes.setdefault("told", [])
     with ledger.begin() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SET LOCAL lock_timeout = 0"))  # a second upgrade waits for the first
@@ -76,3 +92,4 @@ def _run(ledger: Ledger, work: "Callable[[Config], None]") -> None:
         connection.execute(text("SET LOCAL lock_timeout = '3s'"))
         config.attributes["connection"] = connection
         work(config)
+    return tuple(told)

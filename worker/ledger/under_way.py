@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from worker.ledger.items import COLUMNS, item
+from worker.ledger.schema import sql_list
+from worker.ledger.stop_list import MEANT
 from worker.sms.content import Kind
 from worker.sms.package import Item, Limits
 from worker.sms.status import Status
@@ -52,6 +54,23 @@ def open_messages(
             "statuses": [status.value for status in statuses],
             **given,
         },
+    )
+    return [_open_message(row) for row in rows.all()]
+
+
+def listed_messages(
+    connection: Connection, package_ids: Sequence[int], numbers: Sequence[str] = ()
+) -> list[OpenMessage]:
+    """Those of these packages that have no end yet, and whose number is on the stop list; of these numbers
+    only, if any are given."""
+    rows = connection.execute(
+        text(f"""
+            SELECT {_OPEN_COLUMNS}
+            FROM packages p JOIN messages m ON m.package_id = p.id JOIN stop_list s USING (recipient)
+            WHERE p.id = ANY(CAST(:ids AS bigint[])) AND m.status IN ({sql_list(_OPEN)}) AND {MEANT}
+            ORDER BY m.id
+        """),  # noqa: S608 - our own constants
+        {"ids": list(package_ids), "numbers": list(numbers) or None},
     )
     return [_open_message(row) for row in rows.all()]
 
@@ -122,12 +141,13 @@ def doubtful_items(
     connection: Connection, package_ids: Sequence[int], limits: Limits, skew: timedelta = timedelta(0)
 ) -> list[tuple[int, Item]]:
     """The messages in doubt of these packages as they would leave again, each with its package; those that
-    are too late by now are left out. See `item`."""
+    are too late by now, or for a number on the stop list, are left out. See `item`."""
     rows = connection.execute(
         text(f"""
             SELECT {COLUMNS}, m.package_id FROM messages m
             WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}'
               AND coalesce(m.valid_until > greatest(now(), m.send_at), true)
+              AND NOT EXISTS (SELECT FROM stop_list s WHERE s.recipient = m.recipient)
             ORDER BY m.package_id, m.id
         """),  # noqa: S608 - our own constants
         {"ids": list(package_ids)},

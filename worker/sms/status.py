@@ -12,7 +12,7 @@ class Status(StrEnum):
     """Where a message stands. Each message is in exactly one."""
 
     QUEUED = "queued"  # in the ledger, waiting for its turn; leaves by claim or cancel
-    SUPPRESSED = "suppressed"  # final: the recipient is on the stop list
+    SUPPRESSED = "suppressed"  # final: the recipient is on the stop list, and it never left
     SENDING = (
         "sending"  # in a package; a request may be on the wire; leaves by settle, or by rescue if we die
     )
@@ -32,7 +32,7 @@ class Verb(StrEnum):
 
     ENQUEUE = "enqueue"  # ingest, or the app's own transaction
     CLAIM = "claim"  # dispatch
-    CANCEL = "cancel"  # a person or the app
+    CANCEL = "cancel"  # a person or the app; or a number was put on the stop list
     SETTLE = "settle"  # dispatch, poll (jobs), rescue, receipts, or a person
     REPORT = "report"  # poll, receipts
     READ = "read"  # the same: somebody has read it. An event and an instant, not a status
@@ -40,8 +40,8 @@ class Verb(StrEnum):
 
 ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
     Verb.ENQUEUE: {None: frozenset({Status.QUEUED, Status.SUPPRESSED})},
-    Verb.CLAIM: {Status.QUEUED: frozenset({Status.SENDING, Status.EXPIRED})},
-    Verb.CANCEL: {Status.QUEUED: frozenset({Status.CANCELLED})},
+    Verb.CLAIM: {Status.QUEUED: frozenset({Status.SENDING, Status.EXPIRED, Status.SUPPRESSED})},
+    Verb.CANCEL: {Status.QUEUED: frozenset({Status.CANCELLED, Status.SUPPRESSED})},
     Verb.SETTLE: {
         Status.SENDING: frozenset(
             {Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED, Status.IN_DOUBT}

@@ -1,4 +1,5 @@
-"""Cancel: withdraw what is queued, and ask the provider to forget what it holds.
+"""Cancel: withdraw what is queued, and ask the provider to forget what it holds; because somebody says so, or
+because of the stop list.
 
 The first is sure; a provider may be too late, or unable. What is on the wire or in doubt is left alone:
 nobody can say yet who has it. Each step is committed by itself: to be interrupted undoes nothing, and who
@@ -7,15 +8,33 @@ says it again goes on.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from worker.ledger import Connection
 from worker.ledger.doubt import statuses
 from worker.ledger.queries import now, route_names
-from worker.ledger.transitions import Clock, Move, Place, Queue, cancel_named, cancel_next, read, settle
-from worker.ledger.under_way import Held, OpenMessage, held_messages, live_packages, open_messages
+from worker.ledger.transitions import (
+    Clock,
+    Move,
+    Place,
+    Queue,
+    cancel_named,
+    cancel_next,
+    read,
+    settle,
+    suppress_next,
+)
+from worker.ledger.under_way import (
+    Held,
+    OpenMessage,
+    held_messages,
+    listed_messages,
+    live_packages,
+    open_messages,
+)
 from worker.lines import Line
 from worker.providers.contract import Answered, Cancels, Failure, Statuses, Verdict
 from worker.runtime import Runtime
@@ -28,13 +47,14 @@ from worker.stages.verdicts import first_looks, note_strange, reads, reported
 log = logging.getLogger(__name__)
 
 STEP = 5000  # messages withdrawn, or looked at, in one transaction
+LOOKED_AT = 50_000  # queued messages looked through, in one transaction, for numbers of the stop list
 NAMES = 1000  # messages by name
 
 
 class Fate(StrEnum):
     """What became of a message that was to be cancelled."""
 
-    CANCELLED_QUEUED = "cancelled_queued"  # withdrawn before it left
+    CANCELLED_QUEUED = "cancelled_queued"  # withdrawn before it left; suppressed, if for the stop list
     CANCELLED_AT_PROVIDER = "cancelled_at_provider"  # the provider will not send it
     CANCELLED_BEFORE = "cancelled_before"  # it was cancelled already
     TOO_LATE = "too_late"  # it has left the provider, or come to another end
@@ -96,7 +116,7 @@ def _recall_names(runtime: Runtime, route: str, held: Sequence[Held], why: str) 
     return {one.client_id: fates[one.message.id] for one in held}
 
 
-# -- by selection ------------------------------------------------------------------------------------
+# -- by selection, and by the stop list ---------------------------------------------------------------
 
 
 def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Mapping[Fate, int]]:
@@ -105,34 +125,61 @@ def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Map
     What is queued comes first, before it leaves. Messages that have come to their end are not counted, and
     what is enqueued after this began is not meant.
     """
+    find = partial(open_messages, campaign=selection.campaign, producer=selection.producer)
+    yield from _cancel(runtime, _Choice(selection, cancel_next, STEP, find), why)
+
+
+def cancel_listed(runtime: Runtime, why: str, numbers: Sequence[str] = ()) -> Iterator[Mapping[Fate, int]]:
+    """The same for the stop list, or for these numbers of it: what is queued is suppressed.
+
+    For the whole list it costs hardly more than for one number, makes good what was interrupted, and finds
+    whom a provider's word has put there.
+    """
+    withdraw, find = partial(suppress_next, numbers=numbers), partial(listed_messages, numbers=numbers)
+    yield from _cancel(runtime, _Choice(Selection(), withdraw, LOOKED_AT, find), why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which messages are meant: how those that are queued are withdrawn, the next `step` at a time, and those
+    in packages found."""
+
+    selection: Selection
+    withdraw: Callable[[Connection, Queue, Place | None, int, str], tuple[int, Place | None]]
+    step: int
+    find: Callable[[Connection, Sequence[int]], Sequence[OpenMessage]]
+
+
+def _cancel(runtime: Runtime, chosen: _Choice, why: str) -> Iterator[Mapping[Fate, int]]:
     with runtime.ledger.begin() as connection:
         until = now(connection)
-        routes = [selection.route] if selection.route else route_names(connection)
+        routes = [chosen.selection.route] if chosen.selection.route else route_names(connection)
+    campaign, producer = chosen.selection.campaign, chosen.selection.producer
 
     def queues(route: str) -> list[Queue]:
-        return [Queue(route, lane, selection.campaign, until, selection.producer) for lane in Lane]
+        return [Queue(route, lane, campaign, until, producer) for lane in Lane]
 
     for route in routes:
         for queue in queues(route):
-            yield from _withdraw(runtime, queue, why)
+            yield from _withdraw(runtime, queue, chosen, why)
     for route in routes:
-        yield from _recall(runtime, route, selection, why)
+        yield from _recall(runtime, route, chosen, why)
         for queue in queues(route):  # what was on the wire, and came back meanwhile
-            yield from _withdraw(runtime, queue, why)
+            yield from _withdraw(runtime, queue, chosen, why)
 
 
-def _withdraw(runtime: Runtime, queue: Queue, why: str) -> Iterator[Mapping[Fate, int]]:
+def _withdraw(runtime: Runtime, queue: Queue, chosen: _Choice, why: str) -> Iterator[Mapping[Fate, int]]:
     """What is queued, in the order it would leave."""
     place: Place | None = None
     while not runtime.stopping():
         with runtime.ledger.begin() as connection:
-            count, place = cancel_next(connection, queue, place, STEP, why)
+            count, place = chosen.withdraw(connection, queue, place, chosen.step, why)
         yield {Fate.CANCELLED_QUEUED: count}
         if place is None:
             return
 
 
-def _recall(runtime: Runtime, route: str, selection: Selection, why: str) -> Iterator[Mapping[Fate, int]]:
+def _recall(runtime: Runtime, route: str, chosen: _Choice, why: str) -> Iterator[Mapping[Fate, int]]:
     """What is in packages, package by package."""
     with runtime.ledger.begin() as connection:
         packages = live_packages(connection, route)
@@ -141,9 +188,7 @@ def _recall(runtime: Runtime, route: str, selection: Selection, why: str) -> Ite
         if runtime.stopping():
             return
         with runtime.ledger.begin() as connection:
-            messages = open_messages(
-                connection, package_ids, campaign=selection.campaign, producer=selection.producer
-            )
+            messages = chosen.find(connection, package_ids)
         held = [message for message in messages if message.status is Status.SENT]
         fates = Counter(_fate_of(message.status) for message in messages if message.status is not Status.SENT)
         fates.update(recall.run(held).values())

@@ -54,6 +54,7 @@ class Dispatched:
     packages: int = 0
     messages: int = 0
     expired: int = 0
+    suppressed: int = 0
     more: bool = False
     why: str = ""
 
@@ -82,7 +83,14 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
                 apart=line.dialect.apart,
                 account=line.route.account,
             )
-        done = replace(done, expired=done.expired + taken.expired, why=taken.why)
+        done = replace(
+            done,
+            expired=done.expired + taken.expired,
+            suppressed=done.suppressed + taken.suppressed,
+            why=taken.why,
+        )
+        if taken.suppressed:
+            log.info("suppressed_at_claim route=%s messages=%d", route, taken.suppressed)
         if taken.package is None:
             return replace(done, more=taken.more)
         if taken.more and not done.packages:

@@ -120,7 +120,12 @@ def unnamed(messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]) ->
 
 
 def suppress_unwilling(line: Line, connection: Connection, told: Iterable[tuple[Item, Verdict]]) -> None:
-    """Who wants nothing by their list gets nothing any more by ours."""
+    """Who wants nothing by their list gets nothing any more by ours.
+
+    What is still queued for them is suppressed when its turn comes. What another provider holds for them
+    stays there: to look for it takes a walk through all that is under way, which is no part of settling a
+    package. `worker stoplist add`, `import` and `pull` take that walk, for the whole list.
+    """
     recipients = [item.recipient for item, verdict in told if verdict.suppress]
     if recipients:
         suppress(connection, recipients, f"on the stop list of route {line.route.name}")

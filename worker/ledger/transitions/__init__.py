@@ -7,7 +7,14 @@ for a message. Bulk claims of a route first wait for each other, by a lock that 
 locks the route first, and then packages that nobody holds. Instants are the database's own.
 """
 
-from worker.ledger.transitions.cancelling import Place, Queue, cancel, cancel_named, cancel_next
+from worker.ledger.transitions.cancelling import (
+    Place,
+    Queue,
+    cancel,
+    cancel_named,
+    cancel_next,
+    suppress_next,
+)
 from worker.ledger.transitions.claiming import Claim, Package, claim, split
 from worker.ledger.transitions.entering import Enqueued, enqueue
 from worker.ledger.transitions.moves import Move, Moved, lock_packages
@@ -37,5 +44,6 @@ __all__ = [
     "said_in",
     "settle",
     "split",
+    "suppress_next",
     "take_job",
 ]

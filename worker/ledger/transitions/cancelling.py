@@ -1,4 +1,4 @@
-"""Cancel: what is still queued is withdrawn, by name or queue by queue."""
+"""Cancel: what is still queued is withdrawn, by name or queue by queue; or because of the stop list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from worker.ledger.stop_list import MEANT
 from worker.ledger.transitions.moves import Move, move
 from worker.sms.message import Lane
 from worker.sms.status import Status, Verb
@@ -55,13 +56,12 @@ class Place:
 
 # By the index of the queue, from where the last part ended: what is withdrawn leaves dead entries in front,
 # and messages of other campaigns are read once.
-_NEXT = """
-    SELECT id, due_at FROM messages
-    WHERE route = :route AND lane = :lane AND due_at IS NOT NULL
+_AHEAD = """
+    messages WHERE route = :route AND lane = :lane AND due_at IS NOT NULL
       AND (due_at, id) > (coalesce(CAST(:due_at AS timestamptz), '-infinity'), CAST(:message_id AS bigint))
-      AND enqueued_at <= :until {narrower}
-    ORDER BY due_at, id LIMIT :limit FOR UPDATE
+      AND enqueued_at <= :until
 """
+_NEXT = f"SELECT id, due_at FROM {_AHEAD} {{narrower}} ORDER BY due_at, id LIMIT :limit FOR UPDATE"  # noqa: S608
 
 
 def cancel_next(
@@ -69,7 +69,58 @@ def cancel_next(
 ) -> tuple[int, Place | None]:
     """Withdraw the next messages of a queue, at most `limit`. Returns how many, and the place to go on from;
     None at the end."""
-    values = {
+    given = {name: part for name in ("campaign", "producer") if (part := getattr(queue, name))}
+    narrower = " ".join(f"AND {name} = :{name}" for name in given)
+    values = {**_from(queue, after, limit), **given}
+    rows = connection.execute(text(_NEXT.format(narrower=narrower)), values).all()
+    _withdraw(connection, [row.id for row in rows], note)
+    place = Place(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
+    return len(rows), place
+
+
+# No index knows whom a message is for, and none is worth what it would cost every message. So the queue is
+# read from the front, a bounded part at a time and without locks; only what is found is locked then, and only
+# if it is still queued.
+_LOOK = text(f"""
+    WITH looked AS MATERIALIZED (
+        SELECT id, due_at, recipient FROM {_AHEAD} ORDER BY due_at, id LIMIT :limit
+    )
+    SELECT due_at, id, (SELECT count(*) FROM looked) AS looked,
+           ARRAY(SELECT l.id FROM looked l JOIN stop_list s USING (recipient) WHERE {MEANT}) AS listed
+    FROM looked ORDER BY due_at DESC, id DESC LIMIT 1
+""")  # noqa: S608 - our own constants
+_STILL_QUEUED = text("""
+    SELECT id FROM messages WHERE id = ANY(CAST(:ids AS bigint[])) AND due_at IS NOT NULL
+    ORDER BY due_at, id FOR UPDATE
+""")
+
+
+def suppress_next(
+    connection: Connection,
+    queue: Queue,
+    after: Place | None,
+    limit: int,
+    note: str = "",
+    *,
+    numbers: Sequence[str] = (),
+) -> tuple[int, Place | None]:
+    """Suppress who is on the stop list among the next messages of a queue, of every campaign; of these
+    numbers only, if any are given. At most `limit` are looked at. Returns how many were suppressed, and the
+    place to go on from; None at the end."""
+    values = {**_from(queue, after, limit), "numbers": list(numbers) or None}
+    last = connection.execute(_LOOK, values).one_or_none()
+    if last is None:
+        return 0, None
+    queued: Sequence[int] = []
+    if last.listed:
+        queued = connection.execute(_STILL_QUEUED, {"ids": last.listed}).scalars().all()
+        _withdraw(connection, queued, note, Status.SUPPRESSED)
+    return len(queued), Place(last.due_at, last.id) if last.looked == limit else None
+
+
+def _from(queue: Queue, after: Place | None, limit: int) -> dict[str, object]:
+    """What _AHEAD is bound to."""
+    return {
         "route": queue.route,
         "lane": queue.lane.value,
         "until": queue.until,
@@ -77,17 +128,13 @@ def cancel_next(
         "message_id": after.message_id if after else 0,
         "limit": limit,
     }
-    given = {name: part for name in ("campaign", "producer") if (part := getattr(queue, name))}
-    narrower = " ".join(f"AND {name} = :{name}" for name in given)
-    rows = connection.execute(text(_NEXT.format(narrower=narrower)), {**values, **given}).all()
-    _withdraw(connection, [row.id for row in rows], note)
-    place = Place(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
-    return len(rows), place
 
 
-def _withdraw(connection: Connection, message_ids: Sequence[int], note: str) -> None:
-    """Cancel queued messages whose locks we hold."""
-    moves = [Move(message_id, None, Status.CANCELLED) for message_id in message_ids]
-    moved = move(connection, Verb.CANCEL, moves, note).get(Status.CANCELLED, 0)
+def _withdraw(
+    connection: Connection, message_ids: Sequence[int], note: str, target: Status = Status.CANCELLED
+) -> None:
+    """Cancel, or suppress, queued messages whose locks we hold."""
+    moves = [Move(message_id, None, target) for message_id in message_ids]
+    moved = move(connection, Verb.CANCEL, moves, note).get(target, 0)
     if moved != len(moves):  # only a write that bypassed this file can do that
-        raise RuntimeError(f"cancelled {moved} of {len(moves)} messages that were locked")
+        raise RuntimeError(f"{target} {moved} of {len(moves)} messages that were locked")

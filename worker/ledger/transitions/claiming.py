@@ -1,13 +1,21 @@
 """Claim: from the queue into a package that leaves in one request; and halves of one that cannot be read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from worker.ledger.governor import HAS_ROOM, MAY_SEND, clock_skew, lock_route, places, refusal, trusted_ahead
+from worker.ledger.governor import (
+    HAS_ROOM,
+    LOCKED_ROUTE,
+    MAY_SEND,
+    clock_skew,
+    places,
+    refusal,
+    trusted_ahead,
+)
 from worker.ledger.items import COLUMNS, item
 from worker.ledger.schema import sql_list
 from worker.ledger.transitions.moves import Move, lock_packages, move
@@ -32,6 +40,7 @@ class Claim:
 
     package: Package | None
     expired: int = 0
+    suppressed: int = 0
     more: bool = False
     why: str = ""
 
@@ -55,6 +64,17 @@ _PICK_ANY = text(_PICK.format(lane=""))  # urgent sorts first
 
 # Else several would pick hundreds of messages each, and all but one find the route full.
 _BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' || :route, 0))")
+
+# The look-up goes along with the lock, for a statement of its own would cost as much again as all of it. The
+# numbers are hidden from the planner in a SELECT: it would weigh each of them, which takes longer than the
+# look-up. What it plans without is right for a list of any length: one walk down the index for each, in their
+# order. Joined to the messages it would be one in no order, or a hash of the whole list.
+_LOCK_AND_LOOK = text(f"""
+    SELECT ARRAY(
+        SELECT recipient FROM stop_list
+        WHERE recipient = ANY (CAST((SELECT CAST(:recipients AS text[])) AS text[]))
+    ) {LOCKED_ROUTE}
+""")  # noqa: S608 - our own constants
 
 # A statement of its own, after the route is locked: it must count what was committed while we waited.
 _CLAIM = text(f"""
@@ -95,6 +115,10 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     their time leave `ahead` of it, unless its clock is off; only kinds of one family, as `apart` names it,
     leave together. The package remembers by which `account` it leaves.
 
+    Whoever has been put on the stop list since the message was enqueued, or scheduled, or queued again, is
+    suppressed here. What is committed to the list before the route is locked counts. Who is added later finds
+    the message on the wire, from where it cannot be called back: only its provider can be asked to cancel it.
+
     The route is locked last, from the decision to the commit, so that no urgent message waits while another
     claim picks. Who finds it full or shut by then takes nothing. Bulk claims of a route go one by one.
     """
@@ -108,16 +132,21 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     expired = _expire(connection, [row for row in picked if row[_LATE]])
     good = [row for row in picked if not row[_LATE]]
     if not good:
-        return Claim(
-            None, expired, bool(picked), refusal(connection, route, lane, parallel) or "nothing is due"
-        )
+        why = refusal(connection, route, lane, parallel) or "nothing is due"
+        return Claim(None, expired, more=bool(picked), why=why)
     items = _together(good, limits, skew or timedelta(0), apart)
-    values |= {"account": account or None, "package_lane": good[0][_LANE], "lease": lease}
-    package = _open_package(connection, values, items)
+    listed = _lock_and_look(connection, route, items)
+    suppressed = _suppress(connection, items, listed or ())
+    leaving = [item for item in items if item.recipient not in listed] if listed else items
+    if not leaving:
+        return Claim(None, expired, suppressed, more=True, why="all that was due is on the stop list")
+    values |= {"account": account or None, "package_lane": _lane(good, leaving[0]), "lease": lease}
+    package = None if listed is None else _open_package(connection, values, leaving)
     if package is None:
         why = refusal(connection, route, lane, parallel) or "the route was full or shut a moment ago"
-        return Claim(None, expired, why=why)
-    return Claim(package, expired, more=len(picked) == limits.items or len(items) < len(good))
+        return Claim(None, expired, suppressed, why=why)
+    more = len(picked) == limits.items or len(items) < len(good)
+    return Claim(package, expired, suppressed, more=more)
 
 
 def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
@@ -136,10 +165,29 @@ def _together(
     return fitting([one for one in items if one.kind is kind or apart(one.kind) == family], limits)
 
 
+def _lock_and_look(connection: Connection, route: str, items: Sequence[Item]) -> Collection[str] | None:
+    """Lock the route, and see whose numbers are on the stop list; None if the route was shut while we
+    picked."""
+    values = {"route": route, "recipients": [item.recipient for item in items]}
+    locked = connection.execute(_LOCK_AND_LOOK, values).one_or_none()
+    return None if locked is None else frozenset(locked[0])
+
+
+def _suppress(connection: Connection, items: Sequence[Item], listed: Collection[str]) -> int:
+    """End those whose number is on the stop list by now. Returns how many ended."""
+    moves = [Move(item.id, None, Status.SUPPRESSED) for item in items if item.recipient in listed]
+    moved = move(connection, Verb.CLAIM, moves, note="put on the stop list while queued")
+    return moved.get(Status.SUPPRESSED, 0)
+
+
+def _lane(rows: Sequence[Row[Any]], first: Item) -> str:
+    """The lane of the package that this one is the first of."""
+    lane: str = next(row[_LANE] for row in rows if row.id == first.id)
+    return lane
+
+
 def _open_package(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package | None:
-    """The package; None if the route was shut, or its last room taken, while we picked."""
-    if not lock_route(connection, values["route"]):
-        return None
+    """The package, of a route that we have locked; None if its last room was taken while we picked."""
     ids = [item.id for item in items]
     opened = connection.execute(_CLAIM, {**values, "items": len(items), "ids": ids}).one_or_none()
     if opened is None:
@@ -160,7 +208,8 @@ def split(connection: Connection, package: Package, lease: timedelta, why: str) 
     """Halve a package that was surely not taken, each half a new open package; the old one is refused.
 
     Returns no halves if somebody else has settled it meanwhile, or a part of it: what has left the package
-    must not leave again with a half.
+    must not leave again with a half. The stop list is not asked again: a half leaves in the step that has
+    just claimed the whole.
     """
     held = lock_packages(connection, [package.id], PackageState.OPEN)
     if not held or _still_sending(connection, package) < len(package.items):

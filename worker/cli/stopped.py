@@ -1,0 +1,67 @@
+"""What becomes of messages under way when numbers are put on the stop list, and how it is told."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from worker.cli.cancel import MEANING, Tally, run
+from worker.cli.output import complain, emit, out, table
+from worker.runtime import Runtime
+from worker.sms.fields import MessageError
+from worker.sms.numbers import phone_number, region_of
+from worker.stages.cancel import Fate, cancel_listed
+
+NOTE = "put on the stop list"  # in the history of each message
+
+Region = Annotated[
+    str, typer.Option(help="Whose national numbers are read too: two letters, like UA. Default: nobody's.")
+]
+
+
+def number(written: str, region: str) -> str:
+    """A number as the list has it. Raises MessageError."""
+    return phone_number(written, region=region_of(region))
+
+
+def as_listed(written: str, region: str) -> str:
+    """A number that may be on the list, also one that is none by what we know today: it was put there when we
+    knew less. Raises MessageError."""
+    try:
+        return number(written, region)
+    except MessageError:
+        if re.fullmatch(r"\+[0-9]{7,15}", written, re.ASCII):
+            return written
+        raise
+
+
+def withdraw(runtime: Runtime, recipients: Sequence[str] = ()) -> Tally:
+    """Suppress what is queued for these numbers, or for the whole list, and ask providers to cancel what they
+    have."""
+    return run((counts, {}) for counts in cancel_listed(runtime, NOTE, recipients))
+
+
+def tell(values: dict[str, Any], sentence: str, tally: Tally, *, as_json: bool) -> None:
+    """What was done to the list, and what became of messages. Exit code 1 where somebody may still get one
+    because nobody answered."""
+    if as_json:
+        fates = {_word(fate): tally.counts[fate] for fate in Fate if fate is not Fate.CANCELLED_BEFORE}
+        emit({**values, **fates, "stopped": tally.stopped})
+    else:
+        out.print(sentence, markup=False)
+        rows = [(f"{tally.counts[fate]:,}", _meaning(fate)) for fate in Fate if tally.counts[fate]]
+        if rows:
+            table("Under way for them", ("#messages", "what became of them"), rows)
+    if tally.stopped:
+        complain(f"stopped: {tally.stopped}. The numbers are on the list; say it again")
+    if tally.stopped or tally.counts[Fate.UNANSWERED]:
+        raise typer.Exit(1)
+
+
+def _word(fate: Fate) -> str:
+    return "suppressed" if fate is Fate.CANCELLED_QUEUED else fate.value
+
+
+def _meaning(fate: Fate) -> str:
+    return "suppressed before they left" if fate is Fate.CANCELLED_QUEUED else MEANING[fate]
