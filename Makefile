@@ -23,8 +23,9 @@ test: $(STAMP) ## Run the tests, on embedded servers
 faults: $(STAMP) ## Inject every fault for real, and count (30 minutes; ONLY=case, SEED=number)
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
-bench: $(STAMP) ## Measure the speed, beside a bare script and a task a message (15 minutes; ONLY=phase)
-	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) --chart tests/benchmarks/speed.svg
+bench: $(STAMP) ## Measure the speed, beside a bare script and a task a message (15 minutes; ONLY=phase, AGAINST=commit)
+	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(AGAINST),--against $(AGAINST)) \
+		--chart tests/benchmarks/speed.svg
 
 check: $(STAMP) ## Format, lint, types and import rules, as CI sees them
 	$(BIN)/ruff format --check .

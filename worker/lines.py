@@ -20,12 +20,12 @@ class Line:
 
     route: Route
     dialect: Dialect
-    _respells: Respells | None = field(init=False, repr=False, compare=False)
+    respells: Respells | None = field(init=False, repr=False, compare=False)  # the dialect, if it does
 
     def __post_init__(self) -> None:
         # Once, and not for each message: to ask a dialect what it can do takes longer than to check one.
         able = self.dialect if isinstance(self.dialect, Respells) else None
-        object.__setattr__(self, "_respells", able)
+        object.__setattr__(self, "respells", able)
 
     @property
     def doubt(self) -> Doubt:
@@ -40,10 +40,6 @@ class Line:
     def knows(self, account: str) -> bool:
         """Whether what left by this account can be asked about here; empty: nobody noted by which."""
         return account in ("", self.route.account)
-
-    def as_sent(self, message: Message) -> Message:
-        """The message with its texts as they leave here."""
-        return message if self._respells is None else self._respells.respelled(message)
 
     def retry_delay(self, tries: int, chance: float) -> timedelta:
         """The wait of a message after so many tries."""
@@ -95,7 +91,8 @@ def accept(message: Message, lines: Mapping[str, Line]) -> Message:
         raise no_such_route(name, lines)
     chosen = lines[name]
     chosen.dialect.check(message)
-    return chosen.as_sent(message if name == message.route else message.routed(name))
+    routed = message if name == message.route else message.routed(name)
+    return chosen.respells.respelled(routed) if chosen.respells else routed
 
 
 def named_route(values: object) -> object:

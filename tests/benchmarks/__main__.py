@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import floor, latency, parts, receipts, today, whole
+from tests.benchmarks import floor, latency, parts, reading, receipts, today, whole
 from tests.benchmarks.installation import AS_SHIPPED, installation, write_campaign
 from tests.benchmarks.report import Report
 
@@ -75,7 +75,9 @@ class Bench:
         self.report.million_s = self._whole(MILLION, "a million rows").seconds
 
     def parts(self) -> None:
-        """Each part of the way alone."""
+        """Each part of the way alone; the first of them by alphabet, and by turns in another build."""
+        self.report.reading = reading.measure(self.given.against or "")
+        _say("\n".join(self.report.reading.table()))
         with installation(self.folder) as place:
             self.report.parts, self.report.redis_mb_per_million = parts.measure(place, self.given.parts)
         for found in receipts.measure(self.folder, receipts.RECEIPTS):
@@ -128,6 +130,7 @@ def main() -> None:
     options.add_argument("--old", type=int, default=10_000_000, help="messages of the full ledger")
     options.add_argument("--probes", type=int, default=400, help="urgent messages with nothing else to do")
     options.add_argument("--parts", type=int, default=50_000, help="messages of the parts")
+    options.add_argument("--against", type=reading.commit, help="a commit to read and check with too")
     options.add_argument("--chart", type=Path, help="write an SVG here")
     given = options.parse_args()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # and the servers end too

@@ -4,15 +4,14 @@ The parts are the functions that the stages call, with real servers and a real s
 another in this process. `wall` is how long a thread is at it.
 """
 
-import csv
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from tests.benchmarks.installation import ROUTE, Installation, servers, spent, write_campaign
+from tests.benchmarks.reading_probe import checked, rows
 from tests.benchmarks.receipts import Found
 from worker.dispatcher import Dispatcher
 from worker.garbage import collect_rarely
@@ -71,7 +70,7 @@ class _Walk:
     def run(self) -> list[Part]:
         file = write_campaign(self.place.folder / "parts.csv", self.count)
         with self.took("read rows, check"):
-            messages = list(_messages(file))
+            messages = list(checked(rows(file), self.runtime.lines))
         empty = self.in_redis()
         with self.took("enqueue"):
             self.enqueue(messages)
@@ -161,9 +160,3 @@ class _Walk:
         looks: Mapping[int, Looks] = first_looks(self.line, [package.id])
         with self.runtime.ledger.begin() as connection:
             settle(connection, moves, looks, news=news)
-
-
-def _messages(file: Path) -> Iterator[Message]:
-    with file.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            yield Message.from_dict(row)

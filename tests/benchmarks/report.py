@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 from tests.benchmarks.latency import Latency
 from tests.benchmarks.parts import Part
+from tests.benchmarks.reading import CASES, Reading
 
 TITLE = "Messages a second, from the file to their ends, on two cores"
 
@@ -19,6 +20,8 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "growth_ratio": ("≥", 0.9),
     "max_rss_mb": ("≤", 150),
     "million_s": ("≤", 90),
+    "reading_ratio_latin": ("≤", 1),
+    "reading_ratio_cyrillic": ("≤", 0.333),
 }
 
 
@@ -40,6 +43,7 @@ class Report:
     redis_mb_per_million: float | None = None
     million_s: float | None = None
     parts: Sequence[Part] = ()
+    reading: Reading = field(default_factory=Reading)
 
     def see_rss(self, found: Mapping[str, float]) -> None:
         """Keep the most of each process."""
@@ -65,6 +69,7 @@ class Report:
             "redis_mb_per_million": _rounded(self.redis_mb_per_million),
             "ledger_mb_per_million": _rounded(self.ledger_mb_per_million),
             "million_s": _rounded(self.million_s, 1),
+            **{f"reading_ratio_{case}": self.reading.ratio(case) for case in CASES},
         }
 
     def tables(self) -> str:
@@ -89,6 +94,7 @@ class Report:
                 f"| {one.name} | {one.ours:.1f} | {one.postgres:.1f} | {one.redis:.1f} | {one.wall:.1f} |"
                 for one in self.parts
             ],
+            self.reading.table(),
         ]
         return "\n\n".join("\n".join(block) for block in blocks if len(block) > 2)
 

@@ -27,7 +27,7 @@ def check(message: Message) -> None:
         _check_picture(content)
     else:
         check_sender("sender", message.sender)
-        check_segments("text", message.text)
+        check_segments("text", getattr(content, "text", ""))
     if isinstance(content, WapPush) and len(content.url) > URL_MOST:
         raise MessageError("url", f"{len(content.url)} characters", f"must be at most {URL_MOST} characters")
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from worker.sms import content as contents
-from worker.sms.content import Content, Kind, content_of, with_line_feeds
+from worker.sms.content import Content, Kind, Sms, content_of, with_line_feeds
 from worker.sms.doubt import POLICIES, Doubt
 from worker.sms.fields import (
     MessageError,
@@ -107,19 +107,26 @@ class Message:
         keep(self, "client_id", client_id)
         keep(self, "recipient", phone_number(recipient))
         keep(self, "sender", sender)
-        keep(self, "content", _content(content, kind, text))
-        keep(self, "lane", member(Lane, "lane", lane))
+        plain = content is None and kind == "sms"  # its name: a member is long looked for
+        keep(self, "content", Sms(text) if plain else _content(content, kind, text))
+        keep(self, "lane", lane if isinstance(lane, Lane) else member(Lane, "lane", lane))
         keep(self, "route", route)
         keep(self, "campaign", campaign)
         keep(self, "producer", producer)
-        keep(self, "send_at", instant("send_at", send_at))
-        keep(self, "valid_until", instant("valid_until", valid_until))
-        keep(self, "viber_valid_until", instant("viber_valid_until", viber_valid_until))
-        keep(self, "in_doubt", _policy(in_doubt))
+        # Nearly every message has none of these, and is made without asking four functions about nothing.
+        keep(self, "send_at", None if send_at is None else instant("send_at", send_at))
+        keep(self, "valid_until", None if valid_until is None else instant("valid_until", valid_until))
+        keep(
+            self,
+            "viber_valid_until",
+            None if viber_valid_until is None else instant("viber_valid_until", viber_valid_until),
+        )
+        keep(self, "in_doubt", None if in_doubt is None else _policy(in_doubt))
         keep(self, "literal", literal is not False and truth("literal", literal))
         if not self.literal:
             _check_meant(self)
-        _check_order(self, valid_until, viber_valid_until)
+        if self.valid_until or self.viber_valid_until:
+            _check_order(self, valid_until, viber_valid_until)
 
     @classmethod
     def of(cls, *, recipient: str, region: str = "", **fields: Any) -> "Message":

@@ -1,0 +1,76 @@
+"""What one build takes to read the rows of a file and to check them: python reading_probe.py FOLDER NAME…
+
+Run by `reading` with a build first on its path, an older one perhaps: so it uses nothing but what both have.
+Each NAME.csv of the folder is read to its end, and routes.toml says where its messages go. Prints where
+the build lies, and microseconds of processor time a message.
+"""
+
+import csv
+import gc
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+import worker
+from worker.lines import Line, accept, make_ready
+from worker.settings import read_routes
+from worker.sms.message import Message
+
+WARM = 2_000  # messages before the clock runs
+
+
+def rows(file: Path) -> Iterator[dict[str, str]]:
+    """The rows of a file by the names in its heading."""
+    with file.open(encoding="utf-8", newline="") as stream:
+        table = csv.reader(stream, strict=True)
+        names = next(table)
+        for row in table:
+            yield dict(zip(names, row, strict=True))
+
+
+def checked(found: Iterable[Mapping[str, str]], lines: Mapping[str, Line]) -> Iterator[Message]:
+    """Rows as the messages that would be handed over, each of them counted."""
+    [route] = lines
+    for row in found:
+        message = accept(Message.from_dict({"route": route, **row}), lines)
+        message.content.segments  # noqa: B018 - what it costs is what we are here for
+        yield message
+
+
+def made(found: Iterable[Mapping[str, str]]) -> Iterator[Message]:
+    """Rows as messages, and no more than that."""
+    return map(Message.from_dict, found)
+
+
+def measure(file: Path, lines: Mapping[str, Line]) -> dict[str, float]:
+    """Microseconds a message: all of it, and what it takes to make one from a row that is there."""
+    _spend(islice(checked(rows(file), lines), WARM))
+    whole = _spent(checked(rows(file), lines))
+    there = list(rows(file))
+    return {"whole": whole, "made": _spent(made(there))}
+
+
+def _spent(messages: Iterable[Message]) -> float:
+    began = time.process_time()
+    count = _spend(messages)
+    return (time.process_time() - began) / count * 1e6
+
+
+def _spend(messages: Iterable[Message]) -> int:
+    return sum(1 for _ in messages)
+
+
+def main() -> None:
+    """Measure, and tell."""
+    folder, *names = sys.argv[1:]
+    lines = make_ready(read_routes(Path(folder, "routes.toml")))
+    gc.disable()  # nothing here is freed by it, and it comes by when it likes
+    found = {name: measure(Path(folder, f"{name}.csv"), lines) for name in names}
+    sys.stdout.write(json.dumps({"build": str(Path(worker.__file__).parents[1]), "found": found}))
+
+
+if __name__ == "__main__":
+    main()
