@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from worker.sms.content import Kind, Viber, ViberSms
 from worker.sms.doubt import POLICIES, Doubt
-from worker.sms.fields import TEXT_LIMIT, MessageError, mask
+from worker.sms.fields import TEXT_LIMIT, MessageError, is_word_of_software, mask
 from worker.sms.message import ClientIdConflict, Lane, Message, Said, differences
 
 NUMBER = "+380931110001"
@@ -388,7 +388,9 @@ def test_what_is_too_short_for_a_number_may_be_shown(short: str) -> None:
 # --- there and back --------------------------------------------------------------------------------------
 
 # Every character an application may hold; what a Message refuses of it is another test's business.
-words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=15)
+words = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=15).filter(
+    lambda word: not is_word_of_software(word)
+)
 texts = st.text(st.characters(exclude_categories=["C"], include_characters="\n\r\t"), min_size=1).filter(
     lambda text: not text.isspace()
 )

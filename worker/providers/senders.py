@@ -7,9 +7,12 @@ each leaves doubt, and enough of these stop a route for everybody.
 import re
 import string
 from dataclasses import dataclass
+from dataclasses import field as default
 
 from worker.sms.fields import MessageError
 from worker.sms.segments import character_name
+
+SEEN = 1000  # senders that are remembered to be good
 
 _NUMBER = re.compile(r"\+?[0-9]+")
 
@@ -22,9 +25,17 @@ class Senders:
     least: int = 1  # characters of a name
     most: int = 11  # the same; networks carry no longer one (3GPP TS 23.040, 9.1.2.5)
     most_of_number: int = 15  # characters of a phone number
+    _seen: set[str] = default(default_factory=set, compare=False, repr=False)  # good ones: there are few
 
     def check(self, field: str, sender: str) -> None:
         """Raise MessageError for what they do not take, naming the character if there is one."""
+        if sender in self._seen:
+            return
+        self._judge(field, sender)
+        if len(self._seen) < SEEN:
+            self._seen.add(sender)
+
+    def _judge(self, field: str, sender: str) -> None:
         if _NUMBER.fullmatch(sender):
             if len(sender) > self.most_of_number:
                 raise MessageError(field, sender, f"must be at most {self.most_of_number} characters")

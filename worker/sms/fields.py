@@ -69,6 +69,9 @@ _OF_SOFTWARE = frozenset({
 })  # fmt: skip
 """What pandas, JavaScript and spreadsheets (in English, Russian, Ukrainian) write where there is nothing."""
 
+_BEGINNINGS = frozenset({word[0] for word in _OF_SOFTWARE} | {"N", "U", " ", "\t", "\n", "\u00a0"})
+"""So most values are told from these at once."""
+
 _LEFT_OVER = re.compile(
     r"""
     \{\{?\s*[^\W\d][^{}]{0,60}\}\}?    # {name}, {{ name }}, ${name}
@@ -83,19 +86,21 @@ _LEFT_OVER = re.compile(
     """,
     re.VERBOSE,
 )
-_SIGNS = ("{", "#", "*|", "<%", "%(", "_x", "[object", "nan", "NaN")
-"""One of these stands in whatever _LEFT_OVER finds: looking for them takes a tenth of its time."""
 
 
 def is_word_of_software(value: str) -> bool:
     """Whether a whole value is what software writes where there is none: nan, None, #N/A."""
-    return len(value) < 20 and value.strip().casefold() in _OF_SOFTWARE
+    return value[:1] in _BEGINNINGS and len(value) < 20 and value.strip().casefold() in _OF_SOFTWARE
 
 
 def left_over(text: str) -> str:
     """What stands in a text that nobody meant to send, such as a placeholder that was not filled in; empty if
     there is no such thing."""
-    if not any(sign in text for sign in _SIGNS):
+    # One of these stands in whatever is found: to look for them first, sign by sign, takes a tenth of the time.
+    if not (
+        "{" in text or "#" in text or "_" in text or "[" in text or "*" in text or "<" in text or "%" in text
+        or ("n" in text and "nan" in text) or ("N" in text and "NaN" in text)
+    ):  # fmt: skip
         return ""
     found = _LEFT_OVER.search(text)
     return found.group() if found else ""
@@ -145,6 +150,7 @@ def check_sender(field: str, value: object) -> None:
     if not value.isprintable():
         unseen = next(character for character in value if not character.isprintable())
         raise MessageError(field, value, f"holds what cannot be seen: {character_name(unseen)}")
+    check_no_word_of_software(field, value)
 
 
 SENDER_MOST = 15  # characters; of one that is a number, a name is shorter

@@ -98,11 +98,10 @@ class Message:
     ) -> None:
         client_id = client_id_of(client_id)
         check_name("client_id", client_id, 1, 128)
-        check_sender("sender", sender)
-        check_name("route", route, 0, 64)
-        check_name("campaign", campaign, 0, 128)
-        if producer != "":  # nearly every message there is
-            check_name("producer", producer, 0, PRODUCER_LIMIT)
+        if type(sender) is type(route) is type(campaign) is type(producer) is str:
+            _judge_shared(sender, route, campaign, producer)
+        else:  # wrong, or of a kind that cannot be looked up
+            _judge_shared.__wrapped__(sender, route, campaign, producer)
         keep = object.__setattr__
         keep(self, "client_id", client_id)
         keep(self, "recipient", phone_number(recipient))
@@ -235,6 +234,16 @@ _FIELD_SET = frozenset(FIELDS)
 _PLAIN = _FIELD_SET - _CONTENT_SET | {"text"}
 
 
+@lru_cache(1000)
+def _judge_shared(sender: str, route: str, campaign: str, producer: str) -> None:
+    """What the messages of a campaign have in common is judged once, as long as it is good."""
+    check_sender("sender", sender)
+    check_name("route", route, 0, 64)
+    check_name("campaign", campaign, 0, 128)
+    check_name("producer", producer, 0, PRODUCER_LIMIT)
+    check_no_word_of_software("campaign", campaign)
+
+
 @lru_cache(1000)  # names come from strangers
 def _judge_names(names: tuple[str, ...]) -> bool:
     """Whether fields of these names make a plain text, and not another content. Raises MessageError for an
@@ -318,8 +327,9 @@ def _content(content: Content | None, kind: object, text: str) -> Content:
 def _check_meant(message: Message) -> None:
     """What software wrote in place of what people meant, in whichever field."""
     check_no_word_of_software("client_id", message.client_id)
-    check_no_word_of_software("sender", message.sender)
-    check_no_word_of_software("campaign", message.campaign)
+    if type(message.content) is Sms:  # nearly every message there is
+        check_meant("text", message.content.text)
+        return
     for name, value in message.content.as_dict().items():
         check_meant(name, value)
 

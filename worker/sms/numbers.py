@@ -10,7 +10,7 @@ Two readings of one person's number give the same text: that is what stop list, 
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,10 +32,11 @@ def phone_number(value: object, field: str = "recipient", region: str = "") -> s
     without country is read as one of `region` (ISO 3166, two letters), and refused if none is given.
     Raises MessageError with a sentence of its own for each thing that is wrong.
     """
-    if isinstance(value, str) and _is_plain(value):
-        return value
     if not isinstance(value, str):
         raise MessageError(field, value, "must be a phone number as text")
+    plan = _plan(value[:4])
+    if plan is not None and plan.is_plain(value):  # true of nearly all there are
+        return value
     try:
         return _international(_dialled(value), region)
     except _NoNumberError as problem:
@@ -66,13 +67,13 @@ def read_beside(code: str, value: str) -> str:
         digits = _dialled(value)
         if not digits.startswith(code):
             return ""
-        whole = _international(f"+{digits}", "") if not _is_plain(f"+{digits}") else f"+{digits}"
+        whole = phone_number(f"+{digits}")
         plan = _plan(whole[:4])
-        if plan and len(digits) > max(plan.lengths) - plan.start:  # too long for a number of their own
+        if plan and len(digits) > plan.longest:  # too long for a number of their own
             return whole
         home = library.region_code_for_country_code(int(code))
         return whole if _international(digits, home) == whole else ""
-    except _NoNumberError:
+    except (_NoNumberError, MessageError):
         return ""
 
 
@@ -99,18 +100,9 @@ class _Plan(NamedTuple):
     """What the metadata say of a country code."""
 
     start: int  # where the national number begins, behind plus and code
-    lengths: frozenset[int]  # of the whole
-    is_prefixed: Callable[[str, int], "re.Match[str] | None"]  # a trunk prefix, at that place
+    longest: int  # digits of a national number
+    is_plain: Callable[[str], object]  # truthy of E.164 that is possible, and read as it stands
     is_valid: Callable[[str, int], object]  # truthy if what stands at that place is given out
-
-
-def _is_plain(value: str) -> bool:
-    """Whether it is E.164 as it stands, possible, and with nothing that the library would take off."""
-    plan = _plan(value[:4])
-    if plan is None or len(value) not in plan.lengths or not (value[1:].isdigit() and value.isascii()):
-        return False
-    prefix = plan.is_prefixed(value, plan.start)
-    return prefix is None or prefix.end() == plan.start
 
 
 @lru_cache(4096)  # heads of numbers, and of what is none
@@ -134,14 +126,26 @@ def _plan_of(code: int, regions: tuple[str, ...]) -> _Plan:
     plans = [metadata for metadata in kept if metadata is not None]
     start = 1 + len(str(code))
     general = plans[0].general_desc
-    possible = general.possible_length if general else ()
-    prefix = plans[0].national_prefix_for_parsing
-    return _Plan(
-        start,
-        frozenset(start + length for length in possible if start + length <= 1 + MOST_DIGITS),
-        re.compile(prefix or "(?!)").match,
-        _validity(plans),
-    )
+    possible = [length for length in (general.possible_length if general else ()) if length > 0]
+    return _Plan(start, max(possible), _plain_form(code, possible, plans[0]), _validity(plans))
+
+
+def _plain_form(code: int, possible: Sequence[int], plan: "PhoneMetadata") -> Callable[[str], object]:
+    """E.164 of these lengths, without a trunk prefix: of that the library would take something off."""
+    most = MOST_DIGITS - len(str(code))
+    lengths = "|".join(rf"[0-9]{{{length}}}" for length in possible if length <= most)
+    prefix = plan.national_prefix_for_parsing or "(?!)"
+    if re.match(prefix, "") is None:
+        return re.compile(rf"\+{code}(?!{prefix})(?:{lengths})").fullmatch
+    form, at_start = re.compile(rf"\+{code}(?:{lengths})"), re.compile(prefix)
+    start = 1 + len(str(code))
+
+    def is_plain(value: str) -> bool:
+        """A prefix that may be nothing at all is one if it is more than that."""
+        found = at_start.match(value, start)
+        return form.fullmatch(value) is not None and (found is None or found.end() == start)
+
+    return is_plain
 
 
 def _validity(plans: "list[PhoneMetadata]") -> Callable[[str, int], object]:
