@@ -55,11 +55,12 @@ def segments(text: str) -> int:
     """
     if len(text) <= _UCS_ALONE and text.isascii():  # whichever alphabet it takes
         return 1
-    if _PLAIN.fullmatch(text):
-        return 1 if len(text) <= _GSM_ALONE else ceil(len(text) / _GSM_JOINED)
-    if _GSM.fullmatch(text):
-        septets = len(text) + len(_ESCAPED.findall(text))
-        return 1 if septets <= _GSM_ALONE else _packed(text, _ESCAPED, _GSM_JOINED)
+    if text[0] in _SEVEN_BIT:  # the first character of another alphabet tells enough
+        if _PLAIN.fullmatch(text):
+            return 1 if len(text) <= _GSM_ALONE else ceil(len(text) / _GSM_JOINED)
+        if _GSM.fullmatch(text):
+            septets = len(text) + len(_ESCAPED.findall(text))
+            return 1 if septets <= _GSM_ALONE else _packed(text, _ESCAPED, _GSM_JOINED)
     units = len(text.encode("utf-16-le", "surrogatepass")) // 2
     if units <= _UCS_ALONE:
         return 1
