@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -40,8 +41,8 @@ def add(
     """Let these numbers have nothing any more.
 
     Suppresses what is queued for them, and what will be; asks providers to cancel what they hold for them.
-    Exit code 1 if that could not be done, or a provider gave no answer: they are on the list all the same, and
-    get nothing that is still here. Say it again.
+    Exit code 1 if that could not be done, or a provider gave no answer: they are on the list all the same,
+    and get nothing that is still here. Say it again.
     """
     recipients = list(dict.fromkeys(number(one, region) for one in numbers))
     reason = remark("--why", why, 200) if why else ""
@@ -138,7 +139,7 @@ def export(as_json: Json = False) -> None:
     """Write the list as CSV to stdout, with whole numbers: `import` reads it."""
     with servers() as settings, migrated_ledger(settings) as ledger:
         if as_json:
-            listed = [one._asdict() for part in _pages(ledger) for one in part]
+            listed = [asdict(one) for part in _pages(ledger) for one in part]
             emit({"count": len(listed), "numbers": listed})
         else:
             write(sys.stdout, _pages(ledger))

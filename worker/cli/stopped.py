@@ -46,7 +46,8 @@ def withdraw(runtime: Runtime, recipients: Sequence[str] = ()) -> Tally:
 
 
 def withdraw_if_possible(settings: Settings, recipients: Sequence[str]) -> Tally:
-    """The same; whoever cannot be asked, for want of a routes file or of Redis, keeps no number off the list."""
+    """The same; where nobody can be asked, for want of a routes file or of Redis, that keeps no number off
+    the list."""
     try:
         with opened_runtime(settings) as runtime:
             return withdraw(runtime, recipients)
