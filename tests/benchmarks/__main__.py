@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import floor, latency, parts, reading, receipts, today, whole
+from tests.benchmarks import floor, latency, parts, reading, receipts, stop_list, today, whole
 from tests.benchmarks.installation import AS_SHIPPED, installation, write_campaign
 from tests.benchmarks.report import Report
 
@@ -80,6 +80,8 @@ class Bench:
         _say("\n".join(self.report.reading.table()))
         with installation(self.folder) as place:
             self.report.parts, self.report.redis_mb_per_million = parts.measure(place, self.given.parts)
+        with installation(self.folder) as place:
+            self.report.look_ups = stop_list.measure(place)
         for found in receipts.measure(self.folder, receipts.RECEIPTS):
             _say(f"receipts, {found.case}: {found.per_second:,} a second")
             self.report.parts.append(parts.of_receipts(found))

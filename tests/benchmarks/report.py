@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 from tests.benchmarks.latency import Latency
 from tests.benchmarks.parts import Part
 from tests.benchmarks.reading import CASES, Reading
+from tests.benchmarks.stop_list import USUAL, LookUp
 
 TITLE = "Messages a second, from the file to their ends, on two cores"
 
@@ -22,6 +23,7 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "million_s": ("≤", 90),
     "reading_ratio_latin": ("≤", 1),
     "reading_ratio_cyrillic": ("≤", 0.333),
+    "stop_list_share_of_claim": ("≤", 0.03),
 }
 
 
@@ -44,6 +46,7 @@ class Report:
     million_s: float | None = None
     parts: Sequence[Part] = ()
     reading: Reading = field(default_factory=Reading)
+    look_ups: Sequence[LookUp] = ()
 
     def see_rss(self, found: Mapping[str, float]) -> None:
         """Keep the most of each process."""
@@ -70,6 +73,7 @@ class Report:
             "ledger_mb_per_million": _rounded(self.ledger_mb_per_million),
             "million_s": _rounded(self.million_s, 1),
             **{f"reading_ratio_{case}": self.reading.ratio(case) for case in CASES},
+            "stop_list_share_of_claim": _rounded(_share(self.look_ups), 3),
         }
 
     def tables(self) -> str:
@@ -95,6 +99,14 @@ class Report:
                 for one in self.parts
             ],
             self.reading.table(),
+            [
+                "| numbers on the stop list | a claim, µs a message | to look there | of a claim |",
+                "|---:|---:|---:|---:|",
+            ]
+            + [
+                f"| {one.length:,} | {one.claim:.1f} | {one.look_up:.2f} | {one.share:.1%} |"
+                for one in self.look_ups
+            ],
         ]
         return "\n\n".join("\n".join(block) for block in blocks if len(block) > 2)
 
@@ -143,6 +155,11 @@ def _bar(place: int, bar: tuple[str, float, str], most: float) -> str:
         f'<rect x="236" y="{top}" width="{width:.0f}" height="28" rx="3" fill="{colour}"/>'
         f'<text x="{244 + width:.0f}" y="{top + 19}" fill="#1c2330">{rate:,.0f}</text>'
     )
+
+
+def _share(found: Sequence[LookUp]) -> float | None:
+    """Of a claim, with a list as long as most have."""
+    return next((one.share for one in found if one.length == USUAL), None)
 
 
 def _median(found: Sequence[float]) -> float | None:

@@ -172,13 +172,13 @@ def test_nothing_held_is_said(shell: Shell) -> None:
 
 
 def test_their_stop_list_is_put_on_ours(shell: Shell, ledger: Ledger) -> None:
-    ran = shell.worker("stoplist", "import", "web", "--json")
+    ran = shell.worker("stoplist", "pull", "web", "--json")
 
-    assert (ran.code, ran.json) == (0, {"route": "web", "listed": 2, "added": 2})
+    assert (ran.code, ran.json["route"], ran.json["listed"], ran.json["added"]) == (0, "web", 2, 2)
     with ledger.begin() as connection:
         why = connection.exec_driver_sql("SELECT DISTINCT why FROM stop_list").scalar_one()
     assert why == "on the stop list of route web"
-    assert shell.worker("stoplist", "import", "web").out == "2 are on their list; 0 were not on ours.\n"
+    assert shell.worker("stoplist", "pull", "web").out == "2 are on their list; 0 were not on ours.\n"
 
 
 # -- who cannot, and who is not there
@@ -189,7 +189,7 @@ def test_their_stop_list_is_put_on_ours(shell: Shell, ledger: Ledger) -> None:
     [
         ["routes", "prices", "smart", "+380930000001"],
         ["routes", "scheduled", "alpha"],
-        ["stoplist", "import", "alpha"],
+        ["stoplist", "pull", "alpha"],
     ],
     ids=" ".join,
 )
@@ -206,7 +206,7 @@ def test_who_cannot_be_asked_says_so(shell: Shell, words: list[str]) -> None:
         ["routes", "balance", "gamma"],
         ["routes", "prices", "gamma", "+380930000001"],
         ["routes", "scheduled", "gamma"],
-        ["stoplist", "import", "gamma"],
+        ["stoplist", "pull", "gamma"],
     ],
     ids=" ".join,
 )

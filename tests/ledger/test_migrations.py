@@ -19,7 +19,15 @@ from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, eventually
 from worker.ledger import Ledger, LedgerError
-from worker.ledger.migrate import behind, check_migrated, downgrade, head, migrations, upgrade
+from worker.ledger.migrate import (
+    behind,
+    check_migrated,
+    downgrade,
+    head,
+    migrations,
+    upgrade,
+    upgraded,
+)
 from worker.ledger.queries import books, revision
 from worker.ledger.schema import metadata
 from worker.ledger.transitions import Conflict, Move, enqueue
@@ -119,6 +127,106 @@ def test_a_migrated_database_is_the_schema_to_the_letter(ledger: Ledger, bare: L
     for name in LOOKS:
         assert migrated[name] == created[name], name
     assert all(migrated[name] for name in ("columns", "constraints", "indexes", "sequences", "others"))
+
+
+# -- 0006: the stop list ---------------------------------------------------------------------------------
+
+
+def listed(ledger: Ledger) -> dict[str, tuple[str, str | None]]:
+    """Number to the day it was added and why."""
+    with ledger.begin() as connection:
+        rows = connection.execute(text("SELECT recipient, added_at, why FROM stop_list ORDER BY recipient"))
+        return {row.recipient: (f"{row.added_at:%m-%d}", row.why) for row in rows}
+
+
+def put_on_the_list(ledger: Ledger, *rows: tuple[str, str, str | None]) -> None:
+    with ledger.begin() as connection:
+        connection.execute(
+            text("INSERT INTO stop_list (recipient, added_at, why) VALUES (:number, :day, :why)"),
+            [{"number": number, "day": f"2026-{day} 12:00+00", "why": why} for number, day, why in rows],
+        )
+
+
+def test_numbers_of_the_stop_list_become_e164_and_those_that_become_one_are_told(bare: Ledger) -> None:
+    upgrade(bare, "0005")
+    put_on_the_list(
+        bare,
+        ("+380931110001", "03-02", "asked"),
+        ("+3800931110001", "03-01", "asked by phone"),
+        ("+4407911123456", "03-03", None),
+        ("+393331234567", "03-04", "as it was"),
+        ("+99912345678", "03-05", "nowhere"),
+        ("+5215512345678", "03-06", None),
+    )
+
+    done = upgraded(bare, "0006")
+
+    assert listed(bare) == {
+        "+380931110001": ("03-01", "asked by phone; asked"),
+        "+447911123456": ("03-03", None),
+        "+393331234567": ("03-04", "as it was"),
+        "+99912345678": ("03-05", "nowhere"),
+        "+5215512345678": ("03-06", None),
+    }
+    assert done.told == (
+        "stop list: 2 rows (+38009…01, +38093…01) are one number, +38093…01, and one row now",
+        "stop list: +99912…78 is no number that may exist; it stays as it is",
+        "stop list: +52155…78 is no number that may exist; it stays as it is",
+    )
+    assert upgraded(bare, "0006").told == ()
+
+
+def test_what_is_queued_for_a_number_that_is_written_anew_meets_the_list(bare: Ledger) -> None:
+    upgrade(bare, "0005")
+    book = Book(bare)
+    book.enqueue(messages(2))
+    book.rows(
+        "UPDATE messages SET recipient = '+3800931110001' WHERE client_id = 'client-1' RETURNING 1"
+    )  # as it was read before
+    put_on_the_list(bare, ("+3800931110001", "03-01", None))
+
+    upgrade(bare)
+
+    assert book.claim().suppressed == 1
+    assert book.statuses() == {"client-1": "suppressed", "client-2": "sending"}
+
+
+def test_a_list_with_nothing_amiss_is_left_alone_and_nothing_is_told(bare: Ledger) -> None:
+    upgrade(bare, "0005")
+    put_on_the_list(bare, ("+380931110001", "03-02", "asked"))
+
+    assert upgraded(bare).told == ()
+    assert listed(bare) == {"+380931110001": ("03-02", "asked")}
+
+
+def test_many_that_become_one_are_counted_and_not_all_told(bare: Ledger) -> None:
+    upgrade(bare, "0005")
+    for trunk, day in (("", "03-02"), ("0", "03-01")):
+        put_on_the_list(bare, *((f"+380{trunk}93{n:07d}", day, None) for n in range(150)))
+
+    told = upgraded(bare, "0006").told
+
+    assert len(told) == 101
+    assert told[-1] == "stop list: 50 numbers more stood in several rows"
+    assert {day for day, _ in listed(bare).values()} == {"03-01"}
+    assert len(listed(bare)) == 150
+
+
+def test_the_way_back_keeps_the_numbers_and_wants_the_new_roads_gone(bare: Ledger) -> None:
+    upgrade(bare)
+    book = Book(bare)
+    book.enqueue(messages(1))
+    book.suppress([message(1).recipient])
+    assert book.claim().suppressed == 1
+
+    with pytest.raises(IntegrityError, match="ck_events_road"):
+        downgrade(bare, "0005")
+    assert behind(bare) == (head(), head())
+    book.rows("DELETE FROM events WHERE target = 'suppressed' RETURNING 1")
+    downgrade(bare, "0005")
+
+    assert list(listed(bare)) == [message(1).recipient]
+    assert upgrade(bare) == head()
 
 
 # -- the files -------------------------------------------------------------------------------------------

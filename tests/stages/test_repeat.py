@@ -12,6 +12,7 @@ from tests.stages.test_calls import Clock
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
 from worker.ledger.governor import pause_route, stop_route
+from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import Package
 from worker.providers.contract import Reply
 from worker.sandbox.options import SandboxOptions
@@ -384,6 +385,23 @@ def test_who_is_on_their_stop_list_is_on_ours(open_world: OpenWorld) -> None:
 
     assert world.statuses() == {IN_DOUBT: 1}
     assert [row.recipient for row in world.rows("SELECT recipient FROM stop_list")] == ["+380930000001"]
+
+
+def test_who_is_on_the_stop_list_is_sent_nothing_for_the_sake_of_knowing(open_world: OpenWorld) -> None:
+    """They do not have it, and would send it."""
+    world = open_world(webcom={})
+    doubtful(world, 2, do="drop_before")
+    with world.runtime.ledger.begin() as connection:
+        suppress(connection, [message(1).recipient])
+    world.passes(seconds=66)
+
+    assert world.rescue("webcom").taken == 1
+
+    assert [row.status for row in world.rows("SELECT status FROM messages ORDER BY id")] == [
+        "in_doubt",
+        "sent",
+    ]
+    assert world.provider.taken == 1
 
 
 def test_that_a_repeat_is_turned_away_says_nothing_of_the_first(open_world: OpenWorld) -> None:

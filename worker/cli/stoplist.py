@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from worker.cli.output import Json, emit, out, table
 from worker.cli.session import migrated_ledger, opened_runtime, servers
 from worker.cli.stoplist_file import write
 from worker.cli.stoplist_import import import_file
-from worker.cli.stopped import Region, as_listed, number, tell, withdraw
+from worker.cli.stopped import Region, as_listed, number, tell, withdraw, withdraw_if_possible
 from worker.ledger import Ledger
 from worker.ledger.stop_list import Listed, find, latest, page, suppress, unsuppress
 from worker.providers.contract import Failure
@@ -40,14 +41,15 @@ def add(
     """Let these numbers have nothing any more.
 
     Suppresses what is queued for them, and what will be; asks providers to cancel what they hold for them.
-    Exit code 1 if a provider gave no answer: say it again.
+    Exit code 1 if that could not be done, or a provider gave no answer: they are on the list all the same,
+    and get nothing that is still here. Say it again.
     """
     recipients = list(dict.fromkeys(number(one, region) for one in numbers))
     reason = remark("--why", why, 200) if why else ""
-    with servers() as settings, opened_runtime(settings) as runtime:
-        with runtime.ledger.begin() as connection:
+    with servers() as settings:
+        with migrated_ledger(settings) as ledger, ledger.begin() as connection:
             added = suppress(connection, recipients, reason)
-        tally = withdraw(runtime, recipients)
+        tally = withdraw_if_possible(settings, recipients)
     known = len(recipients) - added
     sentence = f"{added:,} added" + (f"; {known:,} on it already." if known else ".")
     tell({"added": added, "known": known}, sentence, tally, as_json=as_json)
@@ -137,7 +139,7 @@ def export(as_json: Json = False) -> None:
     """Write the list as CSV to stdout, with whole numbers: `import` reads it."""
     with servers() as settings, migrated_ledger(settings) as ledger:
         if as_json:
-            listed = [one._asdict() for part in _pages(ledger) for one in part]
+            listed = [asdict(one) for part in _pages(ledger) for one in part]
             emit({"count": len(listed), "numbers": listed})
         else:
             write(sys.stdout, _pages(ledger))

@@ -8,7 +8,11 @@ import typer
 
 from worker.cli.cancel import MEANING, Tally, run
 from worker.cli.output import complain, emit, out, table
+from worker.cli.session import opened_runtime
+from worker.intake import IntakeError
+from worker.ledger import LedgerError
 from worker.runtime import Runtime
+from worker.settings import Settings, SettingsError
 from worker.sms.fields import MessageError
 from worker.sms.numbers import phone_number, region_of
 from worker.stages.cancel import Fate, cancel_listed
@@ -40,6 +44,16 @@ def withdraw(runtime: Runtime, recipients: Sequence[str] = ()) -> Tally:
     """Suppress what is queued for these numbers, or for the whole list, and ask providers to cancel what they
     have."""
     return run((counts, {}) for counts in cancel_listed(runtime, NOTE, recipients))
+
+
+def withdraw_if_possible(settings: Settings, recipients: Sequence[str]) -> Tally:
+    """The same; where nobody can be asked, for want of a routes file or of Redis, that keeps no number off
+    the list."""
+    try:
+        with opened_runtime(settings) as runtime:
+            return withdraw(runtime, recipients)
+    except (SettingsError, LedgerError, IntakeError) as problem:
+        return Tally(stopped=str(problem))
 
 
 def tell(values: dict[str, Any], sentence: str, tally: Tally, *, as_json: bool) -> None:

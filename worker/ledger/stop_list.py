@@ -1,18 +1,20 @@
 """The stop list: numbers that must get nothing. Enqueue looks here, and claim looks again."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from worker.ledger.arrays import bound, sql_rows
 
 
-class Listed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Listed:
     """A number of the stop list: since when (None: from now on), and why."""
 
-    recipient: str
+    recipient: str = field(repr=False)
     added_at: datetime | None = None
     why: str = ""
 

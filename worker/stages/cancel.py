@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
@@ -126,17 +127,29 @@ def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Map
     what is enqueued after this began is not meant.
     """
     find = partial(open_messages, campaign=selection.campaign, producer=selection.producer)
-    yield from _cancel(runtime, _Choice(selection, cancel_next, STEP, find), why)
+    chosen = _Choice(selection, cancel_next, STEP, find)
+    until, routes = _scope(runtime, selection.route)
+    for route in routes:
+        yield from _withdraw(runtime, route, until, chosen, why)
+    for route in routes:
+        yield from _recall(runtime, route, chosen, why)
+        yield from _withdraw(runtime, route, until, chosen, why)  # what was on the wire, and came back
 
 
 def cancel_listed(runtime: Runtime, why: str, numbers: Sequence[str] = ()) -> Iterator[Mapping[Fate, int]]:
-    """The same for the stop list, or for these numbers of it: what is queued is suppressed.
+    """The same for the stop list, or for these numbers of it: what is queued is suppressed. What comes back
+    from the wire meanwhile is left to the next claim.
 
     For the whole list it costs hardly more than for one number, makes good what was interrupted, and finds
     whom a provider's word has put there.
     """
     withdraw, find = partial(suppress_next, numbers=numbers), partial(listed_messages, numbers=numbers)
-    yield from _cancel(runtime, _Choice(Selection(), withdraw, LOOKED_AT, find), why)
+    chosen = _Choice(Selection(), withdraw, LOOKED_AT, find)
+    until, routes = _scope(runtime, "")
+    for route in routes:
+        yield from _withdraw(runtime, route, until, chosen, why)
+    for route in routes:
+        yield from _recall(runtime, route, chosen, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,25 +163,24 @@ class _Choice:
     find: Callable[[Connection, Sequence[int]], Sequence[OpenMessage]]
 
 
-def _cancel(runtime: Runtime, chosen: _Choice, why: str) -> Iterator[Mapping[Fate, int]]:
+def _scope(runtime: Runtime, route: str) -> tuple[datetime, Sequence[str]]:
+    """The instant until which messages are meant, and whose: of a route, or of all there are."""
     with runtime.ledger.begin() as connection:
-        until = now(connection)
-        routes = [chosen.selection.route] if chosen.selection.route else route_names(connection)
-    campaign, producer = chosen.selection.campaign, chosen.selection.producer
-
-    def queues(route: str) -> list[Queue]:
-        return [Queue(route, lane, campaign, until, producer) for lane in Lane]
-
-    for route in routes:
-        for queue in queues(route):
-            yield from _withdraw(runtime, queue, chosen, why)
-    for route in routes:
-        yield from _recall(runtime, route, chosen, why)
-        for queue in queues(route):  # what was on the wire, and came back meanwhile
-            yield from _withdraw(runtime, queue, chosen, why)
+        return now(connection), [route] if route else route_names(connection)
 
 
-def _withdraw(runtime: Runtime, queue: Queue, chosen: _Choice, why: str) -> Iterator[Mapping[Fate, int]]:
+def _withdraw(
+    runtime: Runtime, route: str, until: datetime, chosen: _Choice, why: str
+) -> Iterator[Mapping[Fate, int]]:
+    meant = chosen.selection
+    for lane in Lane:
+        queue = Queue(route, lane, meant.campaign, until, meant.producer)
+        yield from _withdraw_queue(runtime, queue, chosen, why)
+
+
+def _withdraw_queue(
+    runtime: Runtime, queue: Queue, chosen: _Choice, why: str
+) -> Iterator[Mapping[Fate, int]]:
     """What is queued, in the order it would leave."""
     place: Place | None = None
     while not runtime.stopping():
