@@ -6,7 +6,7 @@ the model. `alone` is False for one of two acts at the same time: it may have pa
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
@@ -107,19 +107,35 @@ class Enter:
 
     def judge(self, model: Model, outcome: tuple[Enqueued, list[Message]], alone: bool) -> None:
         entered, offered = outcome
-        new = repeats = 0
-        conflicts = []
+        # Who waited for another's correction of the same message makes none of his own.
+        left = set() if alone else {conflict.client_id for conflict in entered.conflicts}
+        fresh: set[str] = set()
+        told: dict[str, list[Message]] = {"new": [], "corrected": [], "repeat": [], "conflict": []}
         for offer, message in zip(self.offers, offered, strict=True):
-            if message.client_id not in model.messages:
-                model.enter(message, None if offer.valid is None else model.now + offer.valid)
-                new += 1
-            elif model.messages[message.client_id].text == message.text:
-                repeats += 1
-            else:
-                conflicts.append(Conflict(message.client_id, ("text",)))
-                model.conflicts.add(json.dumps(message.as_dict()))
-        model.duplicates += repeats
-        assert entered == Enqueued(new, repeats, tuple(conflicts))
+            what = _what_becomes_of(message, model, fresh, left)
+            told[what].append(message)
+            if enter := {"new": model.enter, "corrected": model.correct}.get(what):
+                enter(message, None if offer.valid is None else model.now + offer.valid)
+                fresh.add(message.client_id)
+        model.duplicates += len(told["repeat"])
+        model.conflicts |= {json.dumps(message.as_dict()) for message in told["conflict"]}
+        assert entered == Enqueued(
+            new=len(told["new"]) + len(told["corrected"]),
+            duplicates=len(told["repeat"]),
+            conflicts=tuple(Conflict(message.client_id, ("text",)) for message in told["conflict"]),
+            corrected=len(told["corrected"]),
+        )
+
+
+def _what_becomes_of(message: Message, model: Model, fresh: Collection[str], left: Collection[str]) -> str:
+    """Of a message that is offered; `fresh` are those entered by the same act, `left` those it left alone."""
+    name = message.client_id
+    if name not in model.messages:
+        return "new"
+    if message.text in [one.text for one in model.all_of(name)]:
+        return "repeat"
+    may_be = name not in fresh and name not in left and model.messages[name].nobody_got_it
+    return "corrected" if may_be else "conflict"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from tests.ledger.acts import (
     Taking,
     Withdraw,
     Writing,
+    client_id,
 )
 from tests.ledger.model import Look, Who, Word
 from worker.ledger.doubt import Chunk, Resolution
@@ -97,7 +98,7 @@ class Cast:
         acts += [self.looks, self.looks, self.lapses, self.readings]
         if self.holdings:
             acts += [self.by_holder(self.verdicts)] * 3 + [self.by_holder(self.second_thoughts)] * 2
-            acts += [self.by_holder(self.receipts)]
+            acts += [self.by_holder(self.receipts)] + [self.by_holder(self.corrections)] * 2
         return _chosen([*acts, *self.late_acts()])
 
     def by_holder(self, act: Callable[[Holding], SearchStrategy[Act]]) -> _Way:
@@ -125,6 +126,7 @@ class Cast:
             pairs += [lambda: self.held().flatmap(lambda held: _two(self.about(held)))] * 5
             pairs += [lambda: self.held().flatmap(lambda held: _two(self.verdicts(held)))]
             pairs += [lambda: self.held().flatmap(self.both_parts)]
+            pairs += [lambda: self.held().flatmap(lambda held: _two(self.corrections(held)))]
         return _chosen(pairs)
 
     # -- applications, people
@@ -136,10 +138,22 @@ class Cast:
             number=st.integers(max(0, self.known - 4), self.known + 8),
             route=_ROUTE,
             lane=st.sampled_from([Lane.BULK, Lane.BULK, Lane.URGENT]),
-            wording=st.sampled_from(["Hello", "Hello", "Hello", "Bye"]),
+            wording=st.sampled_from(["Hello", "Hello", "Hello", "Hello", "Bye", "Sorry"]),
             valid=st.sampled_from([None, None, None, None, 0, 1, 4]),
         )
         return st.lists(offer, min_size=2, max_size=8).map(lambda offers: Enter(tuple(offers)))
+
+    def corrections(self, holding: Holding) -> SearchStrategy[Act]:
+        """An application gives us other words for some of what left, or did not."""
+        offer = st.builds(
+            Offer,
+            number=st.sampled_from(
+                [int(client_id(item).removeprefix("m")) for item in holding.package.items]
+            ),
+            route=st.just(holding.route),
+            wording=st.sampled_from(["Hello", "Bye", "Bye", "Sorry"]),
+        )
+        return st.lists(offer, min_size=1, max_size=4).map(lambda offers: Enter(tuple(offers)))
 
     def same_offers(self) -> SearchStrategy[tuple[Act, Act]]:
         """The same messages twice, in any order; or others, that are perhaps partly the same."""

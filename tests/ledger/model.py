@@ -13,7 +13,7 @@ from enum import Enum, auto
 from worker.ledger.transitions import Clock
 from worker.sms.message import Lane, Message
 from worker.sms.package import PackageState
-from worker.sms.status import FINAL, Status, Verb, sources
+from worker.sms.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, sources
 
 TICK = timedelta(minutes=1)
 """Long enough that the real time an example takes is nothing beside it."""
@@ -45,6 +45,11 @@ class ModelMessage:
     package: int | None = None
     attempts: int = 0
     history: list[Line] = field(default_factory=list)
+
+    @property
+    def nobody_got_it(self) -> bool:
+        """Whether it came to its end, and no provider had it or may have it."""
+        return self.status in CORRECTABLE and not TAKEN & {target for _, _, target, _ in self.history}
 
 
 @dataclass
@@ -102,7 +107,7 @@ class Word:
 
 @dataclass
 class Model:
-    """The book. Messages by client id, packages by number.
+    """The book. Messages by client id, packages by number; the messages that were corrected beside.
 
     `hands` is a book of its own: it knows what dispatchers were given and have given back themselves, and
     nothing of what others wrote about it. That no message is in two hands follows from it alone.
@@ -111,6 +116,7 @@ class Model:
     routes: dict[str, ModelRoute]
     now: int = 0
     messages: dict[str, ModelMessage] = field(default_factory=dict)
+    corrected: dict[str, list[ModelMessage]] = field(default_factory=dict)
     packages: dict[int, ModelPackage] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)  # the ledger's id to client id, once it was claimed
     hands: dict[str, Hand] = field(default_factory=dict)
@@ -134,6 +140,17 @@ class Model:
             late,
         )
         self.messages[message.client_id].history.append((Verb.ENQUEUE, None, status, None))
+
+    def correct(self, message: Message, late: int | None) -> None:
+        """In the stead of one that nobody got. Whoever had that in hand has nothing more to do with it."""
+        name = message.client_id
+        self.corrected.setdefault(name, []).append(self.messages.pop(name))
+        self.hands.pop(name, None)
+        self.enter(message, late)
+
+    def all_of(self, name: str) -> list[ModelMessage]:
+        """All messages there ever were under a client id, the oldest first."""
+        return [*self.corrected.get(name, []), self.messages[name]]
 
     # -- the road
 

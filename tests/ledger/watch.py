@@ -1,7 +1,7 @@
 """A look at the whole ledger, of one instant, and what must be true of it whatever happened."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,9 @@ from worker.sms.package import PackageState
 from worker.sms.status import FINAL, Status, Verb
 
 _MESSAGES = text("""
-    SELECT id, client_id, route, status, package_id, attempts, due_at - now() AS due_in FROM messages
+    SELECT id, client_id, route, status, package_id, attempts, due_at - now() AS due_in,
+           corrected_by IS NULL AS current
+    FROM messages ORDER BY id
 """)
 _PACKAGES = text("""
     SELECT id, route, items, state, job, polls, asks,
@@ -24,7 +26,7 @@ _PACKAGES = text("""
 """)
 _ROUTES = text("SELECT name, state, paused_until - now() AS paused_for, failures, blind FROM routes")
 _EVENTS = text("""
-    SELECT e.id, m.client_id, e.verb, e.source, e.target, e.package_id
+    SELECT e.id, m.id AS message_id, e.verb, e.source, e.target, e.package_id
     FROM events e JOIN messages m ON m.id = e.message_id WHERE e.id > :after ORDER BY e.id
 """)
 
@@ -37,8 +39,8 @@ class Watch:
     messages: Sequence[Row[Any]] = ()
     packages: Sequence[Row[Any]] = ()
     routes: Sequence[Row[Any]] = ()
-    histories: dict[str, list[Line]] = field(default_factory=dict)
-    ends: dict[str, str] = field(default_factory=dict)
+    histories: dict[int, list[Line]] = field(default_factory=dict)
+    ends: dict[int, str] = field(default_factory=dict)
     last_event: int = 0
 
     def look(self) -> None:
@@ -53,18 +55,21 @@ class Watch:
         for row in connection.execute(_EVENTS, {"after": self.last_event}):
             source = Status(row.source) if row.source else None
             line = (Verb(row.verb), source, Status(row.target), row.package_id)
-            self.histories.setdefault(row.client_id, []).append(line)
+            self.histories.setdefault(row.message_id, []).append(line)
             self.last_event = row.id
 
     # -- as the model says
 
     def agrees(self, model: Model) -> None:
         """Every message with its whole history, every package and route."""
-        assert self.histories == {name: message.history for name, message in model.messages.items()}
         assert self._messages() == {
-            name: (message.status, message.package, message.attempts, _left(message.due, model))
-            for name, message in model.messages.items()
+            name: [
+                (*(one.status, one.package, one.attempts, _left(one.due, model)), one.history)
+                for one in model.all_of(name)
+            ]
+            for name in model.messages
         }
+        assert all(rows[-1].current and not any(row.current for row in rows[:-1]) for rows in self._by_name())
         assert self._packages() == {
             number: (
                 package.state,
@@ -80,11 +85,21 @@ class Watch:
             for name, route in model.routes.items()
         }
 
-    def _messages(self) -> Mapping[str, tuple[object, ...]]:
+    def _messages(self) -> Mapping[str, list[tuple[object, ...]]]:
         return {
-            row.client_id: (row.status, row.package_id, row.attempts, _ticks(row.due_in))
-            for row in self.messages
+            rows[0].client_id: [
+                (*(row.status, row.package_id, row.attempts, _ticks(row.due_in)), self.histories[row.id])
+                for row in rows
+            ]
+            for rows in self._by_name()
         }
+
+    def _by_name(self) -> Iterable[Sequence[Row[Any]]]:
+        """The messages of each client id, the oldest first."""
+        found: dict[str, list[Row[Any]]] = {}
+        for row in self.messages:
+            found.setdefault(row.client_id, []).append(row)
+        return found.values()
 
     def _packages(self) -> Mapping[int, tuple[object, ...]]:
         return {
@@ -108,16 +123,16 @@ class Watch:
     def histories_chain(self) -> None:
         """Each line leaves where the one before came to, and the last is where the message stands."""
         for row in self.messages:
-            lines = self.histories[row.client_id]
+            lines = self.histories[row.id]
             came = [target for _, _, target, _ in lines]
             assert [source for _, source, _, _ in lines] == [None, *came[:-1]]
             assert came[-1] == row.status
 
     def finals_stay(self) -> None:
         """What has come to its end once is there for ever."""
-        now = {row.client_id: row.status for row in self.messages}
-        assert {name: now[name] for name in self.ends} == self.ends
-        self.ends.update({name: status for name, status in now.items() if status in FINAL})
+        now = {row.id: row.status for row in self.messages}
+        assert {number: now[number] for number in self.ends} == self.ends
+        self.ends.update({number: status for number, status in now.items() if status in FINAL})
 
     def somebody_comes_by(self) -> None:
         """For what is queued, a claim; for what is in a package, the clock of a stage that looks at it."""
