@@ -10,7 +10,8 @@ from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book
-from worker.cli.stoplist_file import Refused, UnreadableError, entries
+from worker.campaign.source import UnreadableError
+from worker.cli.stoplist_file import Refused, entries
 from worker.ledger.migrate import downgrade, head
 from worker.ledger.stop_list import Listed, find, put
 from worker.sms.message import Lane
@@ -211,6 +212,14 @@ def test_many_bad_lines_are_counted_and_the_first_ones_named(shell: Shell, book:
     assert ran.err.count("line ") == 10
     assert "and 5 lines more" in ran.err
     assert book.one("SELECT count(*) FROM stop_list") == 15
+
+
+def test_a_file_of_another_kind_is_named_for_what_it_is(shell: Shell, book: Book) -> None:
+    (shell.folder / "list.csv").write_bytes("recipient\n+380930000001\n".encode("utf-16"))
+
+    ran = shell.worker("stoplist", "import", "list.csv")
+
+    assert (ran.code, "list.csv: is text in UTF-16: save it in UTF-8" in ran.err) == (1, True)
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(shell: Shell) -> None:

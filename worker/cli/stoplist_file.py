@@ -2,20 +2,16 @@
 file."""
 
 import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import BinaryIO, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
+from worker.campaign.source import NOT_UTF8, UnreadableError
 from worker.ledger.stop_list import Listed
 from worker.sms.fields import MessageError, instant
 
 FIELDS = ("recipient", "added_at", "why")
 REASON_LIMIT = 200  # characters; what is longer is cut, for a long reason is none to leave somebody out
 _DELIMITERS = ",;\t|"
-
-
-class UnreadableError(ValueError):
-    """The file cannot be read at all. One sentence."""
 
 
 class Refused(NamedTuple):
@@ -80,7 +76,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _entry(line: int, row: Mapping[str, str], number: Callable[[str], str], why: str) -> Listed | Refused:
-    if any("\ud800" <= letter <= "\udfff" for value in row.values() for letter in value):
+    if any(map(NOT_UTF8.search, row.values())):
         return Refused(line, "is not UTF-8")
     try:
         added_at = instant("added_at", row.get("added_at", "").strip())
@@ -99,8 +95,3 @@ def write(stream: TextIO, pages: Iterable[Sequence[Listed]]) -> None:
     table.writerow(FIELDS)
     for page in pages:
         table.writerows((one.recipient, one.added_at and one.added_at.isoformat(), one.why) for one in page)
-
-
-def text_of(stream: BinaryIO) -> io.TextIOWrapper:
-    """Bytes as text, whatever the locale says. What is no UTF-8 stays in its line, to be named there."""
-    return io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="")

@@ -1,23 +1,24 @@
 """`worker stoplist import`: the numbers of a file."""
 
-import io
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 
+from worker.campaign.source import UnreadableError, lines_of, opened
 from worker.cli.given import remark
 from worker.cli.output import Json, complain, progress
 from worker.cli.session import opened_runtime, servers
-from worker.cli.stoplist_file import Refused, UnreadableError, entries, text_of
+from worker.cli.stoplist_file import Refused, entries
 from worker.cli.stopped import Region, number, tell, withdraw
 from worker.ledger.stop_list import Listed, put
 from worker.runtime import Runtime
+
+Rows: TypeAlias = Iterator[Listed | Refused]
 
 NAMED = 10  # refused lines named on stderr
 STEP = 5000  # lines of a file in one transaction
@@ -41,8 +42,8 @@ def import_file(
     it, say it again, and it goes on.
     """
     reason = remark("--why", why or ("imported" if file == "-" else f"imported from {Path(file).name}"), 200)
-    with servers() as settings, opened_runtime(settings) as runtime, _lines(file) as lines:
-        done = _put(runtime, entries(lines, lambda written: number(written, region), reason))
+    with servers() as settings, opened_runtime(settings) as runtime:
+        done = _put(runtime, file, lambda lines: entries(lines, lambda it: number(it, region), reason))
         tally = withdraw(runtime)
     for error in done.errors:
         complain(error)
@@ -77,17 +78,19 @@ class _Imported:
             self.errors.append(f"line {one.line}: {one.problem}")
 
 
-def _put(runtime: Runtime, rows: Iterator[Listed | Refused]) -> _Imported:
+def _put(runtime: Runtime, file: str, read: Callable[[Iterator[str]], Rows]) -> _Imported:
     """Step by step, as far as the file can be read."""
     done = _Imported()
     with progress() as bar:
         task = bar.add_task("read", total=None, rate="")
         try:
-            while part := list(islice(rows, STEP)):
-                _put_step(runtime, part, done)
-                bar.update(task, completed=done.read)
+            with _lines(file) as lines:
+                rows = read(lines)
+                while part := list(islice(rows, STEP)):
+                    _put_step(runtime, part, done)
+                    bar.update(task, completed=done.read)
         except UnreadableError as problem:
-            done.errors.append(str(problem))
+            done.errors.append(f"{file}: {problem}")
     return done
 
 
@@ -103,13 +106,9 @@ def _put_step(runtime: Runtime, part: list[Listed | Refused], done: _Imported) -
 
 
 @contextmanager
-def _lines(name: str) -> Iterator[io.TextIOWrapper]:
-    if name == "-":
-        yield text_of(sys.stdin.buffer)
-        return
+def _lines(name: str) -> Iterator[Iterator[str]]:
     try:
-        stream = Path(name).open("rb")  # noqa: SIM115 - closed below
+        with opened(name) as stream, lines_of(stream) as (lines, _):
+            yield lines
     except OSError as problem:
         raise typer.BadParameter(f"{name}: {problem.strerror}") from None
-    with stream:
-        yield text_of(stream)
