@@ -5,24 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.terminal import bare_environment, still_running, up
 from tests.waiting import eventually
-from worker.settings import inherited_environment
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def env(folder: Path) -> dict[str, str]:
     """No servers given, so the embedded ones are meant; a data directory of this test's own."""
-    given = {name: value for name, value in inherited_environment().items() if not name.startswith("WORKER_")}
-    return {**given, "WORKER_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
+    return {**bare_environment(), "WORKER_DATA_DIR": str(folder / "data")}
 
 
 def worker(env: dict[str, str], folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -36,19 +30,6 @@ def worker(env: dict[str, str], folder: Path, *words: str) -> "subprocess.Comple
         timeout=180,
         check=False,
     )
-
-
-def still_running(folder: Path) -> list[str]:
-    """Processes that this test started, whoever their parent is by now: all of them know its folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            knows = [*process.cmdline(), *process.environ().values()]
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-        if process.pid != os.getpid() and any(str(folder) in word for word in knows):
-            found.append(" ".join(process.cmdline()))
-    return found
 
 
 def test_the_demo_ends_with_balanced_books_and_leaves_nothing(env: dict[str, str], folder: Path) -> None:
@@ -65,33 +46,6 @@ def test_the_demo_ends_with_balanced_books_and_leaves_nothing(env: dict[str, str
     assert result["per_second"] == pytest.approx(1500 / result["seconds"], rel=0.05)
     assert still_running(folder) == []
     assert not list((folder / "data").glob("throwaway-*"))
-
-
-# Whoever starts the tests may have told them to ignore Ctrl-C, as a shell does with what it runs in the
-# background; then `worker up` would rightly ignore it too.
-AT_A_TERMINAL = """
-import os, signal, sys
-for number in (signal.SIGINT, signal.SIGHUP):
-    signal.signal(number, signal.SIG_DFL)
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-"""
-
-
-@contextmanager
-def up(env: dict[str, str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """`worker up`, once it works."""
-    with (folder / "up.log").open("wb") as log:
-        words = ["-m", "worker", "up", "--sandbox-port", "0", "--flower-port", "0"]
-        process = subprocess.Popen(
-            [sys.executable, "-c", AT_A_TERMINAL, *words], env=env, cwd=folder, stdout=log, stderr=log
-        )
-        try:
-            eventually(lambda: (folder / "up.log").read_text().count(" ready.") == 3)
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-            eventually(lambda: not still_running(folder), within=30)
 
 
 def test_up_serves_a_developer_and_ctrl_c_leaves_nothing(env: dict[str, str], folder: Path) -> None:

@@ -1,13 +1,26 @@
-"""Reading a Markdown page: its tables, and the commands it tells people to run."""
+"""Reading a Markdown page: its tables, its code blocks, and the commands it tells people to run."""
 
 import re
 import shlex
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
-_SHELLS = ("console", "sh", "bash", "shell")
+SHELLS = ("console", "sh", "bash", "shell")
 _BETWEEN = ("|", "||", "&&", ";", "&")
 _REDIRECTIONS = (">", ">>", "<")
+
+
+class Block(NamedTuple):
+    """A code block: the word behind its fence, and what is in it."""
+
+    kind: str
+    body: str
+
+
+def blocks(page: str) -> list[Block]:
+    """Every code block of the page, in order."""
+    return [Block(found["kind"], found["body"]) for found in _BLOCK.finditer(page)]
 
 
 def first_cells(page: str) -> set[str]:
@@ -20,9 +33,9 @@ def commands(page: str) -> list[list[str]]:
     """Every command in the page's shell blocks, in words."""
     return [
         command
-        for block in _BLOCK.finditer(page)
-        if block["kind"] in _SHELLS
-        for line in _typed(block["body"])
+        for block in blocks(page)
+        if block.kind in SHELLS
+        for line in typed(block.body)
         for command in _split(line)
     ]
 
@@ -33,7 +46,7 @@ def inline_commands(page: str, program: str) -> list[list[str]]:
     return [shlex.split(span) for span in spans]
 
 
-def _typed(block: str) -> list[str]:
+def typed(block: str) -> list[str]:
     """What is typed: all lines; or those with a prompt, if there is one, for the others are output."""
     lines = block.replace("\\\n", " ").splitlines()
     prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
