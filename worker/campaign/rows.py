@@ -128,34 +128,41 @@ class _Table:
         self._above = number  # lines up to the heading
         self._known = [bool(field) for field in heading.fields]
         self._names = [field for field in heading.fields if field]
+        self._whole = all(self._known)
+        self._read = 0  # lines, below the heading
         self._table = csv.reader(
             lines, delimiter=heading.delimiter, strict=True, skipinitialspace=heading.spaced
         )
 
     def __iter__(self) -> Iterator[Row]:
-        began = 0
         while True:
-            line = self._above + began + 1
             try:
-                cells = next(self._table, None)
+                yield from self._readable()
             except csv.Error as problem:
-                if self._table.line_num - began > 1 or "end of data" in str(problem):
+                line = self._above + self._read + 1
+                if self._table.line_num - self._read > 1 or "end of data" in str(problem):
                     raise _swallowed(line) from None
+                self._read = self._table.line_num
                 yield Row(line, _stray_quote())
             else:
-                if cells is None:
-                    return
-                if self._table.line_num - began > 1 and any(map(self._holds_a_row, cells)):
-                    raise _swallowed(line)
-                if "".join(cells).strip():  # rows of nothing but delimiters are none
-                    yield Row(line, self._named(cells))
-            began = self._table.line_num
+                return
+
+    def _readable(self) -> Iterator[Row]:
+        """The rows up to the next one that is no CSV."""
+        for cells in self._table:
+            line, read = self._above + self._read + 1, self._table.line_num
+            if read - self._read > 1 and any(map(self._holds_a_row, cells)):
+                raise _swallowed(line)
+            self._read = read
+            if cells and (cells[0].strip() or "".join(cells).strip()):  # rows of delimiters alone are none
+                yield Row(line, self._named(cells))
 
     def _named(self, cells: Sequence[str]) -> Values:
         """A row by the names in the heading. Cells may be missing at its end, or be there and empty."""
-        if any(cell.strip() for cell in cells[len(self._known) :]):
+        if len(cells) > len(self._known) and any(cell.strip() for cell in cells[len(self._known) :]):
             return MessageError(_ROW, len(cells), f"must have at most {len(self._known)} cells")
-        return dict(zip(self._names, compress(cells, self._known), strict=False))
+        known = cells if self._whole else compress(cells, self._known)
+        return dict(zip(self._names, known, strict=False))
 
     def _holds_a_row(self, cell: str) -> bool:
         """Whether a cell of several lines has swallowed rows: one of its lines is a row, with a number where
