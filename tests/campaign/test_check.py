@@ -52,13 +52,17 @@ def test_an_id_that_stands_twice_with_another_text_is_refused() -> None:
     assert checked.ids == ["a"]
     assert [(one.line, one.field) for one in checked.refused] == [(3, "client_id"), (4, "client_id")]
     assert "is the id of a row before" in str(checked.refused[0])
-    assert checked.report.repeats == 1  # the same row once more
+    assert (checked.report.again, checked.report.repeats) == (1, 0)  # the same row once more
 
 
 @pytest.mark.parametrize("client_id", ["18.0", "18.00"])
 def test_an_id_that_software_made_a_decimal_is_refused_unless_it_is_insisted_on(client_id: str) -> None:
     assert "would be two messages" in str(Checked([row(2, client_id)]).refused[0])
     assert Checked([row(2, client_id)], Rules(literal=True)).ids == [client_id]
+
+
+def test_ids_that_end_in_a_zero_go_where_not_all_are_whole_numbers() -> None:
+    assert Checked([row(2, "1.0"), row(3, "1.1", text="Another")]).ids == ["1.0", "1.1"]
 
 
 @pytest.mark.parametrize("client_id", ["v1.10", "1.5", "18", "a.0"])
@@ -75,10 +79,9 @@ def test_what_the_ledger_has_is_told_and_repeats_nothing() -> None:
             conflicts=frozenset({places["c"]}),
         )
 
-    before = [Said("sms", "+380931110001", "Shop", {"text": TEXT})]
     rows = [row(2, "a"), row(3, "b", text="B"), row(4, "c", text="C"), row(5, "d", text="D"), row(6, "e")]
 
-    checked = Checked(rows, foresee=foresee, before=before)
+    checked = Checked(rows, foresee=foresee)
 
     report = checked.report
     assert checked.ids == ["a", "b", "c", "d"]  # e says what a has said
@@ -87,9 +90,23 @@ def test_what_the_ledger_has_is_told_and_repeats_nothing() -> None:
 
 
 def test_what_the_campaign_has_said_to_somebody_is_not_said_again() -> None:
-    before = [Said("sms", "+380931110001", "Another", {"text": TEXT})]
+    before = {"spring": [Said("sms", "+380931110001", "Another", {"text": TEXT})], "autumn": []}
+    rows = [
+        row(2, "a", campaign="spring"),
+        row(3, "b", "+380931110002", campaign="spring"),
+        row(4, "c", "+380931110003", campaign="autumn"),
+    ]
 
-    assert Checked([row(2, "a"), row(3, "b", "+380931110002")], before=before).ids == ["b"]
+    assert Checked(rows, before=before.get).ids == ["b", "c"]
+
+
+def test_a_correction_says_again_what_nobody_got() -> None:
+    before = {"spring": [Said("sms", "+380931110001", "Wrong", {"text": TEXT})]}
+
+    def foresee(messages: Sequence[Message]) -> Foreseen:
+        return Foreseen(corrections=frozenset(range(len(messages))))
+
+    assert Checked([row(2, "a", campaign="spring")], foresee=foresee, before=before.get).ids == ["a"]
 
 
 def test_numbers_that_are_merely_possible_go_and_are_counted() -> None:

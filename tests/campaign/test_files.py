@@ -146,6 +146,7 @@ HEADINGS = {
     "\n\nid,recipient,text\n": "line 3: no column is called client_id",
     "a,+380931110001,Hello\n": "no column is called client_id, there are: a, …, Hello",
     "client_id,recipient,text,Text\n": "two columns are text",
+    'client_id,recipient,"text\n(of all)"\n': "line 1: the heading must stand on one line",
 }
 
 
@@ -199,9 +200,21 @@ def test_a_stray_quote_that_swallows_rows_stops_the_file_by_its_line(content: st
 
 
 def test_a_text_of_several_lines_is_no_swallowed_row() -> None:
-    text = "Dear Anna,\ncall us, Mon-Fri, 0931110001, or write\nbye, 5, 7"
-    quoted = f'client_id,recipient,text\na,+380931110001,"{text}"\n'
-    assert values(quoted) == [{**ANNA, "text": text}]
+    for text in (
+        "Dear Anna,\ncall us, Mon-Fri, 0931110001, or write\nbye, 5, 7",
+        "Our phones:\n044 123 45 67, 050 123 45 67",
+        "Two shops:\nKyiv, 044 123 45 67, daily, at all hours",
+    ):
+        quoted = f'client_id,recipient,text\na,+380931110001,"{text}"\n'
+        assert values(quoted) == [{**ANNA, "text": text}]
+
+
+def test_people_may_insist_that_a_cell_is_a_text() -> None:
+    text = "Hi\nb,+380931110002,Hi"
+    quoted = io.BytesIO(f'client_id,recipient,text\na,+380931110001,"{text}"\n'.encode())
+    with lines_of(quoted) as (lines, _):
+        rows = list(Rows(lines, WANTED, literal=True))
+    assert [row.values for row in rows] == [{**ANNA, "text": text}]
 
 
 # -- JSON
@@ -224,6 +237,24 @@ def test_strange_keys_are_left_out_and_told() -> None:
     rows, left_out = read(json.dumps({**ANNA, "name": "Anna", "+380931110009": "x", "city": None}) + "\n")
     assert [row.values for row in rows] == [ANNA]
     assert left_out == {"name": 1, "…": 1}
+
+
+def test_a_key_that_stands_twice_leaves_it_open_which_is_meant() -> None:
+    for content in (
+        '{"recipient": "+380931110001", "recipient": "+380671110002"}\n',
+        '{"Recipient": "+380931110001", "recipient": "+380671110002"}\n',
+    ):
+        assert "twice" in str(values(content)[0])
+
+
+@pytest.mark.parametrize("first", ["\u00a0\n", "\v\n", ",,,\n", ";;\n", "\ufeff\n"])
+def test_lines_of_nothing_may_stand_above_the_heading(first: str) -> None:
+    assert values(first + "client_id,recipient,text\na,+380931110001,Hello\n") == [ANNA]
+
+
+def test_a_cell_without_end_is_named() -> None:
+    with pytest.raises(UnreadableError, match="line 3: a cell holds more than 131,072 characters"):
+        read(f"client_id,recipient,text\na,x,Hi\nb,y,{'z' * 200_000}\n")
 
 
 def test_objects_of_an_array_have_the_lines_they_begin_at() -> None:

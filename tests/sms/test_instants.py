@@ -22,6 +22,7 @@ NINE_IN_KYIV = datetime(2026, 12, 1, 7, tzinfo=UTC)
         "2026-12-01T09:00[Europe/Kyiv]",
         "2026-12-01T09:00+02:00[Europe/Kyiv]",
         "2026-12-01T09:00+02:00[!Europe/Kyiv]",
+        "2026-12-01T07:00Z[Europe/Kyiv]",
         " 2026-12-01T09:00 Europe/Kiev ",
     ],
 )

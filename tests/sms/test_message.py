@@ -253,7 +253,9 @@ def test_a_number_of_a_country_is_read_if_the_country_is_named() -> None:
         "Hello {name}!", "Hello {{ name }}!", "Hello {{name|default('x')}}", "Hi ${first_name}",
         "Привіт, {ім'я}", "<NA>", "Hello nan!",
         "Hi *|FNAME|*", "Hi <%= name %>", "Hi %(name)s", "nan", "NaN", "None", "null", "undefined", " nan ",
-        "#N/A", "#REF!", "Pay #VALUE! now", "#Н/Д", "Line 1_x000D_\nLine 2", "Hi [object Object]",
+        "#N/A",
+        "Hi {{1}}", "{{ .Name }}", "{{#if x}}Hi{{/if}}", "Hi {$name}", "{% if x %}Hi",
+        '{"name"}', "#REF!", "Pay #VALUE! now", "#Н/Д", "Line 1_x000D_\nLine 2", "Hi [object Object]",
     ],
 )  # fmt: skip
 def test_a_text_that_nobody_meant_is_refused_unless_it_is_literal(text: str) -> None:
@@ -275,6 +277,27 @@ def test_a_text_that_nobody_meant_is_refused_unless_it_is_literal(text: str) -> 
 )  # fmt: skip
 def test_a_text_that_may_be_meant_goes(text: str) -> None:
     assert message(text=text).text == text
+
+
+def test_what_stands_in_braces_is_shown_if_it_is_a_name_and_no_text_of_somebody() -> None:
+    with pytest.raises(MessageError, match=r"holds '\{\{ name \}\}', which was not filled in"):
+        message(text="Hello {{ name }}")
+    with pytest.raises(MessageError) as problem:
+        message(text="Hi {Ivan Petrenko, PIN 482913, ring +380671112233}")
+    assert "a placeholder of " in str(problem.value)
+    assert "Ivan" not in str(problem.value)
+    with pytest.raises(MessageError) as problem:
+        message(text="2026-12-01 9:00 Ivan, code 482913 {name}")
+    assert "Ivan" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    "written", ["2031-03-04", "01.12.2026 09:00", "2031/03/04 10:00", "2031-03-04T10.30+02:00"]
+)
+def test_an_instant_is_shown_as_it_was_given(written: str) -> None:
+    with pytest.raises(MessageError) as problem:
+        message(send_at=written)
+    assert problem.value.shown == repr(written)
 
 
 @pytest.mark.parametrize(("word", "meant"), [("true", True), ("1", True), ("", False), ("FALSE", False)])

@@ -103,7 +103,12 @@ REFUSED = {
     "0671234567\n0501234567": "a second number",
     "0671234567 0501234567": "a second number",
     "0671234567 | 0501234567": "a second number",
-    "++380931110001": "a second number",
+    "++380931110001": "one goes in front",
+    "+380931110001/2": "a second number, or an extension",
+    "+380 93 1110001 2": "a second number, or an extension",
+    "+380931110001;ext=5": "an extension",
+    "+380931110001, доб. 5": "an extension",
+    "+380931110001" + " " * 150 + "+380671112233": "too long",
     "380931110001+": "one goes in front",
     "1-800-FLOWERS": "U+0046 LATIN CAPITAL LETTER F",
     "anna@example.com": "U+0061 LATIN SMALL LETTER A",
@@ -240,7 +245,9 @@ def test_a_number_begins_with_its_country_code(number: str, code: str) -> None:
         ("380", "80931110002", ""),
         ("380", "380931110001.0", ""),
         ("380", "3809311100", ""),
-        ("1", "1 415 555 0100", "+14155550100"),
+        ("1", "1 415 555 0100", ""),  # of 11 digits there are national numbers elsewhere: 138 0234 5678
+        ("380", "380771110001", "+380771110001"),
+        ("380", "380111110001", ""),  # in no range that is in use
         ("1", "415 555 0100", ""),
         ("39", "3912345678", ""),  # at home, a mobile number as it stands
     ],

@@ -2,6 +2,7 @@
 any of it leaves. Nothing here talks to anybody: who knows the routes and the ledger is passed in.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from worker.campaign.rows import Row
-from worker.sms.fields import MessageError
+from worker.sms.fields import MessageError, shown
 from worker.sms.message import Foreseen, Lane, Message, Said
 from worker.sms.numbers import calling_code, is_valid, phone_number, read_beside
 from worker.sms.package import CHUNK
@@ -53,8 +54,10 @@ class Report:
     rows: int = 0
     messages: int = 0  # that leave
     refused: int = 0  # rows
+    again: int = 0  # rows that stand there once more, id and all; they do not leave
     repeats: int = 0  # rows that repeat number and content of one before; they do not leave unless allowed
     repeated: int = 0  # numbers that stand there more often, with several contents
+    beside: int = 0  # their numbers lack the plus, and were read like others of the file
     not_valid: int = 0  # their numbers are possible, and not known to be given out
     known: int = 0  # to the ledger
     corrections: int = 0  # of what came to nothing under the same id
@@ -85,16 +88,19 @@ class Check:
         refuse: Callable[[Refusal], None],
         rules: Rules,
         foresee: Callable[[Sequence[Message]], Foreseen] = foresees_nothing,
-        before: Iterable[Said] = (),
+        before: Callable[[str], Iterable[Said]] = lambda _: (),
     ) -> None:
         """`make` makes a message of values and a region, or raises MessageError; `refuse` keeps what is
-        refused; `before` is what the ledger has of the same campaign."""
+        refused; `before` says what the ledger has of a campaign."""
         self._make = make
         self._refuse = refuse
         self._rules = rules
         self._foresee = foresee
         self._ids: set[int] = set()
-        self._seen = {_digest(_as_text(said)) for said in before}
+        self._before = before
+        self._campaigns: set[str] = {""}
+        self._whole_ids = False
+        self._seen: set[int] = set()
         self._people: set[int] = set()
         self.report = Report()
 
@@ -103,6 +109,7 @@ class Check:
         stream = iter(rows)
         head = list(islice(stream, HEAD))
         codes = _codes(head)
+        self._whole_ids = _are_whole(head)
         made = (one for row in chain(head, stream) if (one := self._made(row, codes)))
         while chunk := list(islice(made, CHUNK)):
             yield from self._leaving(chunk)
@@ -120,11 +127,13 @@ class Check:
             raise row.values
         values = row.values if all(row.values.values()) else _filled(row.values)
         region = self._rules.region(values)
-        if codes and not region:
-            values = _beside(values, codes)
-        if not self._rules.literal:
+        meant = "" if region or not codes else _beside(values.get("recipient"), codes)
+        if meant:
+            values = {**values, "recipient": meant}
+        if self._whole_ids and not self._rules.literal:
             _check_id(values.get("client_id"))
         message = self._make(values, region)
+        self.report.beside += bool(meant)
         if not is_valid(message.recipient):
             if self._rules.only_valid:
                 raise MessageError("recipient", message.recipient, "is not known to be given out")
@@ -138,27 +147,36 @@ class Check:
     def _leaving(self, made: Sequence[tuple[int, Message]]) -> Iterator[Message]:
         foreseen = self._foresee([message for _, message in made])
         for place, (line, message) in enumerate(made):
-            if self._may_leave(line, message, known=place in foreseen.known):
+            self._look_up(message.campaign)
+            there = place in foreseen.known | foreseen.corrections | foreseen.conflicts
+            if self._may_leave(line, message, there=there):
                 self.report.known += place in foreseen.known
                 self.report.corrections += place in foreseen.corrections
                 self.report.conflicts += place in foreseen.conflicts
                 self._count(message)
                 yield message
 
-    def _may_leave(self, line: int, message: Message, *, known: bool) -> bool:
-        """Whether nobody gets the same once more, and no id stands for two. What the ledger has under the
-        same id repeats nothing: it will not leave again."""
+    def _look_up(self, campaign: str) -> None:
+        """What a campaign has said to whom is looked up when its first message comes."""
+        if campaign not in self._campaigns:
+            self._campaigns.add(campaign)
+            self._seen.update(_digest(_as_text(said)) for said in self._before(campaign))
+
+    def _may_leave(self, line: int, message: Message, *, there: bool) -> bool:
+        """Whether nobody gets the same once more, and no id stands for two. What the ledger has something
+        under the same id of repeats nothing: it decides by that."""
         own, said = _digest(f"{message.producer}\0{message.client_id}"), _digest(_as_text(message.said))
         again = said in self._seen
         if own in self._ids:
-            self.report.repeats += again
+            self.report.again += again
             if not again:
                 problem = "is the id of a row before, which has other content"
-                self._turn_away(Refusal(line, "client_id", repr(message.client_id[:40]), problem))
+                shows = shown("client_id", message.client_id)
+                self._turn_away(Refusal(line, "client_id", shows, problem))
             return False
         self._ids.add(own)
         self._seen.add(said)
-        if again and not known:
+        if again and not there:
             self.report.repeats += 1
             return self._rules.allow_repeats
         return True
@@ -199,13 +217,18 @@ def _codes(rows: Iterable[Row]) -> list[str]:
     return sorted(found)
 
 
-def _beside(values: Mapping[str, Any], codes: Sequence[str]) -> Mapping[str, Any]:
-    """The values, with the plus that a number lacks where others of the file have it."""
-    recipient = values.get("recipient")
+def _beside(recipient: object, codes: Sequence[str]) -> str:
+    """The number that is meant where the plus is missing that others of the file have; empty if not clear."""
     if not isinstance(recipient, str) or "+" in recipient:
-        return values
+        return ""
     meant = {whole for code in codes if (whole := read_beside(code, recipient))}
-    return {**values, "recipient": meant.pop()} if len(meant) == 1 else values
+    return meant.pop() if len(meant) == 1 else ""
+
+
+def _are_whole(rows: Iterable[Row]) -> bool:
+    """Whether all ids are whole numbers, or were before software made decimals of them."""
+    ids = [str(row.values.get("client_id", "")) for row in rows if not isinstance(row.values, MessageError)]
+    return all(re.fullmatch(r"\d+(\.0+)?", one.strip()) for one in ids if one.strip())
 
 
 def _check_id(client_id: object) -> None:

@@ -66,6 +66,8 @@ def read_heading(line: str, delimiter: str, wanted: Wanted) -> Heading:
 
     Raises UnreadableError, naming what is strange or missing.
     """
+    if line.count('"') % 2:
+        raise UnreadableError("the heading must stand on one line: a quote is open at its end")
     candidates = [_split(line, one) for one in ((delimiter,) if delimiter else DELIMITERS)]
     parted = max(candidates, key=lambda names: sum(map(bool, wanted.fields_of(names))))
     delimiter = delimiter or DELIMITERS[candidates.index(parted)]

@@ -28,10 +28,14 @@ class Row(NamedTuple):
 class Rows:
     """The rows of a file, read once from front to back. Numbers in JSON become text, as they are written."""
 
-    def __init__(self, lines: Iterator[str], wanted: Wanted, *, utf8: bool = True) -> None:
+    def __init__(
+        self, lines: Iterator[str], wanted: Wanted, *, utf8: bool = True, literal: bool = False
+    ) -> None:
+        """`utf8`: all of it is; `literal`: what looks like swallowed rows in a cell is its text."""
         self._lines = lines
         self._wanted = wanted
         self._utf8 = utf8
+        self._literal = literal
         self.left_out: Counter[str] = Counter()
         """Columns that nobody asked for; of JSON, in how many objects."""
 
@@ -49,10 +53,10 @@ class Rows:
             yield from self._table(number, first)
 
     def _first(self, number: int) -> tuple[int, str]:
-        """The next line that is not blank, and its number."""
+        """The next line that holds more than blanks and delimiters, and its number."""
         for line in self._lines:
             number += 1
-            if line.strip("\ufeff \t\r\n"):
+            if line.strip().strip("\ufeff,;|").strip():
                 return number, line.lstrip("\ufeff")
         return number, ""
 
@@ -66,7 +70,7 @@ class Rows:
         except UnreadableError as problem:
             raise UnreadableError(f"line {number}: {problem}") from None
         self.left_out.update(heading.left_out)
-        for row in _Table(heading, number, self._lines):
+        for row in _Table(heading, number, self._lines, literal=self._literal):
             yield row if self._utf8 else _readable(row)
 
     # -- JSON
@@ -102,12 +106,16 @@ class Rows:
 
     def _chosen(self, found: object) -> Values:
         """The fields of an object, by our names."""
+        if isinstance(found, MessageError):
+            return found
         if not isinstance(found, dict):
             return MessageError(_ROW, type(found).__name__, "must be a JSON object")
         chosen: dict[str, Any] = {}
         kinds = "kind" in found
         for name, value in found.items():
             if field := self._wanted.field(name, kinds=kinds):
+                if field in chosen:
+                    return MessageError(_ROW, "…", f"names {field} twice")
                 chosen[field] = value
             elif value not in ("", None):
                 self.left_out[shown(name)] += 1
@@ -116,15 +124,22 @@ class Rows:
         return chosen
 
 
-_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any] | MessageError:
+    """An object, if each of its keys stands there once: else nobody can tell which is meant."""
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else MessageError(_ROW, "…", "names a key twice")
+
+
+_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_once)
 """Numbers as they are written: of 380931110003.0 nobody may make a whole one."""
 
 
 class _Table:
     """The rows below a heading."""
 
-    def __init__(self, heading: Heading, number: int, lines: Iterator[str]) -> None:
+    def __init__(self, heading: Heading, number: int, lines: Iterator[str], *, literal: bool) -> None:
         self._heading = heading
+        self._literal = literal
         self._above = number  # lines up to the heading
         self._known = [bool(field) for field in heading.fields]
         self._names = [field for field in heading.fields if field]
@@ -140,6 +155,9 @@ class _Table:
                 yield from self._readable()
             except csv.Error as problem:
                 line = self._above + self._read + 1
+                if "field limit" in str(problem):
+                    most = f"{csv.field_size_limit():,} characters"
+                    raise UnreadableError(f"line {line}: a cell holds more than {most}") from None
                 if self._table.line_num - self._read > 1 or "end of data" in str(problem):
                     raise _swallowed(line) from None
                 self._read = self._table.line_num
@@ -151,7 +169,7 @@ class _Table:
         """The rows up to the next one that is no CSV."""
         for cells in self._table:
             line, read = self._above + self._read + 1, self._table.line_num
-            if read - self._read > 1 and any(map(self._holds_a_row, cells)):
+            if read - self._read > 1 and not self._literal and any(map(self._holds_a_row, cells)):
                 raise _swallowed(line)
             self._read = read
             if cells and (cells[0].strip() or "".join(cells).strip()):  # rows of delimiters alone are none
@@ -170,12 +188,12 @@ class _Table:
         return any(map(self._is_a_row, cell.splitlines()[1:]))
 
     def _is_a_row(self, line: str) -> bool:
-        cells = line.split(self._heading.delimiter)
-        place = self._heading.place("recipient")
-        if len(cells) < min(len(self._known), place + 2):
+        cells = [cell.strip(" '\"") for cell in line.split(self._heading.delimiter)]
+        if len(cells) != len(self._known):
             return False
-        recipient = cells[place].strip(" '\"")
-        return sum(map(str.isdigit, recipient)) >= 7 and not any(map(str.isalpha, recipient))
+        client_id, recipient = (cells[self._heading.place(field)] for field in ("client_id", "recipient"))
+        looks_like_a_number = sum(map(str.isdigit, recipient)) >= 7 and not any(map(str.isalpha, recipient))
+        return looks_like_a_number and bool(client_id) and " " not in client_id
 
 
 def _swallowed(line: int) -> UnreadableError:

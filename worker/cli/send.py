@@ -1,17 +1,22 @@
 """`worker send`: one message by options, or many from a file."""
 
+import shlex
 import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from worker.campaign.check import Check, Refusal, Report, Rules
+from worker.campaign.rows import Row
+from worker.cli.foretelling import as_plain, cautions, totals
 from worker.cli.output import Json, complain, emit, out, say
 from worker.cli.sending import Sending, Ways, made
 from worker.cli.session import servers
 from worker.dispatcher import Dispatcher
 from worker.sms.content import Kind
-from worker.sms.message import FIELDS
+from worker.sms.fields import MessageError
+from worker.sms.message import FIELDS, Message
 
 
 def send(
@@ -110,6 +115,8 @@ def send(
         raise typer.BadParameter("give either --to for one message, or a FILE (- for stdin) for many")
     if file is not None and client_id is not None:
         raise typer.BadParameter("--client-id is for one message; a file names its own")
+    if file is None and (column or strict or refused or allow_repeats):
+        raise typer.BadParameter("--column, --strict, --refused and --allow-repeats are for a file")
     ways = Ways(
         region=region,
         columns=_columns(column or []),
@@ -134,20 +141,35 @@ def send(
 
 
 def _send_one(dispatcher: Dispatcher, values: Mapping[str, Any], ways: Ways) -> None:
+    """As a file of one row, but that its error is told as it is."""
     region = ways.region or dispatcher.region(values.get("route", ""))
     message = made(dispatcher, values, region)
-    say(f"client id: {message.client_id}")  # before: whatever happens next, it can be asked for
+    rules = Rules(region=lambda _: region, only_valid=ways.only_valid, literal=ways.literal)
+    refused: list[Refusal] = []
+    check = Check(lambda _, __: message, refused.append, rules)
+    for _ in check.messages([Row(1, values)]):
+        say(f"client id: {message.client_id}")  # before: whatever happens next, it can be asked for
+    for refusal in refused:
+        raise MessageError(refusal.field, values.get(refusal.field), refusal.reason)
+    for line in (*totals(check.report), *cautions(check.report)):
+        say(line)
     for notice in dispatcher.notices([message.route], [message.lane]):
         complain(notice)
     if not ways.dry_run:
         dispatcher.enqueue(message)
-    enqueued = 0 if ways.dry_run else 1
+    _tell_one(message, check.report, ways)
+
+
+def _tell_one(message: Message, report: Report, ways: Ways) -> None:
     if ways.as_json:
-        emit({"enqueued": enqueued, "refused": 0, "client_id": message.client_id})
+        enqueued = 0 if ways.dry_run else 1
+        emit({"enqueued": enqueued, "refused": 0, "client_id": message.client_id, **as_plain(report)})
     elif ways.dry_run:
         out.print("Nothing is sent: --dry-run.")
     else:
-        out.print(f"Enqueued. Follow it with: worker status {message.client_id}", markup=False)
+        whose = f" --producer {shlex.quote(message.producer)}" if message.producer else ""
+        named = shlex.quote(message.client_id)
+        out.print(f"Enqueued. Follow it with: worker status {named}{whose}", markup=False)
 
 
 def _columns(given: list[str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ def check(message: Message) -> None:
         check_sender("sender", message.sender)
         check_segments("text", getattr(content, "text", ""))
     if isinstance(content, WapPush) and len(content.url) > URL_MOST:
-        raise MessageError("url", f"{len(content.url)} characters", f"must be at most {URL_MOST} characters")
+        raise MessageError("url", content.url, f"must be at most {URL_MOST} characters")
 
 
 def check_sender(field: str, sender: str) -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from worker.providers import alphasms_limits, xml
 from worker.sms.content import Kind, Viber, WapPush
-from worker.sms.fields import MessageError, mask
+from worker.sms.fields import MessageError
 from worker.sms.message import Message
 from worker.sms.package import Item
 
@@ -35,7 +35,7 @@ def check(message: Message) -> None:
         shown = message.viber_valid_until.isoformat()
         raise MessageError("viber_valid_until", shown, "cannot be told to AlphaSMS over XML")
     if kind is VOICE and not message.recipient.startswith(VOICE_TO):
-        raise MessageError("recipient", mask(message.recipient), f"must start {VOICE_TO} for voice")
+        raise MessageError("recipient", message.recipient, f"must start {VOICE_TO} for voice")
     alphasms_limits.check(message)
 
 

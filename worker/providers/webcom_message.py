@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from worker.providers import xml
 from worker.providers.senders import PRINTABLE, Senders
 from worker.sms.content import Content, Kind, Ping, Sms, VCard, Viber, ViberSms, WapPush, with_line_feeds
-from worker.sms.fields import MessageError, mask
+from worker.sms.fields import MessageError
 from worker.sms.message import Message
 from worker.sms.package import Item, reckoned
 
@@ -48,7 +48,7 @@ def check(message: Message) -> None:
     if message.kind not in TYPES:
         raise MessageError("kind", message.kind.value, "is not carried by webcom.mobi")
     if len(message.recipient.lstrip("+")) > RECIPIENT_MOST:
-        raise MessageError("recipient", mask(message.recipient), f"must have at most {RECIPIENT_MOST} digits")
+        raise MessageError("recipient", message.recipient, f"must have at most {RECIPIENT_MOST} digits")
     _check_sender(message)
     _check_content(message.content)
 

@@ -13,6 +13,9 @@ from worker.sms.segments import character_name
 TEXT_LIMIT = 2000  # characters; what a provider carries is less, and checked by its dialect
 URL_LIMIT = 1000
 
+INSTANTS = frozenset({"send_at", "valid_until", "viber_valid_until"})
+"""Fields whose value is shown as it was given, if it looks like a date."""
+
 TEXTS = frozenset({"text", "sms_text", "name", "additional"})
 """Fields that people read: nothing of what stands in them is shown."""
 
@@ -37,7 +40,7 @@ def shown(field: str, value: object) -> str:
     if not isinstance(value, str):
         small = isinstance(value, int | float) and abs(value) < 10**6  # a larger one may be somebody's number
         return repr(value) if value is None or small else type(value).__name__
-    if _INSTANT.match(value) and len(value) < 60:  # nobody's secret
+    if field in INSTANTS and _DATE.match(value) and len(value) < 60:  # nobody's secret
         return repr(value)
     hidden = (field in TEXTS and value) or (field == "recipient" and len(value) > 6)
     number = sum(map(str.isdigit, value)) >= 7 and field != "client_id"
@@ -46,7 +49,7 @@ def shown(field: str, value: object) -> str:
     return repr(value)
 
 
-_INSTANT = re.compile(r"\s*(?:19|2[0-2])\d\d-\d\d-\d\d(?:[T ]\d|$)", re.ASCII)
+_DATE = re.compile(r"\s*\d{1,4}([-./])\d{1,2}\1\d{1,4}(?!\d)", re.ASCII)
 
 
 def mask(number: str) -> str:
@@ -74,7 +77,8 @@ _BEGINNINGS = frozenset({word[0] for word in _OF_SOFTWARE} | {"N", "U", " ", "\t
 
 _LEFT_OVER = re.compile(
     r"""
-    \{\{?\s*[^\W\d][^{}]{0,60}\}\}?    # {name}, {{ name }}, ${name}
+    \{\{[^{}]{1,60}\}\}                # {{ name }}, {{1}}, {{#if x}}
+    | \{\s*[$@.%\#]?\s*["']?[^\W\d][^{}]{0,60}\}  # {name}, ${name}, {$name}, {% if x %}
     | \*\|[^|]{1,60}\|\*               # *|NAME|*
     | <%.{1,60}?%>                     # <%= name %>
     | %\(\w{1,60}\)[sd]                # %(name)s
@@ -106,6 +110,10 @@ def left_over(text: str) -> str:
     return found.group() if found else ""
 
 
+_NAME_ALONE = re.compile(r"[^\w\s]{0,4}\s?[\w.'/]{1,30}\s?[^\w\s]{0,4}s?")
+"""What is left over and may be shown: one word. Anything longer in braces may be somebody's text."""
+
+
 def check_no_word_of_software(field: str, value: str) -> None:
     """Raise MessageError for a value that says there is none."""
     if is_word_of_software(value):
@@ -118,7 +126,9 @@ def check_meant(field: str, value: str) -> None:
     """Raise MessageError for a text that is plainly not meant as it stands."""
     check_no_word_of_software(field, value)
     if found := left_over(value):
-        raise MessageError(field, value, f"holds {found[:40]!r}, which was not filled in or is no text")
+        shows = _NAME_ALONE.fullmatch(found) and sum(map(str.isdigit, found)) < 4
+        told = repr(found) if shows else f"a placeholder of {len(found)} characters"
+        raise MessageError(field, value, f"holds {told}, which was not filled in or is no text")
 
 
 # Characters XML 1.0 cannot carry, lone surrogates among them; lxml and Postgres would refuse them later,
@@ -176,7 +186,7 @@ def check_text(field: str, text: object, most: int = TEXT_LIMIT) -> None:
     if isinstance(text, str) and 0 < len(text) <= most and text.isprintable() and not text.isspace():
         return  # as in `check_name`
     if not isinstance(text, str):
-        raise MessageError(field, text if text is None else type(text).__name__, "must be text")
+        raise MessageError(field, text, "must be text")
     if not text or text.isspace():
         raise MessageError(field, "", "must not be empty")
     if len(text) > most:
@@ -199,7 +209,7 @@ def check_url(field: str, value: object) -> None:
     except ValueError:  # brackets that are no IPv6 address
         good = False
     if not good:
-        raise MessageError(field, f"<{len(value)} characters>", "must be an http or https address")
+        raise MessageError(field, value, "must be an http or https address")
 
 
 def member(values: type[Any], field: str, value: object) -> Any:

@@ -63,7 +63,9 @@ def _aware(text: str) -> datetime:
     if not name:
         return clock.replace(tzinfo=offset)
     try:
-        return _in_zone(clock, zone(name), offset)
+        place = zone(name)
+        # By RFC 9557 a Z says nothing of the zone, so it cannot contradict it.
+        return clock.replace(tzinfo=UTC) if offset is UTC else _in_zone(clock, place, offset)
     except NoZoneError as problem:
         raise InstantError(str(problem)) from None
 

@@ -20,6 +20,7 @@ from worker.sms.segments import character_name
 if TYPE_CHECKING:
     from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
+LONG = 12  # digits; a number that long without its plus is hardly a national one
 MOST_DIGITS = 15  # of E.164, country code included; the metadata allow 17 in Germany
 LOOKED_AT = 80  # characters of what may be a number; a longer value is none
 
@@ -38,9 +39,11 @@ def phone_number(value: object, field: str = "recipient", region: str = "") -> s
     if plan is not None and plan.is_plain(value):  # true of nearly all there are
         return value
     try:
-        return _international(_dialled(value), region)
+        number = _international(_dialled(value), region)
+        _check_tail(value, number, region)
     except _NoNumberError as problem:
         raise MessageError(field, value, str(problem)) from None
+    return number
 
 
 def is_valid(number: str) -> bool:
@@ -60,16 +63,23 @@ def calling_code(number: str) -> str:
 
 def read_beside(code: str, value: str) -> str:
     """The number that is meant where its plus is missing, and others beside it are written with the plus and
-    this country code; empty if that is not clear: who puts a plus in front and who lives there must agree."""
+    this country code; empty if that is not clear.
+
+    Clear is what is too long for a national number of nearly everywhere (mobile numbers of China have 11
+    digits), lies in a range that is in use, and is read alike by who puts a plus in front and who lives
+    there.
+    """
     import phonenumbers as library
 
     try:
         digits = _dialled(value)
-        if not digits.startswith(code):
+        if not digits.startswith(code) or len(digits) < LONG:
             return ""
         whole = phone_number(f"+{digits}")
-        plan = _plan(whole[:4])
-        if plan and len(digits) > plan.longest:  # too long for a number of their own
+        plan = _plan(whole[:4]) if is_valid(whole) else None
+        if plan is None:
+            return ""
+        if len(digits) > plan.longest:  # too long for a number of their own
             return whole
         home = library.region_code_for_country_code(int(code))
         return whole if _international(digits, home) == whole else ""
@@ -192,7 +202,7 @@ def _pattern(described: "PhoneNumberDesc | None") -> str:
 _SCIENTIFIC = re.compile(r"\+?\d+(?:[.,]\d+)?\s*[eе]\s*[+-]?\d+", re.IGNORECASE)  # Latin or Cyrillic
 _SHEET = re.compile(r"=\"(.*)\"|'(.*)|\"(.*)\"", re.DOTALL)  # what keeps a cell text
 _DECIMAL = re.compile(r"\+?[\d ]+[.,]0+|\+?\d{9,}[.,]\d+")
-_EXTENSION = re.compile(r"(?:ext|extn|extension|x|доб|дод|вн)[. :]*\d|[#~]", re.IGNORECASE)
+_EXTENSION = re.compile(r"(?:ext|extn|extension|x|доб|дод|вн)[. :=]*\d|[#~]", re.IGNORECASE)
 _BETWEEN = re.compile(r"[,;|&\n]")  # stands between two numbers, never within one
 _FEWEST = 7  # digits of a number
 _WITHIN = frozenset(" -./()")
@@ -200,6 +210,8 @@ _WITHIN = frozenset(" -./()")
 
 def _dialled(value: str) -> str:
     """Plus and digits alone. Raises _NoNumberError for everything that could be another number, or none."""
+    if len(value) > 2 * LOOKED_AT:
+        raise _NoNumberError("is too long for a phone number")
     written = _unwrapped(value)
     if not written:
         raise _NoNumberError("must not be empty")
@@ -211,6 +223,8 @@ def _dialled(value: str) -> str:
         raise _NoNumberError("is a number in scientific notation: the digits are lost")
     if written.count(".") + written.count(",") == 1 and _DECIMAL.fullmatch(written):
         raise _NoNumberError("is a decimal: software took the number for an amount; keep that column as text")
+    if _EXTENSION.search(written):
+        raise _NoNumberError("has an extension: a text message cannot be sent to one")
     _check_alone(written)
     _check_signs(written)
     digits = "".join(sign for sign in written if sign not in _WITHIN)
@@ -223,7 +237,7 @@ def _dialled(value: str) -> str:
 
 def _unwrapped(value: str) -> str:
     """Signs of one kind as one sign, without what cannot be seen, and without what keeps a cell text."""
-    written = "".join(map(_plain_sign, value[: 2 * LOOKED_AT])).strip(" \n")
+    written = "".join(map(_plain_sign, value)).strip(" \n")
     if found := _SHEET.fullmatch(written):
         written = next(part for part in found.groups() if part is not None).strip(" \n")
     if written[:4].casefold() == "tel:":
@@ -262,14 +276,27 @@ def _check_alone(written: str) -> None:
     parts = [part for part in _BETWEEN.split(written) if any(map(str.isdigit, part))]
     slashed = [part for part in written.split("/") if sum(map(str.isdigit, part)) >= _FEWEST]
     apart = [part for part in written.split() if sum(map(str.isdigit, part)) >= _FEWEST]
-    if len(parts) > 1 or len(slashed) > 1 or len(apart) > 1 or written.count("+") > 1:
+    pluses = [part for part in written.split("+") if any(map(str.isdigit, part))]
+    if len(parts) > 1 or len(slashed) > 1 or len(apart) > 1 or len(pluses) > 1:
         raise _NoNumberError("holds a second number: give each person a row of their own")
+
+
+def _check_tail(value: str, number: str, region: str) -> None:
+    """Of +380931110001/2 the last digit is an extension, or a second number written short: what stands before
+    it is a number by itself, and the whole is none in use."""
+    head, _, _ = re.sub(r"[ /]+", " ", _unwrapped(value)).rpartition(" ")
+    if not head or is_valid(number):
+        return
+    try:
+        alone = _international(_dialled(head), region)
+    except _NoNumberError:
+        return
+    if is_valid(alone):
+        raise _NoNumberError("holds a second number, or an extension, behind the first")
 
 
 def _check_signs(written: str) -> None:
     """Every sign belongs in a number."""
-    if _EXTENSION.search(written):
-        raise _NoNumberError("has an extension: a text message cannot be sent to one")
     for sign in written:
         if not (sign in _WITHIN or sign == "+" or (sign.isascii() and sign.isdigit())):
             kind = "a letter" if sign.isalpha() else "a sign"

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from worker.ledger.schema import sql_list
 from worker.sms.message import Foreseen, Message, Said, differences
-from worker.sms.status import CORRECTABLE, TAKEN
+from worker.sms.status import CORRECTABLE, TAKEN, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,13 @@ def _mistaken(connection: Connection, offered: Iterable[Message]) -> set[_Key]:
 
 
 def said_in(connection: Connection, campaign: str) -> Iterator[Said]:
-    """What the messages of a campaign say, and to whom. Reads the whole table: it has no index for that."""
+    """What the messages of a campaign say that somebody got, or may get; and to whom. Reads the whole table:
+    it has no index for that."""
     rows = connection.execution_options(yield_per=5000).execute(
-        text("SELECT kind, recipient, sender, text, extra FROM messages WHERE campaign = :campaign"),
+        text(f"""
+            SELECT kind, recipient, sender, text, extra FROM messages
+            WHERE campaign = :campaign AND status NOT IN ({sql_list({*CORRECTABLE, Status.CANCELLED})})
+        """),  # noqa: S608 - our own constants
         {"campaign": campaign},
     )
     return map(_said, rows)
