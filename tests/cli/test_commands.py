@@ -332,8 +332,8 @@ def test_a_database_that_is_not_migrated_is_said_with_the_remedy(shell: Shell, d
     assert before.code == 1
     assert "worker db upgrade" in before.err
 
-    assert shell.worker("db", "upgrade", "--json").json == {"before": "", "now": head()}
-    assert shell.worker("db", "upgrade", "--json").json == {"before": head(), "now": head()}
+    assert shell.worker("db", "upgrade", "--json").json == {"before": "", "now": head(), "told": []}
+    assert shell.worker("db", "upgrade", "--json").json == {"before": head(), "now": head(), "told": []}
     assert shell.worker("books", "--json").json["total"] == 0
 
 
