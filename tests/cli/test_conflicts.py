@@ -1,5 +1,7 @@
 """`worker conflicts`, and the producer among the commands: whose an id is, and what was not sent under it."""
 
+import pytest
+
 from tests.cli.conftest import Shell
 from tests.factories import message, messages
 from tests.ledger.book import Book
@@ -137,3 +139,13 @@ def test_doubt_is_settled_of_one_producer(shell: Shell, book: Book) -> None:
     assert dict(map(tuple, rows)) == {"": "in_doubt", "shop": "sent"}
     again = shell.worker("resolve", "client-1", "--producer", "shop", *words)
     assert (again.code, again.json["unsettled"]) == (1, {"client-1": "sent"})
+
+
+@pytest.mark.parametrize(
+    "words", [["conflicts", "list"], ["status", "x"], ["cancel", "x"], ["resolve"]], ids=" ".join
+)
+def test_a_producer_that_can_be_none_is_wrong_usage(shell: Shell, words: list[str]) -> None:
+    ran = shell.worker(*words, "--producer", "sh\udcffop")
+
+    assert ran.code == 2
+    assert "printable characters" in " ".join(ran.err.replace("│", " ").split())

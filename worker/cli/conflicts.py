@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.given import producer_name
 from worker.cli.output import Json, emit, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.conflicts import ConflictList, latest_conflicts
@@ -26,7 +27,11 @@ def _conflicts() -> None:
 def list_conflicts(
     producer: Annotated[
         str | None,
-        typer.Option(help='Those of this producer; "" for those without one.', show_default=False),
+        typer.Option(
+            callback=producer_name,
+            help='Those of this producer; "" for those without one.',
+            show_default=False,
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many to list; 0 for all.")] = SHOWN,
     as_json: Json = False,

@@ -5,11 +5,27 @@ from typing import Annotated
 
 import typer
 
+
+def producer_name(given: str | None) -> str | None:
+    """A name as a message could have it: what is none might be nothing that can be asked for."""
+    if given and not given.isprintable():
+        raise typer.BadParameter("a producer is a name of printable characters")
+    return given
+
+
 Producer = Annotated[
-    str, typer.Option(help="The producer whose ids these are; without it, those given without one.")
+    str,
+    typer.Option(
+        callback=producer_name,
+        help="The producer whose ids these are; without it, those given without one.",
+    ),
 ]
 OfProducer = Annotated[
-    str, typer.Option(help="Those of this producer; ids without it are those given without one.")
+    str,
+    typer.Option(
+        callback=producer_name,
+        help="Those of this producer; ids without it are those given without one.",
+    ),
 ]
 
 
