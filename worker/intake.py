@@ -112,6 +112,11 @@ class Parcel:
         """These messages, written down."""
         return cls(lane, len(messages), orjson.dumps([message.as_dict() for message in messages]))
 
+    @classmethod
+    def of_plain(cls, lane: Lane, values: Sequence[object]) -> "Parcel":
+        """Messages as plain values, as they came: whoever reads them is the judge."""
+        return cls(lane, len(values), json.dumps(values).encode())
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -302,7 +307,7 @@ class Intake:
         place: Place,
         entries: Sequence[Entry],
         dead: Sequence[DeadLetter] = (),
-        unrouted: Mapping[str, Sequence[Message]] | None = None,
+        unrouted: Mapping[str, Sequence[object]] | None = None,
     ) -> None:
         """Delete entries that the ledger has, bury what it could not take, and set aside what names a route
         that is not known, by that name; in one step."""
@@ -315,9 +320,9 @@ class Intake:
             with self.client.pipeline(transaction=True) as step:
                 for letter in dead:
                     step.xadd(DEAD, _fields(letter))
-                for route, messages in (unrouted or {}).items():
+                for route, values in (unrouted or {}).items():
                     step.sadd(_routes(_lane(place)), route)
-                    _append(step, Unrouted(_lane(place), route), Parcel.of(_lane(place), messages))
+                    _append(step, Unrouted(_lane(place), route), Parcel.of_plain(_lane(place), values))
                 self._done(keys, args, client=step)
                 step.execute()
 

@@ -100,6 +100,14 @@ def named_route(values: object) -> object:
     return values.get("route", "") if isinstance(values, Mapping) else ""
 
 
+def unknown_route(values: object, lines: Mapping[str, Line]) -> str | None:
+    """The route that plain values name, if this routes file lacks it and a newer one may have it."""
+    name = named_route(values)
+    if not isinstance(name, str) or (name or default_route(lines)) in lines:
+        return None
+    return name if isinstance(no_such_route(name, lines), UnknownRoute) else None
+
+
 def region_of_route(name: object, lines: Mapping[str, Line]) -> str:
     """The country that numbers are of which name none, as the route says that a message names, or the default
     one."""

@@ -27,9 +27,9 @@ from celery.worker.request import Request as CeleryRequest
 
 from worker.bell import BACKLOG, Bell, BrokerError, backlog, celery_app
 from worker.garbage import collect_rarely
-from worker.intake import DeadLetter, Intake, IntakeError
+from worker.intake import DeadLetter, Intake, IntakeError, Parcel
 from worker.ledger import LedgerError
-from worker.lines import Line, UnknownRoute, accept, named_route, region_of_route
+from worker.lines import Line, UnknownRoute, accept, named_route, region_of_route, unknown_route
 from worker.marks import BEAT, Crew
 from worker.route_table import RouteTable
 from worker.runtime import Runtime
@@ -341,6 +341,10 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
         except UnknownRoute:  # another worker may know it: who ingests decides
             taken.setdefault(message.lane, []).append(message)
         except MessageError as problem:
+            if unknown_route(raw, lines) is not None and problem.field == "recipient":
+                # Its route may say of which country it is: who ingests decides that, too.
+                door.intake.add_parcel(Parcel.of_plain(_lane_of(raw), [raw]))
+                continue
             # Without the value: if columns are mixed up it is a text or somebody's number.
             reason = f"{problem.field}: {problem.problem}"
             door.intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
@@ -352,6 +356,11 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
             door.intake.add(lane, messages[start : start + CHUNK])
         door.bell.ring("ingest", lane.value)
     return {"taken": sum(map(len, taken.values())), "dead": dead}
+
+
+def _lane_of(raw: Any) -> Lane:
+    """The lane of a message that cannot be made yet."""
+    return Lane.URGENT if raw.get("lane") == Lane.URGENT else Lane.BULK
 
 
 def _offered(given: Sequence[Any], fields: dict[str, Any]) -> Iterator[Any]:

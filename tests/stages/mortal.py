@@ -16,7 +16,6 @@ from worker.intake import DeadLetter, Entry, Intake, Place
 from worker.ledger import Ledger
 from worker.providers.contract import Failure, Reply, Request
 from worker.runtime import Runtime
-from worker.sms.message import Message
 from worker.transport import Transport
 
 
@@ -87,7 +86,7 @@ class MortalIntake(Intake):
         place: Place,
         entries: Sequence[Entry],
         dead: Sequence[DeadLetter] = (),
-        unrouted: Mapping[str, Sequence[Message]] | None = None,
+        unrouted: Mapping[str, Sequence[object]] | None = None,
     ) -> None:
         self._fate.step("before acknowledging")
         super().done(place, entries, dead, unrouted)

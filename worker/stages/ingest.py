@@ -15,7 +15,16 @@ from datetime import timedelta
 from worker.intake import DeadLetter, Entry, Place, Unrouted
 from worker.ledger import REFUSALS
 from worker.ledger.transitions import Enqueued, enqueue
-from worker.lines import Line, UnknownRoute, accept, default_route, named_route, region_of_route, shown_route
+from worker.lines import (
+    Line,
+    UnknownRoute,
+    accept,
+    default_route,
+    named_route,
+    region_of_route,
+    shown_route,
+    unknown_route,
+)
 from worker.runtime import Runtime
 from worker.sms.fields import MessageError
 from worker.sms.message import Lane, Message
@@ -103,15 +112,15 @@ def _take(runtime: Runtime, place: Place, entries: Sequence[Entry], batch: "_Bat
 class _Batch:
     messages: list[Message] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-    unrouted: dict[str, list[Message]] = field(default_factory=dict)  # by the route they name
+    unrouted: dict[str, list[object]] = field(default_factory=dict)  # as they came, by the route they name
 
     def bury(self, lane: Lane, reason: str, content: object) -> None:
         self.dead.append(DeadLetter.about(lane, reason, content))
 
     def bury_unrouted(self, lane: Lane, route: str, why: str) -> None:
         """Wait no longer for a route."""
-        for message in self.unrouted.pop(route, []):
-            self.bury(lane, f"route: {why}", message.as_dict())
+        for raw in self.unrouted.pop(route, []):
+            self.bury(lane, f"route: {why}", raw)
 
 
 def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
@@ -127,8 +136,13 @@ def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
                 message = Message.from_dict(raw, region)  # type: ignore[arg-type]
                 batch.messages.append(accept(message, lines))
             except UnknownRoute:
-                batch.unrouted.setdefault(message.route, []).append(message)
+                batch.unrouted.setdefault(message.route, []).append(raw)
             except MessageError as problem:
+                if (route := unknown_route(raw, lines)) is not None and problem.field == "recipient":
+                    batch.unrouted.setdefault(route, []).append(
+                        raw
+                    )  # its route may say of which country it is
+                    continue
                 # Without the value: in a file with its columns mixed up it is a text or somebody's number.
                 batch.bury(entry.lane, f"{problem.field}: {problem.problem}", raw)
             except MemoryError:  # not its fault
