@@ -27,7 +27,7 @@ def renamed(line: Line, name: str, **changes: object) -> Line:
 
 def newer(world: World) -> Runtime:
     """A worker whose routes file has gamma, too."""
-    gamma = {"gamma": renamed(world.line(), "gamma")}
+    gamma = {"gamma": renamed(world.line(), "gamma", region="UA")}
     return replace(world.runtime, lines={**world.runtime.lines, **gamma})
 
 
@@ -103,6 +103,15 @@ def test_what_names_no_route_waits_for_a_default(world: World, intake: Intake) -
     known = replace(world.runtime, lines={**world.runtime.lines, **default})
     assert ingest(known, Lane.BULK) == Ingested(new=1)
     assert world.message(1).route == "beta"
+
+
+def test_a_number_whose_country_its_route_may_tell_waits_for_that(world: World, intake: Intake) -> None:
+    raw_entry(intake, {**message(1, route="gamma").as_dict(), "recipient": "093 000 00 01", "text": "Hi"})
+
+    assert world.ingest() == Ingested(unrouted=1)
+
+    assert ingest(newer(world), Lane.BULK) == Ingested(new=1)
+    assert world.message(1).recipient == "+380930000001"
 
 
 def test_what_the_route_cannot_carry_after_all_is_buried(world: World, intake: Intake) -> None:
