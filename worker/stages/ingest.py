@@ -139,9 +139,8 @@ def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
                 batch.unrouted.setdefault(message.route, []).append(raw)
             except MessageError as problem:
                 if (route := unknown_route(raw, lines)) is not None and problem.field == "recipient":
-                    batch.unrouted.setdefault(route, []).append(
-                        raw
-                    )  # its route may say of which country it is
+                    # Its route may say of which country it is.
+                    batch.unrouted.setdefault(route, []).append(raw)
                     continue
                 # Without the value: in a file with its columns mixed up it is a text or somebody's number.
                 batch.bury(entry.lane, f"{problem.field}: {problem.problem}", raw)
