@@ -23,7 +23,8 @@ def test_one_message_is_sent_by_options(shell: Shell, setup: Setup) -> None:
         "send", "--to", "+380 93 111-00-01", "--sender", "Shop", "--text", "Hi", "--client-id", "x", "--json"
     )
 
-    assert (ran.code, ran.json) == (0, {"enqueued": 1, "refused": 0, "client_id": "x"})
+    assert ran.code == 0
+    assert ran.json.items() >= {"enqueued": 1, "refused": 0, "client_id": "x", "messages": 1}.items()
     assert setup.runtime(alpha=ROUTE).intake.waiting() == {Lane.URGENT: 0, Lane.BULK: 1}
 
 
@@ -243,6 +244,7 @@ def test_a_file_sent_again_says_how_much_of_it_is_known(shell: Shell, ledger: Le
 
     ran = shell.worker("send", "-", "--sender", "Shop", "--json", stdin=rows)
 
+    assert ran.code == 1  # one of them will never be sent
     told = {name: ran.json[name] for name in ("enqueued", "known", "conflicts", "new")}
     assert told == {"enqueued": 4, "known": 2, "conflicts": 1, "new": 1}
     assert "2 messages known already, 1 new" in ran.err
@@ -269,6 +271,38 @@ def test_what_a_file_will_cost_is_told_before_and_a_dry_run_sends_nothing(shell:
         assert said in ran.err, said
     assert "Nothing is sent: --dry-run." in ran.out
     assert setup.runtime(alpha=ROUTE).intake.waiting()[Lane.BULK] == 0
+
+
+def test_one_message_is_checked_and_told_as_a_file_of_one(shell: Shell) -> None:
+    one = ["send", "--to", "+16215550100", "--sender", "Shop", "--text", "It\u2019s ready"]
+
+    told = shell.worker(*one, "--dry-run")
+    strict = shell.worker(*one, "--only-valid")
+    wrong = shell.worker(*one, "--strict")
+
+    assert told.code == 0
+    for said in ("ucs-2: 1 message, 1 segment", "U+2019", "1 number in no range known to be in use"):
+        assert said in told.err
+    assert (strict.code, "is not known to be given out, got <12 characters>" in strict.err) == (1, True)
+    assert (wrong.code, "are for a file" in wrong.err) == (2, True)
+
+
+def test_the_list_of_refused_rows_is_that_of_this_run_and_nobody_else_s_file(shell: Shell) -> None:
+    good, bad = f"{CSV}", f"{CSV}c,12,Hello\n"
+    (shell.folder / "many.csv").write_text(bad, "utf-8")
+    shell.worker("send", "many.csv", "--sender", "Shop", "--dry-run")
+    assert (shell.folder / "many.refused.csv").exists()
+
+    (shell.folder / "many.csv").write_text(good, "utf-8")
+    assert shell.worker("send", "many.csv", "--sender", "Shop", "--dry-run").code == 0
+    assert not (shell.folder / "many.refused.csv").exists()
+
+    itself = shell.worker("send", "many.csv", "--sender", "Shop", "--refused", "many.csv")
+    (shell.folder / "mine.csv").write_text("something of mine\n", "utf-8")
+    mine = shell.worker("send", "many.csv", "--sender", "Shop", "--refused", "mine.csv")
+    assert (itself.code, "is the file itself" in itself.err) == (2, True)
+    assert (mine.code, "is there already" in mine.err) == (2, True)
+    assert (shell.folder / "many.csv").read_text("utf-8") == good
 
 
 def test_columns_are_called_what_people_call_them(shell: Shell, setup: Setup) -> None:
