@@ -74,7 +74,8 @@ def test_what_is_no_text_is_named_for_what_it_is(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "named"), [("cp1251", "Windows-1251"), ("koi8_u", "koi8_u"), ("cp866", "cp866")]
+    ("encoding", "named"),
+    [("cp1251", "Windows-1251"), ("koi8_u", "koi8_u"), ("cp866", "cp866"), ("cp1252", "text of another")],
 )
 def test_an_older_encoding_is_named_with_its_first_line(encoding: str, named: str) -> None:
     text = (
@@ -82,6 +83,8 @@ def test_an_older_encoding_is_named_with_its_first_line(encoding: str, named: st
     )
     if encoding == "cp866":
         text = text.replace("і", "и")
+    if encoding == "cp1252":
+        text = "client_id;recipient;text\n\n" + "2;+380931110002;Grüße aus Köln, für Sie\n" * 5
     with pytest.raises(UnreadableError, match=rf"line 3 is not UTF-8, the file looks like {named}"):
         read(text.encode(encoding))
 
@@ -111,9 +114,9 @@ def test_a_heading_may_be_written_in_many_ways(heading: str) -> None:
     assert values(f"\n{heading}\n" + delimiter.join(ANNA.values()) + "\n") == [ANNA]
 
 
-@pytest.mark.parametrize("line", ["sep=;", "SEP=;\r", "sep=\t"])
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;\r", "sep=\t", '"sep=;"'])
 def test_the_delimiter_may_be_told(line: str) -> None:
-    sign = line.rstrip("\r")[-1]
+    sign = line.strip('"\r')[-1]
     assert values(f"{line}\n{sign.join(ANNA)}\n{sign.join(ANNA.values())}\n") == [ANNA]
 
 
@@ -146,6 +149,7 @@ HEADINGS = {
     "\n\nid,recipient,text\n": "line 3: no column is called client_id",
     "a,+380931110001,Hello\n": "no column is called client_id, there are: a, …, Hello",
     "client_id,recipient,text,Text\n": "two columns are text",
+    "client_id:recipient:text\n": "the heading is one column",
     'client_id,recipient,"text\n(of all)"\n': "line 1: the heading must stand on one line",
 }
 
@@ -156,6 +160,24 @@ def test_a_strange_heading_is_named(content: str) -> None:
         read(content)
     assert HEADINGS[content] in str(problem.value)
     assert "+380931110001" not in str(problem.value)
+
+
+def test_what_people_name_comes_before_a_column_of_that_name() -> None:
+    named = Wanted(FIELDS, WANTED.required, (), {"phone": "recipient"})
+    rows, left_out = read("client_id,recipient,phone,text\na,+380671110009,+380931110001,Hello\n", named)
+    assert [row.values for row in rows] == [ANNA]
+    assert left_out == {"recipient": 1}
+
+
+def test_a_cell_under_no_name_is_told_for_it_may_have_moved() -> None:
+    for line in ("a,+380931110001,Hello, dear,", "a,+380931110001,Hello,, dear"):
+        [error] = values(f"client_id,recipient,text,,\n{line}\n")
+        assert "has a cell in a column without a name: is a quote missing?" in str(error)
+
+
+def test_marks_that_nobody_sees_are_no_part_of_a_name() -> None:
+    assert values("client_id,recipient,\u200btext\na,+380931110001,Hello\n") == [ANNA]
+    assert values("clientId,Recipient,TEXT\na,+380931110001,Hello\n") == [ANNA]
 
 
 def test_a_column_that_people_name_must_be_there() -> None:

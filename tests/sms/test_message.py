@@ -253,7 +253,9 @@ def test_a_number_of_a_country_is_read_if_the_country_is_named() -> None:
         "Hello {name}!", "Hello {{ name }}!", "Hello {{name|default('x')}}", "Hi ${first_name}",
         "Привіт, {ім'я}", "<NA>", "Hello nan!",
         "Hi *|FNAME|*", "Hi <%= name %>", "Hi %(name)s", "nan", "NaN", "None", "null", "undefined", " nan ",
-        "#N/A",
+        "#N/A", "｛name｝", "https://x.example/%7Bname%7D", "Hi [[name]]", "Hi <<name>>", "Hi %name%",
+        "##name##", "Hi $(name)", "Hi <NA>", "Invalid Date", "#SPILL! x", "#BEZUG!", "Hi nan, you",
+        "lost \ufffd letters",
         "Hi {{1}}", "{{ .Name }}", "{{#if x}}Hi{{/if}}", "Hi {$name}", "{% if x %}Hi",
         '{"name"}', "#REF!", "Pay #VALUE! now", "#Н/Д", "Line 1_x000D_\nLine 2", "Hi [object Object]",
     ],
@@ -271,7 +273,8 @@ def test_a_text_that_nobody_meant_is_refused_unless_it_is_literal(text: str) -> 
 @pytest.mark.parametrize(
     "text",
     [
-        "Use {} or {0}, or a lone { brace", "None of them", "Banana, nano, finance", "Order #18", "a_x1 = 5",
+        "Use {} or {0}, or a lone { brace", "Your nan is here", "nan bread", "50% off, 100%", "a < b << c",
+        "$5 (five)", "#sale #off", "None of them", "Banana, nano, finance", "Order #18", "a_x1 = 5",
         "50% (half) off", "5 < 6 %", "Nancy", "# 1", "{}", "} {",
     ],
 )  # fmt: skip

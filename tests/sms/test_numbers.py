@@ -44,6 +44,10 @@ READ = {
     "+39 (0)6 1234 5678": "+390612345678",
     "+1 621 555 0100": "+16215550100",  # in service, and valid to no metadata yet
     "+1.415.555.0100": "+14155550100",
+    "+1 415 555.0000": "+14155550000",
+    "“+380931110001”": ANNA,
+    "«+380931110001»": ANNA,
+    "+380931110001\ufe0f": ANNA,
     "+491234567890123": "+491234567890123",
 }
 
@@ -60,6 +64,8 @@ NATIONAL = {
     ("UA", "(093) 111-00-01"): ANNA,
     ("UA", "380931110001"): ANNA,
     ("UA", "+14155550100"): "+14155550100",
+    ("US", "(621) 555-0100"): "+16215550100",  # in service, and valid to no metadata yet
+    ("DE", "49(0)170 1234567"): "+491701234567",
     ("US", "(415) 555-0100"): "+14155550100",
     ("US", "1-415-555-0100"): "+14155550100",
     ("US", "011 380 93 111 00 01"): ANNA,
@@ -87,6 +93,10 @@ REFUSED = {
     "380931110001,0": "a decimal",
     "931110001.5": "a decimal",
     "4930123456.0": "a decimal",
+    "+380-93-111-00-01.0": "a decimal",
+    "+380 (93) 111-00-01.0": "a decimal",
+    "+380.93.111.00.01.0": "a decimal",
+    "380,931,110,001.00": "a decimal",
     "3.80931E+11": "scientific notation: the digits are lost",
     "3,80931E+11": "scientific notation: the digits are lost",
     "3.80931e11": "scientific notation",
@@ -106,6 +116,10 @@ REFUSED = {
     "++380931110001": "one goes in front",
     "+380931110001/2": "a second number, or an extension",
     "+380 93 1110001 2": "a second number, or an extension",
+    "+380931110001-2": "a second number, or an extension",
+    "+380931110001 (2)": "a second number, or an extension",
+    "+39 347 1234567/8": "a second number, or an extension",
+    "+39 (0)06 698 12345": "a zero too many",
     "+380931110001;ext=5": "an extension",
     "+380931110001, доб. 5": "an extension",
     "+380931110001" + " " * 150 + "+380671112233": "too long",
@@ -156,7 +170,15 @@ def test_a_region_makes_no_number_of_what_is_none(written: str, region: str) -> 
 
 @pytest.mark.parametrize(
     ("region", "written"),
-    [("UA", "80931110002"), ("US", "8 (916) 555-01-00"), ("US", "80 29 111 22 33"), ("UA", "+0931110001")],
+    [
+        ("DE", "4915123020001"),
+        ("DE", "380931110001"),
+        ("IT", "3906123456"),
+        ("UA", "80931110002"),
+        ("US", "8 (916) 555-01-00"),
+        ("US", "80 29 111 22 33"),
+        ("UA", "+0931110001"),
+    ],
 )
 def test_a_number_of_another_country_is_not_read_as_one_of_the_region(region: str, written: str) -> None:
     with pytest.raises(MessageError):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from dataclasses import field as default
 
 from worker.campaign.source import UnreadableError
+from worker.sms.fields import visible
 
 DELIMITERS = (",", ";", "\t", "|")
-_SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_SEP = re.compile(r'"?sep *=(.)"?[\s;,]*', re.IGNORECASE)
 """A first line by which Excel is told the delimiter."""
 
 
@@ -22,6 +23,7 @@ class Heading:
     fields: tuple[str, ...]
     left_out: tuple[str, ...]  # names of columns that nobody asked for
     spaced: bool = False  # a blank follows each delimiter
+    nameless: tuple[int, ...] = ()  # columns without a name: nothing may stand there
 
     def place(self, name: str) -> int:
         """Which column holds a field."""
@@ -42,7 +44,9 @@ class Wanted:
         """The field of a column, among others that tell `kinds` or do not; empty for none."""
         own = plain(name)
         known = own in self.fields or (kinds and own in self.others)
-        return self.named.get(own, own if known else "")
+        if own in self.named:
+            return self.named[own]
+        return own if known and own not in self.named.values() else ""  # what people name comes first
 
     def fields_of(self, names: Iterable[str]) -> tuple[str, ...]:
         """The fields of columns, in order."""
@@ -52,7 +56,8 @@ class Wanted:
 
 def plain(name: str) -> str:
     """A name as names are compared: "Client ID" is client_id."""
-    return re.sub(r"[\s\-_]+", "_", name.strip().removeprefix("\ufeff").strip()).casefold()
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", visible(name).strip())  # clientId
+    return re.sub(r"[\s\-_]+", "_", words).casefold()
 
 
 def told_delimiter(line: str) -> str:
@@ -77,7 +82,8 @@ def read_heading(line: str, delimiter: str, wanted: Wanted) -> Heading:
         shown(name) for name, own in zip(parted, fields, strict=True) if name.strip() and not own
     )
     spaced = len(parted) > 1 and all(name[:1] == " " for name in parted[1:])
-    return Heading(delimiter, fields, left_out, spaced)
+    nameless = tuple(place for place, name in enumerate(parted) if not name.strip())
+    return Heading(delimiter, fields, left_out, spaced, nameless)
 
 
 def _split(line: str, delimiter: str) -> list[str]:
@@ -88,17 +94,20 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def _check(names: Sequence[str], fields: Sequence[str], wanted: Wanted) -> None:
-    for field in wanted.required:
-        if field not in fields:
-            there = ", ".join(shown(name) for name in names if name.strip())
-            option = f"--column {field}={_likely(field, names)}"
-            raise UnreadableError(
-                f"no column is called {field}, there are: {there}. Say which it is: {option}"
-            )
-    if twice := next((field for field in fields if field and fields.count(field) > 1), ""):
-        raise UnreadableError(f"two columns are {twice}")
-    if absent := set(wanted.named.values()) - set(fields):
+    if len(names) == 1 and len(wanted.required) > 1 and re.search(r"\w\W+\w", names[0]):
+        raise UnreadableError("the heading is one column: neither comma, semicolon, tab nor | parts it")
+    there = set(map(plain, names))
+    if absent := [field for name, field in wanted.named.items() if name not in there]:
         raise UnreadableError(f"--column {min(absent)}: there is no column of the name given")
+    for required in wanted.required:
+        if required not in fields:
+            told = ", ".join(shown(name) for name in names if name.strip())
+            hint = f"--column {required}={_likely(required, names)}"
+            raise UnreadableError(
+                f"no column is called {required}, there are: {told}. Say which it is: {hint}"
+            )
+    if twice := next((own for own in fields if own and fields.count(own) > 1), ""):
+        raise UnreadableError(f"two columns are {twice}")
 
 
 _HINTS = {

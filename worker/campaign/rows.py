@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, compress
 from typing import Any, NamedTuple, TypeAlias
 
-from worker.campaign.heading import Heading, Wanted, read_heading, shown, told_delimiter
+from worker.campaign.heading import Heading, Wanted, plain, read_heading, shown, told_delimiter
 from worker.campaign.source import NOT_UTF8, UnreadableError
 from worker.sms.fields import MessageError
 
@@ -111,7 +111,7 @@ class Rows:
         if not isinstance(found, dict):
             return MessageError(_ROW, type(found).__name__, "must be a JSON object")
         chosen: dict[str, Any] = {}
-        kinds = "kind" in found
+        kinds = any(plain(name) == "kind" for name in found)
         for name, value in found.items():
             if field := self._wanted.field(name, kinds=kinds):
                 if field in chosen:
@@ -144,6 +144,7 @@ class _Table:
         self._known = [bool(field) for field in heading.fields]
         self._names = [field for field in heading.fields if field]
         self._whole = all(self._known)
+        self._nameless = heading.nameless
         self._read = 0  # lines, below the heading
         self._table = csv.reader(
             lines, delimiter=heading.delimiter, strict=True, skipinitialspace=heading.spaced
@@ -179,6 +180,9 @@ class _Table:
         """A row by the names in the heading. Cells may be missing at its end, or be there and empty."""
         if len(cells) > len(self._known) and any(cell.strip() for cell in cells[len(self._known) :]):
             return MessageError(_ROW, len(cells), f"must have at most {len(self._known)} cells")
+        if self._nameless and any(cells[place].strip() for place in self._nameless if place < len(cells)):
+            # Mostly a comma in a text that lacks its quotes: all that follows has moved.
+            return MessageError(_ROW, "…", "has a cell in a column without a name: is a quote missing?")
         known = cells if self._whole else compress(cells, self._known)
         return dict(zip(self._names, known, strict=False))
 
@@ -255,7 +259,8 @@ class _Ahead:
                 raise UnreadableError(f"line {self.line}: is nested too deep") from None
             except ValueError:
                 if len(self._text) - self._place > LARGEST or not self._more():
-                    raise UnreadableError(f"line {self.line}: is no JSON") from None
+                    most = f"{LARGEST:,} characters"
+                    raise UnreadableError(f"line {self.line}: is no JSON, or longer than {most}") from None
             else:
                 self._pass(end - self._place)
                 return found

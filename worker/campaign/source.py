@@ -168,12 +168,16 @@ def _check_encoding(stream: BinaryIO) -> None:
     )
 
 
-_LIKELY = ["cp1251", "koi8_u", "cp866", "mac_cyrillic", "cp1252", "cp1250"]
+_LIKELY = ["cp1251", "koi8_u", "cp866"]
+_MIXED = re.compile(r"[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]")
 
 
 def _guess(foreign: bytes) -> str:
-    """The name of an encoding. Only likely ones are tried: among all there are, a short list is anything."""
+    """The name of an encoding, if it is a likely one and makes words of one alphabet of it: a wrong name is
+    worse than none."""
     import charset_normalizer  # only now: few files need it
 
     best = charset_normalizer.from_bytes(foreign, cp_isolation=_LIKELY, threshold=0.6).best()
-    return best.encoding.replace("cp125", "Windows-125") if best else "one of another encoding"
+    if best is None or _MIXED.search(str(best)) or not re.search(r"[\u0400-\u04ff]{3}", str(best)):
+        return "text of another encoding"
+    return best.encoding.replace("cp125", "Windows-125")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.campaign.check import Check, Refusal, Report, Rules
+from worker.campaign.check import Check, Refusal, Report, Rules, foresees_nothing
 from worker.campaign.rows import Row
 from worker.cli.foretelling import as_plain, cautions, totals
 from worker.cli.output import Json, complain, emit, out, say
@@ -127,6 +127,7 @@ def send(
         dry_run=dry_run,
         refused=refused,
         as_json=as_json,
+        given_id=client_id is not None,
     )
     with servers() as settings:
         dispatcher = Dispatcher(settings)
@@ -146,7 +147,8 @@ def _send_one(dispatcher: Dispatcher, values: Mapping[str, Any], ways: Ways) -> 
     message = made(dispatcher, values, region)
     rules = Rules(region=lambda _: region, only_valid=ways.only_valid, literal=ways.literal)
     refused: list[Refusal] = []
-    check = Check(lambda _, __: message, refused.append, rules)
+    foresee = dispatcher.foresee if ways.given_id else foresees_nothing  # a new id is new to the ledger
+    check = Check(lambda _, __: message, refused.append, rules, foresee)
     for _ in check.messages([Row(1, values)]):
         say(f"client id: {message.client_id}")  # before: whatever happens next, it can be asked for
     for refusal in refused:
@@ -158,6 +160,8 @@ def _send_one(dispatcher: Dispatcher, values: Mapping[str, Any], ways: Ways) -> 
     if not ways.dry_run:
         dispatcher.enqueue(message)
     _tell_one(message, check.report, ways)
+    if check.report.conflicts:
+        raise typer.Exit(1)
 
 
 def _tell_one(message: Message, report: Report, ways: Ways) -> None:

@@ -38,6 +38,7 @@ class Ways:
     dry_run: bool = False
     refused: str = ""
     as_json: bool = False
+    given_id: bool = False  # people gave the id of the one message
 
 
 class Sending:

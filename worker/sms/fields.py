@@ -86,7 +86,12 @@ _LEFT_OVER = re.compile(
     | \#(?:Н/Д|ССЫЛКА!|ПОСИЛАННЯ!|ЗНАЧ!|ИМЯ\?|ІМ'Я\?|ЧИСЛО!|ДЕЛ/0!|ДІЛ/0!)
     | _x[0-9A-Fa-f]{4}_                # _x000D_: a control character, as a spreadsheet keeps it
     | \[object\ Object\]
-    | (?<!\w)(?:nan|NaN)(?!\w)         # a missing value of pandas, written into the text
+    | (?<!\w)(?:nan(?=[,.!?;:]|$)|NaN|NaT|undefined)(?!\w)  # a missing value, written into the text
+    | <NA> | Invalid\ Date
+    | \#(?:SPILL!|CALC!|FIELD!|GETTING_DATA|ERROR!|BEZUG!|WERT!|NV(?!\w))
+    | ｛[^｛｝]{1,60}｝ | %7[Bb]\w{1,60}%7[Dd] | \[\[[^\[\]]{1,60}\]\] | <<[^<>]{1,60}>> | \$\(\w{1,60}\)
+    | \#\#\w{1,60}\#\# | (?<!\w)%\w*[^\W\d]\w*%(?!\w)
+    | \ufffd                           # a letter that was lost in another encoding
     """,
     re.VERBOSE,
 )
@@ -103,7 +108,8 @@ def left_over(text: str) -> str:
     # One of these stands in whatever is found: to look for them first takes a tenth of the time.
     if not (
         "{" in text or "#" in text or "_" in text or "[" in text or "*" in text or "<" in text or "%" in text
-        or ("n" in text and "nan" in text) or ("N" in text and "NaN" in text)
+        or ("n" in text and ("nan" in text or "undefined" in text)) or ("N" in text and "Na" in text)
+        or "$(" in text or "\ufffd" in text or "｛" in text or "Invalid Date" in text
     ):  # fmt: skip
         return ""
     found = _LEFT_OVER.search(text)
@@ -160,7 +166,7 @@ def check_sender(field: str, value: object) -> None:
     if not value.isprintable():
         unseen = next(character for character in value if not character.isprintable())
         raise MessageError(field, value, f"holds what cannot be seen: {character_name(unseen)}")
-    check_no_word_of_software(field, value)
+    check_meant(field, value)
 
 
 SENDER_MOST = 15  # characters; of one that is a number, a name is shorter
@@ -178,7 +184,12 @@ def client_id_of(value: Any) -> Any:
     """
     if not isinstance(value, str) or (value.isascii() and value[:1] != " " and value[-1:] != " "):
         return value
-    return unicodedata.normalize("NFC", _UNSEEN.sub("", value)).strip()
+    return unicodedata.normalize("NFC", visible(value)).strip()
+
+
+def visible(text: str) -> str:
+    """A text without the marks that nobody sees."""
+    return text if text.isascii() else _UNSEEN.sub("", text)
 
 
 def check_text(field: str, text: object, most: int = TEXT_LIMIT) -> None:
@@ -187,8 +198,8 @@ def check_text(field: str, text: object, most: int = TEXT_LIMIT) -> None:
         return  # as in `check_name`
     if not isinstance(text, str):
         raise MessageError(field, text, "must be text")
-    if not text or text.isspace():
-        raise MessageError(field, "", "must not be empty")
+    if not visible(text).strip():
+        raise MessageError(field, text, "must not be empty")
     if len(text) > most:
         raise MessageError(field, text, f"must be at most {most} characters")
     if bad := _UNPRINTABLE.search(text):

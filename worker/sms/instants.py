@@ -16,7 +16,7 @@ _WRITTEN = re.compile(
     (?P<date>\d{4}-\d{2}-\d{2})
     (?: [T ] (?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?) )?
     \s? (?P<offset>Z|[+-]\d{2}(?::?\d{2})?)?
-    (?: \s*\[!?(?P<bracketed>[A-Za-z][A-Za-z0-9_+/-]*)\] | \s+(?P<named>UTC|[A-Za-z]+/[A-Za-z0-9_+/-]+) )?
+    (?: \s*\[!?(?P<bracketed>[A-Za-z][A-Za-z0-9_+/-]*)\] | \s+(?P<named>UTC|GMT|[A-Za-z]+/[A-Za-z0-9_+/-]+) )?
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
@@ -50,7 +50,7 @@ def local_time(text: str) -> datetime | None:
 
 
 def _aware(text: str) -> datetime:
-    found = _WRITTEN.fullmatch(text.strip())
+    found = _WRITTEN.fullmatch(re.sub(r"\s", " ", text.strip()).replace("\u2212", "-"))
     if found is None or not found["time"]:
         raise InstantError(
             "must be a date and time such as 2026-12-01T09:00+02:00 or 2026-12-01T09:00 Europe/Kyiv"

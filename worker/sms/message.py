@@ -241,7 +241,8 @@ def _judge_shared(sender: str, route: str, campaign: str, producer: str) -> None
     check_name("route", route, 0, 64)
     check_name("campaign", campaign, 0, 128)
     check_name("producer", producer, 0, PRODUCER_LIMIT)
-    check_no_word_of_software("campaign", campaign)
+    if campaign:
+        check_meant("campaign", campaign)
 
 
 @lru_cache(1000)  # names come from strangers
@@ -327,6 +328,8 @@ def _content(content: Content | None, kind: object, text: str) -> Content:
 def _check_meant(message: Message) -> None:
     """What software wrote in place of what people meant, in whichever field."""
     check_no_word_of_software("client_id", message.client_id)
+    if "{" in message.client_id:
+        check_meant("client_id", message.client_id)
     if type(message.content) is Sms:  # nearly every message there is
         check_meant("text", message.content.text)
         return

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker.sms.fields import MessageError, is_word_of_software
+from worker.sms.fields import MessageError, is_word_of_software, visible
 from worker.sms.segments import character_name
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def phone_number(value: object, field: str = "recipient", region: str = "") -> s
     if plan is not None and plan.is_plain(value):  # true of nearly all there are
         return value
     try:
-        number = _international(_dialled(value), region)
-        _check_tail(value, number, region)
+        number = _international(_dialled(value, region), region)
+        _check_tail(_unwrapped(value), number, region)
     except _NoNumberError as problem:
         raise MessageError(field, value, str(problem)) from None
     return number
@@ -201,14 +201,16 @@ def _pattern(described: "PhoneNumberDesc | None") -> str:
 
 _SCIENTIFIC = re.compile(r"\+?\d+(?:[.,]\d+)?\s*[eе]\s*[+-]?\d+", re.IGNORECASE)  # Latin or Cyrillic
 _SHEET = re.compile(r"=\"(.*)\"|'(.*)|\"(.*)\"", re.DOTALL)  # what keeps a cell text
-_DECIMAL = re.compile(r"\+?[\d ]+[.,]0+|\+?\d{9,}[.,]\d+")
+_AMOUNT = re.compile(r"\+?(?:\d+|(?:\d ?){9,})[.,]0+|\+?\d{9,}[.,]\d+|\+?\d{1,3}(?:,\d{3}){2,}(?:\.\d+)?")
+_DECIMAL_SAID = "is a decimal: software took the number for an amount; keep that column as text"
+_TAIL = re.compile(r"(.*\d\)?) *([ /.,(-]) *(\d{1,4})\)?")  # what may stand behind a whole number
 _EXTENSION = re.compile(r"(?:ext|extn|extension|x|доб|дод|вн)[. :=]*\d|[#~]", re.IGNORECASE)
 _BETWEEN = re.compile(r"[,;|&\n]")  # stands between two numbers, never within one
 _FEWEST = 7  # digits of a number
 _WITHIN = frozenset(" -./()")
 
 
-def _dialled(value: str) -> str:
+def _dialled(value: str, region: str = "") -> str:
     """Plus and digits alone. Raises _NoNumberError for everything that could be another number, or none."""
     if len(value) > 2 * LOOKED_AT:
         raise _NoNumberError("is too long for a phone number")
@@ -221,28 +223,41 @@ def _dialled(value: str) -> str:
         raise _NoNumberError("is what software writes where there is no number")
     if _SCIENTIFIC.fullmatch(written):
         raise _NoNumberError("is a number in scientific notation: the digits are lost")
-    if written.count(".") + written.count(",") == 1 and _DECIMAL.fullmatch(written):
-        raise _NoNumberError("is a decimal: software took the number for an amount; keep that column as text")
+    if _AMOUNT.fullmatch(written):
+        raise _NoNumberError(_DECIMAL_SAID)
     if _EXTENSION.search(written):
         raise _NoNumberError("has an extension: a text message cannot be sent to one")
     _check_alone(written)
     _check_signs(written)
-    digits = "".join(sign for sign in written if sign not in _WITHIN)
-    if digits.startswith("00"):
-        digits = f"+{digits[2:]}"
-    if "+" in digits[1:]:
+    if "+" in written.lstrip("(")[1:]:
         raise _NoNumberError("has a plus within it: one goes in front")
-    return digits
+    if re.search(r"\(0\) *0", written):
+        raise _NoNumberError("has a zero too many before the number within its country")
+    digits = _digits(written)
+    coded = re.match(r"([0-9]{1,3}) *\(0\)", written)
+    return f"+{digits}" if coded and region and coded.group(1) == _code_of(region) else digits
+
+
+def _digits(written: str) -> str:
+    """What is dialled of it, with a plus for 00."""
+    digits = "".join(sign for sign in written if sign not in _WITHIN)
+    return f"+{digits[2:]}" if digits.startswith("00") else digits
+
+
+def _code_of(region: str) -> str:
+    import phonenumbers as library
+
+    return str(library.country_code_for_region(region))
 
 
 def _unwrapped(value: str) -> str:
     """Signs of one kind as one sign, without what cannot be seen, and without what keeps a cell text."""
-    written = "".join(map(_plain_sign, value)).strip(" \n")
+    written = "".join(map(_plain_sign, visible(value))).strip(" \n")
     if found := _SHEET.fullmatch(written):
         written = next(part for part in found.groups() if part is not None).strip(" \n")
     if written[:4].casefold() == "tel:":
         written = written[4:]
-    return written.strip(" \n,;.")
+    return written.strip(' \n,;."“”„«»')
 
 
 @lru_cache(1024)
@@ -281,17 +296,20 @@ def _check_alone(written: str) -> None:
         raise _NoNumberError("holds a second number: give each person a row of their own")
 
 
-def _check_tail(value: str, number: str, region: str) -> None:
-    """Of +380931110001/2 the last digit is an extension, or a second number written short: what stands before
-    it is a number by itself, and the whole is none in use."""
-    head, _, _ = re.sub(r"[ /]+", " ", _unwrapped(value)).rpartition(" ")
-    if not head or is_valid(number):
+def _check_tail(written: str, number: str, region: str) -> None:
+    """Of +380931110001/2 the last digit is an extension, or a second number written short; of +380931110001.0
+    it is none at all. Then what stands before it is a number by itself."""
+    found = _TAIL.fullmatch(written)
+    if found is None:
         return
+    head, between, tail = found.groups()
     try:
-        alone = _international(_dialled(head), region)
+        alone = _international(_digits(head), region)
     except _NoNumberError:
         return
-    if is_valid(alone):
+    if between in ".," and not tail.strip("0"):
+        raise _NoNumberError(_DECIMAL_SAID)
+    if is_valid(alone) and (between in "/(" or len(tail) == 1 or not is_valid(number)):
         raise _NoNumberError("holds a second number, or an extension, behind the first")
 
 
@@ -308,12 +326,27 @@ def _check_signs(written: str) -> None:
 def _international(digits: str, region: str) -> str:
     """E.164 of what is dialled: with its plus, else in a region. Raises _NoNumberError."""
     number = _read(digits, region)
+    if not digits.startswith("+"):
+        _check_clear(digits, number, region)
     if digits != number and _read(number, "") != number:
         # The library takes one trunk zero off at each reading: of two, one would be left for the next.
         raise _NoNumberError("has a zero too many before the number within its country")
     if len(number) > 1 + MOST_DIGITS:
         raise _NoNumberError(f"has more than {MOST_DIGITS} digits")
     return number
+
+
+def _check_clear(digits: str, number: str, region: str) -> None:
+    """Whoever names a country means numbers of its own. But what is in use with a plus in front, and begins
+    with the code of that country, or is in no range of it, may just lack the plus."""
+    try:
+        abroad = _read(f"+{digits}", "")
+    except _NoNumberError:
+        return
+    if abroad == number or not is_valid(abroad):
+        return
+    if digits.startswith(_code_of(region)) or not is_valid(number):
+        raise _NoNumberError("may be read with a plus in front, or as a national number: write the plus")
 
 
 def _read(digits: str, region: str) -> str:
