@@ -16,7 +16,7 @@ class Listed:
 
     recipient: str = field(repr=False)
     added_at: datetime | None = None
-    why: str = ""
+    why: str = field(default="", repr=False)  # people write numbers and names into it
 
 
 MEANT = "(CAST(:numbers AS text[]) IS NULL OR s.recipient = ANY (CAST(:numbers AS text[])))"
