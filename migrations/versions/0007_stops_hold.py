@@ -2,7 +2,9 @@
 
 What is the same number, differently written, becomes one row: with the earliest date, and the reasons of all.
 What the library cannot read as a number that may exist stays as it is, and so does whoever it keeps safe.
-Messages still queued for a number that is written anew follow it, or they would pass by the list.
+Messages still queued for a number that is now written otherwise follow it, whether the list has it or not:
+written as before, they would pass by the list, now and later. What has left stays as it is: so its provider
+was told.
 
 Everything that somebody should know is left in the attribute `told` of Alembic's configuration, masked.
 """
@@ -14,6 +16,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from alembic import context, op
+from alembic.util import CommandError
 
 revision = "0007"
 down_revision = "0006"
@@ -22,18 +25,25 @@ depends_on = None
 
 ROAD = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'suppressed'), ('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'suppressed'), ('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
 ROAD_BEFORE = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
+PAGE = 10_000  # numbers held at a time
 MOST_TOLD = 100  # sentences of a kind; of more, how many
 
 
 def upgrade() -> None:
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
     op.create_check_constraint(op.f("ck_events_road"), "events", ROAD)
-    _write_as_e164()
+    # The events are locked by now: what is queued stays so, and nobody enqueues, until this is committed.
+    _write_the_list_as_e164()
+    _write_the_queue_as_e164()
 
 
 def downgrade() -> None:
-    """What the version before has no words for must be gone first: then this says so, and changes nothing.
+    """The version before has no words for what was suppressed in the queue: its events must be gone first.
     Numbers stay as they are written now: it reads them too."""
+    _refuse(
+        "SELECT count(*) FROM events WHERE source = 'queued' AND target = 'suppressed'",
+        "messages were suppressed while queued",
+    )
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
     op.create_check_constraint(op.f("ck_events_road"), "events", ROAD_BEFORE)
 
@@ -49,7 +59,7 @@ class _Listed(NamedTuple):
     why: str | None
 
 
-def _write_as_e164() -> None:
+def _write_the_list_as_e164() -> None:
     rows = op.get_bind().execute(
         sa.text("SELECT recipient, added_at, why FROM stop_list ORDER BY added_at, recipient")
     )
@@ -72,7 +82,8 @@ def _e164(recipient: str) -> str | None:
     """The number as the library writes it; None where it finds none that is possible, or reads its own writing
     as another: of two trunk zeros it takes off one each time."""
     written = _read(recipient)
-    return written if written and _read(written) == written else None
+    stands = written is not None and (written == recipient or _read(written) == written)
+    return written if stands else None
 
 
 def _read(recipient: str) -> str | None:
@@ -89,10 +100,9 @@ def _read(recipient: str) -> str | None:
 
 
 def _replace(changed: Mapping[str, Sequence[_Listed]]) -> None:
-    """One row for each number, whose rows so far come oldest first; and its queued messages."""
+    """One row for each number, whose rows so far come oldest first."""
     connection = op.get_bind()
-    pairs = [(row.recipient, number) for number, rows in changed.items() for row in rows]
-    old = {"old": [recipient for recipient, _ in pairs], "number": [number for _, number in pairs]}
+    old = {"old": [row.recipient for rows in changed.values() for row in rows]}
     new = {
         "number": list(changed),
         "added_at": [rows[0].added_at for rows in changed.values()],
@@ -109,14 +119,28 @@ def _replace(changed: Mapping[str, Sequence[_Listed]]) -> None:
         """),
         new,
     )
-    connection.execute(
+
+
+def _write_the_queue_as_e164() -> None:
+    """The numbers of what is queued, read part by part; only those that change are written."""
+    connection = op.get_bind()
+    numbers = connection.execute(
+        sa.text("SELECT DISTINCT recipient FROM messages WHERE due_at IS NOT NULL"),
+        execution_options={"yield_per": PAGE},
+    )
+    read = ((recipient, _e164(recipient)) for recipient in numbers.scalars())
+    changed = [(old, number) for old, number in read if number and number != old]
+    if not changed:
+        return
+    written = connection.execute(
         sa.text("""
             UPDATE messages m SET recipient = n.number
             FROM unnest(CAST(:old AS text[]), CAST(:number AS text[])) AS n (old, number)
-            WHERE m.due_at IS NOT NULL AND m.recipient = n.old AND n.old <> n.number
+            WHERE m.due_at IS NOT NULL AND m.recipient = n.old
         """),
-        old,
-    )
+        {"old": [old for old, _ in changed], "number": [number for _, number in changed]},
+    ).rowcount
+    _tell([f"queue: the numbers of {written} messages are written otherwise now"], "")
 
 
 def _sentence(number: str, rows: Sequence[_Listed]) -> str:
@@ -134,3 +158,8 @@ def _tell(sentences: Sequence[str], more: str) -> None:
     told += sentences[:MOST_TOLD]
     if len(sentences) > MOST_TOLD:
         told.append(more % (len(sentences) - MOST_TOLD))
+
+
+def _refuse(count: str, what: str) -> None:
+    if found := op.get_bind().execute(sa.text(count)).scalar_one():
+        raise CommandError(f"{found} {what}, which version {down_revision} has no words for")

@@ -32,6 +32,7 @@ from worker.ledger.queries import books, revision
 from worker.ledger.schema import metadata
 from worker.ledger.transitions import Conflict, Move, enqueue
 from worker.ledger.transitions.moves import move
+from worker.sms.fields import client_id_of
 from worker.sms.status import Status, Verb
 
 # -- up and down -----------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ def test_a_migrated_database_is_the_schema_to_the_letter(ledger: Ledger, bare: L
     assert all(migrated[name] for name in ("columns", "constraints", "indexes", "sequences", "others"))
 
 
-# -- 0006: the stop list ---------------------------------------------------------------------------------
+# -- the stop list, and the queue ------------------------------------------------------------------------
 
 
 def listed(ledger: Ledger) -> dict[str, tuple[str, str | None]]:
@@ -148,7 +149,7 @@ def put_on_the_list(ledger: Ledger, *rows: tuple[str, str, str | None]) -> None:
 
 
 def test_numbers_of_the_stop_list_become_e164_and_those_that_become_one_are_told(bare: Ledger) -> None:
-    upgrade(bare, "0005")
+    upgrade(bare, before("stops_hold"))
     put_on_the_list(
         bare,
         ("+380931110001", "03-02", "asked"),
@@ -159,7 +160,7 @@ def test_numbers_of_the_stop_list_become_e164_and_those_that_become_one_are_told
         ("+5215512345678", "03-06", None),
     )
 
-    done = upgraded(bare, "0006")
+    done = upgraded(bare, revision_of("stops_hold"))
 
     assert listed(bare) == {
         "+380931110001": ("03-01", "asked by phone; asked"),
@@ -173,11 +174,11 @@ def test_numbers_of_the_stop_list_become_e164_and_those_that_become_one_are_told
         "stop list: +99912…78 is no number that may exist; it stays as it is",
         "stop list: +52155…78 is no number that may exist; it stays as it is",
     )
-    assert upgraded(bare, "0006").told == ()
+    assert upgraded(bare, revision_of("stops_hold")).told == ()
 
 
 def test_what_is_queued_for_a_number_that_is_written_anew_meets_the_list(bare: Ledger) -> None:
-    upgrade(bare, "0005")
+    upgrade(bare, before("stops_hold"))
     book = Book(bare)
     book.enqueue(messages(2))
     book.rows(
@@ -192,7 +193,7 @@ def test_what_is_queued_for_a_number_that_is_written_anew_meets_the_list(bare: L
 
 
 def test_a_list_with_nothing_amiss_is_left_alone_and_nothing_is_told(bare: Ledger) -> None:
-    upgrade(bare, "0005")
+    upgrade(bare, before("stops_hold"))
     put_on_the_list(bare, ("+380931110001", "03-02", "asked"))
 
     assert upgraded(bare).told == ()
@@ -200,11 +201,11 @@ def test_a_list_with_nothing_amiss_is_left_alone_and_nothing_is_told(bare: Ledge
 
 
 def test_many_that_become_one_are_counted_and_not_all_told(bare: Ledger) -> None:
-    upgrade(bare, "0005")
+    upgrade(bare, before("stops_hold"))
     for trunk, day in (("", "03-02"), ("0", "03-01")):
         put_on_the_list(bare, *((f"+380{trunk}93{n:07d}", day, None) for n in range(150)))
 
-    told = upgraded(bare, "0006").told
+    told = upgraded(bare, revision_of("stops_hold")).told
 
     assert len(told) == 101
     assert told[-1] == "stop list: 50 numbers more stood in several rows"
@@ -212,20 +213,129 @@ def test_many_that_become_one_are_counted_and_not_all_told(bare: Ledger) -> None
     assert len(listed(bare)) == 150
 
 
-def test_the_way_back_keeps_the_numbers_and_wants_the_new_roads_gone(bare: Ledger) -> None:
+def test_what_is_queued_under_an_old_spelling_is_written_anew_whether_the_list_has_that_or_not(
+    bare: Ledger,
+) -> None:
+    upgrade(bare, before("stops_hold"))
+    book = Book(bare)
+    book.bring([message(1)], Status.SENT)
+    book.enqueue([message(n) for n in range(2, 6)])
+    for name, recipient in (
+        ("client-1", "+3800931110001"),  # has left
+        ("client-2", "+3800931110001"),  # as it was read before
+        ("client-3", "+3800931110001"),
+        ("client-4", "+99912345678"),  # nowhere
+        ("client-5", "+3931110001"),  # as it is
+    ):
+        book.rows(
+            "UPDATE messages SET recipient = :recipient WHERE client_id = :name RETURNING 1",
+            recipient=recipient,
+            name=name,
+        )
+    put_on_the_list(bare, ("+380931110001", "03-01", None))
+
+    done = upgraded(bare, revision_of("stops_hold"))
+
+    assert done.told == ("queue: the numbers of 2 messages are written otherwise now",)
+    kept = book.rows("SELECT client_id, recipient FROM messages")
+    assert {row.client_id: row.recipient for row in kept} == {
+        "client-1": "+3800931110001",
+        "client-2": "+380931110001",
+        "client-3": "+380931110001",
+        "client-4": "+99912345678",
+        "client-5": "+3931110001",
+    }
+    assert book.claim().suppressed == 2
+
+
+def test_the_way_back_keeps_the_numbers_and_is_refused_where_it_has_no_words_for_what_is_there(
+    bare: Ledger,
+) -> None:
     upgrade(bare)
     book = Book(bare)
     book.enqueue(messages(1))
     book.suppress([message(1).recipient])
     assert book.claim().suppressed == 1
 
-    with pytest.raises(IntegrityError, match="ck_events_road"):
-        downgrade(bare, "0005")
+    with pytest.raises(
+        CommandError, match=r"^1 messages were suppressed while queued, which version 0006 has"
+    ):
+        downgrade(bare, before("stops_hold"))
     assert behind(bare) == (head(), head())
     book.rows("DELETE FROM events WHERE target = 'suppressed' RETURNING 1")
-    downgrade(bare, "0005")
+    downgrade(bare, before("stops_hold"))
 
     assert list(listed(bare)) == [message(1).recipient]
+    assert upgrade(bare) == head()
+
+
+# -- ids that look the same ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["old", "a b", " old", "old ", "old\u00a0", "ol\u200bd", "\ufeffold", "e\u0301", "\u00e9", "\u1112\u1161",
+     "о\u0306ld", "\u2003x", "a\u034f\u0301", "\u1160x", "order\u00a01", "\ufe0f1", "!", "~",
+     "\u202aold\u202c"],
+)  # fmt: skip
+def test_the_ledger_s_ids_are_read_as_those_that_come_in(written: str) -> None:
+    migration = scripts().get_revision(revision_of("ids_that_look_the_same")).module
+
+    assert migration.normal(written) == client_id_of(written)
+    if re.fullmatch(migration.PLAIN.strip("'"), written):
+        assert client_id_of(written) == written
+
+
+def renamed(book: Book, **names: str) -> None:
+    """Give messages and conflicts ids as they were kept before; _ stands for the dash in those they have."""
+    for name, written in names.items():
+        for table in ("messages", "conflicts"):
+            book.rows(
+                f"UPDATE {table} SET client_id = :written WHERE client_id = :name RETURNING 1",
+                written=written,
+                name=name.replace("_", "-"),
+            )
+
+
+def test_ids_from_before_are_read_as_they_are_now_and_the_same_file_sends_nothing_again(bare: Ledger) -> None:
+    upgrade(bare, before("ids_that_look_the_same"))
+    book = Book(bare)
+    book.bring([message(1)], Status.SENT)
+    book.bring([message(2)], Status.REJECTED)
+    book.enqueue([message(2, text="Better"), message(1, text="Other"), message(3, producer="shop")])
+    renamed(book, client_1="old ", client_2="e\u0301", client_3="\u200bnew")
+    book.rows("UPDATE messages SET producer = 'shop ' WHERE producer = 'shop' RETURNING 1")
+
+    assert upgraded(bare).told == ()
+
+    again = [
+        message(1, client_id="old "),
+        message(2, client_id="e\u0301", text="Better"),
+        message(3, client_id="\u200bnew", producer="shop "),
+    ]
+    entered = book.enqueue(again)
+    assert (entered.new, entered.duplicates, entered.corrected) == (0, 3, 0)
+    assert book.rows("SELECT client_id FROM conflicts") == [("old",)]
+    assert book.rows("SELECT count(*) FROM messages WHERE client_id = '\u00e9'") == [(2,)]
+
+
+def test_an_id_whose_normal_form_is_taken_stays_as_it_is_and_is_told(bare: Ledger) -> None:
+    upgrade(bare, before("ids_that_look_the_same"))
+    book = Book(bare)
+    book.enqueue([*messages(5), message(1, text="Other"), message(6, producer="shop")])
+    renamed(book, client_1="old ", client_2="old", client_3=" new", client_4="new ", client_6="old\u200b")
+    renamed(book, client_5="\u200b")
+
+    [told] = upgraded(bare).told
+
+    assert told.startswith("messages: 2 client ids look like another of their producer and stay as they are")
+    kept = {tuple(row) for row in book.rows("SELECT client_id, producer, recipient FROM messages")}
+    assert {(name, producer) for name, producer, _ in kept} == {
+        ("old ", ""), ("old", ""), ("new", ""), ("new ", ""), ("\u200b", ""), ("old", "shop"),
+    }  # fmt: skip
+    assert ("new", "", message(3).recipient) in kept  # the one that came first
+    assert book.rows("SELECT client_id FROM conflicts") == [("old ",)]
+    downgrade(bare, before("ids_that_look_the_same"))
     assert upgrade(bare) == head()
 
 
@@ -253,6 +363,12 @@ def test_files_are_numbered_by_their_revision_without_a_gap() -> None:
         assert script.doc
     files = {path.name for path in (migrations() / "versions").glob("*.py")}
     assert files == {Path(script.path).name for script in found}
+
+
+def revision_of(name: str) -> str:
+    """The revision of the migration of this name."""
+    [found] = [script for script in scripts().walk_revisions() if script.path.endswith(f"_{name}.py")]
+    return str(found.revision)
 
 
 # -- producers and corrections, with messages in the ledger ----------------------------------------------
