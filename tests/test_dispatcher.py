@@ -590,6 +590,18 @@ def test_the_status_of_one_producer_s_message_never_shows_another_s(
     assert dispatcher.status("client-1", "bank") is None
 
 
+def test_who_asks_with_the_id_that_was_given_is_told(dispatcher: Dispatcher, ledger: Ledger) -> None:
+    with ledger.begin() as connection:
+        enqueue(connection, [message(1, client_id="order-1\u200b", producer="shop ")])
+        enqueue(connection, [message(1, client_id="order-1\u200b", producer="shop ", text="Other")])
+
+    found = dispatcher.status("order-1\u200b", "shop ")
+
+    assert found
+    assert (found.client_id, found.producer) == ("order-1", "shop")
+    assert [one.client_id for one in dispatcher.conflicts("shop ")] == ["order-1"]
+
+
 def test_a_producer_is_told_what_was_not_sent_and_why(dispatcher: Dispatcher, ledger: Ledger) -> None:
     count = CHUNK + 5
     with ledger.begin() as connection:

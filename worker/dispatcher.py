@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from worker.settings import Settings, SettingsError, names_only, read_routes
-from worker.sms.fields import check_name, instant
+from worker.sms.fields import check_name, client_id_of, instant
 from worker.sms.message import PRODUCER_LIMIT, ClientIdConflict, Foreseen, Lane, Message, Said, check_send_at
 from worker.sms.package import CHUNK
 
@@ -154,6 +154,7 @@ class Dispatcher:
         committed; so who asks again and again asks from a minute before the last one seen, or misses what
         two workers recorded at the same time. Raises MessageError for a name or an instant that is none.
         """
+        producer = client_id_of(producer)
         check_name("producer", producer, 0, PRODUCER_LIMIT)
         return islice(self._conflicts(producer, instant("after", after)), limit)
 

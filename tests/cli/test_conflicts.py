@@ -125,6 +125,19 @@ def test_all_of_a_producer_is_cancelled_where_no_ids_are_given(shell: Shell, boo
     assert shell.worker("cancel", "--producer", "shop", "--all").code == 2
 
 
+def test_ids_and_producers_are_read_as_they_were_when_the_message_came(shell: Shell, book: Book) -> None:
+    book.bring([message(2, client_id=" order-2", producer="shop ")], Status.IN_DOUBT)
+    book.enqueue([message(1, client_id="order-1\u200b", producer="shop ")])
+    book.enqueue([message(1, client_id="order-1\u200b", producer="shop ", text="Other")])
+    whose = ("--producer", "shop ")
+
+    assert shell.worker("status", "order-1\u200b", *whose, "--json").json["client_id"] == "order-1"
+    assert shell.worker("conflicts", "list", *whose, "--json").json["total"] == 1
+    assert shell.worker("resolve", " order-2", *whose, "--as", "sent", "--why", "seen").code == 0
+    assert shell.worker("cancel", "order-1\u200b", *whose).code == 0
+    assert book.statuses() == {"order-1": "cancelled", "order-2": "sent"}
+
+
 def test_doubt_is_settled_of_one_producer(shell: Shell, book: Book) -> None:
     book.settle(book.package([message(1), message(1, producer="shop")]), Status.IN_DOUBT)
 

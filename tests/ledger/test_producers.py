@@ -31,11 +31,39 @@ def test_the_history_of_one_never_shows_the_number_of_another(book: Book, produc
     assert (found.producer, found.recipient) == (producer, number)
 
 
-@pytest.mark.parametrize("producer", ["crm", "Shop", "shop ", "sho", "\x00", "\ud800"])
+@pytest.mark.parametrize("producer", ["crm", "Shop", "sho", "\x00", "\ud800"])
 def test_a_producer_nobody_knows_has_no_message(book: Book, producer: str) -> None:
     book.enqueue(theirs())
 
     assert book.do(history, "client-1", producer) is None
+
+
+@pytest.mark.parametrize(
+    ("client_id", "producer"),
+    [
+        ("order-1\u200b", "shop"),
+        (" order-1", "shop "),
+        ("order-1", "\ufeffshop"),
+        ("order\u00a01", "e\u0301"),
+    ],
+)
+def test_a_message_is_found_by_the_id_and_the_producer_it_was_given(
+    book: Book, client_id: str, producer: str
+) -> None:
+    book.enqueue([message(1, client_id=client_id, producer=producer)])
+
+    found = book.do(history, client_id, producer)
+
+    assert found is not None
+    assert book.do(producers_of, client_id) == [found.producer]
+
+
+@pytest.mark.parametrize("producer", ["shop ", " shop", "sh\u200bop"])
+def test_a_producer_that_looks_the_same_is_the_same(book: Book, producer: str) -> None:
+    book.enqueue([message(1, producer="shop")])
+
+    assert book.enqueue([message(1, producer=producer)]).duplicates == 1
+    assert message(1, producer=producer).producer == "shop"
 
 
 def test_whose_a_client_id_is_can_be_asked(book: Book) -> None:

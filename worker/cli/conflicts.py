@@ -9,6 +9,7 @@ from worker.cli.given import producer_name
 from worker.cli.output import Json, emit, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.conflicts import ConflictList, latest_conflicts
+from worker.sms.fields import client_id_of
 
 SHOWN = 50  # listed, unless --limit says otherwise
 
@@ -42,7 +43,7 @@ def list_conflicts(
     its own.
     """
     with servers() as settings, migrated_ledger(settings) as ledger, ledger.snapshot() as connection:
-        found = latest_conflicts(connection, producer, limit or None)
+        found = latest_conflicts(connection, client_id_of(producer), limit or None)
     if as_json:
         emit({"total": found.total, "conflicts": [asdict(one) for one in found.latest]})
     else:

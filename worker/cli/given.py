@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from worker.sms.fields import client_id_of
+
 
 def producer_name(given: str | None) -> str | None:
     """A name as a message could have it: what is none might be nothing that can be asked for."""
-    if given and not given.isprintable():
+    name: str | None = client_id_of(given)
+    if name and not name.isprintable():
         raise typer.BadParameter("a producer is a name of printable characters")
-    return given
+    return name
 
 
 Producer = Annotated[
@@ -30,8 +33,8 @@ OfProducer = Annotated[
 
 
 def names(client_ids: Iterable[str]) -> tuple[str, ...]:
-    """Client ids, each once."""
-    found = tuple(dict.fromkeys(client_ids))
+    """Client ids as they are kept, each once."""
+    found = tuple(dict.fromkeys(map(client_id_of, client_ids)))
     if any("\ud800" <= letter <= "\udfff" for name in found for letter in name):
         raise typer.BadParameter("a client id is not UTF-8")
     return found

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
+from worker.sms.fields import client_id_of
 from worker.sms.status import Status
 
 
@@ -49,7 +50,8 @@ class History:
 def history(connection: Connection, client_id: str, producer: str = "") -> History | None:
     """What is known of one message; None if the ledger has never seen this client id of the producer's. Of a
     message that was corrected it is the last one."""
-    if not (client_id + producer).isprintable():  # no message has such an id, nor can every one be asked for
+    client_id, producer = client_id_of(client_id), client_id_of(producer)
+    if not _may_be_asked_for(client_id + producer):
         return None
     found = connection.execute(
         text("""
@@ -94,7 +96,8 @@ def history(connection: Connection, client_id: str, producer: str = "") -> Histo
 
 def producers_of(connection: Connection, client_id: str) -> list[str]:
     """The producers that gave us a message of this client id; empty text for those without a name."""
-    if not client_id.isprintable():
+    client_id = client_id_of(client_id)
+    if not _may_be_asked_for(client_id):
         return []
     rows = connection.execute(
         text("""
@@ -104,6 +107,11 @@ def producers_of(connection: Connection, client_id: str) -> list[str]:
         {"client_id": client_id},
     )
     return list(rows.scalars())
+
+
+def _may_be_asked_for(name: str) -> bool:
+    """PostgreSQL takes neither NUL nor half of a surrogate pair, which no message has in its id."""
+    return "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 _KNOWN = frozenset(Status)  # a word that is none cannot stand here; if it does, the counts do not balance

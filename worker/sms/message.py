@@ -98,6 +98,8 @@ class Message:
     ) -> None:
         client_id = client_id_of(client_id)
         check_name("client_id", client_id, 1, 128)
+        if producer:
+            producer = client_id_of(producer) or producer  # nothing but blanks is refused below
         if type(sender) is type(route) is type(campaign) is type(producer) is str:
             _judge_shared(sender, route, campaign, producer)
         else:  # wrong, or of a kind that cannot be looked up
