@@ -61,7 +61,15 @@ def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     assert verdicts.pop("workers") == "warning"
     assert verdicts.pop("beat") == "warning"
     assert set(verdicts.values()) == {"ok"}
-    assert set(verdicts) == {"database", "eviction", "persistence", "broker", "time limits", "routes"}
+    assert set(verdicts) == {
+        "database",
+        "eviction",
+        "persistence",
+        "broker",
+        "time limits",
+        "time zones",
+        "routes",
+    }
 
 
 def test_conflicts_of_the_last_day_are_counted(patient: Patient, ledger: Ledger) -> None:
@@ -356,7 +364,8 @@ def test_what_the_gone_knew_concerns_nobody(patient: Patient) -> None:
 
 def test_what_waits_for_a_route_is_counted_by_its_name_but_for_numbers(patient: Patient) -> None:
     aside = {"beta": messages(2, route="beta"), "380931110001": messages(1, route="380931110001")}
-    patient.intake.done(Lane.BULK, [], unrouted=aside)
+    plain = {route: [message.as_dict() for message in waiting] for route, waiting in aside.items()}
+    patient.intake.done(Lane.BULK, [], unrouted=plain)
 
     said = [f.seen for f in examine(patient.settings, patience=0.2) if f.what == "unrouted"]
 
