@@ -2,7 +2,8 @@
 
 Who enqueued "old " before, and hands over the same file again, has "old" read now, and it would be sent twice.
 An id whose normal form is taken by another message of its producer stays as it is, and is told. Only ids that
-are more than plain ASCII, or have blanks at their ends, are looked at: two seconds for five million messages.
+are more than plain ASCII, or have blanks at their ends, are looked at: half a million messages, one id in a
+hundred of them to be written, took two seconds.
 """
 
 import re

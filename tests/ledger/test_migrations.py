@@ -20,6 +20,7 @@ from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, eventually
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import (
+    _run,
     behind,
     check_migrated,
     downgrade,
@@ -501,6 +502,19 @@ def test_an_upgrade_waits_for_a_long_read_only_so_long(bare: Ledger) -> None:
             upgrade(bare)
 
     assert upgrade(bare) == head()
+
+
+def test_an_upgrade_may_think_as_long_as_it_must(bare: Ledger) -> None:
+    """A million numbers are read with no word to the server, which ends others that idle."""
+    found: list[str] = []
+
+    def look(config: Config) -> None:
+        connection = config.attributes["connection"]
+        found.append(connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one())
+
+    _run(bare, look)
+
+    assert found == ["0"]
 
 
 def test_where_a_database_stands_can_be_asked_of_any(bare: Ledger, ledger: Ledger) -> None:

@@ -86,6 +86,8 @@ def _run(ledger: Ledger, work: "Callable[[Config], None]") -> tuple[str, ...]:
     told: list[str] = config.attributes.setdefault("told", [])
     with ledger.begin() as connection:
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+        # Numbers and ids are read here, not by the server: of a million that takes longer than we may idle.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SET LOCAL lock_timeout = 0"))  # a second upgrade waits for the first
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         # Whoever comes to a table after us waits behind us, also where we wait for a long read of it.
