@@ -66,6 +66,14 @@ KINDS = {
 }
 
 
+def test_a_locked_archive_is_not_called_broken() -> None:
+    whole = bytearray(packed(mimetype=b"application/vnd.oasis.opendocument.spreadsheet"))
+    whole[6] |= 1  # "encrypted", before the member and in the table at the end
+    whole[whole.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(UnreadableError, match="a zip archive that is locked, or packed in a rare way"):
+        read(bytes(whole))
+
+
 @pytest.mark.parametrize("said", KINDS)
 def test_what_is_no_text_is_named_for_what_it_is(said: str) -> None:
     with pytest.raises(UnreadableError) as problem:

@@ -122,7 +122,9 @@ def _in_zip(stream: BinaryIO) -> str:
                 with archive.open("mimetype") as told:
                     if told.read(100).startswith(_OPEN_DOCUMENT):
                         return "an OpenDocument spreadsheet (ods)"
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError):  # broken, or of a rare kind
+    except RuntimeError:  # zipfile's word for a password, and for a method it lacks
+        return "a zip archive that is locked, or packed in a rare way"
+    except (zipfile.BadZipFile, OSError):  # OSError: its table points outside the file
         return "a broken zip archive"
     return "a zip archive"
 
