@@ -143,10 +143,10 @@ def test_nothing_is_suppressed_where_the_route_was_shut_meanwhile(book: Book) ->
 
 @pytest.mark.parametrize(
     ("statement", "suppressed"),
-    [(0, 1), (1, 1), (2, 0)],
-    ids=["before it picks", "while it picks", "once it has locked the route"],
+    [(0, 1), (1, 1), (2, 1), (3, 0)],
+    ids=["before it picks", "while it picks", "once it has locked the route", "once its package is open"],
 )
-def test_what_is_committed_before_the_route_is_locked_counts(
+def test_what_is_committed_before_the_package_is_opened_counts(
     book: Book, statement: int, suppressed: int
 ) -> None:
     book.enqueue(messages(2, lane=Lane.URGENT))
@@ -163,6 +163,29 @@ def test_what_is_committed_before_the_route_is_locked_counts(
     assert outcome.first.suppressed == suppressed
     assert not outcome.waited
     assert book.books().balanced
+
+
+def test_who_is_put_on_the_list_while_the_claim_waits_for_the_route_gets_nothing(book: Book) -> None:
+    book.enqueue(messages(2, lane=Lane.URGENT))
+    limits = Limits(10, 10**9)
+
+    def holding_the_route(connection: Connection) -> None:
+        connection.execute(text("SELECT FROM routes WHERE name = :route FOR UPDATE"), {"route": ROUTE})
+        suppress(connection, [number(1)])
+
+    outcome = race(
+        book,
+        holding_the_route,
+        lambda connection: claim(connection, ROUTE, Lane.URGENT, limits=limits, parallel=9, lease=LEASE),
+        statement=99,  # at its end
+        commits=True,
+    )
+
+    assert outcome.waited
+    assert outcome.second.suppressed == 1
+    assert [item.recipient for item in outcome.second.package.items] == [number(2)]
+    assert book.statuses() == {"client-1": "suppressed", "client-2": "sending"}
+    assert book.package_row(outcome.second.package.id).items == 1
 
 
 def test_a_half_of_a_package_leaves_as_it_was_claimed(book: Book) -> None:

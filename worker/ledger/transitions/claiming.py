@@ -1,6 +1,6 @@
 """Claim: from the queue into a package that leaves in one request; and halves of one that cannot be read."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -65,24 +65,26 @@ _PICK_ANY = text(_PICK.format(lane=""))  # urgent sorts first
 # Else several would pick hundreds of messages each, and all but one find the route full.
 _BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' || :route, 0))")
 
-# The look-up goes along with the lock, for a statement of its own would cost as much again as all of it. The
-# numbers are hidden from the planner in a SELECT: it would weigh each of them, which takes longer than the
-# look-up. What it plans without is right for a list of any length: one walk down the index for each, in their
-# order. Joined to the messages it would be one in no order, or a hash of the whole list. They travel as one
-# text, in half the time of an array: no number holds a comma.
-_LOCK_AND_LOOK = text(f"""
-    SELECT ARRAY(
-        SELECT recipient FROM stop_list
-        WHERE recipient = ANY (CAST((SELECT string_to_array(:recipients, ',')) AS text[]))
-    ) {LOCKED_ROUTE}
-""")  # noqa: S608 - our own constants
+_LOCK = text(f"SELECT 1 {LOCKED_ROUTE}")
 
-# A statement of its own, after the route is locked: it must count what was committed while we waited.
+# The numbers are hidden from the planner in a SELECT: it would weigh each of them, which takes longer than
+# the look-up. What it plans without is right for a list of any length: one walk down the index for each, in
+# their order. Joined to the messages it would be one in no order, or a hash of the whole list. They travel as
+# one text, in half the time of an array: no number holds a comma.
+LISTED = """
+    SELECT recipient FROM stop_list
+    WHERE recipient = ANY (CAST((SELECT string_to_array(:recipients, ',')) AS text[]))
+"""
+"""Which of :recipients are on the stop list."""
+
+# A statement of its own, after the route is locked: it must count what was committed while we waited, and see
+# who was put on the stop list. If anybody was, it opens nothing and says who: as a rule nobody was, and a
+# statement for the list alone would cost as much again as the look-up.
 _CLAIM = text(f"""
-    WITH opened AS (
+    WITH listed AS ({LISTED}), opened AS (
         INSERT INTO packages (route, account, lane, state, items, rescue_at)
         SELECT :route, :account, :package_lane, '{PackageState.OPEN}', :items, now() + :lease
-        WHERE {HAS_ROOM} RETURNING id
+        WHERE NOT EXISTS (SELECT FROM listed) AND {HAS_ROOM} RETURNING id
     ), moved AS (
         UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
         WHERE m.id = ANY(CAST(:ids AS bigint[]))
@@ -92,7 +94,8 @@ _CLAIM = text(f"""
         INSERT INTO events (message_id, package_id, verb, source, target)
         SELECT id, package_id, '{Verb.CLAIM}', source, '{Status.SENDING}' FROM moved
     )
-    SELECT o.id, (SELECT count(*) FROM moved) AS moved FROM opened o
+    SELECT (SELECT id FROM opened) AS id, (SELECT count(*) FROM moved) AS moved,
+           ARRAY(SELECT recipient FROM listed) AS listed
 """)  # noqa: S608 - our own constants
 
 
@@ -117,8 +120,9 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     leave together. The package remembers by which `account` it leaves.
 
     Whoever has been put on the stop list since the message was enqueued, or scheduled, or queued again, is
-    suppressed here. What is committed to the list before the route is locked counts. Who is added later finds
-    the message on the wire, from where it cannot be called back: only its provider can be asked to cancel it.
+    suppressed here. What is committed to the list before the route is locked counts, however long that took.
+    Who is added later finds the message on the wire, from where it cannot be called back: only its provider
+    can be asked to cancel it.
 
     The route is locked last, from the decision to the commit, so that no urgent message waits while another
     claim picks. Who finds it full or shut by then takes nothing. Bulk claims of a route go one by one.
@@ -136,13 +140,13 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
         why = refusal(connection, route, lane, parallel) or "nothing is due"
         return Claim(None, expired, more=bool(picked), why=why)
     items = _together(good, limits, skew or timedelta(0), apart)
-    listed = _lock_and_look(connection, route, items)
-    suppressed = _suppress(connection, items, listed or ())
-    leaving = [item for item in items if item.recipient not in listed] if listed else items
-    if not leaving:
+    values |= {"account": account or None, "lease": lease}
+    package, suppressed = None, 0
+    if connection.execute(_LOCK, values).one_or_none():
+        lanes = {row.id: row[_LANE] for row in good}
+        package, suppressed = _open_package(connection, values, items, lanes)
+    if package is None and suppressed == len(items):
         return Claim(None, expired, suppressed, more=True, why="all that was due is on the stop list")
-    values |= {"account": account or None, "package_lane": _lane(good, leaving[0]), "lease": lease}
-    package = None if listed is None else _open_package(connection, values, leaving)
     if package is None:
         why = refusal(connection, route, lane, parallel) or "the route was full or shut a moment ago"
         return Claim(None, expired, suppressed, why=why)
@@ -166,36 +170,40 @@ def _together(
     return fitting([one for one in items if one.kind is kind or apart(one.kind) == family], limits)
 
 
-def _lock_and_look(connection: Connection, route: str, items: Sequence[Item]) -> Collection[str] | None:
-    """Lock the route, and see whose numbers are on the stop list; None if the route was shut while we
-    picked."""
-    values = {"route": route, "recipients": ",".join([item.recipient for item in items])}
-    locked = connection.execute(_LOCK_AND_LOOK, values).one_or_none()
-    return None if locked is None else frozenset(locked[0])
+def _open_package(
+    connection: Connection, values: dict[str, Any], items: Sequence[Item], lanes: Mapping[int, str]
+) -> tuple[Package | None, int]:
+    """The package, of a route that we have locked, and how many were suppressed in its stead. None if its
+    last room was taken while we picked, or nobody is left."""
+    suppressed = 0
+    while items:  # round again only if somebody was put on the list a moment ago
+        package, listed = _opened(connection, values | {"package_lane": lanes[items[0].id]}, items)
+        if not listed:
+            return package, suppressed
+        suppressed += _suppress(connection, [item for item in items if item.recipient in listed])
+        items = [item for item in items if item.recipient not in listed]
+    return None, suppressed
 
 
-def _suppress(connection: Connection, items: Sequence[Item], listed: Collection[str]) -> int:
+def _opened(
+    connection: Connection, values: dict[str, Any], items: Sequence[Item]
+) -> tuple[Package | None, Collection[str]]:
+    """The package of all of these; or none, and who of them is on the stop list."""
+    ids, recipients = [item.id for item in items], ",".join([item.recipient for item in items])
+    values = {**values, "items": len(items), "ids": ids, "recipients": recipients}
+    row = connection.execute(_CLAIM, values).one()
+    if row.id is None:
+        return None, frozenset(row.listed)
+    if row.moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
+        raise RuntimeError(f"claimed {row.moved} of {len(ids)} messages that were locked")
+    return Package(row.id, Lane(values["package_lane"]), items), frozenset()
+
+
+def _suppress(connection: Connection, items: Sequence[Item]) -> int:
     """End those whose number is on the stop list by now. Returns how many ended."""
-    moves = [Move(item.id, None, Status.SUPPRESSED) for item in items if item.recipient in listed]
+    moves = [Move(item.id, None, Status.SUPPRESSED) for item in items]
     moved = move(connection, Verb.CLAIM, moves, note="put on the stop list while queued")
     return moved.get(Status.SUPPRESSED, 0)
-
-
-def _lane(rows: Sequence[Row[Any]], first: Item) -> str:
-    """The lane of the package that this one is the first of."""
-    lane: str = next(row[_LANE] for row in rows if row.id == first.id)
-    return lane
-
-
-def _open_package(connection: Connection, values: dict[str, Any], items: Sequence[Item]) -> Package | None:
-    """The package, of a route that we have locked; None if its last room was taken while we picked."""
-    ids = [item.id for item in items]
-    opened = connection.execute(_CLAIM, {**values, "items": len(items), "ids": ids}).one_or_none()
-    if opened is None:
-        return None
-    if opened.moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
-        raise RuntimeError(f"claimed {opened.moved} of {len(ids)} messages that were locked")
-    return Package(opened.id, Lane(values["package_lane"]), items)
 
 
 _OPEN_HALF = text(f"""
