@@ -21,6 +21,7 @@ from worker.settings import read_routes
 from worker.sms.message import FIELDS, Message
 
 WARM = 2_000  # messages before the clock runs
+PASSES = 5  # the least of them counts
 
 
 def rows(file: Path) -> Iterator[Mapping[str, Any]]:
@@ -34,8 +35,9 @@ def rows(file: Path) -> Iterator[Mapping[str, Any]]:
         return
     with opened(str(file)) as stream, lines_of(stream) as (lines, _):
         for row in Rows(lines, Wanted(FIELDS, ("client_id", "recipient"))):
-            assert isinstance(row.values, Mapping)
-            yield row.values
+            values = row.values
+            assert type(values) is dict  # the others are errors
+            yield values
 
 
 def _older(file: Path) -> Iterator[Mapping[str, Any]]:
@@ -64,9 +66,11 @@ def made(found: Iterable[Mapping[str, str]]) -> Iterator[Message]:
 def measure(file: Path, lines: Mapping[str, Line]) -> dict[str, float]:
     """Microseconds a message: all of it, and what it takes to make one from a row that is there."""
     _spend(islice(checked(rows(file), lines), WARM))
-    whole = _spent(checked(rows(file), lines))
     there = list(rows(file))
-    return {"whole": whole, "made": _spent(made(there))}
+    return {
+        "whole": min(_spent(checked(rows(file), lines)) for _ in range(PASSES)),
+        "made": min(_spent(made(there)) for _ in range(PASSES)),
+    }
 
 
 def _spent(messages: Iterable[Message]) -> float:

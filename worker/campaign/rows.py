@@ -70,8 +70,8 @@ class Rows:
         except UnreadableError as problem:
             raise UnreadableError(f"line {number}: {problem}") from None
         self.left_out.update(heading.left_out)
-        for row in _Table(heading, number, self._lines, literal=self._literal):
-            yield row if self._utf8 else _readable(row)
+        table = iter(_Table(heading, number, self._lines, literal=self._literal))
+        yield from table if self._utf8 else map(_readable, table)
 
     # -- JSON
 
@@ -143,7 +143,6 @@ class _Table:
         self._above = number  # lines up to the heading
         self._known = [bool(field) for field in heading.fields]
         self._names = [field for field in heading.fields if field]
-        self._whole = all(self._known)
         self._nameless = heading.nameless
         self._read = 0  # lines, below the heading
         self._table = csv.reader(
@@ -168,13 +167,16 @@ class _Table:
 
     def _readable(self) -> Iterator[Row]:
         """The rows up to the next one that is no CSV."""
-        for cells in self._table:
-            line, read = self._above + self._read + 1, self._table.line_num
-            if read - self._read > 1 and not self._literal and any(map(self._holds_a_row, cells)):
-                raise _swallowed(line)
+        table, names, above, row = self._table, self._names, self._above, tuple.__new__  # half of Row's time
+        plain = len(names) if all(self._known) else -1  # cells of a row that is taken as it stands
+        for cells in table:
+            before, read = self._read, table.line_num
+            if read - before > 1 and not self._literal and any(map(self._holds_a_row, cells)):
+                raise _swallowed(above + before + 1)
             self._read = read
             if cells and (cells[0].strip() or "".join(cells).strip()):  # rows of delimiters alone are none
-                yield Row(line, self._named(cells))
+                values = dict(zip(names, cells)) if len(cells) == plain else self._named(cells)  # noqa: B905
+                yield row(Row, (above + before + 1, values))
 
     def _named(self, cells: Sequence[str]) -> Values:
         """A row by the names in the heading. Cells may be missing at its end, or be there and empty."""
@@ -183,8 +185,7 @@ class _Table:
         if self._nameless and any(cells[place].strip() for place in self._nameless if place < len(cells)):
             # Mostly a comma in a text that lacks its quotes: all that follows has moved.
             return MessageError(_ROW, "…", "has a cell in a column without a name: is a quote missing?")
-        known = cells if self._whole else compress(cells, self._known)
-        return dict(zip(self._names, known, strict=False))
+        return dict(zip(self._names, compress(cells, self._known), strict=False))
 
     def _holds_a_row(self, cell: str) -> bool:
         """Whether a cell of several lines has swallowed rows: one of its lines is a row, with a number where

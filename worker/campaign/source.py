@@ -8,8 +8,8 @@ import re
 import sys
 import tempfile
 import zipfile
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from shutil import copyfileobj
@@ -48,16 +48,16 @@ def lines_of(stream: BinaryIO) -> Iterator[tuple[Iterator[str], bool]]:
     whole = _is_utf8(stream)
     if not whole:
         _check_encoding(stream)
-    with closing(_decoded(stream)) as lines:
+    with _decoded(stream) as lines:
         yield lines, whole
 
 
-def _decoded(stream: BinaryIO) -> Generator[str, None, None]:
+@contextmanager
+def _decoded(stream: BinaryIO) -> Iterator[Iterator[str]]:
     stream.seek(0)
     text = TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
     try:
-        for line in text:  # noqa: UP028 - `yield from` would close it with us
-            yield line
+        yield text
     finally:
         text.detach()  # whoever opened the bytes closes them
 
@@ -156,7 +156,7 @@ def _ends(part: bytes) -> int:
 def _check_encoding(stream: BinaryIO) -> None:
     """Some lines are no UTF-8: are these the exception, or is none of what goes beyond ASCII UTF-8?"""
     first, foreign = 0, bytearray()
-    with closing(_decoded(stream)) as lines:
+    with _decoded(stream) as lines:
         for number, line in enumerate(lines, 1):
             if line.isascii():
                 continue

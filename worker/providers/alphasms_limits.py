@@ -25,9 +25,9 @@ def check(message: Message) -> None:
     if isinstance(content, Viber):
         _check_viber_sender(message.sender)
         _check_picture(content)
-    else:
-        check_sender("sender", message.sender)
-        check_segments("text", getattr(content, "text", ""))
+        return
+    SENDERS.check("sender", message.sender)
+    check_segments("text", getattr(content, "text", ""))
     if isinstance(content, WapPush) and len(content.url) > URL_MOST:
         raise MessageError("url", content.url, f"must be at most {URL_MOST} characters")
 

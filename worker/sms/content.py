@@ -50,15 +50,16 @@ class _Content:
         return {name: value for name in _FIELDS[self.kind] if (value := getattr(self, name))}
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class Sms(_Content):
     """An ordinary text message."""
 
     kind: ClassVar[Kind] = Kind.SMS
     text: str
 
-    def __post_init__(self) -> None:
-        check_text("text", self.text)
+    def __init__(self, text: str) -> None:
+        check_text("text", text)
+        _TEXT(self, text)
 
     @property
     def size(self) -> int:
@@ -72,7 +73,10 @@ class Sms(_Content):
         return segments(self.text)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+_TEXT = Sms.text.__set__  # type: ignore[misc,attr-defined]  # the slot's own, as in Message
+
+
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class Flash(Sms):
     """A text that is shown at once and not stored."""
 

@@ -72,8 +72,8 @@ _OF_SOFTWARE = frozenset({
 })  # fmt: skip
 """What pandas, JavaScript and spreadsheets (in English, Russian, Ukrainian) write where there is nothing."""
 
-_BEGINNINGS = frozenset({word[0] for word in _OF_SOFTWARE} | {"N", "U", " ", "\t", "\n", "\u00a0"})
-"""So most values are told from these at once."""
+BEGINNINGS = frozenset({word[0] for word in _OF_SOFTWARE} | {"N", "U", " ", "\t", "\n", "\u00a0"})
+"""First characters of these, so that most values are told from them at once."""
 
 _LEFT_OVER = re.compile(
     r"""
@@ -99,7 +99,7 @@ _LEFT_OVER = re.compile(
 
 def is_word_of_software(value: str) -> bool:
     """Whether a whole value is what software writes where there is none: nan, None, #N/A."""
-    return value[:1] in _BEGINNINGS and len(value) < 20 and value.strip().casefold() in _OF_SOFTWARE
+    return value[:1] in BEGINNINGS and len(value) < 20 and value.strip().casefold() in _OF_SOFTWARE
 
 
 def left_over(text: str) -> str:
@@ -130,7 +130,8 @@ def check_no_word_of_software(field: str, value: str) -> None:
 
 def check_meant(field: str, value: str) -> None:
     """Raise MessageError for a text that is plainly not meant as it stands."""
-    check_no_word_of_software(field, value)
+    if value[:1] in BEGINNINGS:
+        check_no_word_of_software(field, value)
     if found := left_over(value):
         shows = _NAME_ALONE.fullmatch(found) and sum(map(str.isdigit, found)) < 4
         told = repr(found) if shows else f"a placeholder of {len(found)} characters"
@@ -182,8 +183,10 @@ def client_id_of(value: Any) -> Any:
     Blanks at the ends and marks that nobody sees are dropped, and letters are composed (NFC). What is no text
     stays what it is.
     """
-    if not isinstance(value, str) or (value.isascii() and value[:1] != " " and value[-1:] != " "):
+    if not isinstance(value, str):
         return value
+    if value.isascii():
+        return value.strip()
     return unicodedata.normalize("NFC", visible(value)).strip()
 
 

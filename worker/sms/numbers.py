@@ -35,8 +35,7 @@ def phone_number(value: object, field: str = "recipient", region: str = "") -> s
     """
     if not isinstance(value, str):
         raise MessageError(field, value, "must be a phone number as text")
-    plan = _plan(value[:4])
-    if plan is not None and plan.is_plain(value):  # true of nearly all there are
+    if (plan := _plan(value[:4])) and plan.is_plain(value):  # true of nearly all there are
         return value
     try:
         number = _international(_dialled(value, region), region)
