@@ -18,7 +18,7 @@ from worker.version import __version__
 
 TOP_LEVEL = {
     "worker", "migrations", "tests", "deploy", "docker-compose.yml", "pyproject.toml", "README.md",
-    "Makefile", "CHANGELOG.md", "requirements.lock", "findings",
+    "Makefile", "CHANGELOG.md", "requirements.lock", "findings", "docs",
 }  # fmt: skip
 """The names of DESIGN section 3. Nothing else without a reason."""
 
