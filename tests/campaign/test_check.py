@@ -55,10 +55,10 @@ def test_an_id_that_stands_twice_with_another_text_is_refused() -> None:
     assert (checked.report.again, checked.report.repeats) == (1, 0)  # the same row once more
 
 
-@pytest.mark.parametrize("client_id", ["18.0", "18.00"])
+@pytest.mark.parametrize("client_id", ["18.0", "18.00", "18,0", "18.0 "])
 def test_an_id_that_software_made_a_decimal_is_refused_unless_it_is_insisted_on(client_id: str) -> None:
     assert "would be two messages" in str(Checked([row(2, client_id)]).refused[0])
-    assert Checked([row(2, client_id)], Rules(literal=True)).ids == [client_id]
+    assert Checked([row(2, client_id)], Rules(literal=True)).ids == [client_id.strip()]
 
 
 def test_ids_that_end_in_a_zero_go_where_not_all_are_whole_numbers() -> None:

@@ -225,18 +225,20 @@ def _beside(recipient: object, codes: Sequence[str]) -> str:
     return meant.pop() if len(meant) == 1 else ""
 
 
+_WHOLE = re.compile(r"\d+(?P<tail>[.,]0+)?")
+
+
 def _are_whole(rows: Iterable[Row]) -> bool:
     """Whether all ids are whole numbers, or were before software made decimals of them."""
     ids = [str(row.values.get("client_id", "")) for row in rows if not isinstance(row.values, MessageError)]
-    return all(re.fullmatch(r"\d+(\.0+)?", one.strip()) for one in ids if one.strip())
+    return all(_WHOLE.fullmatch(one.strip()) for one in ids if one.strip())
 
 
 def _check_id(client_id: object) -> None:
     """Raise MessageError for a whole number that software has made a decimal: 18 and 18.0 would be two."""
-    if isinstance(client_id, str) and client_id.endswith("0"):
-        whole, point, rest = client_id.rpartition(".")
-        if point and whole.isdecimal() and not rest.strip("0"):
-            raise MessageError("client_id", client_id, "is a decimal: 18 and 18.0 would be two messages")
+    found = _WHOLE.fullmatch(client_id.strip()) if isinstance(client_id, str) else None
+    if found and found["tail"]:
+        raise MessageError("client_id", client_id, "is a decimal: 18 and 18.0 would be two messages")
 
 
 def _as_text(said: Said) -> str:
