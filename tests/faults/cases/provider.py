@@ -41,6 +41,17 @@ def shutting_the_door(
     world.resume(*routes)
 
 
+def refusing_questions(world: World, batch: Batch, *, rules: list[Rule]) -> None:
+    """No page that tells states or jobs is in our contract, until it is: all is sent meanwhile."""
+    world.provider.script(*rules)
+    world.enqueue(batch)
+    world.provider.await_met()
+    world.await_left(batch)
+    assert not world.stopped(), "a question stopped the sending"
+    batch.over()
+    world.provider.script()
+
+
 def refusing_connections(world: World, batch: Batch) -> None:
     world.provider.proxy.refuse()
     world.enqueue(batch)
@@ -135,6 +146,10 @@ PROVIDER = (
     ),
     case("provider_breaks_jobs_off", jobs("job_failed"), routes=("async",)),
     case("provider_forgets_jobs", jobs("job_notfound"), routes=("async",)),
+    Case(
+        "questions_refused",
+        partial(refusing_questions, rules=[*each({"do": "http", "code": 404}, ASKS), LATE]),
+    ),
     case("status_times_out", *asking("slow", seconds=3)),
     case("status_answers_truncated", *asking("truncated")),
     case("status_answers_500", *asking("http", code=500)),
