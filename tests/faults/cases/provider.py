@@ -95,6 +95,10 @@ def jobs(do: str) -> Rule:
     return {"do": do, "when": {"command": "message-async"}, "times": 2}
 
 
+REFUSED_PAGE: Rule = {"do": "http", "code": 404}
+NO_JOBS: Rule = {**REFUSED_PAGE, "when": {"command": "job"}}
+
+
 MONEY = [
     {
         "do": "message_code",
@@ -148,7 +152,7 @@ PROVIDER = (
     case("provider_forgets_jobs", jobs("job_notfound"), routes=("async",)),
     Case(
         "questions_refused",
-        partial(refusing_questions, rules=[*each({"do": "http", "code": 404}, ASKS), LATE]),
+        partial(refusing_questions, rules=[*each(REFUSED_PAGE, ASKS), NO_JOBS, LATE]),
     ),
     case("status_times_out", *asking("slow", seconds=3)),
     case("status_answers_truncated", *asking("truncated")),
