@@ -139,7 +139,7 @@ PROVIDER = (
     case(
         "provider_has_an_unknown_error",
         *each({"do": "error", "code": 200, "take": True, "times": 2}, SENDS),
-        *each({"do": "error", "code": "internal", "take": True, "times": 2}, SENDS),
+        *each({"do": "error", "code": "timeout", "take": True, "times": 2}, SENDS),
     ),
     case("provider_says_money_is_out", *MONEY, routes=("sync", "webcom", "smartswitch")),
     Case("provider_refuses_the_key", partial(shutting_the_door, codes=REFUSED, routes=EVERY)),
