@@ -14,7 +14,8 @@ from tests.stages.world import KIND
 from worker.cli.examination import Finding, examine
 from worker.cli.output import money
 from worker.ledger import Ledger
-from worker.ledger.governor import note_clock
+from worker.ledger.governor import note_clock, register_routes
+from worker.ledger.questions import note_refused, refused_questions
 from worker.ledger.receipts import Word, keep
 from worker.ledger.transitions import enqueue
 from worker.runtime import silence
@@ -23,6 +24,7 @@ from worker.sandbox.server import running
 from worker.sandbox.webcom.options import WebcomOptions
 from worker.settings import Settings
 from worker.sms.message import Lane
+from worker.sms.question import Question
 from worker.sms.status import Status
 from worker.stages.dispatch import dispatch
 
@@ -235,3 +237,34 @@ def test_the_doctor_tells_of_money_and_of_clocks(shell: Shell, settings: Setting
     assert (found["balance"].verdict, found["their clock"].verdict) == ("warning", "warning")
     assert found["balance"].seen == "12.50 UAH are left at alpha, below its balance_least of 100"
     assert "that of web is 2:00:00 behind ours" in found["their clock"].seen
+
+
+# -- questions that are refused
+
+
+def test_given_a_question_that_is_refused_when_listed_then_since_when_and_why_are_told(
+    shell: Shell, settings: Settings, ledger: Ledger
+) -> None:
+    with ledger.begin() as connection:
+        register_routes(connection, ["alpha", "web", "smart"])
+        wait = timedelta(minutes=5)
+        note_refused(connection, "web", Question.STATUS, "not_offered: they do not (HTTP 404)", wait, wait)
+
+    routes = {route["name"]: route for route in shell.worker("routes", "list", "--json").json["routes"]}
+
+    assert routes["alpha"]["refused_questions"] == []
+    [told] = routes["web"]["refused_questions"]
+    assert (told["question"], told["why"]) == ("status", "not_offered: they do not (HTTP 404)")
+    assert datetime.fromisoformat(told["ask_at"]) - datetime.fromisoformat(told["since"]) == wait
+    shown = " ".join(shell.worker("routes", "list", COLUMNS="300").out.split())
+    assert f"does not answer (status) since {datetime.fromisoformat(told['since']):%Y-%m-%d %H:%M}" in shown
+    findings = [one for one in examine(settings, patience=0.2) if one.what == "questions"]
+    assert [one.verdict for one in findings] == ["warning"]
+    assert findings[0].seen.startswith("web does not answer (status) since ")
+    assert "HTTP 404" in findings[0].seen
+    assert "goes on sending" in findings[0].seen
+
+    shell.worker("routes", "resume", "web")
+
+    with ledger.begin() as connection:
+        assert not refused_questions(connection, "web")[Question.STATUS].paused

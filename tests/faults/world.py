@@ -225,10 +225,17 @@ class World:
         except httpx.TransportError:
             return False
 
+    def await_left(self, batch: Batch) -> None:
+        """Until no message of a batch waits to leave."""
+        eventually(lambda: self._number(_LEFT, {"name": batch.name}) >= len(batch.handed_over), within=60)
+
     def await_stopped(self, *routes: str) -> None:
         """Until the governor has stopped these routes."""
-        stopped = set(routes)
-        eventually(lambda: {row.name for row in self._routes() if row.state == "stopped"} >= stopped)
+        eventually(lambda: self.stopped() >= set(routes))
+
+    def stopped(self) -> set[str]:
+        """The routes that the governor has stopped."""
+        return {row.name for row in self._routes() if row.state == "stopped"}
 
     def _routes(self) -> list[RouteRow]:
         with self.ledger.begin() as connection:
@@ -323,6 +330,7 @@ _SETTLED = text("""
     AND (status = ANY(CAST(:ends AS text[]))
          OR (status = 'in_doubt' AND route = ANY(CAST(:held AS text[]))))
 """)
+_LEFT = text("SELECT count(*) FROM messages WHERE campaign = :name AND status NOT IN ('queued', 'sending')")
 _ENTERED = text("""
     SELECT count(*) FROM messages m WHERE m.campaign = :name
     AND (SELECT count(*) FROM events e WHERE e.message_id = m.id AND e.target = :status) >= :times

@@ -91,7 +91,7 @@ def tried(item: Item) -> Item:
 
 
 SAMPLE = Sample(
-    accounts=(QUERY, FORM),
+    accounts=(QUERY, FORM, account(params_in="form", call_items="50")),
     items=(
         tried(sms(700001, "Order 18")),
         tried(sms(700002, "See you at <ten> & \"bring\" + 100% of the 'form'; a=b?")),
@@ -119,6 +119,9 @@ SAMPLE = Sample(
     wary=True,
     body_decides=range(100, 600),
 )
+
+
+UNKNOWN_WORDS = ("internal", "wrong_source", "unlimited", "everybody", "numbered", "lowbalance")
 
 
 # --- small words for the tables ------------------------------------------------------------------------
@@ -537,25 +540,53 @@ SUBMITS = [
             "throttling": THROTTLED,
             "server.busy": THROTTLED,
             "BUSY": THROTTLED,
-            "invalid_number": MALFORMED,
-            "destination-unknown": MALFORMED,
-            "body_missing": MALFORMED,
         }.items()
     ),
     *(
         SubmitCase(
-            label=f"3 error {code}: no word that says anything",
+            label=f"3 error {code}: the one message is refused, in their word",
+            items=(item,),
+            reply=errors(code),
+            expected=[Verdict(1, Status.REJECTED, code)],
+        )
+        for code in ("invalid_number", "destination-unknown", "body_missing")
+        for item in (sms(1), tried(sms(1)), sms(1, kind="ping"))
+    ),
+    *(
+        SubmitCase(
+            label=f"3 error {code}: which of several is meant is not said",
+            items=TWO,
+            reply=errors(code),
+            expected=MALFORMED.doubted().because(code),
+        )
+        for code in ("invalid_number", "destination-unknown", "body_missing")
+    ),
+    *(
+        SubmitCase(
+            label=f"3 error {code}: a word that nobody knows refuses the one message",
+            items=ONE,
+            reply=errors(code),
+            expected=[Verdict(1, Status.REJECTED, code, strange=True)],
+        )
+        for code in UNKNOWN_WORDS
+    ),
+    *(
+        SubmitCase(
+            label=f"3 error {code}: of several nobody knows",
+            items=TWO,
+            reply=errors(code),
+            expected=UNREADABLE.because(code),
+        )
+        for code in UNKNOWN_WORDS
+    ),
+    *(
+        SubmitCase(
+            label=f"3 error {code}: what they did before their time ran out nobody knows",
             items=items,
             reply=errors(code),
             expected=UNREADABLE.because(code),
         )
         for code in (
-            "internal",
-            "wrong_source",
-            "unlimited",
-            "everybody",
-            "numbered",
-            "lowbalance",
             "time_limit",
             "limit.time",
             "timeout-limit",
@@ -565,7 +596,15 @@ SUBMITS = [
         for items in (ONE, TWO)
     ),
     *(
-        SubmitCase(label=f"a code that is {code!r}", reply=errors(code), expected=UNREADABLE.because("?"))
+        SubmitCase(
+            label=f"a code that is {code!r}",
+            items=items,
+            reply=errors(code),
+            expected=UNREADABLE.because("?")
+            if len(items) > 1
+            else [Verdict(1, Status.REJECTED, "?", strange=True)],
+        )
+        for items in (ONE, TWO)
         for code in (*NO_WORDS, "", 7, "380931110001", PASSWORD, "there is no such thing", "a" * 41)
     ),
     *(
@@ -578,11 +617,18 @@ SUBMITS = [
         for codes, failure in {
             ("body", "authentication"): CREDENTIALS.because("authentication"),
             ("internal", "authentication"): CREDENTIALS.because("authentication"),
-            ("internal", "balance", "busy"): MONEY.because("balance").doubted(),
+            ("internal", "busy", "balance"): MONEY.because("balance"),
             ("balance", "authentication"): CREDENTIALS.because("authentication"),
-            ("body", "internal", "busy"): UNREADABLE.because("internal"),
+            ("body", "internal", "busy"): THROTTLED.because("busy"),
             ("body", "busy"): THROTTLED.because("busy"),
+            ("body", "timeout"): UNREADABLE.because("timeout"),
         }.items()
+    ),
+    SubmitCase(
+        label="trap 13: of two refusals the first that is a word is kept",
+        items=ONE,
+        reply=errors("38 093", "body", "internal"),
+        expected=[Verdict(1, Status.REJECTED, "body")],
     ),
     SubmitCase(
         label="trap 13: the published one is sure for several, too",
@@ -680,8 +726,9 @@ SUBMITS = [
     SubmitCase(
         label="HTTP 500 with a code nobody knows",
         http=500,
+        items=ONE,
         reply=errors("oops"),
-        expected=UNREADABLE.because("oops"),
+        expected=[Verdict(1, Status.REJECTED, "oops", strange=True)],
     ),
 ]
 
@@ -738,28 +785,38 @@ def test_one_number_twice_is_two_groups() -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "a" * 160, "я" * 70, "€" * 67, "😀" * 35, "&" * 160, "я" * 300])
-@pytest.mark.parametrize("mode", ["query", "form"])
-def test_a_request_keeps_to_its_size(mode: str, text: str) -> None:
-    speaker = SmartSwitch(account(params_in=mode, receipts="1"))
+@pytest.mark.parametrize(("mode", "several"), [("query", 10), ("form", 50)])
+def test_given_several_in_a_call_then_a_request_keeps_to_its_size(mode: str, several: int, text: str) -> None:
+    speaker = SmartSwitch(account(params_in=mode, receipts="1", call_items=str(several)))
     many = [sms(10**15 + n, text, sender="ЙЙЙЙЙЙЙЙЙЙЙ") for n in range(100)]
     package = fitting(many, speaker.limits)
     request = speaker.submit(package)
-    assert 1 <= len(package) <= {"query": 10, "form": 50}[mode]
+    assert 1 <= len(package) <= several
     assert len(request.body) <= {"query": 0, "form": 262_144}[mode]
     assert len(request.url) <= 4_096
 
 
-def test_short_texts_leave_several_at_once() -> None:
-    assert len(fitting([sms(n, "Your code is 1234") for n in range(1, 99)], SmartSwitch(QUERY).limits)) > 3
-    assert len(fitting([sms(n, "Your code is 1234") for n in range(1, 99)], SmartSwitch(FORM).limits)) == 50
+@pytest.mark.parametrize("mode", ["query", "form"])
+def test_given_no_setting_then_a_call_holds_one_message_and_many_are_in_flight(mode: str) -> None:
+    limits = SmartSwitch(account(params_in=mode)).limits
+    assert (limits.items, limits.call, limits.in_flight) == (20, 1, 8)
+    assert len(fitting([sms(n, "Your code is 1234") for n in range(1, 99)], limits)) == 20
 
 
 def test_sizes_are_settings() -> None:
-    speaker = SmartSwitch(account(package_items="3", package_bytes="9000", params_in="form"))
+    speaker = SmartSwitch(account(package_items="3", package_bytes="9000", in_flight="2", params_in="form"))
     limits = speaker.limits
     empty = len(speaker.submit([]).body)  # the login takes room, too
     assert empty > 0
-    assert (limits.items, limits.octets, limits.call, limits.in_flight) == (3, 9000 - empty, 0, 1)
+    assert (limits.items, limits.octets, limits.call, limits.in_flight) == (3, 9000 - empty, 1, 2)
+
+
+@pytest.mark.parametrize(("package", "items"), [("", 7), ("3", 3), ("20", 7)])
+def test_given_several_in_a_call_then_a_package_is_one_call(package: str, items: int) -> None:
+    limits = SmartSwitch(account(call_items="7", package_items=package)).limits
+    assert (limits.items, limits.call, limits.in_flight) == (items, 0, 1)
+    short = [sms(n, "Your code is 1234") for n in range(1, 99)]
+    assert 1 < len(fitting(short, limits)) <= items
 
 
 # --- what it carries -----------------------------------------------------------------------------------
@@ -958,6 +1015,7 @@ def test_push(case: PushCase) -> None:
         (account(receipt_id="a b"), "receipt_id must be the name of a field, got 'a b'"),
         (account(receipt_state="="), "receipt_state must be the name of a field"),
         (account(package_items="ten"), "package_items must be a whole number"),
+        (account(call_items="ten"), "call_items must be a whole number"),
         (account(package_bytes="-1"), "package_bytes must be a whole number"),
     ],
 )
@@ -968,7 +1026,9 @@ def test_an_account_it_cannot_speak_for(made: Account, named: str) -> None:
 
 
 def test_empty_options_are_its_defaults() -> None:
-    empty = dict.fromkeys([*SmartSwitch.options, "package_items", "package_bytes", "receipts"], "")
+    empty = dict.fromkeys(
+        [*SmartSwitch.options, "package_items", "package_bytes", "in_flight", "receipts"], ""
+    )
     assert SmartSwitch(account(**empty)).submit(ONE) == SmartSwitch(account()).submit(ONE)
 
 

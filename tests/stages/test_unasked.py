@@ -19,6 +19,8 @@ UNCONFIRMED = Status.UNCONFIRMED
 SENDS: dict[str, Any] = {"when": {"provider": "smartswitch"}}
 SECRET = "a-secret-of-some-length"
 PUSHES: dict[str, object] = {"receipts": SECRET}
+TOGETHER: dict[str, object] = {**PUSHES, "call_items": 10}
+"""Several messages in a call."""
 
 
 def sent(open_world: OpenWorld, many: int = 4, **smart: object) -> World:
@@ -52,7 +54,7 @@ def test_nobody_is_ever_asked(open_world: OpenWorld) -> None:
         world.poll("smart")
         world.rescue("smart")
 
-    assert world.provider.see("counts")["requests"] == {"message": 1}
+    assert world.provider.see("counts")["requests"] == {"message": 4}
 
 
 def test_the_first_look_is_followed_by_one_at_the_horizon(open_world: OpenWorld) -> None:
@@ -160,7 +162,7 @@ def test_a_late_receipt_moves_what_was_given_up(open_world: OpenWorld, end: Stat
 
 
 def test_what_is_in_doubt_is_held_and_nothing_leaves_for_it(open_world: OpenWorld) -> None:
-    world = open_world(smart=PUSHES)
+    world = open_world(smart=TOGETHER)
     world.enqueue(messages(4, route="smart"))
     world.provider.script({"do": "drop_after", "times": 1, **SENDS})
     world.dispatch("smart")
@@ -176,7 +178,7 @@ def test_what_is_in_doubt_is_held_and_nothing_leaves_for_it(open_world: OpenWorl
 
 
 def test_a_message_may_say_that_its_doubt_is_a_failure(open_world: OpenWorld) -> None:
-    world = open_world(smart={})
+    world = open_world(smart=TOGETHER)
     world.enqueue(messages(4, route="smart", in_doubt="fail"))
     world.provider.script({"do": "drop_after", "times": 1, **SENDS})
     world.dispatch("smart")
@@ -189,7 +191,7 @@ def test_a_message_may_say_that_its_doubt_is_a_failure(open_world: OpenWorld) ->
 
 
 def test_half_answered_is_half_in_doubt_and_looked_at_by_both(open_world: OpenWorld) -> None:
-    world = open_world(smart=PUSHES)
+    world = open_world(smart=TOGETHER)
     world.enqueue(messages(4, route="smart"))
     world.provider.script({"do": "missing", "share": 0.5, "times": 1, **SENDS})
     world.dispatch("smart")
@@ -201,6 +203,65 @@ def test_half_answered_is_half_in_doubt_and_looked_at_by_both(open_world: OpenWo
 
     assert world.statuses() == {UNCONFIRMED: 2, IN_DOUBT: 2}
     assert world.states() == {"in_doubt": 1}
+
+
+# -- one message a call: errors in the place of data are about it alone
+
+
+@pytest.mark.parametrize(
+    "code", ["bad_number", "unknown_destination", "empty_body", "internal", "parameters"]
+)
+def test_given_errors_for_one_call_then_its_message_is_refused_in_their_word_and_the_others_go_out(
+    open_world: OpenWorld, code: str
+) -> None:
+    world = open_world(smart={})
+    world.enqueue(messages(20, route="smart"))
+    world.provider.script({"do": "error", "code": code, "skip": 3, "times": 1, **SENDS})
+
+    world.dispatch("smart")
+
+    assert world.statuses() == {SENT: 19, Status.REJECTED: 1}
+    [event] = world.rows("SELECT code FROM events WHERE target = 'rejected'")
+    assert event.code == code
+    assert (world.route("smart").state, world.route("smart").failures) == ("open", 0)
+    assert world.provider.taken == 19
+
+
+def test_given_a_time_that_ran_out_on_their_side_then_its_message_alone_is_in_doubt(
+    open_world: OpenWorld,
+) -> None:
+    world = open_world(smart={"in_flight": 1})
+    world.enqueue(messages(4, route="smart"))
+    world.provider.script({"do": "error", "code": "timeout", "take": True, "skip": 2, "times": 1, **SENDS})
+
+    world.dispatch("smart")
+
+    assert world.statuses() == {SENT: 2, IN_DOUBT: 1, QUEUED: 1}
+    assert world.provider.taken == 3
+
+
+@pytest.mark.parametrize(("code", "state"), [("low_balance", "paused"), ("busy", "paused")])
+def test_given_errors_that_pass_then_what_they_met_is_queued_again(
+    open_world: OpenWorld, code: str, state: str
+) -> None:
+    world = open_world(smart={"in_flight": 1})
+    world.enqueue(messages(4, route="smart"))
+    world.provider.script({"do": "error", "code": code, "skip": 2, "times": 1, **SENDS})
+
+    world.dispatch("smart")
+
+    assert world.statuses() == {SENT: 2, QUEUED: 2}
+    assert world.route("smart").state == state
+
+
+def test_given_several_in_a_call_then_errors_leave_all_of_it_in_doubt(open_world: OpenWorld) -> None:
+    world = open_world(smart=TOGETHER)
+    world.enqueue(messages(4, route="smart"))
+    world.provider.script({"do": "error", "code": "bad_number", "times": 1, **SENDS})
+
+    world.dispatch("smart")
+
+    assert world.statuses() == {IN_DOUBT: 4}
 
 
 # -- a streak of failures

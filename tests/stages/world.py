@@ -49,6 +49,7 @@ _CLOCKS = {
     "messages": ("enqueued_at", "due_at", "send_at", "valid_until", "viber_valid_until"),
     "packages": ("opened_at", "doubted_at", "poll_at", "rescue_at"),
     "routes": ("paused_until", "changed_at"),
+    "refused_questions": ("refused_at", "ask_at"),
 }
 
 

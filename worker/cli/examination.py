@@ -26,11 +26,13 @@ from worker.ledger.conflicts import recent_conflicts
 from worker.ledger.doubt import elsewhere
 from worker.ledger.migrate import behind
 from worker.ledger.queries import RouteRow, route_rows, server_settings
+from worker.ledger.questions import Refused, all_refused
 from worker.lines import Line, make_ready, shown_route
 from worker.marks import Mark, read_marks
 from worker.providers.contract import Clocks
 from worker.settings import Settings, SettingsError, names_only, read_routes
 from worker.sms.doubt import SETTLING
+from worker.sms.question import Question
 from worker.stages.account import is_low, is_off
 from worker.stages.bounds import longest_step
 from worker.zones import data_version
@@ -170,6 +172,7 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
     with ledger.begin() as connection:
         rows = route_rows(connection)
         strange = elsewhere(connection, accounts)
+        refused = all_refused(connection)
     for row in rows:
         stranded = row.unfinished if row.name not in lines else 0
         if stranded:
@@ -192,6 +195,29 @@ def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
                 "route of that name the account again, or settle them with `worker resolve`",
             )
         yield from _account(row, lines[row.name])
+    yield from (_refused(name, one) for name, one in refused if name in lines)
+
+
+def _refused(route: str, one: Refused) -> Finding:
+    """A question that is refused costs what only its answer could have told; sending goes on."""
+    seen = (
+        f"{route} does not answer ({one.question}) since {one.refused_at:%Y-%m-%d %H:%M:%S} UTC: {one.why}; "
+        f"to be asked again from {one.ask_at:%H:%M:%S}. It goes on sending; meanwhile {_COSTS[one.question]}"
+    )
+    return Finding("questions", "warning", seen)
+
+
+_COSTS = {
+    Question.STATUS: "what no receipt tells of ends unconfirmed at its horizon, and doubt stays doubt",
+    Question.JOB: "the messages of a job are asked for one by one",
+    Question.CANCEL: "nothing is withdrawn there",
+    Question.BALANCE: "nobody watches its money",
+    Question.CLOCK: "nothing is given to it before its time",
+    Question.PRICES: "it tells no prices",
+    Question.SCHEDULED: "it does not list what it holds",
+    Question.STOP_LIST: "its stop list cannot be pulled",
+}
+"""What it costs that a question is not answered."""
 
 
 def _conflicts(ledger: Ledger) -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """`worker routes`: what each route is doing, and its brake."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ from worker.cli.output import Json, complain, emit, money, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.governor import open_route, register_routes, stop_route
 from worker.ledger.queries import RouteRow, route_rows
+from worker.ledger.questions import Refused, all_refused
 from worker.lines import Line, make_ready
 from worker.settings import Settings, names_only, read_routes
 from worker.stages.account import is_low
@@ -26,6 +29,9 @@ for ask in (balance, prices, scheduled):
 def list_routes(as_json: Json = False) -> None:
     """Every route: its state, what waits for it, what is on the wire or in doubt, and the money last seen.
 
+    A question that its provider refuses (its states, its balance, …) is told with since when and why: it is
+    asked ever more rarely, or at once after `routes resume`. Sending goes on.
+
     Receipts that wait for their message are told, too: many mean that others use the account, or that they
     came by the address of another route.
     """
@@ -34,15 +40,23 @@ def list_routes(as_json: Json = False) -> None:
         with ledger.begin() as connection:
             register_routes(connection, lines)
             rows = [row for row in route_rows(connection) if row.name in lines or row.unfinished]
+            refused: dict[str, list[Refused]] = defaultdict(list)
+            for name, one in all_refused(connection):
+                refused[name].append(one)
     if as_json:
-        emit({"routes": [{**_plain(row), **_about(row, lines.get(row.name))} for row in rows]})
+        emit({"routes": [_plain(row, lines.get(row.name), refused[row.name]) for row in rows]})
         return
     heads = ("route", "provider", "mode", "state", "#queued", "#on the wire", "#in doubt", "#balance", "why")
-    table("Routes", heads, [_cells(row, _about(row, lines.get(row.name))) for row in rows])
+    table("Routes", heads, [_cells(row, _about(row, lines.get(row.name)), refused[row.name]) for row in rows])
 
 
-def _plain(row: RouteRow) -> dict[str, Any]:
-    return {**asdict(row), "balance": None if row.balance is None else money(row.balance)}
+def _plain(row: RouteRow, line: Line | None, refused: Sequence[Refused]) -> dict[str, Any]:
+    balance = None if row.balance is None else money(row.balance)
+    questions = [
+        {"question": one.question, "since": one.refused_at, "ask_at": one.ask_at, "why": one.why}
+        for one in refused
+    ]
+    return {**asdict(row), "balance": balance, **_about(row, line), "refused_questions": questions}
 
 
 def _about(row: RouteRow, line: Line | None) -> dict[str, Any]:
@@ -56,12 +70,16 @@ def _about(row: RouteRow, line: Line | None) -> dict[str, Any]:
     }
 
 
-def _cells(row: RouteRow, about: dict[str, Any]) -> tuple[object, ...]:
+def _cells(row: RouteRow, about: dict[str, Any], refused: Sequence[Refused]) -> tuple[object, ...]:
     counts = (f"{row.queued:,}", f"{row.on_the_wire:,}", f"{row.in_doubt:,}")
     gone = f"not in the routes file: {row.unfinished:,} messages are stranded"
     low = f"the balance is below {about['balance_least']:,}" if about["balance_low"] else None
     kept = f"receipts that wait for their message: {row.receipts_kept:,}" if row.receipts_kept else None
-    why = "; ".join(filter(None, (row.why, low, kept))) if about["provider"] else gone
+    deaf = (
+        f"does not answer ({one.question}) since {one.refused_at:%Y-%m-%d %H:%M} UTC: {one.why}"
+        for one in refused
+    )
+    why = "; ".join(filter(None, (row.why, low, kept, *deaf))) if about["provider"] else gone
     left = f"{money(row.balance)} {row.currency or ''}".strip() if row.balance is not None else None
     return (row.name, about["provider"], about["mode"], row.state, *counts, left, why)
 
@@ -83,7 +101,7 @@ def pause(
 
 @app.command()
 def resume(name: Name, as_json: Json = False) -> None:
-    """Let a paused or stopped route send again."""
+    """Let a paused or stopped route send again, and ask its provider anew what it refused to tell."""
     with servers() as settings, migrated_ledger(settings) as ledger:
         _known(settings, name)
         with ledger.begin() as connection:

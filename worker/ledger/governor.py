@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from worker.ledger.questions import ask_again
 from worker.sms.message import Lane
 from worker.sms.package import PackageState
+from worker.sms.question import Question
 
 ROUTE_IS_OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
 """Of a row of routes: it is open, or its pause is over. Says nothing of what is on the wire."""
@@ -123,7 +125,8 @@ def stop_route(connection: Connection, route: str, why: str) -> bool:
 
 
 def open_route(connection: Connection, route: str) -> bool:
-    """Let the route send again. False if there is no such route."""
+    """Let the route send again, and be asked what it refused. False if there is no such route."""
+    ask_again(connection, route)
     opened = connection.execute(
         text("""
             UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0, blind = '{}',
@@ -154,6 +157,29 @@ def route_works(connection: Connection, route: str) -> None:
         """),  # noqa: S608 - our own constants
         {"route": route},
     )
+
+
+def sending_tells(connection: Connection, route: str) -> bool:
+    """Whether sending finds out by itself if the account may go on: messages are due to leave, or packages
+    have gone through since the provider began to refuse to say what became of others."""
+    found: bool = connection.execute(
+        text(f"""
+            SELECT EXISTS (
+                SELECT FROM messages WHERE route = :route AND lane IN ({_LANES}) AND due_at <= now()
+            ) OR EXISTS (
+                SELECT FROM packages WHERE route = :route AND state IN ({_WENT_THROUGH}) AND opened_at > (
+                    SELECT max(refused_at) FROM refused_questions
+                    WHERE route = :route AND question IN ('{Question.STATUS}', '{Question.JOB}')
+                )
+            )
+        """),  # noqa: S608 - our own constants
+        {"route": route},
+    ).scalar_one()
+    return found
+
+
+_LANES = ", ".join(f"'{lane}'" for lane in Lane)
+_WENT_THROUGH = f"'{PackageState.SETTLED}', '{PackageState.JOB}', '{PackageState.CLOSED}'"
 
 
 # -- the account

@@ -33,6 +33,7 @@ from worker.sms.content import Kind
 from worker.sms.doubt import POLICIES
 from worker.sms.message import Lane
 from worker.sms.package import PackageState
+from worker.sms.question import Question
 from worker.sms.status import FINAL, Status, Verb, roads
 
 
@@ -211,6 +212,19 @@ routes = Table(
     CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
     CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
 )
+
+refused_questions = Table(
+    "refused_questions",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("question", Text, primary_key=True),
+    Column("refused_at", _INSTANT, nullable=False, server_default=_NOW),  # since when
+    Column("ask_at", _INSTANT, nullable=False),  # not to be asked again before
+    Column("refusals", Integer, nullable=False, server_default=text("1")),  # in a row
+    Column("why", Text, nullable=False),
+    CheckConstraint(f"question IN ({sql_list(Question)})", name="question"),
+)
+"""Kinds of question that the provider of a route does not answer; a row stands here as long as that is so."""
 
 provider_ids = Table(
     "provider_ids",

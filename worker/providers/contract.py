@@ -67,6 +67,7 @@ CREDENTIALS = Failure("credentials", Taken.NO, Remedy.STOP, "they do not let us 
 MONEY = Failure("money", Taken.NO, Remedy.PAUSE, "money or quota used up")
 MALFORMED = Failure("malformed", Taken.NO, Remedy.HALVE, "they cannot read our document")
 MISDIRECTED = Failure("misdirected", Taken.NO, Remedy.STOP, "that address does not take messages")
+NOT_OFFERED = Failure("not_offered", Taken.PERHAPS, Remedy.PAUSE, "they do not offer that")
 SERVER_ERROR = Failure("server_error", Taken.PERHAPS, Remedy.PAUSE, "they failed while answering")
 UNREADABLE = Failure("unreadable", Taken.PERHAPS, Remedy.PAUSE, "their answer cannot be understood")
 
@@ -78,6 +79,7 @@ FAILURES = (
     MONEY,
     MALFORMED,
     MISDIRECTED,
+    NOT_OFFERED,
     SERVER_ERROR,
     UNREADABLE,
 )
@@ -348,13 +350,13 @@ def read_http(reply: Reply) -> Failure | None:
     """
     if reply.status == 200:
         return None
-    seen = f"HTTP {reply.status}"
-    if reply.status == 429:
-        return THROTTLED.because(detail=seen)
-    if reply.status in (401, 403):
-        return CREDENTIALS.because(detail=seen)
-    if reply.status in (404, 405, 410):
-        return MISDIRECTED.because(detail=seen)
-    if reply.status in (400, 411, 413, 414, 415, 422):
-        return MALFORMED.because(detail=seen)
-    return SERVER_ERROR.because(detail=seen)
+    return _HTTP.get(reply.status, SERVER_ERROR).because(detail=f"HTTP {reply.status}")
+
+
+_HTTP = {
+    429: THROTTLED,
+    **dict.fromkeys((401, 403), CREDENTIALS),
+    **dict.fromkeys((404, 405, 410), MISDIRECTED),
+    **dict.fromkeys((400, 411, 413, 414, 415, 422), MALFORMED),
+    501: NOT_OFFERED,
+}

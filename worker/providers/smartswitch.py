@@ -1,18 +1,20 @@
 """StreamCo SMARTSwitch, HTTP API "message": parameters going out, a JSON:API document coming back.
 
-Source: the public SMARTSwitch wiki. Four things there are easily misread:
+Source: the public SMARTSwitch wiki. Five things there are easily misread:
 
 - Recipients are groups of repeated parameters, told apart by position alone: the order is the meaning.
 - `data` is an object for one recipient and an array for several.
 - An echo in `request_id` may be theirs (the samples show one that nobody sent): only ours is believed.
 - `ok` is also written with Cyrillic letters.
+- An answer has `data` or `errors`, never both: so `errors` says that nothing of the call was sent. Which
+  message is to blame it does not say, so a call holds one, unless the route wants it otherwise.
 
 Nothing there can be asked afterwards and a repeat is a second message, so doubt is left to a person. States
 come as pushes only. Login and password ride in the URL unless `params_in` is form.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -31,7 +33,6 @@ from worker.providers.contract import (
     Receipt,
     Reply,
     Request,
-    Taken,
     Verdict,
     joined,
     read_http,
@@ -62,7 +63,8 @@ FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receip
 
 # --- limits, all unpublished -------------------------------------------------------------------------
 
-ITEMS = {"query": 10, "form": 50}
+ITEMS = 20  # small packages: what is lost with one is in doubt
+IN_FLIGHT = 8
 CREDENTIALS_MOST = 300  # bytes of login and password, encoded
 OCTETS = {"query": 4_096, "form": 262_144}
 SENDERS = Senders(PRINTABLE)
@@ -97,6 +99,9 @@ nothing of what was done before."""
 WEIGHT = [failure.name for failure in (CREDENTIALS, MONEY, UNREADABLE, THROTTLED, MALFORMED)]
 """Of several errors, which one decides: the account's, then what nobody knows."""
 
+PASSING = (MONEY.name, THROTTLED.name)
+"""What is no refusal of the message: it leaves once the account has money, or they have time."""
+
 STATES = {
     "enroute": Status.SENT,
     "accepted": Status.SENT,  # by a further hop
@@ -115,14 +120,16 @@ Parameters: TypeAlias = list[tuple[str, str]]
 class SmartSwitch:
     """The dialect for one account.
 
-    Options: `package_items`, `package_bytes` (of a request), `receipts`; of its own `params_in` (query or
-    form), `source` (name or number: how senders are given, in one way for a route, because all recipients of
-    a call must have the same parameters), and the names of the fields of a receipt, `receipt_id` and
+    Options: `package_items`, `package_bytes` (of a request), `in_flight` (calls at once), `receipts`; of its
+    own `call_items` (messages a call; where several, a package is one call), `params_in` (query or form),
+    `source` (name or number: how senders are given, in one way for a route, because all recipients of a call
+    must have the same parameters), and the names of the fields of a receipt, `receipt_id` and
     `receipt_state`. Raises ValueError for a bad option and for missing credentials.
     """
 
     kinds: ClassVar[Collection[Kind]] = KINDS
     options: ClassVar[Mapping[str, str]] = {
+        "call_items": "1",
         "params_in": "query",
         "source": "name",
         "receipt_id": "message_id",
@@ -146,11 +153,15 @@ class SmartSwitch:
         self._url = account.url.rstrip("/") + PATH
         self._login = [("_login", account.login), ("_password", account.password)]
         self._secrets = account.secrets
-        self.limits = Limits(
-            items=number(given, "package_items", ITEMS[self._mode]),
-            octets=self._octets - self._length([]),
-            measure=self._measure,
-        )
+        self.limits = self._limits(given)
+
+    def _limits(self, given: Mapping[str, str]) -> Limits:
+        octets = self._octets - self._length([])
+        several = number(given, "call_items", 1)
+        if several == 1:
+            items, in_flight = number(given, "package_items", ITEMS), number(given, "in_flight", IN_FLIGHT)
+            return Limits(items, octets, call=1, in_flight=in_flight, measure=self._measure)
+        return Limits(min(several, number(given, "package_items", several)), octets, measure=self._measure)
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -229,22 +240,33 @@ class SmartSwitch:
             return http.doubted()
         return http
 
-    def _refusal(self, items: Sequence[Item], errors: Iterable[jsonapi.Object]) -> Failure:
-        """The error that weighs most.
+    def _refusal(self, items: Sequence[Item], errors: Sequence[jsonapi.Object]) -> Answered | Failure:
+        """What errors in the place of data come to: nothing of the call was sent, by their page.
 
-        Of an unpublished code it is but a guess that nothing was sent. Where several messages hang on it, or
-        beside a code that nobody knows, they are in doubt: there they wait for a person, and the route backs
-        off.
+        They are about the account or the moment; or they refuse the message, if it is one. Where several hang
+        on a code that is not published, or a time ran out on their side, or nothing is said at all, that page
+        is not enough: they are in doubt, where they wait for a person, and the route backs off.
         """
-        failures = [self._failure(jsonapi.word(error.get("code"))) for error in errors]
+        codes = [jsonapi.word(error.get("code")) for error in errors]
+        failures = [self._failure(code) for code in codes]
         failure = min(failures, key=lambda failure: WEIGHT.index(failure.name))
-        published = failure.because() in ERRORS.values()
-        guessed = len(items) == 1 and all(one.taken is Taken.NO for one in failures)
-        return failure if published or guessed else failure.doubted()
+        if failure.because() in ERRORS.values():
+            return failure
+        if len(items) > 1 or any(map(_ran_out, codes)) or not any(errors):
+            return failure.doubted()
+        passing = {one.name: one for one in failures if one.name in PASSING}
+        first = next((passing[name] for name in PASSING if name in passing), None)
+        return first or Answered([self._refused(items[0], failures)])
+
+    def _refused(self, item: Item, failures: Sequence[Failure]) -> Verdict:
+        """Refused in their word; the first one that is any."""
+        code = next((one.code for one in failures if one.code != "?"), "?")
+        strange = all(one.name == UNREADABLE.name for one in failures)
+        return Verdict(item.reference, Status.REJECTED, code, strange=strange)
 
     def _failure(self, code: str) -> Failure:
         plain = code.lower()
-        words = () if "time" in plain else re.split(r"[_.-]", plain)
+        words = () if _ran_out(code) else re.split(r"[_.-]", plain)
         guesses = (failure for word, failure in ERROR_WORDS.items() if word in words)
         return (ERRORS.get(plain) or next(guesses, UNREADABLE)).because(self._shown(code))
 
@@ -297,6 +319,11 @@ class SmartSwitch:
     def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - names none
         """What they want to hear is not published."""
         return Acknowledgement()
+
+
+def _ran_out(code: str) -> bool:
+    """Whether a time of theirs ran out: then nobody knows what they did before."""
+    return "time" in code.lower()
 
 
 def _encoded(pairs: list[tuple[str, str]]) -> str:

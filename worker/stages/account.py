@@ -13,12 +13,15 @@ from typing import TypeVar
 
 from worker.ledger.governor import TRUSTED, note_balance, note_clock
 from worker.ledger.queries import now
+from worker.ledger.questions import refused_questions
 from worker.ledger.stop_list import suppress
 from worker.lines import Line
 from worker.providers.account import Balance, Balances, Price, Prices, Scheduled, Scheduling, StopLists
-from worker.providers.contract import Clocks, Failure, Reply
+from worker.providers.contract import Clocks, Failure, Reply, Request
 from worker.runtime import Runtime
+from worker.sms.question import Question
 from worker.stages.exchange import chunks, exchanged, understood
+from worker.stages.questions import heard
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +48,14 @@ def can_be_watched(line: Line) -> bool:
 
 
 def watch(runtime: Runtime, route: str) -> Watched:
-    """Look at the money and the clock of a route's provider, and warn of what is wrong."""
+    """Look at the money and the clock of a route's provider, and warn of what is wrong. What it refuses to
+    tell it is asked ever more rarely."""
     line = runtime.lines[route]
-    told = ask_balance(runtime, line)
-    ahead = ask_clock(runtime, line)
+    with runtime.ledger.begin() as connection:
+        refused = refused_questions(connection, route)
+    paused = {question for question, one in refused.items() if one.paused}
+    told = None if Question.BALANCE in paused else ask_balance(runtime, line)
+    ahead = None if Question.CLOCK in paused else ask_clock(runtime, line)
     if isinstance(told, Told) and is_low(line, told.balance.amount):
         log.warning(
             "balance_low route=%s balance=%s least=%d", route, told.balance.amount, line.route.balance_least
@@ -77,6 +84,19 @@ def is_off(ahead: timedelta) -> bool:
 # -- questions: each answers None where the provider cannot be asked ---------------------------------
 
 
+def _put(
+    runtime: Runtime,
+    line: Line,
+    question: Question,
+    request: Request,
+    read: Callable[[Reply], _Told | Failure],
+) -> _Told | Failure:
+    """Put a question, and keep whether it is refused."""
+    answer = exchanged(runtime, line, request, read)
+    heard(runtime, line, question, answer if isinstance(answer, Failure) else None)
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A balance, and when it was told."""
@@ -90,7 +110,7 @@ def ask_balance(runtime: Runtime, line: Line) -> Told | Failure | None:
     dialect = line.dialect
     if not isinstance(dialect, Balances):
         return None
-    balance = exchanged(runtime, line, dialect.balance(), dialect.read_balance)
+    balance = _put(runtime, line, Question.BALANCE, dialect.balance(), dialect.read_balance)
     if isinstance(balance, Failure):
         return balance
     with runtime.ledger.begin() as connection:
@@ -110,6 +130,7 @@ def ask_clock(runtime: Runtime, line: Line) -> timedelta | Failure | None:
         ahead = understood(line, partial(dialect.read_clock, reply, now(connection)))
         if isinstance(ahead, timedelta):
             note_clock(connection, line.route.name, ahead)
+    heard(runtime, line, Question.CLOCK, ahead if isinstance(ahead, Failure) else None)
     return ahead
 
 
@@ -122,7 +143,8 @@ def ask_prices(
         return None
     found: dict[str, Price] = {}
     for part in chunks(recipients, dialect.price_items):
-        prices = exchanged(runtime, line, dialect.prices(part), _about(part, dialect.read_prices))
+        read = _about(part, dialect.read_prices)
+        prices = _put(runtime, line, Question.PRICES, dialect.prices(part), read)
         if isinstance(prices, Failure):
             return prices
         found.update(prices)
@@ -143,7 +165,7 @@ def ask_scheduled(runtime: Runtime, line: Line) -> Iterator[Sequence[Scheduled] 
 def _pages(runtime: Runtime, line: Line, dialect: Scheduling) -> Iterator[Sequence[Scheduled] | Failure]:
     page, pages = 1, 1
     while page <= pages:
-        told = exchanged(runtime, line, dialect.scheduled(page), dialect.read_scheduled)
+        told = _put(runtime, line, Question.SCHEDULED, dialect.scheduled(page), dialect.read_scheduled)
         if isinstance(told, Failure):
             yield told
             return
@@ -167,7 +189,7 @@ def import_stop_list(runtime: Runtime, line: Line, why: str) -> Imported | Failu
     dialect = line.dialect
     if not isinstance(dialect, StopLists):
         return None
-    numbers = exchanged(runtime, line, dialect.stop_list(), dialect.read_stop_list)
+    numbers = _put(runtime, line, Question.STOP_LIST, dialect.stop_list(), dialect.read_stop_list)
     if isinstance(numbers, Failure):
         return numbers
     added = 0

@@ -40,9 +40,11 @@ from worker.lines import Line
 from worker.providers.contract import Answered, Cancels, Failure, Statuses, Verdict
 from worker.runtime import Runtime
 from worker.sms.message import Lane
+from worker.sms.question import Question
 from worker.sms.status import Status
 from worker.stages.calls import calls
 from worker.stages.exchange import asked_for, chunks, exchanged, spreads
+from worker.stages.questions import heard, is_not_offered
 from worker.stages.verdicts import first_looks, note_strange, reads, reported
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,9 @@ class Fate(StrEnum):
     CANCELLED_AT_PROVIDER = "cancelled_at_provider"  # the provider will not send it
     CANCELLED_BEFORE = "cancelled_before"  # it was cancelled already
     TOO_LATE = "too_late"  # it has left the provider, or come to another end
-    CANNOT = "cannot"  # its provider cannot cancel, or its route left the routes file or changed its account
+    CANNOT = (
+        "cannot"  # its provider cannot, or does not do it for us; its route is gone, or another account's
+    )
     UNKNOWN = "unknown"  # the provider does not know it, or not under an id we have; or the ledger does not
     UNANSWERED = "unanswered"  # the provider gave no answer that can be read: say it again
     ON_THE_WIRE = "on_the_wire"  # being sent: say it again
@@ -251,13 +255,22 @@ class _Recall:
             return exchanged(self.runtime, line, dialect.cancel(asked), partial(dialect.read_cancel, asked))
 
         parts = chunks(messages, dialect.cancel_items)
+        failures: list[Failure] = []
         for ended in calls(question, parts, line.dialect.limits.in_flight, lambda: not self.deaf):
             for part, answer in ended:
                 if isinstance(answer, Failure):
                     log.warning("cancel_failed route=%s failure=%r", self.route, str(answer))
+                    failures.append(answer)
                     self.deaf |= spreads(answer)
                 else:
                     fates.update(self._record(line, part, answer.verdicts))
+        unanswered = [message.id for message in messages if fates[message.id] is Fate.UNANSWERED]
+        if len(unanswered) < len(messages):
+            heard(self.runtime, line, Question.CANCEL, None)
+        elif failures:
+            heard(self.runtime, line, Question.CANCEL, failures[0])
+            if is_not_offered(failures[0]):
+                fates.update(dict.fromkeys(unanswered, Fate.CANNOT))
 
     def _record(
         self, line: Line, messages: Sequence[OpenMessage], verdicts: Sequence[Verdict]

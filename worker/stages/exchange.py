@@ -16,6 +16,7 @@ from worker.lines import Line
 from worker.providers.contract import (
     LOST,
     MALFORMED,
+    NOT_OFFERED,
     NOT_SENT,
     THROTTLED,
     UNREADABLE,
@@ -39,7 +40,9 @@ log = logging.getLogger(__name__)
 HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
 PATIENCE = 0.5  # of its lease, how much a round may spend asking
 
-_SPREADING = {failure.name for failure in (NOT_SENT, LOST, THROTTLED)}  # the next question fails too
+_SPREADING = {
+    failure.name for failure in (NOT_SENT, LOST, THROTTLED, NOT_OFFERED)
+}  # the next question fails too
 
 Message = TypeVar("Message")
 Answer = TypeVar("Answer")

@@ -1,16 +1,18 @@
 """Poll: ask about what was sent, package by package, until every message has its end.
 
 A package that became a job is asked for its job first; when the job has ended, each of its messages is
-asked for by our id, since a job gives no verdicts. Past the horizon a message is unconfirmed.
+asked for by our id, since a job gives no verdicts. Past the horizon a message is unconfirmed. Where they
+refuse to be asked, nothing is asked for a while, and what only they could have told goes the same way.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from worker.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
+from worker.ledger.questions import Refused, refused_questions
 from worker.ledger.transitions import Clock, Looks, Move, read, settle
 from worker.ledger.under_way import OpenMessage, open_messages
 from worker.lines import Line
@@ -18,17 +20,17 @@ from worker.providers.contract import LOST, NOT_SENT, Failure, JobPhase, Jobs, S
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.package import PackageState
+from worker.sms.question import Question
 from worker.sms.status import FINAL, Status
 from worker.stages.exchange import PATIENCE, ask, askable, exchanged
+from worker.stages.questions import heard, mend_asked, refuses
 from worker.stages.verdicts import (
-    mend_route,
     name_messages,
     note_segments,
     note_strange,
     reads,
     reported,
     settled,
-    stopping,
     unnamed,
     worst,
 )
@@ -40,7 +42,10 @@ QUESTIONS = 25  # a round, one after another: well before its lease runs out
 ROUNDS = 5  # a step
 TICK = timedelta(seconds=1)  # between beat's visits; what is due sooner is rung for
 BREATH = timedelta(seconds=0.25)  # between such rings: looks at several packages together are cheaper
-GONE_LOOKS = 3  # a job they do not know may be one they do not know yet
+GONE_LOOKS = 3  # a job they do not know, or will not speak of, may be one they do not know yet
+UNASKED = "they refuse to be asked"
+
+_DEAF = (LOST.name, NOT_SENT.name)  # nobody answers there
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ def poll(runtime: Runtime, route: str) -> Polled:
         with runtime.ledger.begin() as connection:
             leased = lease_polls(connection, route, messages=_askable(line), lease=line.route.lease)
             wait = None if leased else next_poll(connection, route)
+            refused = refused_questions(connection, route) if leased else {}
         if wait is not None and wait < TICK:
             runtime.ring("poll", route, max(wait, BREATH).total_seconds())
         if not leased:
@@ -72,7 +78,7 @@ def poll(runtime: Runtime, route: str) -> Polled:
         full = len(leased) == PACKAGES or sum(package.items for package in leased) >= _askable(line)
         if full and not done.packages:
             runtime.ring("poll", route)  # there may be more: let another look meanwhile
-        part = _Round(runtime, line, leased).run()
+        part = _Round(runtime, line, leased, refused).run()
         done = Polled(
             done.packages + part.packages,
             done.asked + part.asked,
@@ -100,6 +106,7 @@ class _Round:
     runtime: Runtime
     line: Line
     leased: Sequence[Leased]
+    refused: Mapping[Question, Refused] = field(default_factory=dict)
 
     def run(self) -> Polled:
         """Jobs first, then messages, then the book."""
@@ -107,11 +114,12 @@ class _Round:
         ready = [
             package
             for package in self.leased
-            if package.state is not PackageState.JOB or jobs.get(package.id) is JobPhase.DONE
+            if package.state is not PackageState.JOB
+            or (jobs.get(package.id) is JobPhase.DONE and not self._is_paused(Question.STATUS))
         ]
-        lost = [package for package in self.leased if jobs.get(package.id) is JobPhase.BROKEN]
+        lost = [package for package in self.leased if jobs.get(package.id) in self._ends_in_doubt]
         messages, doubtful = self._messages(ready, lost)
-        verdicts, failure = ask(self.runtime, self.line, messages)
+        verdicts, failure = self._ask(messages)
         strange = note_strange(self.line, verdicts.values())
         told = (
             (message.counted, verdicts[message.id].segments) for message in messages if message.id in verdicts
@@ -119,18 +127,42 @@ class _Round:
         note_segments(self.line, told)
         failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
         final = self._write(messages, verdicts, doubtful, failure, self._looks(jobs))
-        deaf = failure is not None and failure.name in (LOST.name, NOT_SENT.name)
+        deaf = failure is not None and failure.name in _DEAF
         return Polled(len(self.leased), len(messages), final, strange, deaf)
+
+    def _is_paused(self, question: Question) -> bool:
+        """Whether they refuse the question, and it is not yet time to put it again."""
+        refused = self.refused.get(question)
+        return refused is not None and refused.paused
+
+    @property
+    def _ends_in_doubt(self) -> Sequence[JobPhase]:
+        """In doubt is what a job broken off leaves; and one that is done, if nobody says of what."""
+        return (JobPhase.BROKEN, JobPhase.DONE) if self._is_paused(Question.STATUS) else (JobPhase.BROKEN,)
+
+    def _ask(self, messages: Sequence[OpenMessage]) -> tuple[Mapping[int, Verdict], Failure | None]:
+        """What they say of messages, unless they refuse to; whoever answered for one message does not."""
+        if self._is_paused(Question.STATUS):
+            return {}, None
+        verdicts, failure = ask(self.runtime, self.line, messages)
+        if verdicts or failure:
+            before = Question.STATUS in self.refused
+            trouble = None if verdicts else failure
+            heard(self.runtime, self.line, Question.STATUS, trouble, refused=before)
+        return verdicts, failure
 
     def _jobs(self) -> dict[int, JobPhase | Failure]:
         """Where each package's job stands. Asking ends where nobody answers: each question more would take a
-        whole time-out, and the leases would run out over it."""
+        whole time-out, and the leases would run out over it. So it does where they refuse to."""
         found: dict[int, JobPhase | Failure] = {}
         deadline = self.runtime.clock() + self.line.route.lease.total_seconds() * PATIENCE
         for package in self.leased:
             if package.state is PackageState.JOB and self.runtime.clock() <= deadline:
                 job = found[package.id] = self._job(package)
-                if isinstance(job, Failure) and job.name in (LOST.name, NOT_SENT.name):
+                if isinstance(job, Failure) and refuses(job):
+                    found[package.id] = job if package.tries < GONE_LOOKS else JobPhase.BROKEN
+                    break
+                if isinstance(job, Failure) and job.name in _DEAF:
                     break
         return found
 
@@ -141,15 +173,17 @@ class _Round:
             return JobPhase.BROKEN
         if package.age > dialect.job_kept:
             return JobPhase.BROKEN
+        if self._is_paused(Question.JOB):
+            return _unknown(package)
         report = exchanged(self.runtime, self.line, dialect.job(package.job), dialect.read_job)
+        failure = report if isinstance(report, Failure) else None
+        heard(self.runtime, self.line, Question.JOB, failure, refused=Question.JOB in self.refused)
         if isinstance(report, Failure):
             log.warning(
                 "job_failed route=%s package=%d failure=%r", self.line.route.name, package.id, str(report)
             )
             return report  # asking again is free
-        if report.phase is JobPhase.GONE:
-            return JobPhase.BROKEN if package.tries >= GONE_LOOKS else JobPhase.RUNNING
-        return report.phase
+        return _unknown(package) if report.phase is JobPhase.GONE else report.phase
 
     def _messages(
         self, ready: Iterable[Leased], lost: Iterable[Leased]
@@ -175,18 +209,22 @@ class _Round:
         horizon = self._horizon
         late = {package.id for package in self.leased if package.age > horizon}
         # Who does not answer at all gets one longest wait more; who cannot be asked, none.
-        patience = route.poll_max if isinstance(self.line.dialect, Statuses) else timedelta(0)
+        silent = Question.STATUS in self.refused and not verdicts
+        can_be_asked = isinstance(self.line.dialect, Statuses) and not silent
+        patience = route.poll_max if can_be_asked else timedelta(0)
         given_up = {package.id for package in self.leased if package.age > horizon + patience}
         moves = [Move(m.id, m.package_id, Status.IN_DOUBT) for m in doubtful]
         news: list[Move] = []
         unheard = [message for message in messages if message.id not in verdicts]
-        may_answer = {message.id for message in askable(self.line, unheard)}
+        askables = askable(self.line, unheard) if can_be_asked else []
+        may_answer = {message.id for message in askables}
+        note = UNASKED if silent else ""
         for message in messages:
             verdict = verdicts.get(message.id)
             if verdict is None:  # they did not answer, cannot be asked, or it was not their turn
                 tried = failure is not None or message.id not in may_answer
                 if tried and message.package_id in given_up and message.status is Status.SENT:
-                    news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
+                    news.append(Move(message.id, message.package_id, Status.UNCONFIRMED, note=note))
                 continue
             if message.status is Status.SENDING:
                 moves.append(self._settled(message, verdict))
@@ -198,8 +236,7 @@ class _Round:
             moved = settle(connection, moves, looks, news=news, keeps=(Clock.RESCUE,))
             read(connection, reads(messages, verdicts))
             name_messages(self.line, connection, unnamed(messages, verdicts))
-            if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
-                mend_route(self.runtime, self.line, connection, trouble)
+            mend_asked(self.runtime, self.line, connection, verdicts.values(), failure)
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
 
@@ -224,7 +261,9 @@ class _Round:
         if not isinstance(self.line.dialect, Statuses):
             return self._horizon  # nobody to ask: receipts tell, or nobody does
         if package.state is not PackageState.JOB:
-            return Backoff(route.poll_first, route.poll_max).delay(package.tries + 1, chance)
+            wait = Backoff(route.poll_first, route.poll_max).delay(package.tries + 1, chance)
+            refused = self.refused.get(Question.STATUS)
+            return max(wait, refused.ask_in) if refused else wait
         if jobs.get(package.id) is JobPhase.DONE:
             return route.poll_first
         return Backoff(route.job_first, route.job_max).delay(package.tries + 1, chance)
@@ -242,3 +281,8 @@ class _Round:
     def _log(self, moved: Mapping[Status, int]) -> None:
         counts = " ".join(f"{status}={count}" for status, count in Counter(moved).items())
         log.info("polled route=%s packages=%d %s", self.line.route.name, len(self.leased), counts)
+
+
+def _unknown(package: Leased) -> JobPhase:
+    """Of a job they say nothing about: perhaps not yet."""
+    return JobPhase.BROKEN if package.tries >= GONE_LOOKS else JobPhase.RUNNING

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from worker.ledger.doubt import Decidable, decidable
 from worker.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
+from worker.ledger.questions import refused_questions
 from worker.ledger.transitions import Clock, Looks, Move, Moved, read, settle
 from worker.ledger.under_way import OpenMessage, open_messages
 from worker.lines import Line
@@ -21,20 +22,19 @@ from worker.providers.contract import Verdict
 from worker.runtime import Runtime
 from worker.sms.backoff import Backoff
 from worker.sms.doubt import Doubt
+from worker.sms.question import Question
 from worker.sms.status import Status
 from worker.stages.exchange import ask
+from worker.stages.questions import heard, mend_asked
 from worker.stages.repeating import Settled, by_repeating
 from worker.stages.verdicts import (
-    mend_route,
     name_messages,
     note_strange,
     reads,
     reported,
     requeue,
     settled,
-    stopping,
     unnamed,
-    worst,
 )
 
 log = logging.getLogger(__name__)
@@ -81,11 +81,12 @@ def _is_full(leased: Sequence[Leased]) -> bool:
 # -- where nobody can be asked
 
 
-def _by_policy(runtime: Runtime, line: Line) -> Settled:
-    """Do with each message as its policy says; nothing with what is held, but to come by again."""
+def _by_policy(runtime: Runtime, line: Line, policy: Doubt | None = None) -> Settled:
+    """Do with each message as its policy says, else as the route's, or `policy`; nothing with what is held,
+    but to come by again."""
     with runtime.ledger.begin() as connection:
         leased = lease_doubts(connection, line.route.name, messages=MESSAGES, lease=line.route.lease)
-        messages = decidable(connection, [package.id for package in leased], line.doubt)
+        messages = decidable(connection, [package.id for package in leased], policy or line.doubt)
     if not leased:
         return Settled()
     moves = [_decided(runtime, line, message) for message in messages]
@@ -115,8 +116,16 @@ def _rare_looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
 
 
 def _by_asking(runtime: Runtime, line: Line) -> Settled:
-    """Ask, adopt what they know, and queue again what they have denied for long enough."""
+    """Ask, adopt what they know, and queue again what they have denied for long enough.
+
+    Where they refuse to be asked, doubt waits for the next time they are; and once they have refused for as
+    long as a denial takes to be believed, a message that has a policy of its own goes by that.
+    """
     route = line.route
+    with runtime.ledger.begin() as connection:
+        refused = refused_questions(connection, route.name).get(Question.STATUS)
+    if refused and refused.paused:
+        return _by_policy(runtime, line, Doubt.HOLD) if refused.lasts >= route.doubt_wait else Settled()
     with runtime.ledger.begin() as connection:
         leased = lease_doubts(
             connection, route.name, messages=MESSAGES, lease=route.lease, account=route.account
@@ -129,6 +138,8 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
 
 def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Sequence[OpenMessage]) -> Moved:
     verdicts, failure = ask(runtime, line, messages)
+    if verdicts or failure:
+        heard(runtime, line, Question.STATUS, None if verdicts else failure)
     note_strange(line, verdicts.values())
     denied = {package.id for package in leased if _surely_denied(line, package)}
     moves = [
@@ -149,8 +160,7 @@ def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Seque
         read(connection, reads(messages, verdicts))
         name_messages(line, connection, unnamed(messages, verdicts))
         answered(connection, {package.id for package in leased} - unanswered)
-        if trouble := worst([*(verdict.failure for verdict in verdicts.values()), stopping(failure)]):
-            mend_route(runtime, line, connection, trouble)
+        mend_asked(runtime, line, connection, verdicts.values(), failure)
     return moved
 
 

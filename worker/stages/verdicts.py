@@ -146,11 +146,6 @@ def worst(failures: Iterable[Failure | None]) -> Failure | None:
     return max(filter(None, failures), key=lambda failure: weight[failure.remedy], default=None)
 
 
-def stopping(failure: Failure | None) -> Failure | None:
-    """A failure of a question, as far as it concerns the sending: only what shuts the door altogether."""
-    return failure if failure and failure.remedy is Remedy.STOP else None
-
-
 def mend_route(runtime: Runtime, line: Line, connection: Connection, failure: Failure) -> None:
     """Do to the route what the failure asks for."""
     name = line.route.name

@@ -41,6 +41,17 @@ def shutting_the_door(
     world.resume(*routes)
 
 
+def refusing_questions(world: World, batch: Batch, *, rules: list[Rule]) -> None:
+    """No page that tells states or jobs is in our contract, until it is: all is sent meanwhile."""
+    world.provider.script(*rules)
+    world.enqueue(batch)
+    world.provider.await_met()
+    world.await_left(batch)
+    assert not world.stopped(), "a question stopped the sending"
+    batch.over()
+    world.provider.script()
+
+
 def refusing_connections(world: World, batch: Batch) -> None:
     world.provider.proxy.refuse()
     world.enqueue(batch)
@@ -84,6 +95,10 @@ def jobs(do: str) -> Rule:
     return {"do": do, "when": {"command": "message-async"}, "times": 2}
 
 
+REFUSED_PAGE: Rule = {"do": "http", "code": 404}
+NO_JOBS: Rule = {**REFUSED_PAGE, "when": {"command": "job"}}
+
+
 MONEY = [
     {
         "do": "message_code",
@@ -124,7 +139,7 @@ PROVIDER = (
     case(
         "provider_has_an_unknown_error",
         *each({"do": "error", "code": 200, "take": True, "times": 2}, SENDS),
-        *each({"do": "error", "code": "internal", "take": True, "times": 2}, SENDS),
+        *each({"do": "error", "code": "timeout", "take": True, "times": 2}, SENDS),
     ),
     case("provider_says_money_is_out", *MONEY, routes=("sync", "webcom", "smartswitch")),
     Case("provider_refuses_the_key", partial(shutting_the_door, codes=REFUSED, routes=EVERY)),
@@ -135,6 +150,10 @@ PROVIDER = (
     ),
     case("provider_breaks_jobs_off", jobs("job_failed"), routes=("async",)),
     case("provider_forgets_jobs", jobs("job_notfound"), routes=("async",)),
+    Case(
+        "questions_refused",
+        partial(refusing_questions, rules=[*each(REFUSED_PAGE, ASKS), NO_JOBS, LATE]),
+    ),
     case("status_times_out", *asking("slow", seconds=3)),
     case("status_answers_truncated", *asking("truncated")),
     case("status_answers_500", *asking("http", code=500)),

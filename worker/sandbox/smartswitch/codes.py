@@ -26,6 +26,7 @@ class CallError(StrEnum):
     NUMBER = "bad_number"
     DESTINATION = "unknown_destination"
     BODY = "empty_body"
+    TIMEOUT = "timeout"  # of theirs: what they did before it nobody knows
 
 
 class State(StrEnum):
