@@ -51,8 +51,6 @@ log = logging.getLogger(__name__)
 
 # Celery warns of pickle when run as root, as in a developer's container. We accept JSON alone.
 warnings.filterwarnings("ignore", category=SecurityWarning)
-# And of a setting that we have made with care, whenever it has lost its connection.
-warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 settings = Settings.from_env()
 app: Celery = celery_app(settings.broker_url)
@@ -169,6 +167,8 @@ def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
 
 @signals.worker_ready.connect
 def _present_worker(**_: object) -> None:
+    # It would explain one of our settings whenever it has lost its connection. Said here, where it listens.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     _follow_hangups()
     _crew.present()
 
