@@ -8,7 +8,6 @@ million times.
 import logging
 from datetime import timedelta
 from threading import Timer
-from typing import Any, Self
 
 from celery import Celery
 from celery.app.amqp import AMQP
@@ -17,6 +16,7 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 
+from worker.broker import BrokerConnection
 from worker.intake import ANSWER, KEEPALIVE, Intake, IntakeError
 from worker.sms.message import Lane
 
@@ -52,19 +52,6 @@ def _check_address(broker_url: str) -> None:
         raise BrokerError(f"WORKER_BROKER_URL is no broker's address ({type(problem).__name__})") from None
 
 
-class BrokerConnection(Connection):
-    """A connection to the broker that is made again soon after the broker is back, however long it was away.
-
-    By itself Celery would wait two seconds longer after each vain attempt, up to thirty.
-    """
-
-    def ensure_connection(self, *args: Any, **options: Any) -> Self:
-        """See kombu. Who asks for other intervals gets them."""
-        soon = {"interval_start": 1, "interval_step": 1, "interval_max": 2}
-        super().ensure_connection(*args, **{**soon, **options})
-        return self
-
-
 class _Exchange(AMQP):  # the place where Celery lets the kind of its connections be chosen
     Connection = BrokerConnection
 
@@ -91,6 +78,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,  # would cut a request in flight: doubt
         worker_send_task_events=True,  # for Flower; nothing depends on it
         worker_hijack_root_logger=False,
+        worker_consumer="worker.consumer:Consumer",
         task_send_sent_event=False,
         task_track_started=False,
         task_default_queue=DOOR,

@@ -4,26 +4,29 @@ Keys: `worker:intake:LANE` (stream; fields `n`, how many messages, and `m`, a JS
 `worker:intake:LANE:waiting` (messages in that stream, kept in the same step as the stream),
 `worker:intake:LANE:unrouted` (set of the routes that messages of a lane name and no worker knew),
 `worker:intake:LANE:unrouted:ROUTE` (a stream of these messages, like that of a lane, with its `:waiting`),
-`worker:intake:dead` (stream of what could not be entered, with the reason), `worker:bell:NAME` (a doorbell
-rung a moment ago), `worker:marks` (hash; what each process last did, see worker.marks), `worker:reload`
-(hash; how often all processes, and each, were asked to read the routes again). Reading is at least once: an
-entry is deleted only when the ledger has it, and one read by a process that died is read again.
+`worker:intake:dead` (stream of what could not be entered, with the reason), `worker:intake:token:THREAD`
+(which entry a thread added last, for two minutes), `worker:bell:NAME` (a doorbell rung a moment ago),
+`worker:marks` (hash; what each process last did, see worker.marks), `worker:reload` (hash; how often all
+processes, and each, were asked to read the routes again). Reading is at least once: an entry is deleted only
+when the ledger has it, and one read by a process that died is read again.
 """
 
 import json
+import re
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from secrets import token_hex
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson  # to write only: where a number is beyond 64 bits it reads another
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.client import Pipeline
 from redis.retry import Retry
 
 from worker.sms.message import Lane, Message
@@ -42,6 +45,12 @@ network gone silent, and who waits for that is deaf for as long after the networ
 ROOM = 0.9  # of Redis's memory that producers may fill
 
 TRIES = 6  # after the first: over a restart of a few seconds
+
+CONNECTIONS = 100  # of a process, at most; opened as needed
+
+PATIENCE = 60.0
+"""Seconds to wait for a connection where all are in use: longer than one that uses it has patience with a
+Redis that says nothing, so that who waits is served when that is over, and not told that there is none."""
 
 KEEPALIVE = {
     getattr(socket, name): value
@@ -176,19 +185,49 @@ end)
 return found
 """
 
+# Add an entry, once: if it is asked for again, since the answer was lost, the token that it left tells. The
+# token's key is the thread's own, so that there are never many; who asks again does so within a minute.
+_ADD = """
+local token, count = ARGV[1], ARGV[2]
+local last = redis.call('GET', KEYS[1])
+if last and string.sub(last, 1, #token) == token then return string.sub(last, #token + 1) end
+local id = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
+if KEYS[3] then redis.call('INCRBY', KEYS[3], count) end
+redis.call('SET', KEYS[1], token .. id, 'PX', 120000)
+return id
+"""
+
 # Acknowledge and delete entries, and lower the count by what was really deleted: an entry that two
 # processes worked on is counted once. An empty stream sets the count right: somebody may have written into
 # the stream and not counted, or counted otherwise.
+# What could not be taken is buried or set aside in the same step, and only if an entry was there: if none is,
+# it was all done before, and the answer was lost.
 _DONE = """
-local gone = 0
-for i = 2, #ARGV, 2 do
-  redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
-  if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then gone = gone + tonumber(ARGV[i + 1]) end
+local at = 4
+local function take()
+  at = at + 1
+  return ARGV[at]
 end
-if redis.call('XLEN', KEYS[1]) == 0 or redis.call('DECRBY', KEYS[2], gone) < 0 then
+local there, messages = false, 0
+for _ = 1, tonumber(ARGV[2]) do
+  local id, counted = take(), take()
+  redis.call('XACK', KEYS[1], ARGV[1], id)
+  if redis.call('XDEL', KEYS[1], id) == 1 then there, messages = true, messages + tonumber(counted) end
+end
+if redis.call('XLEN', KEYS[1]) == 0 or redis.call('DECRBY', KEYS[2], messages) < 0 then
   redis.call('SET', KEYS[2], 0)
 end
-return gone
+if not there then return 0 end
+for _ = 1, tonumber(ARGV[3]) do
+  redis.call('XADD', KEYS[3], '*', 'lane', take(), 'reason', take(), 'content', take())
+end
+for i = 1, tonumber(ARGV[4]) do
+  redis.call('SADD', KEYS[4], take())
+  local count, payload = take(), take()
+  redis.call('XADD', KEYS[3 + 2 * i], '*', 'n', count, 'm', payload)
+  redis.call('INCRBY', KEYS[4 + 2 * i], count)
+end
+return messages
 """
 
 # Forget a place in which nothing waits, and nobody has anything of it in hand.
@@ -207,10 +246,17 @@ return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[1])
 
 
 class Intake:
-    """The streams of one Redis database."""
+    """The streams of one Redis database.
 
-    def __init__(self, client: "redis.Redis") -> None:
+    A command whose answer was lost may have been carried out. `client` repeats it, so only what may be
+    repeated goes by it; `once` is for the rest, and repeats nothing. docs/redis.md says which is which.
+    """
+
+    def __init__(self, client: "redis.Redis", once: "redis.Redis | None" = None) -> None:
         self.client = client
+        self._once = once or client
+        self._threads = threading.local()
+        self._add = client.register_script(_ADD)
         self._read = client.register_script(_READ)
         self._done = client.register_script(_DONE)
         self._tidy = client.register_script(_TIDY)
@@ -221,30 +267,21 @@ class Intake:
     def connect(cls, url: str, tries: int = TRIES) -> "Intake":
         """An intake at a Redis URL. Connects when first used; rides over a restart of a few seconds.
 
-        `tries`: how often a command is tried again. One repeated after a lost connection may add an entry
-        twice: the ledger absorbs that.
+        `tries`: how often a command that may be repeated is tried again. Any number of threads may share it:
+        who finds all connections in use waits for one.
         Raises IntakeError for what is no such URL.
         """
         try:
-            client = redis.Redis.from_url(
-                url,
-                decode_responses=True,
-                encoding_errors="surrogateescape",  # foreign bytes spoil their own message, not the reading
-                socket_timeout=ANSWER,
-                socket_connect_timeout=ANSWER,
-                retry=Retry(ExponentialBackoff(cap=1, base=0.05), tries),
-                retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
-                **_kept_alive(url),
-            )
+            return cls(_client(url, tries), _client(url, 0))
         except (ValueError, TypeError):  # their text may hold the password
             raise IntakeError(
                 "the address of Redis must look like redis://host:6379/0 or unix:///path?db=0"
             ) from None
-        return cls(client)
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
+        self._once.close()
 
     # -- producers
 
@@ -258,17 +295,26 @@ class Intake:
         Raises IntakeError if Redis is away, or so full that its last room is for those who empty it.
         """
         self._leave_room()
-        with explained(), self.client.pipeline(transaction=True) as both:
-            _append(both, parcel.lane, parcel)
-            entry_id, _ = both.execute()
-        return str(entry_id)
+        with self._explained():
+            return self._append(_stream(parcel.lane), _waiting(parcel.lane), parcel.count, _entry_of(parcel))
+
+    def _append(self, stream: str, waiting: str | None, count: int, fields: Sequence[Any]) -> str:
+        """Add an entry to a stream, once, however often it takes."""
+        keys = [self._token_key(), stream, *([waiting] if waiting else [])]
+        return str(self._add(keys, [token_hex(8), count, *fields]))
+
+    def _token_key(self) -> str:
+        """Where this thread leaves the token of what it adds."""
+        if not hasattr(self._threads, "name"):
+            self._threads.name = token_hex(8)
+        return f"worker:intake:token:{self._threads.name}"
 
     def _leave_room(self) -> None:
         """Producers stop before Redis is full: rings and acknowledgements take memory too, and where they are
         refused nobody empties the streams any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
-        with explained():
+        with self._explained():
             try:
                 memory = self.client.info("memory")
             except redis.ResponseError:  # an account that may not ask; Redis itself still refuses when full
@@ -280,7 +326,7 @@ class Intake:
 
     def waiting(self) -> dict[Lane, int]:
         """Messages given to us that are not in the ledger yet, by lane; but for those that were set aside."""
-        with explained():
+        with self._explained():
             counts = self.client.mget([_waiting(lane) for lane in Lane])
         return {lane: int(count or 0) for lane, count in zip(Lane, counts, strict=True)}
 
@@ -291,7 +337,7 @@ class Intake:
         have `octets` together; then as many new ones. The last may be more than fits: 16 at most."""
         keys = [_stream(place)]
         args: list[str | int] = [GROUP, CONSUMER, int(idle.total_seconds() * 1000), entries, octets]
-        with explained():
+        with self._explained():
             try:
                 found = self._read(keys, args)
             except redis.ResponseError as problem:
@@ -311,34 +357,31 @@ class Intake:
     ) -> None:
         """Delete entries that the ledger has, bury what it could not take, and set aside what names a route
         that is not known, by that name; in one step."""
-        sizes = [part for entry in entries for part in (entry.id, entry.counted)]
-        keys, args = [_stream(place), _waiting(place)], [GROUP, *sizes]
-        with explained():
-            if not (dead or unrouted):  # no pipeline: in one redis-py asks whether Redis knows the script
-                self._done(keys, args)
-                return
-            with self.client.pipeline(transaction=True) as step:
-                for letter in dead:
-                    step.xadd(DEAD, _fields(letter))
-                for route, values in (unrouted or {}).items():
-                    step.sadd(_routes(_lane(place)), route)
-                    _append(step, Unrouted(_lane(place), route), Parcel.of_plain(_lane(place), values))
-                self._done(keys, args, client=step)
-                step.execute()
+        aside = {route: Parcel.of_plain(_lane(place), values) for route, values in (unrouted or {}).items()}
+        places = [Unrouted(_lane(place), route) for route in aside]
+        keys = [_stream(place), _waiting(place), DEAD, _routes(_lane(place))]
+        keys += [key for one in places for key in (_stream(one), _waiting(one))]
+        args: list[Any] = [GROUP, len(entries), len(dead), len(aside)]
+        args += [part for entry in entries for part in (entry.id, entry.counted)]
+        args += [part for letter in dead for part in (letter.lane.value, letter.reason, letter.content)]
+        args += [part for route, parcel in aside.items() for part in (route, parcel.count, parcel.payload)]
+        with self._explained():
+            self._done(keys, args)
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep what could not be taken in, with the reason."""
-        with explained():
-            self.client.xadd(DEAD, _fields(letter))
+        fields = ("lane", letter.lane.value, "reason", letter.reason, "content", letter.content)
+        with self._explained():
+            self._append(DEAD, None, 0, fields)
 
     def dead_letters(self) -> int:
         """How many letters lie in the dead-letter stream."""
-        with explained():
+        with self._explained():
             return int(self.client.xlen(DEAD))
 
     def read_dead(self, most: int = 100) -> list[tuple[str, Mapping[str, str]]]:
         """The oldest dead letters: id and fields `lane`, `reason`, `content`."""
-        with explained():
+        with self._explained():
             letters = cast("list[Any]", self.client.xrange(DEAD, count=most))
         return [(str(letter_id), dict(fields)) for letter_id, fields in letters]
 
@@ -346,13 +389,13 @@ class Intake:
 
     def unrouted_routes(self, lane: Lane) -> set[str]:
         """The routes for which messages of a lane were set aside."""
-        with explained():
+        with self._explained():
             return {str(route) for route in cast("set[Any]", self.client.smembers(_routes(lane)))}
 
     def unrouted(self) -> list[SetAside]:
         """All that was set aside, by lane and route."""
         places = [Unrouted(lane, route) for lane in Lane for route in sorted(self.unrouted_routes(lane))]
-        with explained(), self.client.pipeline(transaction=True) as looks:
+        with self._explained(), self.client.pipeline(transaction=True) as looks:
             for place in places:
                 looks.get(_waiting(place))
                 looks.xrange(_stream(place), count=1)
@@ -369,7 +412,7 @@ class Intake:
 
     def overdue(self, place: Unrouted, wait: timedelta, entries: int) -> list[Entry]:
         """The oldest entries that have waited there for so long, whoever may have them in hand."""
-        with explained():
+        with self._explained():
             seconds, _ = self.client.time()
             until = int((seconds - wait.total_seconds()) * 1000)
             found = cast("list[Any]", self.client.xrange(_stream(place), max=until, count=entries))
@@ -377,7 +420,7 @@ class Intake:
 
     def tidy(self, place: Unrouted) -> None:
         """Forget a place if nothing waits there any more."""
-        with explained():
+        with self._explained():
             self._tidy([_stream(place), _waiting(place), _routes(place.lane)], [place.route])
 
     def _make_group(self, place: Place) -> None:
@@ -397,13 +440,13 @@ class Intake:
 
     def first_ring(self, bell: str, quiet: timedelta) -> bool:
         """Whether this doorbell was silent; it counts as ringing until answered, or `quiet` is over."""
-        with explained():
+        with self._explained():
             key = self.bell_key(bell)
-            return bool(self.client.set(key, 1, nx=True, px=int(quiet.total_seconds() * 1000)))
+            return bool(self._once.set(key, 1, nx=True, px=int(quiet.total_seconds() * 1000)))
 
     def answered(self, bell: str) -> None:
         """Somebody came to the door: the next ring is heard again."""
-        with explained():
+        with self._explained():
             self.client.delete(f"worker:bell:{bell}")
 
     # -- marks of work done
@@ -411,13 +454,13 @@ class Intake:
     def leave_mark(self, node: str, facts: Mapping[str, object]) -> Asked:
         """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
         was asked meanwhile."""
-        with explained():
+        with self._explained():
             counts = self._mark(keys=[MARKS, RELOAD], args=[node, json.dumps(facts), FLEET])
         return Asked.read(cast("list[str | None]", counts))
 
     def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
         """Redis's clock now; and of every process when it last said something, and what."""
-        with explained(), self.client.pipeline(transaction=True) as both:
+        with self._explained(), self.client.pipeline(transaction=True) as both:
             both.time()
             both.hgetall(MARKS)
             (seconds, micros), found = both.execute()
@@ -426,7 +469,7 @@ class Intake:
 
     def forget_marks(self, *nodes: str) -> None:
         """Processes that ended in peace, or are long gone, leave no mark."""
-        with explained(), self.client.pipeline(transaction=True) as both:
+        with self._explained(), self.client.pipeline(transaction=True) as both:
             both.hdel(MARKS, *nodes)
             both.hdel(RELOAD, *nodes)
             both.execute()
@@ -435,33 +478,44 @@ class Intake:
 
     def ask_to_reload(self, node: str = FLEET) -> int:
         """Ask a process, or all, to read the routes again. Returns the how manieth time it is."""
-        with explained():
-            return int(self.client.hincrby(RELOAD, node, 1))
+        with self._explained():
+            return int(self._once.hincrby(RELOAD, node, 1))
 
     def asked_to_reload(self, node: str) -> Asked:
         """How often a process was asked."""
-        with explained():
+        with self._explained():
             return Asked.read(cast("list[str | None]", self.client.hmget(RELOAD, FLEET, node)))
 
     # -- doctor
 
     def configuration(self) -> dict[str, str]:
         """What the doctor looks at: `maxmemory-policy`, `appendonly`, `save`."""
-        with explained():
+        with self._explained():
             names = ("maxmemory-policy", "appendonly", "save")
             return {name: str(self.client.config_get(name).get(name, "")) for name in names}
 
+    # -- trouble
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn 'no server', and 'not now' (full, read-only, not allowed), into one sentence."""
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError) as problem:
-        raise IntakeError(f"Redis cannot be reached: {problem}") from problem
-    except redis.ResponseError as problem:
-        # redis-py puts the command in front, which can hold a number: no word of it, nor of the cause.
-        raise IntakeError(f"Redis refuses: {str(problem).rpartition('caused error: ')[2]}") from None
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn 'no server', and 'not now' (full, read-only, not allowed), into one sentence."""
+        try:
+            yield
+        except (redis.ConnectionError, redis.TimeoutError) as problem:
+            raise IntakeError(f"Redis cannot be reached: {problem}") from problem
+        except redis.InvalidResponse:  # which would quote what came
+            raise IntakeError("Redis cannot be reached: what answers there is no Redis") from None
+        except redis.ResponseError as problem:
+            # redis-py puts the command in front, which can hold a number: no word of it, nor of the cause.
+            said = _IN_SCRIPT.sub("", str(problem).rpartition("caused error: ")[2])
+            if isinstance(problem, redis.ReadOnlyError) or "-READONLY " in str(problem):
+                self._connect_anew()
+            raise IntakeError(f"Redis refuses: {said}") from None
+
+    def _connect_anew(self) -> None:
+        """Another may be the master by now, at the same address: a connection never learns of it."""
+        for client in (self.client, self._once):
+            client.connection_pool.disconnect(inuse_connections=False)
 
 
 def _lane(place: Place) -> Lane:
@@ -482,14 +536,33 @@ def _routes(lane: Lane) -> str:
     return f"worker:intake:{lane.value}:unrouted"
 
 
-def _append(step: Pipeline, place: Place, parcel: Parcel) -> None:
-    step.xadd(_stream(place), {"n": parcel.count, "m": parcel.payload})
-    step.incrby(_waiting(place), parcel.count)
+_IN_SCRIPT = re.compile(r"^Error running script .*: -[A-Z]+ ")  # before Redis 7
+
+
+def _entry_of(parcel: Parcel) -> tuple[Any, ...]:
+    return ("n", parcel.count, "m", parcel.payload)
 
 
 def _instant(entry_id: str) -> datetime:
     """When an entry was written: its id begins with that, in milliseconds."""
     return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
+
+
+def _client(url: str, tries: int) -> "redis.Redis":
+    """A client that tries a command so often again if it got no answer."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=PATIENCE,
+        decode_responses=True,
+        encoding_errors="surrogateescape",  # foreign bytes spoil their own message, not the reading
+        socket_timeout=ANSWER,
+        socket_connect_timeout=ANSWER,
+        retry=Retry(ExponentialBackoff(cap=1, base=0.05), tries),
+        retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
+        **_kept_alive(url),
+    )
+    return redis.Redis.from_pool(pool)
 
 
 def _kept_alive(url: str) -> dict[str, Any]:
@@ -501,10 +574,6 @@ def _kept_alive(url: str) -> dict[str, Any]:
 def _said(raw: str) -> tuple[datetime, Mapping[str, Any]]:
     instant, _, facts = raw.partition(" ")
     return datetime.fromtimestamp(float(instant), UTC), json.loads(facts)
-
-
-def _fields(letter: DeadLetter) -> dict[Any, Any]:
-    return {"lane": letter.lane.value, "reason": letter.reason, "content": letter.content}
 
 
 def _entry(lane: Lane, entry_id: str, flat: Sequence[str], octets: int) -> Entry:

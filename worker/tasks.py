@@ -21,7 +21,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.beat import Scheduler, SchedulingError
-from celery.exceptions import Reject
+from celery.exceptions import CPendingDeprecationWarning, Reject
 from celery.platforms import SecurityWarning, isatty
 from celery.worker.request import Request as CeleryRequest
 
@@ -45,6 +45,7 @@ from worker.stages.poll import poll as poll_stage
 from worker.stages.receipts import match as match_stage
 from worker.stages.rescue import rescue as rescue_stage
 from worker.timetable import timetable
+from worker.weather import SaidOnce
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +167,8 @@ def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
 
 @signals.worker_ready.connect
 def _present_worker(**_: object) -> None:
+    # It would explain one of our settings whenever it has lost its connection. Said here, where it listens.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     _follow_hangups()
     _crew.present()
 
@@ -193,9 +196,10 @@ class _Brief(logging.Formatter):
 
 @signals.setup_logging.connect
 def _log_plainly(**_: object) -> None:
-    """One line an event."""
+    """One line an event; one a spell, if it is weather."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.addFilter(SaidOnce())
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     # The pool's would show what a task carries, before ours can hide it.
     for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"):

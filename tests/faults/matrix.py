@@ -4,7 +4,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.faults import world as worlds
@@ -44,7 +44,10 @@ def play(world: World, case: Case) -> Result:
     """One case from start to count."""
     policy = {"in_doubt": case.in_doubt} if case.in_doubt else {}
     batch = world.batch(case.name, case.messages, case.routes, **policy)
-    return judged(world, batch, lambda: case.act(world, batch), case.routes, case.within, case.pardon)
+    alive = world.pids()
+    result = judged(world, batch, lambda: case.act(world, batch), case.routes, case.within, case.pardon)
+    ended = [name for name, pid in alive.items() if world.pids().get(name) != pid] if case.lives else []
+    return replace(result, troubles=(*result.troubles, *(f"{name} has ended" for name in ended)))
 
 
 def judged(

@@ -28,6 +28,7 @@ from tests.waiting import eventually
 from worker.cli import fleet as processes
 from worker.cli.session import SANDBOX_ROUTES, Table, routes_file, sandbox_pushes
 from worker.dispatcher import Dispatcher, EnqueueError
+from worker.intake import Intake
 from worker.ledger import Connection, Ledger, LedgerError
 from worker.ledger.audit import Finding, audit
 from worker.ledger.governor import open_route
@@ -35,6 +36,7 @@ from worker.ledger.migrate import upgrade
 from worker.ledger.queries import RouteRow, route_rows
 from worker.ledger.stop_list import suppress
 from worker.ledger.transitions import enqueue
+from worker.marks import read_marks
 from worker.providers import PROVIDERS
 from worker.settings import Settings
 from worker.sms.doubt import SETTLING
@@ -240,6 +242,16 @@ class World:
     def _routes(self) -> list[RouteRow]:
         with self.ledger.begin() as connection:
             return route_rows(connection)
+
+    def pids(self) -> dict[str, int]:
+        """The processes of ours that run, by name."""
+        return {**self.web.supervisor.pids(), **self.fleet.supervisor.pids()}
+
+    def fleet_holds(self, *names: str) -> bool:
+        """Whether each of these workers has a step in hand, by what it last said of itself."""
+        with closing(Intake.connect(self.servers.ours.redis_url)) as intake:
+            _, marks = read_marks(intake)
+        return {mark.node.partition("@")[0] for mark in marks if mark.busy}.issuperset(names)
 
     # -- an operator
 

@@ -7,6 +7,7 @@ from tests.faults.cases.infrastructure import INFRASTRUCTURE
 from tests.faults.cases.kills import KILLS
 from tests.faults.cases.provider import PROVIDER
 from tests.faults.cases.receipts import RECEIPTS
+from tests.faults.cases.weather import WEATHER
 
-ROOMS = (KILLS, INFRASTRUCTURE, DOUBLES, PROVIDER, DOUBT, RECEIPTS)
+ROOMS = (KILLS, INFRASTRUCTURE, DOUBLES, PROVIDER, DOUBT, RECEIPTS, WEATHER)
 CASES: dict[str, Case] = {case.name: case for room in ROOMS for case in room}

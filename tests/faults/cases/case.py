@@ -21,6 +21,7 @@ class Case:
     pool: str = "threads"
     in_doubt: str = ""  # the messages' own policy
     pardon: Pardon = NONE
+    lives: bool = False  # no process may end by it
     within: float = 90.0  # seconds from the end of the fault until all is settled
 
     @property

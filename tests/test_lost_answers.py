@@ -1,0 +1,172 @@
+"""A command of ours whose answer was lost: it was carried out, and nobody knows. Its work is there once."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import Setup
+from tests.factories import message, messages
+from tests.faults.proxy import Proxy, Target
+from tests.waiting import eventually
+from worker.dispatcher import Dispatcher
+from worker.intake import CONNECTIONS, DeadLetter, Intake, IntakeError, Unrouted
+from worker.local.pair import Addresses
+from worker.sms.message import Lane
+
+NEVER = timedelta(hours=1)
+LETTER = DeadLetter.about(Lane.BULK, "why", 1)
+ELSEWHERE = Unrouted(Lane.BULK, "elsewhere")
+
+
+@pytest.fixture
+def proxy(servers: Addresses, intake: Intake) -> Iterator[Proxy]:
+    """The network to Redis, which is empty."""
+    parts = urlsplit(servers.redis_url)
+    target: Target = Path(parts.path) if parts.scheme == "unix" else (str(parts.hostname), parts.port or 6379)
+    with Proxy(target) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def far(proxy: Proxy) -> Iterator[Intake]:
+    """An intake by way of that network. It has asked for room just now, and Redis knows its scripts."""
+    intake = Intake.connect(f"redis://127.0.0.1:{proxy.port}/0")
+    intake.add(Lane.BULK, [message(1)])
+    intake.done(Lane.BULK, intake.read(Lane.BULK, 10, NEVER))
+    yield intake
+    intake.close()
+
+
+@contextmanager
+def answer_lost(proxy: Proxy) -> Iterator[None]:
+    """Of the next command: the connection is cut when its answer comes."""
+    cut = proxy.cut_after(0, "down")
+    yield
+    assert cut.is_set()
+
+
+def test_given_the_answer_to_an_add_is_lost_then_the_entry_is_there_once(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    with answer_lost(proxy):
+        receipt = far.add(Lane.BULK, messages(3))
+
+    [entry] = intake.read(Lane.BULK, 10, NEVER)
+    assert entry.id == receipt
+    assert intake.waiting()[Lane.BULK] == 3
+    assert far.add(Lane.BULK, messages(3)) != receipt  # the same once more, but asked for once more
+
+
+def test_given_the_answer_to_burying_is_lost_then_the_letter_is_there_once(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    with answer_lost(proxy):
+        far.bury(LETTER)
+
+    assert intake.dead_letters() == 1
+
+
+def test_given_the_answer_to_done_is_lost_then_nothing_is_buried_or_set_aside_twice(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    far.add(Lane.BULK, messages(2))
+    far.add(Lane.BULK, messages(5))
+    first, _ = far.read(Lane.BULK, 10, NEVER)
+
+    with answer_lost(proxy):
+        far.done(Lane.BULK, [first], [LETTER, LETTER], {"elsewhere": [{"n": 1}, {"n": 2}]})
+
+    assert intake.dead_letters() == 2
+    assert intake.waiting()[Lane.BULK] == 5
+    [aside] = intake.unrouted()
+    assert (aside.place, aside.messages) == (ELSEWHERE, 2)
+    assert len(intake.overdue(ELSEWHERE, timedelta(0), 10)) == 1
+
+
+def test_given_the_answer_to_a_read_is_lost_then_it_is_read_again_when_it_has_been_idle(
+    proxy: Proxy, far: Intake
+) -> None:
+    far.add(Lane.BULK, messages(2))
+
+    with answer_lost(proxy):
+        assert far.read(Lane.BULK, 10, NEVER) == []
+
+    assert len(far.read(Lane.BULK, 10, timedelta(0))) == 1
+
+
+def test_given_the_answer_to_a_ring_is_lost_then_it_is_not_asked_again_and_says_so(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    far.first_ring("warm", NEVER)
+
+    with answer_lost(proxy), pytest.raises(IntakeError, match=r"^Redis cannot be reached"):
+        far.first_ring("ingest:bulk", NEVER)  # asked again it would hear that somebody else has rung
+
+    assert not intake.first_ring("ingest:bulk", NEVER)
+
+
+def test_given_the_answer_to_a_reload_is_lost_then_it_is_asked_for_once(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    far.ask_to_reload()
+
+    with answer_lost(proxy), pytest.raises(IntakeError, match=r"^Redis cannot be reached"):
+        far.ask_to_reload()
+
+    assert intake.asked_to_reload("anybody").fleet == 2
+
+
+def test_given_the_answers_of_what_may_be_repeated_are_lost_then_they_are_as_without(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    far.leave_mark("bulk@here", {"busy": 0})
+
+    for look in (far.waiting, far.dead_letters, far.read_dead, far.marks, far.unrouted, far.configuration):
+        with answer_lost(proxy):
+            look()
+    for act in (
+        lambda: far.leave_mark("bulk@here", {"busy": 1}),
+        lambda: far.answered("ingest:bulk"),
+        lambda: far.tidy(ELSEWHERE),
+        lambda: far.forget_marks("bulk@there"),
+    ):
+        with answer_lost(proxy):
+            act()
+
+    assert set(intake.marks()[1]) == {"bulk@here"}
+
+
+def test_given_more_threads_than_connections_when_redis_holds_its_breath_then_all_wait_and_none_is_refused(
+    setup: Setup, proxy: Proxy, intake: Intake
+) -> None:
+    crowd = CONNECTIONS + 50
+    failed: list[Exception] = []
+    with ExitStack() as stack:
+        settings = setup.routes(alpha={"url": "https://alphasms.net"})
+        dispatcher = Dispatcher(replace(settings, redis_url=f"redis://127.0.0.1:{proxy.port}/0"))
+        stack.callback(dispatcher.close)
+        dispatcher.enqueue(message(1))  # and everything is opened
+
+        def hand_over(number: int) -> None:
+            try:
+                dispatcher.enqueue(message(number))
+            except Exception as problem:
+                failed.append(problem)
+
+        threads = [threading.Thread(target=hand_over, args=(number,)) for number in range(2, crowd + 2)]
+        proxy.silence()
+        for thread in threads:
+            thread.start()
+        eventually(lambda: proxy.counts.open >= CONNECTIONS)
+        proxy.mend("resume")
+        for thread in threads:
+            thread.join()
+
+    assert failed == []
+    assert intake.waiting()[Lane.BULK] == crowd + 1
