@@ -13,7 +13,7 @@ from worker.lines import Line, UnknownRoute, accept, line, make_ready
 from worker.providers import PROVIDERS
 from worker.settings import Route, SettingsError, read_routes, route_keys
 from worker.sms.content import ViberSms
-from worker.sms.doubt import Doubt
+from worker.sms.doubt import SETTLING, Doubt
 from worker.sms.fields import MessageError
 
 CREDENTIALS: dict[str, dict[str, str]] = {
@@ -50,6 +50,19 @@ def refusal(provider: str, **changes: Any) -> str:
 
 def test_these_tests_know_every_provider() -> None:
     assert CREDENTIALS.keys() == OWN_WAY.keys() == PROVIDERS.keys()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("in_doubt", ["", "hold", "resend", "fail"])
+def test_given_nobody_who_can_be_asked_then_idle_connections_are_kept_briefly_unless_the_route_says_how_long(
+    provider: str, in_doubt: str
+) -> None:
+    asks = OWN_WAY[provider] in SETTLING and not in_doubt
+    default = timedelta(seconds=20) if asks else timedelta(milliseconds=500)
+
+    assert ready(provider, in_doubt=in_doubt).keepalive == default
+    assert ready(provider, in_doubt=in_doubt, keepalive=timedelta(seconds=3)).keepalive.seconds == 3
+    assert ready(provider, in_doubt=in_doubt, keepalive=timedelta(0)).keepalive == timedelta(0)
 
 
 # -- keys that a dialect alone knows

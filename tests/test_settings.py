@@ -151,6 +151,9 @@ def test_nothing_need_leave_ahead_of_its_time(path: Path) -> None:
         ("in_flight = 16", "in_flight", 16),
         ("status_items = 50", "status_items", 50),
         ('schedule_ahead = "12h"', "schedule_ahead", timedelta(hours=12)),
+        ('keepalive = "0.5s"', "keepalive", timedelta(seconds=0.5)),
+        ('keepalive = "0s"', "keepalive", timedelta(0)),
+        ('# keepalive = "0s"', "keepalive", None),
         ("balance_least = 100", "balance_least", 100),
         ('balance_every = "1h"', "balance_every", timedelta(hours=1)),
         (f'receipts = "{PATH}"', "receipts", PATH),
@@ -322,6 +325,8 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "time of nothing": (with_key('poll_first = "0s"'), ("routes.alpha.poll_first must be longer",)),
     "time beyond all": (with_key('horizon = "999999999999d"'), ("routes.alpha.horizon", "999999999999d")),
     "time beyond numbers": (with_key(f'horizon = "{"9" * 400}d"'), ("routes.alpha.horizon", LENGTH)),
+    "connections kept below zero": (with_key('keepalive = "-1s"'), ("routes.alpha.keepalive",)),
+    "connections kept for a number": (with_key("keepalive = 5"), ("routes.alpha.keepalive",)),
     "the time ahead below zero": (with_key('schedule_ahead = "-1s"'), ("routes.alpha.schedule_ahead",)),
     "more ahead than they hold": (
         with_key('schedule_ahead = "25h"'),

@@ -1,5 +1,6 @@
 """Transport: every way an exchange can fail, on a real socket, sorted by whether they can have it."""
 
+import gzip
 import os
 import socket
 import struct
@@ -7,17 +8,20 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from itertools import islice, repeat
 
+import brotli
 import httpx
 import pytest
+from backports import zstd
 
 from worker.providers.contract import LOST, NOT_SENT, UNREADABLE, Failure, Remedy, Reply, Request, Taken
-from worker.transport import REPLY_LIMIT, SORTED, Transport, steady
+from worker.transport import KEEPALIVE, REPLY_LIMIT, SORTED, Transport, steady
 
 SECRET = "s3cret"
 BODY = b"<message>Your code is 271828</message>"
@@ -209,6 +213,96 @@ def test_every_framing_of_an_answer_is_read(transport: Transport, peer: StartPee
     assert exchange(transport, peer(answering(answer)).url) == Reply(200, b"taken")
 
 
+BARE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+PACKED: dict[str, tuple[bytes, bytes]] = {
+    "gzip": (b"gzip", gzip.compress(BODY)),
+    "x-gzip": (b"X-GZip", gzip.compress(BODY)),
+    "gzip in two members": (b"gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
+    "deflate": (b"deflate", zlib.compress(BODY)),
+    "bare deflate": (b"deflate", BARE.compress(BODY) + BARE.flush()),
+    "br": (b"br", brotli.compress(BODY)),
+    "zstd": (b"zstd", zstd.compress(BODY)),
+    "one over the other": (b"gzip, identity, br", brotli.compress(gzip.compress(BODY))),
+    "gzip without a label": (b"identity", gzip.compress(BODY)),
+    "zstd without a label": (b"", zstd.compress(BODY)),
+}
+
+
+@pytest.mark.parametrize(("label", "packed"), PACKED.values(), ids=PACKED)
+def test_given_an_answer_in_a_coding_nobody_asked_for_then_it_is_read(
+    transport: Transport, peer: StartPeer, label: bytes, packed: bytes
+) -> None:
+    there = peer(answering(ok(packed, b"Content-Encoding: %s\r\n" % label)))
+
+    assert exchange(transport, there.url) == Reply(200, BODY)
+
+
+@pytest.mark.parametrize("label", [b"gzip", b"deflate", b"br", b"zstd", b"compress", b"gzip, br"])
+def test_given_a_plain_answer_with_a_wrong_label_then_it_is_read(
+    transport: Transport, peer: StartPeer, label: bytes
+) -> None:
+    there = peer(answering(ok("взято".encode(), b"Content-Encoding: %s\r\n" % label)))
+
+    assert exchange(transport, there.url) == Reply(200, "взято".encode())
+
+
+def test_given_noise_after_what_came_compressed_then_it_is_kept(
+    transport: Transport, peer: StartPeer
+) -> None:
+    there = peer(answering(ok(gzip.compress(BODY) + b"\nNotice", b"Content-Encoding: gzip\r\n")))
+
+    assert exchange(transport, there.url) == Reply(200, BODY + b"\nNotice")
+
+
+BLANKS = b" " * (REPLY_LIMIT + 1)
+
+
+@pytest.mark.parametrize(
+    ("label", "packed"),
+    [
+        (b"gzip", gzip.compress(BLANKS)),
+        (b"gzip", gzip.compress(BLANKS[1:]) + gzip.compress(b" ")),
+        (b"deflate", zlib.compress(BLANKS)),
+        (b"br", brotli.compress(BLANKS, quality=4)),
+        (b"zstd", zstd.compress(BLANKS)),
+        (b"gzip, gzip", gzip.compress(gzip.compress(BLANKS))),
+    ],
+    ids=["gzip", "gzip in two members", "deflate", "br", "zstd", "one over the other"],
+)
+def test_given_an_answer_that_is_endless_once_made_plain_then_it_is_cut_off(
+    transport: Transport, peer: StartPeer, label: bytes, packed: bytes
+) -> None:
+    there = peer(answering(ok(packed, b"Content-Encoding: %s\r\n" % label)))
+
+    assert exchange(transport, there.url) == UNREADABLE.because(
+        detail=f"the answer is longer than {REPLY_LIMIT} bytes once it is made plain"
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "packed", "detail"),
+    [
+        (b"gzip", gzip.compress(BODY)[:-9], "is labelled gzip, which it is not, or came damaged"),
+        (b"deflate", zlib.compress(BODY)[:-9], "is labelled deflate, which it is not, or came damaged"),
+        (b"br", brotli.compress(BODY)[:-9], "is labelled br, which it is not, or came damaged"),
+        (b"zstd", zstd.compress(BODY)[:-9], "is labelled zstd, which it is not, or came damaged"),
+        (b"br", gzip.compress(BODY), "is labelled br, which it is not, or came damaged"),
+        (b"compress", gzip.compress(BODY), "came in a coding we cannot read, and did not ask for"),
+        (b"gzip, gzip, gzip, gzip", gzip.compress(BODY), "came in too many codings at once"),
+    ],
+    ids=["gzip", "deflate", "br", "zstd", "another", "unknown", "too many"],
+)
+def test_given_an_answer_that_cannot_be_made_plain_then_it_says_so_and_its_status_counts_all_the_same(
+    transport: Transport, peer: StartPeer, label: bytes, packed: bytes, detail: str
+) -> None:
+    head = b"Content-Encoding: %s\r\n" % label
+    refused = ok(packed, head).replace(b"200 OK", b"401 No")
+    there = peer(answering(ok(packed, head), refused))
+
+    assert exchange(transport, there.url) == UNREADABLE.because(detail=f"the answer {detail}")
+    assert exchange(transport, there.url) == Reply(401, packed)
+
+
 def test_a_redirect_is_not_followed(transport: Transport, peer: StartPeer) -> None:
     """A redirected POST may be sent twice."""
     elsewhere = peer(answering(ok()))
@@ -240,6 +334,42 @@ def test_a_connection_that_they_closed_meanwhile_is_replaced(transport: Transpor
         assert exchange(transport, there.url) == Reply(200, b"taken")
         assert closed.wait(LONG)
         closed.clear()
+
+    assert there.connections == 3
+
+
+def hanging_up_on_the_second(connection: socket.socket, peer: Peer) -> None:
+    """Its time of an idle connection runs out just as it is used again: what comes then is not looked at."""
+    if peer.take(connection):
+        connection.sendall(ok())
+        connection.recv(1)
+
+
+def test_given_a_server_that_hangs_up_on_what_it_kept_then_fresh_connections_leave_no_doubt(
+    transport: Transport, peer: StartPeer
+) -> None:
+    there = peer(hanging_up_on_the_second)
+
+    def ask(keepalive: timedelta) -> Reply | Failure:
+        return transport.exchange(request(there.url), connect=SECOND, whole=5 * SECOND, keepalive=keepalive)
+
+    assert [ask(timedelta(0)) for _ in range(5)] == [Reply(200, b"taken")] * 5
+    assert there.connections == 5
+    assert all(b"\r\nConnection: close\r\n" in one for one in there.requests)
+    assert ask(KEEPALIVE) == Reply(200, b"taken")
+    doubtful = ask(KEEPALIVE)
+    assert isinstance(doubtful, Failure)
+    assert doubtful.taken is Taken.PERHAPS  # as it was, and must be: nobody can know
+
+
+def test_given_a_connection_that_was_idle_for_too_long_then_a_new_one_is_made(
+    transport: Transport, peer: StartPeer
+) -> None:
+    there = peer(answering(*[ok()] * 5))
+
+    for _ in range(3):
+        transport.exchange(request(there.url), connect=SECOND, whole=5 * SECOND, keepalive=QUICK)
+        time.sleep(QUICK.total_seconds() * 1.2)
 
     assert there.connections == 3
 

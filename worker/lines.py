@@ -13,6 +13,9 @@ from worker.sms.fields import MessageError
 from worker.sms.message import Message
 from worker.sms.numbers import region_of
 
+KEPT = timedelta(seconds=20)  # less than servers keep idle connections, as a rule
+SURELY_LIVING = timedelta(milliseconds=500)  # no server is known to hang up so soon; under load none is idle
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -31,6 +34,14 @@ class Line:
     def doubt(self) -> Doubt:
         """How doubt is settled here: as the route says, else as the provider allows."""
         return Doubt(self.route.in_doubt) if self.route.in_doubt else self.dialect.doubt
+
+    @property
+    def keepalive(self) -> timedelta:
+        """How long a connection may be idle and be used again: as the route says; else only as briefly as
+        nobody hangs up, where nobody could be asked afterwards whether the request had come before that."""
+        if self.route.keepalive is not None:
+            return self.route.keepalive
+        return KEPT if self.doubt in SETTLING else SURELY_LIVING
 
     def policy(self, own: Doubt | None) -> Doubt:
         """How doubt about one message is settled: by asking where that is the way; else as the message says

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Protocol
 
 from worker.intake import Intake
@@ -14,7 +15,7 @@ from worker.ledger.migrate import check_migrated
 from worker.lines import Line, make_ready
 from worker.providers.contract import Failure, Reply, Request
 from worker.settings import Route, Settings, read_routes
-from worker.transport import Transport, steady
+from worker.transport import KEEPALIVE, Transport, steady
 
 
 class Ring(Protocol):
@@ -79,9 +80,15 @@ class Runtime:
         self.intake.close()
         self.ledger.close()
 
-    def exchange(self, route: Route, request: Request, until: float = math.inf) -> Reply | Failure:
-        """One HTTP exchange with a route's provider, within the route's time-outs; nothing leaves after
-        `until`, an instant of `clock`."""
+    def exchange(
+        self,
+        route: Route,
+        request: Request,
+        until: float = math.inf,
+        keepalive: timedelta = KEEPALIVE,
+    ) -> Reply | Failure:
+        """One HTTP exchange with a route's provider, within the route's time-outs, over a connection that has
+        been idle for `keepalive` at most; nothing leaves after `until`, an instant of `clock`."""
         return self.transport.exchange(
-            request, connect=route.connect_timeout, whole=route.timeout, until=until
+            request, connect=route.connect_timeout, whole=route.timeout, until=until, keepalive=keepalive
         )

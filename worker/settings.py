@@ -49,6 +49,7 @@ class Route:
     retry_max: timedelta = timedelta(minutes=15)  # longest wait between tries of a message
     connect_timeout: timedelta = timedelta(seconds=5)  # to connect, TLS included
     timeout: timedelta = timedelta(seconds=20)  # to take the request, and again to answer it
+    keepalive: timedelta | None = None  # a connection idle for longer is not used again; None: by dialect
     lease: timedelta = timedelta(seconds=60)  # a package this long open has lost its dispatcher
     pause_first: timedelta = timedelta(seconds=1)  # wait after the route's first failure in a row, doubling
     pause_max: timedelta = timedelta(seconds=10)  # longest wait; short, so that recovery is prompt
@@ -121,6 +122,7 @@ _MAY_BE_ZERO = (
     "reference_offset",
     "balance_least",
     "schedule_ahead",
+    "keepalive",
 )
 DOUBTS = ("ask", "repeat", "hold", "resend", "fail")
 MOST = 10**15  # of any number: below what their id fields and our columns hold
@@ -299,7 +301,7 @@ def _option(where: str, raw: object) -> str:
 def _value(where: str, key: str, raw: object, secret: Secret) -> object:
     raw = _looked_up(where, raw, partial(secret, key) if key in _SECRETS else _from_environment)
     expected = _ROUTE_FIELDS[key].type
-    if expected is timedelta:
+    if expected in (timedelta, timedelta | None):
         return duration(where, raw)
     if expected is int and isinstance(raw, str) and raw.isdecimal():
         return int(raw)

@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 
+from worker.content_coding import CodingError, plain
 from worker.providers.contract import LOST, NOT_SENT, UNREADABLE, Failure, Reply, Request
 
 HEADERS = {"User-Agent": "bulk-dispatch-worker", "Accept": "*/*", "Accept-Encoding": "identity"}
 REPLY_LIMIT = 16 * 1024 * 1024  # bytes; a thousand verdicts take a hundred thousand
+KEEPALIVE = timedelta(seconds=20)  # so long a connection may be idle, and be used again
 
 SORTED: dict[type[Exception], Failure] = {
     # No connection was made, or none was free: not a byte of the request left.
@@ -62,32 +64,43 @@ class Transport:
 
     def __init__(self, http: httpx.BaseTransport | None = None, clock: Callable[[], float] = steady) -> None:
         self._patience = _Patience(clock)
-        self._http = http or _http(self._patience)
+        self._pools = _Pools(self._patience, http)
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._pools.close()
 
     def exchange(
-        self, request: Request, *, connect: timedelta, whole: timedelta, until: float = math.inf
+        self,
+        request: Request,
+        *,
+        connect: timedelta,
+        whole: timedelta,
+        until: float = math.inf,
+        keepalive: timedelta = KEEPALIVE,
     ) -> Reply | Failure:
         """Send a request, which may take `whole`, and read its whole answer, which may take `whole` again.
 
         All of it ends after `connect` + 2 `whole`, whatever they do: a server that drips a byte a second, or
-        takes one, does not keep us. Not a byte leaves after `until`, by our clock.
+        takes one, does not keep us. Not a byte leaves after `until`, by our clock. It goes over a new
+        connection, or one that has been idle for `keepalive` at most.
         """
         timeout = httpx.Timeout(whole.total_seconds(), connect=connect.total_seconds(), pool=5.0).as_dict()
         if not self._patience.begin(connect + 2 * whole, until):
             return NOT_SENT.because(detail="its lease had run out")
         try:
-            return self._exchange(request, timeout)
+            return self._exchange(request, timeout, keepalive)
         except tuple(SORTED) as problem:
             return _failure(problem)
 
-    def _exchange(self, request: Request, timeout: dict[str, float | None]) -> Reply | Failure:
+    def _exchange(
+        self, request: Request, timeout: dict[str, float | None], keepalive: timedelta
+    ) -> Reply | Failure:
         chunks: list[bytes] = []
         size = 0
         headers = {**HEADERS, **request.headers}
+        if not keepalive:
+            headers["Connection"] = "close"
         if request.body:
             headers["Content-Length"] = str(len(request.body))
         asked = httpx.Request(
@@ -99,14 +112,22 @@ class Transport:
         )
         if asked.url.userinfo:
             asked = next(httpx.BasicAuth(asked.url.username, asked.url.password).auth_flow(asked))
-        with closing(self._http.handle_request(asked)) as response:
+        with closing(self._pools.of(keepalive).handle_request(asked)) as response:
             assert isinstance(response.stream, httpx.SyncByteStream)
             for chunk in response.stream:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > REPLY_LIMIT:
                     return UNREADABLE.because(detail=f"answer longer than {REPLY_LIMIT} bytes")
-            return Reply(response.status_code, b"".join(chunks))
+        return _reply(response.status_code, b"".join(chunks), response.headers.get("content-encoding", ""))
+
+
+def _reply(status: int, body: bytes, coding: str) -> Reply | Failure:
+    """The answer, made plain if it came compressed. Of what is no good answer anyway the status will do."""
+    try:
+        return Reply(status, plain(body, coding, REPLY_LIMIT))
+    except CodingError as problem:
+        return UNREADABLE.because(detail=f"the answer {problem}") if status == 200 else Reply(status, body)
 
 
 def _once(body: bytes) -> bytes | Iterator[bytes]:
@@ -189,11 +210,49 @@ class _Connection:
         return _Connection(self._stream.start_tls(ssl_context, server_hostname, left), self._patience)
 
 
-def _http(patience: _Patience) -> httpx.HTTPTransport:
-    # It would log addresses, and with some providers these hold credentials.
-    logging.getLogger("httpcore").setLevel(logging.WARNING)
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=20)
-    transport = httpx.HTTPTransport(limits=limits, trust_env=False)
-    pool: Any = transport._pool  # noqa: SLF001 - httpx offers no door to its network
-    pool._network_backend = _Network(pool._network_backend, patience)  # noqa: SLF001
-    return transport
+# -- the connections ---------------------------------------------------------------------------------
+
+
+class _Pools:
+    """A pool for each length of time that its connections may be idle: httpcore knows one for a whole pool.
+
+    It never uses a connection again that it knows to be closed. But their end, or our request, may be under
+    way: who hangs up just then has read nothing, and we cannot know that.
+    """
+
+    def __init__(self, patience: _Patience, http: httpx.BaseTransport | None) -> None:
+        self._patience = patience
+        self._given = http
+        self._pools: dict[timedelta, httpx.BaseTransport] = {}
+        self._lock = threading.Lock()
+        # Made once: to read the certificates takes longer than many exchanges.
+        self._tls = httpx.create_ssl_context(trust_env=False) if http is None else None
+
+    def of(self, keepalive: timedelta) -> httpx.BaseTransport:
+        """The pool whose connections may be idle for so long."""
+        if self._given:
+            return self._given
+        with self._lock:
+            if keepalive not in self._pools:
+                self._pools[keepalive] = self._pool(keepalive)
+            return self._pools[keepalive]
+
+    def close(self) -> None:
+        """Close the connections of all."""
+        with self._lock:
+            for pool in filter(None, [self._given, *self._pools.values()]):
+                pool.close()
+
+    def _pool(self, keepalive: timedelta) -> httpx.HTTPTransport:
+        # It would log addresses, and with some providers these hold credentials.
+        logging.getLogger("httpcore").setLevel(logging.WARNING)
+        limits = httpx.Limits(
+            max_connections=64,
+            max_keepalive_connections=32 if keepalive else 0,
+            keepalive_expiry=keepalive.total_seconds(),
+        )
+        assert self._tls is not None
+        transport = httpx.HTTPTransport(verify=self._tls, limits=limits, trust_env=False)
+        pool: Any = transport._pool  # noqa: SLF001 - httpx offers no door to its network
+        pool._network_backend = _Network(pool._network_backend, self._patience)  # noqa: SLF001
+        return transport

@@ -15,6 +15,7 @@ from worker.sms.content import Kind, Viber, ViberSms
 from worker.sms.message import Lane
 from worker.sms.package import Item, Limits, PackageState
 from worker.sms.status import Status
+from worker.zones import Span
 
 ANY = Limits(1000, 10**9)
 NOT = timedelta(0)
@@ -35,6 +36,7 @@ def take(
     apart: Callable[[Kind], str] = lambda _: "",
     lane: Lane = Lane.BULK,
     clocked: bool = False,
+    untold: Span | None = None,
 ) -> Claim:
     """Claim on a route that sends `ahead`, on which nothing else is in the way."""
     with book.ledger.begin() as connection:
@@ -47,6 +49,7 @@ def take(
             lease=LEASE,
             ahead=ahead,
             clocked=clocked,
+            untold=untold,
             apart=apart,
         )
 
@@ -191,6 +194,52 @@ def test_nothing_leaves_ahead_while_their_clock_is_off(book: Book, off: timedelt
     book.do(note_clock, ROUTE, off)
 
     assert numbers(take(book, ahead=DAY, clocked=True)) == ([1] if trusted else [])
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_given_an_hour_that_cannot_be_told_then_what_is_to_leave_in_it_waits_here_until_its_time(
+    book: Book, lane: Lane
+) -> None:
+    start = now(book) + HOUR
+    untold = (start, start + 2 * HOUR)
+    second = timedelta(seconds=1)
+    times = (start - second, start, start + HOUR, start + 2 * HOUR - second, start + 2 * HOUR, None)
+    book.enqueue([message(number, send_at=at, lane=lane) for number, at in enumerate(times, 1)])
+
+    def claimed() -> list[int]:
+        return sorted(numbers(take(book, ahead=DAY, lane=lane, untold=untold)))
+
+    assert claimed() == [1, 5, 6]
+    assert claimed() == []
+
+    book.rows("UPDATE messages SET send_at = now(), due_at = now() WHERE status = 'queued'")
+    untold = (start - 2 * HOUR, start + 2 * HOUR)  # it has begun
+    (*left,) = items(take(book, ahead=DAY, lane=lane, untold=untold))
+    assert len(left) == 3
+    assert {item.send_at for item in left} == {None}  # nobody is told when: they leave
+
+
+def test_given_many_that_cannot_be_told_then_they_are_not_in_the_way_of_others(book: Book) -> None:
+    start = now(book) + HOUR
+    book.enqueue(messages(30, send_at=start))
+    book.enqueue([message(31, send_at=start + HOUR)])
+
+    claimed = take(book, ahead=DAY, limits=Limits(10, 10**9), untold=(start, start + HOUR))
+
+    assert numbers(claimed) == [31]
+
+
+@pytest.mark.parametrize(("ahead_by", "told"), [(60, 60), (0, 0), (-60, 0)])
+def test_given_their_clock_is_ahead_then_the_time_to_leave_is_told_by_it_and_never_early(
+    book: Book, ahead_by: int, told: int
+) -> None:
+    at = now(book) + HOUR
+    book.enqueue([message(1, send_at=at)])
+    book.do(note_clock, ROUTE, timedelta(seconds=ahead_by))
+
+    (item,) = items(take(book, ahead=DAY, clocked=True))
+
+    assert item.send_at == at + timedelta(seconds=told)
 
 
 def test_a_clock_that_nobody_has_read_is_not_trusted(book: Book) -> None:

@@ -184,6 +184,12 @@ REQUESTS = [
         ("ask_date", "2031-03-04T07:30:00+0000"),
     ),
     request_case(
+        "a part of a second: never before its time",
+        sms(1, "Soon", send_at=AT_9_30 - timedelta(seconds=0.9)),
+        *from_shop("Soon"),
+        ("ask_date", "2031-03-04T07:30:00+0000"),
+    ),
+    request_case(
         "an end of validity cannot be told for an SMS",
         sms(1, "Soon", valid_until=NOW + timedelta(hours=1)),
         *from_shop("Soon"),
@@ -724,7 +730,8 @@ def test_the_version_is_that_of_the_address() -> None:
         (-5, None, "60"),
         (86_400, None, "86400"),
         (86_401, None, "86400"),
-        (90.9, None, "90"),
+        (90.9, None, "91"),
+        (86_399.1, None, "86400"),
         (None, 7_200, "7200"),
         (300, 7_200, "300"),
         (7_200, 300, "300"),

@@ -606,11 +606,11 @@ SUBMITS = [
         expected=[sent(700002, "55120342")],
     ),
     SubmitCase(
-        label="3.2 a job with dates; trap 12: an end without a beginning; parts of a second dropped",
+        label="3.2 a job with dates; trap 12: an end without a beginning; never before its time",
         account=ASYNC,
         items=(
-            sms(1, send_at=datetime(2031, 7, 4, 6, 30, 0, 999_999, tzinfo=UTC)),
-            sms(2, valid_until=AT_21),
+            sms(1, send_at=datetime(2031, 7, 4, 6, 29, 59, 1, tzinfo=UTC)),
+            sms(2, valid_until=AT_21 - timedelta(seconds=0.999)),
         ),
         request="""<package key="0f3c-secret-key-e9"><message-async>
             <msg id="1" recipient="+380931110001" sender="ShopNews" type="0"
@@ -631,6 +631,21 @@ SUBMITS = [
           </message></package>""",
         reply=message('<msg id="1" sms_id="9" sms_count="1">1</msg>'),
         expected=[sent(1, "9")],
+    ),
+    SubmitCase(
+        label="the hour that comes twice is told apart by its offset",
+        items=(
+            sms(1, send_at=datetime(2026, 10, 25, 0, 50, tzinfo=UTC)),
+            sms(2, valid_until=datetime(2026, 10, 25, 1, 20, tzinfo=UTC)),
+        ),
+        request="""<package key="0f3c-secret-key-e9"><message>
+            <msg id="1" recipient="+380931110001" sender="ShopNews" type="0"
+              date_beg="2026-10-25T03:50:00+03:00">Your order is ready</msg>
+            <msg id="2" recipient="+380931110002" sender="ShopNews" type="0"
+              date_end="2026-10-25T03:20:00+02:00">Your order is ready</msg>
+          </message></package>""",
+        reply=message('<msg id="1" sms_id="9" sms_count="1">1</msg><msg id="2" sms_id="8">1</msg>'),
+        expected=[sent(1, "9"), sent(2, "8", None)],
     ),
     SubmitCase(
         label="WAP-push: a link, with a text or without one",
@@ -977,6 +992,8 @@ STATUSES = [
             ("2031-03-04T09:31:12+02:00", AT_9_31),
             ("2031-03-04T10:31:12+0300", AT_9_31),
             ("2031-07-04T09:31:12", datetime(2031, 7, 4, 6, 31, 12, tzinfo=UTC)),  # summer time
+            ("2026-10-25T03:30:00", datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),  # comes twice: the second
+            ("2026-03-29T03:30:00", datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),  # never comes
             ("2031-11-31T09:31", None),
             ("0000-00-00 00:00:00", None),
             ("0001-01-01T00:00:00", None),
@@ -1517,7 +1534,7 @@ def with_options(**options: str) -> AlphaSmsXml:
 )
 def test_limits(options: dict[str, str], limits: tuple[int, int]) -> None:
     items, octets = limits
-    shortest, longest = timedelta(seconds=90), timedelta(days=5)
+    shortest, longest = timedelta(seconds=90), timedelta(days=5, seconds=-1)
     assert with_options(**options).limits == Limits(items, octets, shortest=shortest, longest=longest)
 
 

@@ -405,6 +405,12 @@ REQUESTS = [
                 ' validity_period="2031-03-05 01:02:03"',
             ),
             (
+                "8 until when, never too early",
+                sms(1, valid_until=moscow(5, 1, 2, 3) - timedelta(seconds=0.9)),
+                SMS,
+                ' validity_period="2031-03-05 01:02:03"',
+            ),
+            (
                 "viber alone ends with the message",
                 sms(1, "Ready", kind="viber", valid_until=moscow(4, 12)),
                 VIBER_ONLY,
@@ -533,6 +539,67 @@ REQUESTS = [
         request=alone(SMS, ' time_send="2031-03-05 04:30" validity_period="2031-03-05 05:30:00"'),
         reply=taken(),
         expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+    ),
+    *(
+        SubmitCase(
+            label=f"in the hour that comes twice, {label}",
+            account=replace(TOKEN, options={"zone": "Europe/Kyiv"}),
+            items=(item._replace(reference=700001, recipient="+380931110001"),),
+            request=alone(message, abonent),
+            reply=taken(),
+            expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        )
+        for label, item, message, abonent in (
+            (
+                "an end is that of the hour",
+                sms(1, valid_until=datetime(2026, 10, 25, 1, 20, tzinfo=UTC)),
+                SMS,
+                ' validity_period="2026-10-25 04:00:00"',
+            ),
+            (
+                "so it is where it would come first",
+                sms(1, valid_until=datetime(2026, 10, 25, 0, 0, tzinfo=UTC)),
+                SMS,
+                ' validity_period="2026-10-25 04:00:00"',
+            ),
+            (
+                "and not a second before it, or after it",
+                sms(
+                    1,
+                    send_at=datetime(2026, 10, 24, 23, 59, tzinfo=UTC),
+                    valid_until=datetime(2026, 10, 25, 2, 0, 1, tzinfo=UTC),
+                ),
+                SMS,
+                ' time_send="2026-10-25 02:59" validity_period="2026-10-25 04:00:01"',
+            ),
+            (
+                "Viber's too",
+                sms(
+                    1,
+                    "Ready",
+                    kind="viber",
+                    viber_valid_until=datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+                )._replace(leaves_at=datetime(2026, 10, 24, 23, tzinfo=UTC)),
+                VIBER_ONLY,
+                ' validity_period_viber="2026-10-25 04:00:00"',
+            ),
+            (
+                "a time to leave is never too early, should one come to be told",
+                sms(1, send_at=datetime(2026, 10, 24, 23, 59, 30, tzinfo=UTC)),
+                SMS,
+                ' time_send="2026-10-25 04:00"',
+            ),
+            (
+                "and in the one that does not come, all is as it is shown there",
+                sms(
+                    1,
+                    send_at=datetime(2026, 3, 29, 0, 59, 30, tzinfo=UTC),
+                    valid_until=datetime(2026, 3, 29, 1, 30, tzinfo=UTC),
+                ),
+                SMS,
+                ' time_send="2026-03-29 04:00" validity_period="2026-03-29 04:30:00"',
+            ),
+        )
     ),
     SubmitCase(
         label="trap 16: a line break is two characters",
@@ -1093,6 +1160,22 @@ STATES = [
         reply=state("deliver"),
         expected=[
             Verdict(700001, Status.DELIVERED, "deliver", "9100451", None, AT - timedelta(hours=6)),
+        ],
+    ),
+    StatusCase(
+        label="in the hour that comes twice, nothing happened before it did",
+        account=replace(TOKEN, options={"zone": "Europe/Kyiv"}),
+        asked=ASKED_ONE,
+        reply=state("deliver").replace("2031-03-04 08:15:20", "2026-10-25 03:30:00"),
+        expected=[
+            Verdict(
+                700001,
+                Status.DELIVERED,
+                "deliver",
+                "9100451",
+                None,
+                datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+            ),
         ],
     ),
     StatusCase(

@@ -12,6 +12,7 @@ from tests.sandbox.customer import Customer, codes, error, eventually, ids, msg,
 from worker.sandbox.misdeeds import FAULTS
 
 FOUR = [msg(own, f"+38093111000{own}") for own in range(1, 5)]
+IN_TEST_IDLE = {"drop_idle"}
 IN_TEST_JOBS = {"job_failed", "job_notfound"}
 IN_TEST_PUSHES = {"twice", "reversed", "late", "unknown", "early"}
 IN_TEST_KILLS = {"kill_unread", "kill_before", "kill_after", "kill_answering", "kill_answered"}
@@ -75,6 +76,18 @@ ANSWERED = [
         4,
         lambda r: b"<!DOCTYPE package [<!ENTITY a " in r.content and b"<package>&i;<" in r.content,
     ),
+    *(
+        Case("compressed", 4, lambda r: codes(r) == [1] * 4, {"coding": coding})
+        for coding in ("gzip", "deflate", "br")  # as far as httpx reads them
+    ),
+    Case("compressed", 4, lambda r: r.content[:4] == b"\x28\xb5\x2f\xfd", {"coding": "zstd"}),
+    Case("compressed", 4, lambda r: codes(r) == [1] * 4, {"coding": "bare deflate"}),
+    Case("compressed", 4, lambda r: r.content[:2] == b"\x1f\x8b", {"coding": "unlabelled gzip"}),
+    Case("noisy", 4, lambda r: b"Warning" in r.content and unreadable(r), {"noise": "warning"}),
+    Case("noisy", 4, lambda r: r.content.startswith(b"\nNotice: "), {"noise": "notice"}),
+    Case("noisy", 4, lambda r: r.content.endswith(b"</b><br />\n"), {"noise": "last words"}),
+    Case("noisy", 4, lambda r: r.content.startswith(b"<!-- served"), {"noise": "comments"}),
+    Case("noisy", 4, lambda r: r.content.endswith(b"\0\0\x1a") and unreadable(r), {"noise": "marks"}),
     Case("wrong_order", 4, lambda r: ids(r) == ["4", "3", "2", "1"]),
     Case("missing", 4, lambda r: ids(r) == ["2", "4"]),
     Case("missing", 4, lambda r: ids(r) == ["2", "3", "4"], {"share": 0.1}),
@@ -92,9 +105,8 @@ HUNG_UP = [
 
 
 def test_every_fault_has_a_case() -> None:
-    assert {case.do for case in ANSWERED + HUNG_UP} | IN_TEST_JOBS | IN_TEST_KILLS | IN_TEST_PUSHES == set(
-        FAULTS
-    )
+    elsewhere = IN_TEST_IDLE | IN_TEST_JOBS | IN_TEST_KILLS | IN_TEST_PUSHES
+    assert {case.do for case in ANSWERED + HUNG_UP} | elsewhere == set(FAULTS)
 
 
 @pytest.mark.parametrize("case", ANSWERED, ids=str)
@@ -118,6 +130,25 @@ def test_a_fault_without_an_answer(customer: Customer, case: Case, command: str)
 
     assert customer.taken() == case.taken
     assert sorted(codes(customer.send(*FOUR))) == [1] * (4 - case.taken) + [208] * case.taken
+
+
+def test_given_an_idle_connection_when_it_is_used_again_then_it_closes_and_nothing_is_taken(
+    customer: Customer,
+) -> None:
+    document = package("message", FOUR[0])
+    customer.script({"do": "drop_idle", "seconds": 3600})
+    with httpx.Client(base_url=customer.http.base_url, trust_env=False) as client:
+        assert [codes(client.post("/api/xml.php", content=document)) for _ in range(2)] == [[1], [208]]
+
+    customer.script({"do": "drop_idle", "seconds": 0})
+    document = package("message", FOUR[1])
+    with httpx.Client(base_url=customer.http.base_url, trust_env=False) as client:
+        assert codes(client.post("/api/xml.php", content=document)) == [1]
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            client.post("/api/xml.php", content=package("message", FOUR[2]))
+
+    assert customer.taken() == 2
+    assert [rule["hits"] for rule in customer.see("faults")] == [1]
 
 
 def test_slow_takes_first_and_answers_late(customer: Customer) -> None:

@@ -16,7 +16,7 @@ from worker.intake import DeadLetter, Entry, Intake, Place
 from worker.ledger import Ledger
 from worker.providers.contract import Failure, Reply, Request
 from worker.runtime import Runtime
-from worker.transport import Transport
+from worker.transport import KEEPALIVE, Transport
 
 
 class Died(BaseException):
@@ -57,14 +57,22 @@ class MortalTransport(Transport):
     """Dies before the request leaves, or with the answer in hand."""
 
     def __init__(self, transport: Transport, fate: Fate) -> None:
-        super().__init__(transport._http)
+        self._transport = transport
         self._fate = fate
 
     def exchange(
-        self, request: Request, *, connect: timedelta, whole: timedelta, until: float = math.inf
+        self,
+        request: Request,
+        *,
+        connect: timedelta,
+        whole: timedelta,
+        until: float = math.inf,
+        keepalive: timedelta = KEEPALIVE,
     ) -> Reply | Failure:
         self._fate.step("before an exchange")
-        reply = super().exchange(request, connect=connect, whole=whole, until=until)
+        reply = self._transport.exchange(
+            request, connect=connect, whole=whole, until=until, keepalive=keepalive
+        )
         self._fate.step("after an exchange")
         return reply
 

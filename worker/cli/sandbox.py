@@ -50,6 +50,9 @@ def sandbox(
     webcom_language: Annotated[
         Literal["english", "russian"], typer.Option(help="Language of that account's error texts.")
     ] = "english",
+    keep_alive: Annotated[
+        float, typer.Option(help="Seconds after which an idle connection is closed.")
+    ] = 120,
     take_repeats: Annotated[
         bool,
         typer.Option("--take-repeats", help="Send again what comes under a used id, instead of refusing."),
@@ -72,6 +75,7 @@ def sandbox(
             password=password,
             journal=journal,
             timings=Timings(first=min(0.05, final_least), final=(final_least, final_most), job=job_seconds),
+            keep_alive=keep_alive,
             take_repeats=take_repeats,
             may_kill=may_kill,
             pushes=_pushes(push or ()),

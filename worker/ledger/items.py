@@ -17,8 +17,8 @@ COLUMNS = """
 
 
 def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> Item:
-    """A row of COLUMNS as an item, its validity within what the provider takes, and by the provider's clock
-    if that is known to be ahead of ours by `skew`."""
+    """A row of COLUMNS as an item, its validity within what the provider takes, and its times by the
+    provider's clock if that is known to be ahead of ours by `skew`."""
     # By place: by name it takes twice as long, and every message comes by here.
     (id_, reference, kind, recipient, sender, words, extra, attempts, until, viber_until, campaign, counted,
      send_at, leaves_at, *_) = row  # fmt: skip
@@ -30,7 +30,7 @@ def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> 
         content(kind, words, extra),
         attempts,
         leaves_at,
-        send_at,
+        send_at and send_at + max(skew, timedelta(0)),  # never before its time, by whichever clock
         until and _within(until, leaves_at, limits, skew),
         viber_until and _within(viber_until, leaves_at, limits, skew),
         campaign or "",

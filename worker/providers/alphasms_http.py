@@ -14,6 +14,7 @@ asked for by their id, one a call.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, timedelta
+from math import ceil
 from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -43,6 +44,7 @@ from worker.providers.pairs import Pairs, one
 from worker.sms.content import Kind, Viber, ViberSms, WapPush
 from worker.sms.doubt import Doubt
 from worker.sms.fields import MessageError
+from worker.sms.instants import SECOND, full
 from worker.sms.message import Message
 from worker.sms.package import Item, Limits
 from worker.sms.status import Status
@@ -50,6 +52,7 @@ from worker.sms.status import Status
 # --- constants ---------------------------------------------------------------------------------------
 
 PATH = "/api/http.php"
+DATE = "%Y-%m-%dT%H:%M:%S%z"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
 VIBER = (Kind.VIBER, Kind.VIBER_SMS)
@@ -302,7 +305,7 @@ def _message(item: Item) -> Parameters:
     if item.kind is Kind.FLASH:
         parameters.append(("flash", "1"))
     if item.send_at:
-        parameters.append(("ask_date", item.send_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S%z")))
+        parameters.append(("ask_date", full(item.send_at, SECOND).astimezone(UTC).strftime(DATE)))
     return parameters + (_viber(item, content) if isinstance(content, Viber) else [])
 
 
@@ -325,13 +328,13 @@ def _viber(item: Item, content: Viber) -> Parameters:
 
 
 def _lifetime(item: Item) -> str:
-    """Seconds that Viber may take, from when it leaves; nothing if that has no end."""
+    """Seconds that Viber may take, from when it leaves, never too few; nothing if that has no end."""
     ends = [end for end in (item.viber_valid_until, item.valid_until) if end]
     if not (ends and item.leaves_at):
         return ""
     shortest, longest = LIFETIME
     lasts = max(shortest, min(longest, min(ends) - item.leaves_at))
-    return str(int(lasts.total_seconds()))
+    return str(ceil(lasts.total_seconds()))
 
 
 # --- what is answered --------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from worker.providers import alphasms_limits, xml
 from worker.sms.content import Kind, Viber, WapPush
 from worker.sms.fields import MessageError
+from worker.sms.instants import SECOND, full
 from worker.sms.message import Message
 from worker.sms.package import Item
 
@@ -79,5 +80,5 @@ def as_viber(item: Item, zone: ZoneInfo) -> xml.Node:
 
 
 def _written(moment: datetime, zone: ZoneInfo) -> str:
-    """ISO 8601 with its offset: what zone they read a bare time in is not known."""
-    return moment.astimezone(zone).isoformat(timespec="seconds")
+    """ISO 8601 with its offset: what zone they read a bare time in is not known. Never before its time."""
+    return full(moment, SECOND).astimezone(zone).isoformat(timespec="seconds")

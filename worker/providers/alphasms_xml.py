@@ -67,7 +67,7 @@ OCTETS = 1_048_576  # unpublished
 STATUS_ITEMS = 200  # unpublished
 PRICE_ITEMS = 100  # unpublished
 SHORTEST = timedelta(seconds=90)  # of validity: they ask for a minute, and clocks differ
-LONGEST = timedelta(days=5)  # of validity
+LONGEST = timedelta(days=5, seconds=-1)  # of validity: five days, and we round up to the second
 AHEAD = timedelta(days=1)  # unpublished; what waits here is cancelled more surely than what waits there
 
 ANSWERS = ("message", "message-async", "message-viber", "status", "delete")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from zoneinfo import ZoneInfo
 
 from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
@@ -219,7 +220,9 @@ class Schedules(Protocol):
 
 @runtime_checkable
 class Clocks(Protocol):
-    """A dialect whose provider reads times by a clock of its own, without a zone."""
+    """A dialect whose provider reads times by a clock of its own, without an offset."""
+
+    zone: ZoneInfo  # in which that clock goes; an hour that it shows twice cannot be told to them
 
     def clock(self) -> Request:
         """The request that asks what time it is there."""

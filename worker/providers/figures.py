@@ -30,7 +30,8 @@ def currency(text: str) -> str:
 def instant(text: str, zone: ZoneInfo) -> datetime | None:
     """An instant in UTC from what may lack seconds or a zone, or name a day that never was: 31 November.
 
-    `zone` is that of times which carry none.
+    `zone` is that of times which carry none. An hour that its clocks show twice is taken for the second one:
+    nothing is said to have happened before it did.
     """
     return _instant(text[:INSTANT_MOST], zone)
 
@@ -41,6 +42,8 @@ def _instant(text: str, zone: ZoneInfo) -> datetime | None:
     if read is None:
         return None
     try:
-        return (read if read.tzinfo else read.replace(tzinfo=zone)).astimezone(UTC)
+        if read.tzinfo:
+            return read.astimezone(UTC)
+        return max(read.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     except OverflowError:
         return None

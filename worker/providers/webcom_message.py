@@ -12,8 +12,10 @@ from worker.providers import xml
 from worker.providers.senders import PRINTABLE, Senders
 from worker.sms.content import Content, Kind, Ping, Sms, VCard, Viber, ViberSms, WapPush, with_line_feeds
 from worker.sms.fields import MessageError
+from worker.sms.instants import MINUTE, SECOND, full
 from worker.sms.message import Message
 from worker.sms.package import Item, reckoned
+from worker.zones import told_once
 
 TYPES = {
     Kind.SMS: {"type_send_1": "sms", "type": "sms"},
@@ -174,24 +176,26 @@ def _abonent(number: int, item: Item, zone: ZoneInfo) -> xml.Node:
         "client_id_sms": str(item.reference),
     }
     if item.send_at:
-        attributes["time_send"] = f"{_next_minute(item.send_at).astimezone(zone):%Y-%m-%d %H:%M}"
-    for name, until in _validity(item):
+        attributes["time_send"] = f"{_tellable(item.send_at, MINUTE, zone).astimezone(zone):%Y-%m-%d %H:%M}"
+    for name, until in _validity(item, zone):
         attributes[name] = f"{until.astimezone(zone):%Y-%m-%d %H:%M:%S}"
     return "abonent", attributes, ""
 
 
-def _next_minute(moment: datetime) -> datetime:
-    """The full minute, never before its time."""
-    past = timedelta(seconds=moment.second, microseconds=moment.microsecond)
-    return moment - past + timedelta(minutes=1) if past else moment
+def _tellable(moment: datetime, unit: timedelta, zone: ZoneInfo) -> datetime:
+    """The moment in full units, never before its time. Of an hour that clocks there show twice nobody knows
+    which one they would take it for: then it is the end of that hour."""
+    return told_once(full(moment, unit), zone)
 
 
-def _validity(item: Item) -> Iterator[tuple[str, datetime]]:
+def _validity(item: Item, zone: ZoneInfo) -> Iterator[tuple[str, datetime]]:
     """The ends of validity by channel. What is too late for the message is too late for Viber."""
     if isinstance(item.content, Viber):
-        ends = [until for until in (item.viber_valid_until, item.valid_until) if until]
+        ends = [
+            _tellable(until, SECOND, zone) for until in (item.viber_valid_until, item.valid_until) if until
+        ]
         # Viber takes no more than the day that it has anyway.
         if ends and not (item.leaves_at and min(ends) - item.leaves_at >= VIBER_LONGEST):
             yield "validity_period_viber", min(ends)
     if item.valid_until and item.kind is not Kind.VIBER:
-        yield "validity_period", item.valid_until
+        yield "validity_period", _tellable(item.valid_until, SECOND, zone)

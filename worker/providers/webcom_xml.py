@@ -84,9 +84,9 @@ class WebcomXml:
     longest_ahead = LONGEST_AHEAD
 
     def __init__(self, account: Account) -> None:
-        self._zone = zone(account.options, "Europe/Moscow")
+        self.zone = zone(account.options, "Europe/Moscow")
         self._manner = Manner(
-            self._zone,
+            self.zone,
             campaign_name=truth(account.options, "campaign_name"),
             transliterate=truth(account.options, "transliterate"),
         )
@@ -183,7 +183,7 @@ class WebcomXml:
 
     def read_scheduled(self, reply: Reply) -> tuple[Sequence[Scheduled], int] | Failure:
         """What `<phones>` holds."""
-        return webcom_account.read_scheduled(reply, self._zone)
+        return webcom_account.read_scheduled(reply, self.zone)
 
     def read_balance(self, reply: Reply) -> Balance | Failure:
         """`<money>`."""
@@ -191,7 +191,7 @@ class WebcomXml:
 
     def read_clock(self, reply: Reply, now: datetime) -> timedelta | Failure:
         """Their local time, in the account's zone."""
-        return webcom_account.read_clock(reply, now, self._zone)
+        return webcom_account.read_clock(reply, now, self.zone)
 
     def read_stop_list(self, reply: Reply) -> Sequence[str] | Failure:
         """Every `phone` in it."""
@@ -234,7 +234,7 @@ class WebcomXml:
             state.word if state.word in STATES else "?",
             state.id,
             SEGMENTS.get(state.parts),
-            instant(state.time, self._zone),
+            instant(state.time, self.zone),
             strange=status is None,
             first_channel=first_channel,
             read=status is Status.DELIVERED and "read" in (state.word, state.viber),

@@ -15,7 +15,7 @@ from worker.sandbox.misdeeds import KILLING, Ending, Misdeed, Moment
 from worker.sandbox.provider import Call, Provider, Refused, Reply, Request
 from worker.sandbox.pushes import Pusher
 from worker.sandbox.traffic import Traffic
-from worker.sandbox.wire import Cut, Dropped, transport_of
+from worker.sandbox.wire import Cut, Dropped, idle_of, transport_of
 
 NOTHING = Reply(b"", "text/plain")  # of what was never looked at
 
@@ -55,9 +55,11 @@ class Exchange:
                 return Dropped(transport)
             query = request.scope["query_string"]
             call = Call(request.method, request.url.path, query, request.headers, body)
-            return await self._exchange(call, too_many, transport)
+            return await self._exchange(call, too_many, transport, idle_of(request))
 
-    async def _exchange(self, call: Call, too_many: bool, transport: asyncio.Transport) -> Response:
+    async def _exchange(
+        self, call: Call, too_many: bool, transport: asyncio.Transport, idle: float | None
+    ) -> Response:
         if too_many:
             assert self.provider.throttled is not None
             self.traffic.count("throttled")
@@ -68,7 +70,7 @@ class Exchange:
             self.traffic.count(refused.command)
             return _response(refused.reply)
         self.traffic.count(asked.command)
-        misdeed = self._meet(Moment.ASKED, asked)
+        misdeed = self._meet(Moment.ASKED, asked, idle)
         if misdeed.ending in KILLING:
             return await self._fatal(asked, misdeed, transport)
         patience = self.patience
@@ -111,8 +113,8 @@ class Exchange:
             items = misdeed.items(self.provider, asked.command, items)
         return answer.write(items)
 
-    def _meet(self, moment: Moment, asked: Request) -> Misdeed:
-        return self._script.meet(moment, self.provider.name, asked.command, lambda: asked.recipients)
+    def _meet(self, moment: Moment, asked: Request, idle: float | None = None) -> Misdeed:
+        return self._script.meet(moment, self.provider.name, asked.command, lambda: asked.recipients, idle)
 
 
 async def _wait(seconds: float, patience: asyncio.Event) -> None:
@@ -122,7 +124,8 @@ async def _wait(seconds: float, patience: asyncio.Event) -> None:
 
 
 def _response(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, media_type=reply.media_type)
+    headers = {"content-encoding": reply.coding} if reply.coding else None
+    return Response(reply.body, reply.status, headers=headers, media_type=reply.media_type)
 
 
 def _ended(misdeed: Misdeed, reply: Reply, transport: asyncio.Transport) -> Response:

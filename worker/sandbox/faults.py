@@ -47,11 +47,20 @@ class Script:
         self._rules: list[Rule] = []
 
     def meet(
-        self, moment: Moment, provider: str, command: str, recipients: Callable[[], Collection[str]]
+        self,
+        moment: Moment,
+        provider: str,
+        command: str,
+        recipients: Callable[[], Collection[str]],
+        idle: float | None = None,
     ) -> Misdeed:
-        """What goes wrong with this exchange; by default nothing. `recipients` gives digits."""
+        """What goes wrong with this exchange; by default nothing. `recipients` gives digits, `idle` are the
+        seconds that its connection lay idle before it, if it was used before."""
         for rule in self._rules:
             if rule.moment is not moment or (provider, command) not in rule.exchanges:
+                continue
+            least = rule.misdeed.after_idle
+            if least is not None and (idle is None or idle < least):
                 continue
             if (rule.recipient is None or rule.recipient in recipients()) and rule.due():
                 rule.hits += 1

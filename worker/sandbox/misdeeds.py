@@ -3,17 +3,21 @@
 Refusing a connection is the one fault no server can play from inside: whoever wants it stops the process.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from worker.sandbox.provider import Code, Orders, Provider, Reply, Trait
 from worker.sandbox.spoiling import (
+    CODINGS,
+    NOISES,
     PAGE,
+    compressed,
     deep,
     half,
     in_other_encoding,
+    noisy,
     of_other_shape,
     with_doctype,
     without,
@@ -59,6 +63,7 @@ class Misdeed:
     instead: Callable[[Provider], Reply] | None = None  # of our answer
     spoil: Callable[[Reply], Reply] | None = None
     wait_after: float = 0.0  # seconds before the answer leaves
+    after_idle: float | None = None  # only where the connection lay idle for so many seconds before
     ending: Ending = Ending.ANSWERED
     # of pushes
     times: int = 1  # each call is made so often
@@ -113,6 +118,7 @@ HALF = Parameter(float, 0, 1, 0.5)
 WHOLE = Parameter(float, 0, 1, 1)
 COUNT = Parameter(int, 1, 10_000, 1)
 CODE = Parameter(None)
+WORD = Parameter(None)
 
 
 def _instead(reply: Reply, take: bool) -> Misdeed:
@@ -134,6 +140,11 @@ def _throttled(provider: Provider) -> Reply:
 
 def _never_throttles(provider: Provider, _: Values) -> str | None:
     return None if provider.throttled else f"{provider.name} documents no answer to too many requests"
+
+
+def _not_one_of(name: str, known: Collection[str], values: Values) -> str | None:
+    given = values[name]
+    return None if given in known else f"{name} must be one of {', '.join(known)}, not {given!r}"
 
 
 def _no_such_error(provider: Provider, values: Values) -> str | None:
@@ -165,6 +176,11 @@ FAULTS: Mapping[str, Fault] = {
     "slow_before": Fault(lambda p: Misdeed(wait_before=p["seconds"]), {"seconds": SECONDS}),
     "drop_before": Fault(lambda _: Misdeed(take=False, ending=Ending.DROPPED), {}),
     "drop_after": Fault(lambda _: Misdeed(ending=Ending.DROPPED), {}),
+    # As the time of an idle connection runs out just when the next request is on its way.
+    "drop_idle": Fault(
+        lambda p: Misdeed(take=False, ending=Ending.DROPPED, after_idle=p["seconds"]),
+        {"seconds": Parameter(float, 0, 3600, 1)},
+    ),
     "cut": Fault(lambda _: Misdeed(ending=Ending.CUT), {}),
     # kill -9 of the caller, for a sandbox that may
     "kill_unread": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}, Moment.UNREAD),
@@ -207,6 +223,16 @@ FAULTS: Mapping[str, Fault] = {
         objection=_flat,
     ),
     "doctype": Fault(_spoilt(with_doctype), {}, objection=_not_xml),
+    "compressed": Fault(
+        lambda p: Misdeed(spoil=lambda reply: compressed(reply, p["coding"])),
+        {"coding": WORD},
+        objection=lambda _, values: _not_one_of("coding", CODINGS, values),
+    ),
+    "noisy": Fault(
+        lambda p: Misdeed(spoil=lambda reply: noisy(reply, p["noise"])),
+        {"noise": WORD},
+        objection=lambda _, values: _not_one_of("noise", NOISES, values),
+    ),
     "wrong_order": Fault(
         lambda _: Misdeed(items=lambda _provider, _command, items: items[::-1]), {}, traits=Trait.LISTS
     ),

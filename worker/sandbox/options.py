@@ -25,6 +25,9 @@ class SandboxOptions:
     timings: Timings = field(default_factory=Timings)
     seed: int = 1
     journal: Path | None = None  # absent: everything is forgotten with the process
+    # Seconds after which it closes an idle connection. Longer than any client keeps one, so that we never
+    # close one that is just being used again: that would look like a dropped request nobody scripted.
+    keep_alive: float = 120
     parallel_limit: int | None = None  # more requests at once are throttled, where a provider documents that
     unknown_id: Literal["answered", "left out"] = "answered"  # sheet 3.4: both have to be reckoned with
     take_repeats: bool = False  # of AlphaSMS's own ids: as a provider that keeps no count of them
@@ -42,6 +45,8 @@ class SandboxOptions:
             raise ValueError("login and password come together")
         if self.parallel_limit is not None and self.parallel_limit < 1:
             raise ValueError("parallel_limit must be at least 1")
+        if self.keep_alive <= 0:
+            raise ValueError("keep_alive must be longer than nothing")
         for name, url in self.pushes.items():
             check_listener(name, url)
         if self.may_kill and sys.platform != "linux":

@@ -33,6 +33,7 @@ class Reply(NamedTuple):
     body: bytes
     media_type: str
     status: int = 200
+    coding: str = ""  # its Content-Encoding, for an answer that was spoilt so
 
 
 class Refused(Exception):

@@ -13,21 +13,18 @@ from worker.sandbox.wire import CuttableProtocol
 
 __all__ = ["Mix", "SandboxOptions", "Timings", "running", "serve"]
 
-# Longer than any client keeps an idle connection, so that we never close one that is just being used again:
-# that would look like a dropped request nobody scripted.
-KEEP_ALIVE = 120
 GRACE = 3  # seconds for answers under way
 
 
 class _Server(serving.Server):
     """The sandbox, and its pushes at work."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, keep_alive: float) -> None:
         super().__init__(
             sandbox.app(),
             http=CuttableProtocol,
             log_level="warning",
-            timeout_keep_alive=KEEP_ALIVE,
+            timeout_keep_alive=keep_alive,
             timeout_graceful_shutdown=GRACE,
         )
         self._sandbox = sandbox
@@ -68,4 +65,4 @@ def _opened(options: SandboxOptions) -> Iterator[tuple[_Server, socket.socket]]:
         serving.bound_socket(options.host, options.port) as bound,
         closing(Journal(options.journal)) if options.journal else nullcontext() as journal,
     ):
-        yield _Server(Sandbox(options, journal)), bound
+        yield _Server(Sandbox(options, journal), options.keep_alive), bound

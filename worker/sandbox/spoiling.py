@@ -1,9 +1,14 @@
 """Answers made worse, whatever provider they are of: told by their first byte, `<` XML, `{` or `[` JSON."""
 
+import gzip
 import re
-from collections.abc import Iterator, Sequence
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
+
+import brotli
 
 from worker.sandbox.provider import Reply
 
@@ -63,6 +68,55 @@ def with_doctype(reply: Reply) -> Reply:
     body = _into_root(reply.body, b"&i;")
     doctype = b"<!DOCTYPE %s [%s]>" % (found[0], LAUGHS)
     return reply._replace(body=body[:start] + doctype + body[start:])
+
+
+NOISES = {
+    "warning": (
+        b"<br />\n<b>Warning</b>:  Undefined array key in <b>/var/www/api.php</b> on line <b>12</b><br />\n",
+        b"",
+    ),
+    "notice": (b"\nNotice: Undefined variable: x in /var/www/api.php on line 12\n", b""),
+    "last words": (b"", b"\n<br />\n<b>Warning</b>:  Unknown: in <b>Unknown</b> on line <b>0</b><br />\n"),
+    "comments": (b"<!-- served by web3 -->\n", b"\n<!-- 12 ms -->\n"),
+    "marks": (b"\n\xef\xbb\xbf\n", b"\n\x00\x00\x1a"),
+}
+"""What gateways put before and after a document, by name."""
+
+
+def noisy(reply: Reply, noise: str) -> Reply:
+    """The whole answer, and noise about it."""
+    before, after = NOISES[noise]
+    return reply._replace(body=before + reply.body + after)
+
+
+def _bare(body: bytes) -> bytes:
+    packed = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packed.compress(body) + packed.flush()
+
+
+def _zstd(body: bytes) -> bytes:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return bytes(zstd.compress(body))
+
+
+CODINGS: Mapping[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip": ("gzip", gzip.compress),
+    "deflate": ("deflate", zlib.compress),
+    "bare deflate": ("deflate", _bare),
+    "br": ("br", brotli.compress),
+    "zstd": ("zstd", _zstd),
+    "unlabelled gzip": ("", gzip.compress),
+}
+"""Ways to compress an answer, with their label."""
+
+
+def compressed(reply: Reply, coding: str) -> Reply:
+    """The answer in a coding that nobody asked for."""
+    label, pack = CODINGS[coding]
+    return reply._replace(body=pack(reply.body), coding=label)
 
 
 def _into_root(body: bytes, put: bytes) -> bytes:

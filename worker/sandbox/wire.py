@@ -1,6 +1,7 @@
 """The part of misbehaving that needs the socket itself."""
 
 import asyncio
+import time
 from typing import cast
 
 from starlette.requests import Request
@@ -10,16 +11,28 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class CuttableProtocol(H11Protocol):
-    """uvicorn's HTTP, which hands every request its transport: ASGI itself has no way to hang up."""
+    """uvicorn's HTTP, which hands every request its transport, and when that had last answered one: ASGI
+    itself has no way to hang up."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
 
+    def on_response_complete(self) -> None:
+        """Idle from here on."""
+        self.app_state["idle_since"] = time.monotonic()
+        super().on_response_complete()
+
 
 def transport_of(request: Request) -> asyncio.Transport:
     """The connection this request came by."""
     return cast("asyncio.Transport", request.state.transport)
+
+
+def idle_of(request: Request) -> float | None:
+    """Seconds this connection lay idle before this request; None before its first."""
+    since = getattr(request.state, "idle_since", None)
+    return None if since is None else time.monotonic() - since
 
 
 async def hung_up(receive: Receive) -> None:

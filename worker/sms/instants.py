@@ -49,6 +49,15 @@ def local_time(text: str) -> datetime | None:
         return None
 
 
+def full(moment: datetime, unit: timedelta) -> datetime:
+    """The moment in whole units (seconds or minutes), never before it."""
+    past = timedelta(seconds=moment.second, microseconds=moment.microsecond) % unit
+    return moment - past + unit if past else moment
+
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
 def _aware(text: str) -> datetime:
     found = _WRITTEN.fullmatch(re.sub(r"\s", " ", text.strip()).replace("\u2212", "-"))
     if found is None or not found["time"]:

@@ -7,9 +7,12 @@ done, and rescue takes it up when its lease runs out.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from worker.ledger.governor import route_works
+from worker.ledger import Connection
+from worker.ledger.governor import TRUSTED, route_works
 from worker.ledger.leases import renew
+from worker.ledger.queries import now
 from worker.ledger.transitions import Move, Package, claim, settle, split, take_job
 from worker.lines import Line
 from worker.providers.contract import (
@@ -23,6 +26,7 @@ from worker.providers.contract import (
     Verdict,
 )
 from worker.runtime import Runtime
+from worker.sms.instants import MINUTE
 from worker.sms.message import Lane
 from worker.sms.package import Item, PackageState
 from worker.sms.status import Status
@@ -39,10 +43,12 @@ from worker.stages.verdicts import (
     suppress_unwilling,
     worst,
 )
+from worker.zones import Span, shown_twice
 
 log = logging.getLogger(__name__)
 
 ALL_REFUSED = 4  # messages refused one by one
+BACK = timedelta(hours=2)  # clocks change by less
 NOT_BEGUN = "not begun any more"
 PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
 
@@ -80,6 +86,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
                 lease=line.route.lease,
                 ahead=line.route.schedule_ahead,
                 clocked=isinstance(line.dialect, Clocks),
+                untold=_untold(line, connection),
                 apart=line.dialect.apart,
                 account=line.route.account,
             )
@@ -98,6 +105,17 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
         _deliver(runtime, line, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
     return replace(done, more=True)
+
+
+def _untold(line: Line, connection: Connection) -> Span | None:
+    """The hour within reach that the provider's clock shows twice: a time in it would not tell them when to
+    send. It begins a little early, for times are rounded up and its clock may be ahead of ours."""
+    ahead, dialect = line.route.schedule_ahead, line.dialect
+    if not (ahead and isinstance(dialect, Clocks)):
+        return None
+    current = now(connection)
+    span = shown_twice(dialect.zone, current - BACK, current + ahead + BACK)
+    return (span[0] - TRUSTED - MINUTE, span[1]) if span else None
 
 
 def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> None:

@@ -94,7 +94,7 @@ def exchanged(
     until: float = math.inf,
 ) -> Answer | Failure:
     """What a provider answers, as `read` reads it; with no database connection held."""
-    reply = runtime.exchange(line.route, request, until)
+    reply = runtime.exchange(line.route, request, until, line.keepalive)
     return reply if isinstance(reply, Failure) else understood(line, partial(read, reply))
 
 

@@ -23,6 +23,7 @@ from worker.sms.content import Kind
 from worker.sms.message import Lane
 from worker.sms.package import Item, Limits, PackageState, fitting
 from worker.sms.status import Status, Verb, sources
+from worker.zones import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,15 @@ _PICK = f"""
     WHERE {MAY_SEND}
       AND m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
       AND (m.due_at <= now() OR m.due_at = m.send_at)
-      AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{lane}}
+      AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{narrower}}
     ORDER BY m.lane DESC, m.due_at, m.id
     LIMIT :items FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - our own constants
 _LANE, _LATE = -2, -1  # the last two columns, by place as in `items.item`
-_PICK_OF = {lane: text(_PICK.format(lane=f"AND m.lane = '{lane}'")) for lane in Lane}
-_PICK_ANY = text(_PICK.format(lane=""))  # urgent sorts first
+_LANES: Mapping[Lane | None, str] = {**{lane: f"AND m.lane = '{lane}'" for lane in Lane}, None: ""}
+_TOLD = "AND (m.send_at IS NULL OR m.send_at <= now() OR m.send_at < :untold_from OR m.send_at >= :untold_to)"
+_PICK_OF = {lane: text(_PICK.format(narrower=narrower)) for lane, narrower in _LANES.items()}
+_PICK_TOLD_OF = {lane: text(_PICK.format(narrower=narrower + _TOLD)) for lane, narrower in _LANES.items()}
 
 # Else several would pick hundreds of messages each, and all but one find the route full.
 _BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' || :route, 0))")
@@ -109,6 +112,7 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     lease: timedelta,
     ahead: timedelta = timedelta(0),
     clocked: bool = False,
+    untold: Span | None = None,
     apart: Callable[[Kind], str] = lambda _: "",
     account: str = "",
 ) -> Claim:
@@ -116,8 +120,9 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
 
     The bulk lane leaves one of the `parallel` packages to the urgent lane; if there is only one, it takes
     urgent messages first. Those whose validity has passed expire here. Those that the provider holds until
-    their time leave `ahead` of it, unless its clock is off; only kinds of one family, as `apart` names it,
-    leave together. The package remembers by which `account` it leaves.
+    their time leave `ahead` of it, unless its clock is off, or their time is `untold`: it falls into an hour
+    that cannot be told to the provider. Only kinds of one family, as `apart` names it, leave together. The
+    package remembers by which `account` it leaves.
 
     Whoever has been put on the stop list since the message was enqueued, or scheduled, or queued again, is
     suppressed here. What is committed to the list before the route is locked counts, however long that took.
@@ -132,8 +137,10 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     values |= places(lane, parallel)
     if lane is Lane.BULK:
         connection.execute(_BULK_TURN, values)
-    pick = _PICK_ANY if lane is Lane.BULK and parallel == 1 else _PICK_OF[lane]
-    picked = connection.execute(pick, values).all()
+    whose = None if lane is Lane.BULK and parallel == 1 else lane  # of both, urgent sorts first
+    if untold:
+        values |= {"untold_from": untold[0], "untold_to": untold[1]}
+    picked = connection.execute((_PICK_TOLD_OF if untold else _PICK_OF)[whose], values).all()
     expired = _expire(connection, [row for row in picked if row[_LATE]])
     good = [row for row in picked if not row[_LATE]]
     if not good:
