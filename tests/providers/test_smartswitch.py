@@ -749,6 +749,11 @@ def test_a_request_keeps_to_its_size(mode: str, text: str) -> None:
     assert len(request.url) <= 4_096
 
 
+def test_a_number_may_travel_with_its_plus() -> None:
+    made = SmartSwitch(replace(QUERY, options={"number_format": "plus"}))
+    assert "destination_number=%2B380931110001&" in made.submit([sms(1)]).url
+
+
 def test_short_texts_leave_several_at_once() -> None:
     assert len(fitting([sms(n, "Your code is 1234") for n in range(1, 99)], SmartSwitch(QUERY).limits)) > 3
     assert len(fitting([sms(n, "Your code is 1234") for n in range(1, 99)], SmartSwitch(FORM).limits)) == 50
