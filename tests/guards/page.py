@@ -29,6 +29,16 @@ def first_cells(page: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
+def rows(page: str) -> list[list[str]]:
+    """The rows of the page's tables, heads left out: the text of each cell."""
+    lines = [line.strip() for line in page.splitlines()]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line, before in zip(lines, ["", *lines], strict=False)
+        if line.startswith("|") and before.startswith("|") and not re.fullmatch(r"[|:\- ]+", line)
+    ]
+
+
 def commands(page: str) -> list[list[str]]:
     """Every command in the page's shell blocks, in words."""
     return [

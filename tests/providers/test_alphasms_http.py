@@ -712,6 +712,23 @@ def test_in_a_query_it_is_a_plain_get_that_shows_no_secret_either() -> None:
     assert not shown(OLDER.secrets, repr(request) + str(request))
 
 
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ({"number_format": "digits"}, b"&to=380931110001&"),
+        ({"flash": "true"}, b"&flash=true"),
+        ({"params_in": "form"}, b"&to=%2B380931110001&"),
+    ],
+)
+def test_what_their_page_leaves_open_is_a_setting(options: dict[str, str], written: bytes) -> None:
+    assert written in AlphaSmsHttp(account(**options)).submit([sms(1, kind="flash")]).body
+
+
+def test_the_version_may_be_left_out() -> None:
+    body = AlphaSmsHttp(account(version="left-out")).submit([sms(1)]).body
+    assert body.startswith(b"key=")
+
+
 def test_the_version_is_that_of_the_address() -> None:
     request = AlphaSmsHttp(replace(KEYED, url="http://alphasms.example/gate/")).submit(ONE)
     assert parameters(request)[0] == ("version", "http")
@@ -776,6 +793,12 @@ def message(content: Content, sender: str = "ShopNews", viber_valid_until: datet
         (ViberSms("Hi", sms_text="я" * 671), "ShopNews", "sms_text: must be at most 10 segments"),
         (ViberSms("Hi", sms_text="Hi", sms_sender="ShopNews1234"), "Shop", "sms_sender: must be at most 11"),
         (
+            WapPush("https://shop.example/"),
+            "ShopNews",
+            "text: must be there: over HTTP a link goes with a text",
+        ),
+        (Viber("Hi", image="https://shop.example/18.png?size=2"), "Shop", "image: must be an address"),
+        (
             Viber("Hi", image="https://shop.example/18.bmp"),
             "Shop",
             "image: must be an address that ends in .jpg",
@@ -794,9 +817,9 @@ def test_a_message_it_cannot_carry(content: Content, sender: str, named: str) ->
     "content",
     [
         Sms("a" * 1_530),
-        WapPush("https://shop.example/"),
+        WapPush("https://shop.example/", "Your ticket"),
         Viber("я" * 1_000),
-        Viber("Hi", image="https://shop.example/18.JPG?size=2"),
+        Viber("Hi", image="https://shop.example/18.JPG"),
         Viber("Hi", image=PICTURE, button="Open", url="https://shop.example"),
     ],
 )

@@ -98,7 +98,7 @@ SAMPLE = Sample(
         sms(700001, "Your order 18 is ready"),
         sms(700002, "See you at <ten> & \"bring\" the 'form' ]]>"),
         sms(700003, "Ваше замовлення готове 😀", kind="flash"),
-        sms(700004, "A voice to the land line", kind="voice"),
+        sms(700004, "A voice to the land line", kind="voice", recipient="+380441110004"),
         sms(700005, "Your ticket", kind="wap", url="https://shop.example/t?id=18&x=<1>"),
         sms(700006, "Tomorrow", send_at=AT_9_30, valid_until=AT_21),
         sms(700007, "Order 18 & <more>", kind="viber"),
@@ -1396,7 +1396,7 @@ def an_sms(**others: str) -> Message:
         {"text": "a" * 1530},
         {"text": "я" * 670},
         {"kind": "flash", "recipient": "+4915112345678"},
-        {"kind": "voice"},
+        {"kind": "voice", "recipient": "+380441110001"},
         {"kind": "wap", "text": "", "url": "https://shop.example/" + "1" * 79},
         {"kind": "wap", "url": "https://shop.example/18"},
         {"kind": "viber"},
@@ -1405,10 +1405,12 @@ def an_sms(**others: str) -> Message:
             {"kind": "viber", "image": f"https://shop.example/1.{end}"}
             for end in ("jpg", "jpeg", "png", "GIF")
         ),
-        {"kind": "viber", "image": PICTURE + "?size=2#top"},
         {"kind": "viber", "image": PICTURE, "button": "O" * 19, "url": "https://shop.example/18"},
         {"send_at": "2031-03-04T09:30:00+02:00", "valid_until": "2031-03-04T21:00:00+02:00"},
         {"kind": "viber", "send_at": "2031-03-04T09:30:00Z", "valid_until": "2031-03-04T21:00:00Z"},
+        {"kind": "viber", "send_at": "2031-03-04T09:30:00Z", "valid_until": "2031-03-14T21:00:00Z"},
+        {"send_at": "2031-03-04T09:30:00Z", "valid_until": "2031-03-04T09:31:00Z"},
+        {"send_at": "2031-03-04T09:30:00Z", "valid_until": "2031-03-09T09:30:00Z"},
         {"valid_until": "2039-01-01T00:00:00Z"},
     ],
     ids=str,
@@ -1425,11 +1427,17 @@ def test_a_message_it_carries(changes: dict[str, str]) -> None:
         ({"text": "a" * 1531}, "text"),
         ({"text": "я" * 671}, "text"),
         ({"kind": "voice", "recipient": "+4915112345678"}, "recipient"),
+        ({"kind": "voice"}, "recipient"),
+        ({"kind": "voice", "recipient": "+380800500001"}, "recipient"),
+        ({"send_at": "2031-03-04T09:30:00Z", "valid_until": "2031-03-04T09:30:59Z"}, "valid_until"),
+        ({"send_at": "2031-03-04T09:30:00Z", "valid_until": "2031-03-09T09:30:01Z"}, "valid_until"),
         ({"kind": "wap", "url": "https://shop.example/" + "1" * 80}, "url"),
         ({"kind": "wap", "url": "https://shop.example/18", "text": "a" * 1531}, "text"),
         ({"kind": "viber", "sender": "TwelveChars."}, "sender"),
         ({"kind": "viber", "image": "https://shop.example/1.webp"}, "image"),
+        ({"kind": "viber", "image": PICTURE + "?size=2#top"}, "image"),
         ({"kind": "viber", "image": "https://shop.example/?1.png"}, "image"),
+        ({"kind": "viber", "image": "https://shop.png"}, "image"),
         ({"kind": "viber", "image": "https://shop.example/.png/1"}, "image"),
         ({"kind": "viber", "button": "Open", "url": "https://shop.example/18"}, "image"),
         ({"kind": "viber", "viber_valid_until": "2031-03-04T09:30:00Z"}, "viber_valid_until"),
@@ -1546,6 +1554,15 @@ def test_status_items_and_what_it_can_do() -> None:
     assert isinstance(speaker, Schedules)
     assert isinstance(speaker, Jobs)
     assert speaker.job_kept < timedelta(hours=12), "they forget a job after twelve hours"
+
+
+def test_what_their_page_leaves_open_is_a_setting() -> None:
+    digits = with_options(number_format="digits")
+    assert b' recipient="380931110001" ' in digits.submit([sms(1)]).body
+    assert b"<phone>380931110001</phone>" in digits.submit([sms(1, kind="viber")]).body
+    assert b"<phone>380931110001</phone>" in digits.prices(["+380931110001"]).body
+    button = sms(1, kind="viber", image=PICTURE, button="Open", url="https://shop.example/18")
+    assert b"<type>image</type>" in with_options(viber_button="image").submit([button]).body
 
 
 def test_the_address_has_one_slash_and_no_secret() -> None:

@@ -796,6 +796,11 @@ def test_given_several_in_a_call_then_a_request_keeps_to_its_size(mode: str, sev
     assert len(request.url) <= 4_096
 
 
+def test_a_number_may_travel_with_its_plus() -> None:
+    made = SmartSwitch(replace(QUERY, options={"number_format": "plus"}))
+    assert "destination_number=%2B380931110001&" in made.submit([sms(1)]).url
+
+
 @pytest.mark.parametrize("mode", ["query", "form"])
 def test_given_no_setting_then_a_call_holds_one_message_and_many_are_in_flight(mode: str) -> None:
     limits = SmartSwitch(account(params_in=mode)).limits

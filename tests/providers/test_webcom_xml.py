@@ -1579,6 +1579,8 @@ def a_message(**others: str) -> Message:
         {"kind": "ping"},
         {"kind": "wap", "url": SHOP},
         {"kind": "vcard", "name": "Ann", "cell": "380931119991"},
+        {"kind": "vcard", "name": "Ann", "work": "+38 (044) 111-00-01", "fax": "00380441110002"},
+        {"kind": "vcard", "name": "Ann", "email": "ann@shop.example"},
         {"kind": "viber", "sender": "FifteenLetters.", "viber_valid_until": "2031-03-04T10:00:00Z"},
         {"kind": "viber", "image": SHOP, "button": "Go", "url": SHOP},
         {"kind": "viber", "button": "Go", "url": SHOP},
@@ -1601,7 +1603,15 @@ def test_a_message_it_carries(changes: dict[str, str]) -> None:
         ({"kind": "ping", "sender": "TwelveChars."}, "sender"),
         ({"kind": "viber_sms", "sms_text": "x", "sender": "TwelveChars."}, "sender"),
         ({"kind": "viber_sms", "sms_text": "x", "sms_sender": "TwelveChars."}, "sms_sender"),
+        ({"sender": "+38093111000"}, "sender"),
         ({"kind": "viber", "image": SHOP}, "button"),
+        ({"kind": "wap", "text": "", "url": SHOP}, "text"),
+        ({"kind": "vcard", "name": "Ann", "cell": "ask Ann"}, "cell"),
+        ({"kind": "vcard", "name": "Ann", "work": "12"}, "work"),
+        ({"kind": "vcard", "name": "Ann", "fax": "0441110001"}, "fax"),
+        ({"kind": "vcard", "name": "Ann", "cell": "380931119991.0"}, "cell"),
+        ({"kind": "vcard", "name": "Ann", "cell": "+380931119991, +380931119992"}, "cell"),
+        ({"kind": "vcard", "name": "Ann", "email": "ann at shop"}, "email"),
         ({"text": "C:\\new"}, "text"),
         ({"kind": "viber_sms", "sms_text": "C:\\new"}, "sms_text"),
         ({"kind": "vcard", "name": "Ann", "city": "C:\\new"}, "city"),
@@ -1675,6 +1685,51 @@ def test_what_they_are_told_besides_is_a_setting(option: str, element: bytes, va
     item = sms(1)._replace(campaign="March")
     assert (element in with_options(**{option: value}).submit([item]).body) == told
     assert element not in with_options().submit([item]).body
+
+
+LINED = "One\ntwo\r\nthree\\now"
+
+
+@pytest.mark.parametrize(
+    ("line_break", "written", "arrives"),
+    [
+        ("line-feed", b"<text>One\ntwo\nthree\\now</text>", "One\ntwo\nthree\\now"),
+        ("blank", b"<text>One two three\\now</text>", "One two three\\now"),
+    ],
+)
+def test_a_line_break_may_travel_otherwise_and_is_counted_as_it_arrives(
+    line_break: str, written: bytes, arrives: str
+) -> None:
+    speaker = with_options(line_break=line_break)
+    message = a_message(text=LINED)
+    speaker.check(message)  # here a backslash before an n is one
+    assert written in speaker.submit([sms(1, LINED)]).body
+    assert speaker.respelled(message).text == arrives
+    assert speaker.respelled(a_message()) == a_message()
+
+
+def test_a_ping_may_carry_another_text_or_none() -> None:
+    ping = [sms(1, kind="ping")]
+    assert b"<text>Hello</text>" in with_options(ping_text="Hello").submit(ping).body
+    assert b"<text" not in with_options(ping_text="none").submit(ping).body
+
+
+def test_parts_that_are_not_there_may_be_written_empty() -> None:
+    speaker = with_options(empty_parts="written")
+    card = speaker.submit([sms(1, kind="vcard", name="Ann", fax="380931119993")]).body
+    assert b'<phone cell="" work="" fax="380931119993"' in card
+    assert b"<email></email>" in card
+    assert b"<position" in card
+    assert b"<additional" in card
+    viber = speaker.submit([sms(1, kind="viber")]).body
+    assert all(part in viber for part in (b"<button_viber", b"<action_viber", b"<image_viber"))
+    plain = speaker.submit([sms(1)]).body
+    assert plain == with_options().submit([sms(1)]).body  # there is nothing it could have
+
+
+def test_credentials_may_stand_last() -> None:
+    for request in (with_options(security="last").submit(ONE), with_options(security="last").status(ASKED)):
+        assert request.body.endswith(b"</security></request>")
 
 
 def test_the_address_has_one_slash_and_no_secret() -> None:

@@ -233,6 +233,11 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "a bad sender": ("send", {**SMS, "from": "Магазин"}, "errors:Wrong sender"),
     "a long sender": ("send", {**SMS, "from": "abcdefghijkl"}, "errors:Wrong sender"),
     "an empty text": ("send", {**SMS, "message": " "}, "errors:Wrong length or kind of message"),
+    "a link without a text": (
+        "send",
+        {**SMS, "message": "", "wap": "https://a.example/"},
+        "errors:Parameter message is missing",
+    ),
     "a long text": ("send", {**SMS, "message": "x" * 1531}, "errors:Wrong length or kind of message"),
     "a long link": (
         "send",

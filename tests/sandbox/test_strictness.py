@@ -118,6 +118,7 @@ REFUSED = {
     "link too long": (msg(1, type="2", url="https://shop.example/" + "x" * 80), 204),
     "link in a plain message": (msg(1, url="https://shop.example/"), 204),
     "voice abroad": (msg(1, recipient="+48221234567", type="3"), 204),
+    "voice to a mobile": (msg(1, recipient="+380931110001", type="3"), 204),
     "validity under a minute": (msg(1, date_end=_in(seconds=30)), 204),
     "validity over five days": (msg(1, date_end=_in(days=5, hours=1)), 204),
     "validity in the past": (msg(1, date_end=_in(hours=-1)), 204),

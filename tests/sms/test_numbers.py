@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.sms.fields import MessageError
-from worker.sms.numbers import calling_code, is_valid, phone_number, read_beside, region_of
+from worker.sms.numbers import calling_code, is_landline, is_valid, phone_number, read_beside, region_of
 
 ANNA = "+380931110001"
 
@@ -289,3 +289,20 @@ def test_a_region_is_named_in_two_letters(given: object, region: str) -> None:
 def test_what_is_no_region_is_refused(given: object) -> None:
     with pytest.raises(MessageError, match=r"^region: must be a country"):
         region_of(given)
+
+
+LANDLINES = {
+    "+380441110001": True,  # Kyiv
+    "+380312123456": True,
+    ANNA: False,
+    "+380800500001": False,  # free of charge
+    "+380891234567": False,  # of no place
+    "+380201234567": False,  # in no range
+    "+493012345678": True,
+    "+4915112345678": False,
+}
+
+
+@pytest.mark.parametrize(("number", "landline"), LANDLINES.items())
+def test_a_landline_is_what_is_given_out_to_landlines_alone(number: str, landline: bool) -> None:
+    assert is_landline(number) is landline

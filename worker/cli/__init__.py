@@ -22,6 +22,7 @@ COMMANDS = {
     "resolve": "resolve:resolve",
     "cancel": "cancel:cancel",
     "routes": "routes:app",
+    "probe": "probe:probe",
     "reload": "reload:reload",
     "stoplist": "stoplist:app",
     "conflicts": "conflicts:app",

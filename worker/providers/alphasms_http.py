@@ -39,7 +39,7 @@ from worker.providers.contract import (
     read_http,
 )
 from worker.providers.figures import SEGMENTS, currency, instant, money
-from worker.providers.options import choice, number, zone
+from worker.providers.options import PLUS, choice, number, number_format, zone
 from worker.providers.pairs import Pairs, one
 from worker.sms.content import Kind, Viber, ViberSms, WapPush
 from worker.sms.doubt import Doubt
@@ -58,6 +58,8 @@ KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
 VIBER = (Kind.VIBER, Kind.VIBER_SMS)
 KEYS = ("id", "sms_count", "smd_count", "code", "status_time", "balance", "price", "currency")
 COUNTS = ("sms_count", "smd_count")
+FLASHES = ("1", "true", "yes", "on")  # what `flash` may hold; the page names it and no value
+VERSIONS = ("sent", "left-out")  # `version` is required on an old page and absent from later ones
 SPOKEN = ("errors", "status")  # their values are sentences
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -116,11 +118,17 @@ class AlphaSmsHttp:
 
     Options: `package_items`, `in_flight` (calls at once, of states too), `zone` of the times that carry none;
     of its own `params_in` (form, or query: then login and text stand in addresses, and in the logs of
-    whatever these pass). Raises ValueError for a bad option and for missing credentials.
+    whatever these pass), `number_format` (plus or digits), `flash` (what says that a text is one) and
+    `version` (sent or left-out). Raises ValueError for a bad option and for missing credentials.
     """
 
     kinds: ClassVar[Collection[Kind]] = KINDS
-    options: ClassVar[Mapping[str, str]] = {"params_in": "form"}
+    options: ClassVar[Mapping[str, str]] = {
+        "params_in": "form",
+        "number_format": PLUS,
+        "flash": FLASHES[0],
+        "version": VERSIONS[0],
+    }
     doubt: ClassVar[Doubt] = Doubt.HOLD
     by_reference: ClassVar[bool] = False
     hints: ClassVar[bool] = True
@@ -143,7 +151,11 @@ class AlphaSmsHttp:
         self._in_query = choice(given, "params_in", ("form", "query"), "form") == "query"
         self._zone = zone(given, "Europe/Kyiv")
         self._url = account.url.rstrip("/") + PATH
-        self._login = [("version", urlsplit(account.url).scheme or "https"), *_login(account)]
+        self._number = number_format(given, self.options["number_format"])
+        self._flash = choice(given, "flash", FLASHES, self.options["flash"])
+        sent = choice(given, "version", VERSIONS, self.options["version"]) == "sent"
+        version = [("version", urlsplit(account.url).scheme or "https")] if sent else []
+        self._login = [*version, *_login(account)]
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -152,10 +164,14 @@ class AlphaSmsHttp:
         if message.kind not in KINDS:
             raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over HTTP")
         alphasms_limits.check(message)
-        if isinstance(message.content, ViberSms):
-            own = message.content.sms_sender
+        content = message.content
+        if isinstance(content, WapPush) and not content.text:
+            raise MessageError("text", "", "must be there: over HTTP a link goes with a text")
+        if isinstance(content, ViberSms):
+            own = content.sms_sender
             alphasms_limits.check_sender("sms_sender" if own else "sender", own or message.sender)
-            alphasms_limits.check_segments("sms_text", message.content.sms_text)
+            alphasms_limits.check_segments("sms_text", content.sms_text)
+        _check_lifetime(message)
 
     def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message
         """Everything may leave together."""
@@ -164,7 +180,7 @@ class AlphaSmsHttp:
     def submit(self, items: Sequence[Item]) -> Request:
         """`send` of the one item."""
         (item,) = items
-        return self._request("send", _message(item))
+        return self._request("send", _message(item, self._number(item.recipient), self._flash))
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """`receive` of the one message, by their id."""
@@ -183,7 +199,7 @@ class AlphaSmsHttp:
     def prices(self, recipients: Sequence[str]) -> Request:
         """`price` of the one number."""
         (recipient,) = recipients
-        return self._request("price", [("to", recipient)])
+        return self._request("price", [("to", self._number(recipient))])
 
     def _request(self, command: str, parameters: Parameters) -> Request:
         encoded = urlencode([*self._login, ("command", command), *parameters], quote_via=quote, safe="")
@@ -293,9 +309,16 @@ def _login(account: Account) -> Parameters:
     raise ValueError("AlphaSMS needs a key, or a login and a password")
 
 
-def _message(item: Item) -> Parameters:
+def _check_lifetime(message: Message) -> None:
+    """What Viber has, alone or before its SMS."""
+    alphasms_limits.check_lasts("viber_valid_until", message.viber_valid_until, message.send_at, LIFETIME)
+    if message.kind is Kind.VIBER:
+        alphasms_limits.check_lasts("valid_until", message.valid_until, message.send_at, LIFETIME)
+
+
+def _message(item: Item, number: str, flash: str) -> Parameters:
     content = item.content
-    parameters = [("to", item.recipient)]
+    parameters = [("to", number)]
     if isinstance(content, ViberSms):
         parameters += [("from", content.sms_sender or item.sender), ("message", content.sms_text)]
     elif not isinstance(content, Viber):
@@ -303,7 +326,7 @@ def _message(item: Item) -> Parameters:
     if isinstance(content, WapPush):
         parameters.append(("wap", content.url))
     if item.kind is Kind.FLASH:
-        parameters.append(("flash", "1"))
+        parameters.append(("flash", flash))
     if item.send_at:
         parameters.append(("ask_date", full(item.send_at, SECOND).astimezone(UTC).strftime(DATE)))
     return parameters + (_viber(item, content) if isinstance(content, Viber) else [])

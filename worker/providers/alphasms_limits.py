@@ -3,6 +3,7 @@
 Source: AlphaSMS documentation.
 """
 
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from worker.providers.senders import LATIN, Senders
@@ -37,6 +38,26 @@ def check_sender(field: str, sender: str) -> None:
     SENDERS.check(field, sender)
 
 
+def check_lasts(
+    field: str, until: datetime | None, send_at: datetime | None, bounds: tuple[timedelta, timedelta]
+) -> None:
+    """Raise MessageError for an end of validity that they do not take of what leaves at that time.
+
+    What leaves at once may wait here first, for as long as it is valid: it is told within the bounds when it
+    leaves (`Limits`).
+    """
+    if not (until and send_at):
+        return
+    shortest, longest = bounds
+    if not shortest <= until - send_at <= longest:
+        problem = f"must lie from {_in_words(shortest)} to {_in_words(longest)} after send_at"
+        raise MessageError(field, until.isoformat(), problem)
+
+
+def _in_words(lasting: timedelta) -> str:
+    return f"{lasting.days} days" if lasting.days > 1 else f"{lasting.total_seconds():.0f} s"
+
+
 def _check_viber_sender(sender: str) -> None:
     if len(sender) > VIBER_SENDER_MOST:
         raise MessageError("sender", sender, f"must be at most {VIBER_SENDER_MOST} characters")
@@ -50,8 +71,14 @@ def check_segments(field: str, text: str) -> None:
 
 
 def _check_picture(content: Viber) -> None:
-    if content.image and not urlsplit(content.image).path.lower().endswith(PICTURES):
+    if content.image and not _ends_in_a_picture(content.image):
         shown = f"<{len(content.image)} characters>"
         raise MessageError("image", shown, f"must be an address that ends in {', '.join(PICTURES)}")
     if content.button and not content.image:
         raise MessageError("image", "", "must be there: AlphaSMS puts a button under a picture only")
+
+
+def _ends_in_a_picture(address: str) -> bool:
+    """The address does, and its path: a host may be called picture.png, and a query end so."""
+    ends = (address.lower(), urlsplit(address).path.lower())
+    return all(end.endswith(PICTURES) for end in ends)

@@ -3,7 +3,9 @@
 Source: AlphaSMS documentation. An SMS is one element with attributes; Viber is written as child elements.
 """
 
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from worker.providers import alphasms_limits, xml
@@ -11,15 +13,28 @@ from worker.sms.content import Kind, Viber, WapPush
 from worker.sms.fields import MessageError
 from worker.sms.instants import SECOND, full
 from worker.sms.message import Message
+from worker.sms.numbers import is_landline
 from worker.sms.package import Item
 
 VOICE_TO = "+380"  # voice reaches Ukrainian landlines only
+LASTS = (timedelta(minutes=1), timedelta(days=5))  # an SMS, from when it leaves
 
 TYPES = {Kind.SMS: "0", Kind.FLASH: "1", Kind.WAP: "2", Kind.VOICE: "3"}
 """The kinds of `message` and `message-async`; Viber has a command of its own."""
 
 VIBER = (Kind.VIBER,)
 """The kinds of `message-viber`. An SMS where Viber does not arrive is not to be had over XML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How messages are written where their page is silent or says two things: dates with the offset of
+    `zone`; a recipient as `numbered` makes it of E.164; a button under a picture as a `button`, which their
+    table wants, or as an image, which their sample has."""
+
+    zone: ZoneInfo
+    numbered: Callable[[str], str]
+    button: str = "button"
 
 
 # By which every message is judged: to look for a member, or into a table of them, takes longer.
@@ -35,40 +50,48 @@ def check(message: Message) -> None:
     if message.viber_valid_until:
         shown = message.viber_valid_until.isoformat()
         raise MessageError("viber_valid_until", shown, "cannot be told to AlphaSMS over XML")
-    if kind is VOICE and not message.recipient.startswith(VOICE_TO):
-        raise MessageError("recipient", message.recipient, f"must start {VOICE_TO} for voice")
+    if kind is VOICE:
+        _check_landline(message.recipient)
+    if message.valid_until is not None and kind not in VIBER:  # of Viber it is not told
+        alphasms_limits.check_lasts("valid_until", message.valid_until, message.send_at, LASTS)
     alphasms_limits.check(message)
 
 
-def as_sms(item: Item, zone: ZoneInfo) -> xml.Node:
+def _check_landline(recipient: str) -> None:
+    if not recipient.startswith(VOICE_TO):
+        raise MessageError("recipient", recipient, f"must start {VOICE_TO} for voice")
+    if not is_landline(recipient):
+        raise MessageError("recipient", recipient, "must be a landline: they read to no other phone")
+
+
+def as_sms(item: Item, manner: Manner) -> xml.Node:
     """A `<msg>` of `message` or `message-async`."""
     attributes = {
         "id": str(item.reference),
-        "recipient": item.recipient,
+        "recipient": manner.numbered(item.recipient),
         "sender": item.sender,
         "type": TYPES[item.kind],
     }
     if item.send_at:
-        attributes["date_beg"] = _written(item.send_at, zone)
+        attributes["date_beg"] = _written(item.send_at, manner.zone)
     if item.valid_until:
-        attributes["date_end"] = _written(item.valid_until, zone)
+        attributes["date_end"] = _written(item.valid_until, manner.zone)
     if isinstance(item.content, WapPush):
         attributes["url"] = item.content.url
     text: str = getattr(item.content, "text", "")
     return "msg", attributes, text
 
 
-def as_viber(item: Item, zone: ZoneInfo) -> xml.Node:
+def as_viber(item: Item, manner: Manner) -> xml.Node:
     """A `<msg>` of `message-viber`. It has no end of validity: they document none."""
     attributes = {"id": str(item.reference)}
     if item.send_at:
-        attributes["date_beg"] = _written(item.send_at, zone)
+        attributes["date_beg"] = _written(item.send_at, manner.zone)
     content = item.content
     assert isinstance(content, Viber)
-    # One of their samples calls a picture with a button an image; their table says button.
-    kind = "button" if content.button else "image" if content.image else "text"
+    kind = manner.button if content.button else "image" if content.image else "text"
     parts = {
-        "phone": item.recipient,
+        "phone": manner.numbered(item.recipient),
         "sender": item.sender,
         "type": kind,
         "text": content.text,

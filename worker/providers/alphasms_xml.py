@@ -57,6 +57,7 @@ from worker.sms.package import Item, Limits
 PATH = "/api/xml.php"
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 COMMANDS = {"sync": "message", "async": "message-async"}
+BUTTON_AS = ("button", "image")  # their table has the first, one of their samples the second
 JOB = re.compile(r"[A-Za-z0-9_.:+/={}-]{1,64}")  # in their sample 32 hex digits
 NUMBER_MOST = 64  # letters and digits of theirs of a message
 
@@ -84,12 +85,13 @@ class AlphaSmsXml:
     """The dialect for one account.
 
     Options: `mode` (sync or async; Viber is always sync), `package_items` (0: by mode), `package_bytes`,
-    `status_items`, and `zone` of the dates that carry none. Raises ValueError for a bad option and for
-    missing credentials.
+    `status_items`, and `zone` of the dates that carry none; of its own `number_format` (plus or digits) and
+    `viber_button` (button or image, as which a button under a picture is sent). Raises ValueError for a bad
+    option and for missing credentials.
     """
 
     kinds: ClassVar[Collection[Kind]] = (*messages.TYPES, *messages.VIBER)
-    options: ClassVar[Mapping[str, str]] = {}
+    options: ClassVar[Mapping[str, str]] = {"number_format": option.PLUS, "viber_button": BUTTON_AS[0]}
     doubt: ClassVar[Doubt] = Doubt.ASK
     by_reference: ClassVar[bool] = True
     hints: ClassVar[bool] = True
@@ -111,6 +113,11 @@ class AlphaSmsXml:
         self.cancel_items = self.status_items
         self._command = COMMANDS[mode]
         self._zone = option.zone(given, "Europe/Kyiv")
+        self._manner = messages.Manner(
+            self._zone,
+            numbered=option.number_format(given, self.options["number_format"]),
+            button=option.choice(given, "viber_button", BUTTON_AS, self.options["viber_button"]),
+        )
         self._url = account.url.rstrip("/") + PATH
         self._login = _login(account)
 
@@ -128,8 +135,8 @@ class AlphaSmsXml:
         """One `message`, `message-async` or `message-viber` with a `<msg>` for each item."""
         (family,) = {self.apart(kind) for kind in {item.kind for item in items}}
         if family == "viber":
-            return self._request("message-viber", (messages.as_viber(item, self._zone) for item in items))
-        return self._request(self._command, (messages.as_sms(item, self._zone) for item in items))
+            return self._request("message-viber", (messages.as_viber(item, self._manner) for item in items))
+        return self._request(self._command, (messages.as_sms(item, self._manner) for item in items))
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """One `status`, by our ids; never with theirs too."""
@@ -149,7 +156,7 @@ class AlphaSmsXml:
 
     def prices(self, recipients: Sequence[str]) -> Request:
         """One `prices` with a `<phone>` for each recipient."""
-        return self._request("prices", (("phone", {}, recipient) for recipient in recipients))
+        return self._request("prices", (("phone", {}, self._manner.numbered(one)) for one in recipients))
 
     def _request(self, command: str, content: "str | Iterable[xml.Node]") -> Request:
         document = xml.render(("package", self._login, [(command, {}, content)]))

@@ -3,7 +3,7 @@
 All are texts, as the routes file gives them; an empty one means the default.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 from worker.zones import NoZoneError
@@ -24,6 +24,33 @@ def choice(options: Mapping[str, str], name: str, allowed: Iterable[str], defaul
     if word not in (words := tuple(allowed)):
         raise ValueError(f"{name} must be one of {', '.join(words)}, got {word!r}")
     return word
+
+
+def text(options: Mapping[str, str], name: str, default: str, most: int) -> str:
+    """A text in one line, of at most so many characters."""
+    given = options.get(name, "") or default
+    if len(given) > most or not given.isprintable() or given.isspace():
+        raise ValueError(f"{name} must be printable text of at most {most} characters")
+    return given
+
+
+PLUS, DIGITS = "plus", "digits"
+
+
+def number_format(options: Mapping[str, str], default: str) -> Callable[[str], str]:
+    """How phone numbers are written: makes it of E.164, by `number_format` (plus or digits)."""
+    chosen = choice(options, "number_format", (PLUS, DIGITS), default)
+    return as_it_is if chosen == PLUS else without_plus
+
+
+def as_it_is(number: str) -> str:
+    """E.164 as it stands."""
+    return number
+
+
+def without_plus(number: str) -> str:
+    """E.164 in digits alone."""
+    return number.removeprefix("+")
 
 
 def truth(options: Mapping[str, str], name: str) -> bool:

@@ -25,6 +25,7 @@ class Senders:
     least: int = 1  # characters of a name
     most: int = 11  # the same; networks carry no longer one (3GPP TS 23.040, 9.1.2.5)
     most_of_number: int = 15  # characters of a phone number
+    plus: bool = True  # a phone number may have one in front
     _seen: set[str] = default(default_factory=set, compare=False, repr=False)  # good ones: there are few
 
     def check(self, field: str, sender: str) -> None:
@@ -37,6 +38,8 @@ class Senders:
 
     def _judge(self, field: str, sender: str) -> None:
         if _NUMBER.fullmatch(sender):
+            if sender[0] == "+" and not self.plus:
+                raise MessageError(field, sender, "must be digits alone, without the plus, or a name")
             if len(sender) > self.most_of_number:
                 raise MessageError(field, sender, f"must be at most {self.most_of_number} characters")
             return

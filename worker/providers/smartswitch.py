@@ -38,7 +38,7 @@ from worker.providers.contract import (
     read_http,
 )
 from worker.providers.figures import SEGMENTS
-from worker.providers.options import choice, number
+from worker.providers.options import DIGITS, choice, number, number_format
 from worker.providers.pushes import Record, records
 from worker.providers.senders import PRINTABLE, Senders
 from worker.sms.content import Kind
@@ -123,8 +123,8 @@ class SmartSwitch:
     Options: `package_items`, `package_bytes` (of a request), `in_flight` (calls at once), `receipts`; of its
     own `call_items` (messages a call; where several, a package is one call), `params_in` (query or form),
     `source` (name or number: how senders are given, in one way for a route, because all recipients of a call
-    must have the same parameters), and the names of the fields of a receipt, `receipt_id` and
-    `receipt_state`. Raises ValueError for a bad option and for missing credentials.
+    must have the same parameters), `number_format` (digits or plus), and the names of the fields of a receipt,
+    `receipt_id` and `receipt_state`. Raises ValueError for a bad option and for missing credentials.
     """
 
     kinds: ClassVar[Collection[Kind]] = KINDS
@@ -132,6 +132,7 @@ class SmartSwitch:
         "call_items": "1",
         "params_in": "query",
         "source": "name",
+        "number_format": DIGITS,
         "receipt_id": "message_id",
         "receipt_state": "message_state",
     }
@@ -147,6 +148,7 @@ class SmartSwitch:
         if len(_encoded([("_login", account.login), ("_password", account.password)])) > CREDENTIALS_MOST:
             raise ValueError(f"login and password must be at most {CREDENTIALS_MOST} bytes in a query")
         self._source = f"source_{choice(given, 'source', ('name', 'number'), 'name')}"
+        self._number = number_format(given, self.options["number_format"])
         self._dlr = choice(given, "receipts", ("0", "1"), "0") == "1"
         self._id = _field_name(given, "receipt_id")
         self._state = _field_name(given, "receipt_state")
@@ -208,7 +210,7 @@ class SmartSwitch:
         """The parameters of one recipient: the same for all of a call, empty ones included. How they would
         be told apart otherwise is not published."""
         group = [
-            ("destination_number", item.recipient.lstrip("+")),
+            ("destination_number", self._number(item.recipient)),
             (self._source, item.sender),
             ("body", "" if item.kind is Kind.PING else getattr(item.content, "text", "")),
         ]

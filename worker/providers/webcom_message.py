@@ -3,8 +3,9 @@
 Source: vendor documentation, and that of other gateways on the same platform ("family").
 """
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from worker.sms.content import Content, Kind, Ping, Sms, VCard, Viber, ViberSms,
 from worker.sms.fields import MessageError
 from worker.sms.instants import MINUTE, SECOND, full
 from worker.sms.message import Message
+from worker.sms.numbers import phone_number
 from worker.sms.package import Item, reckoned
 from worker.zones import told_once
 
@@ -28,9 +30,14 @@ TYPES = {
 }
 """What they carry, and the attributes that say so."""
 
-FILLER = "ping"  # they want a text even where nobody sees it
 RECIPIENT_MOST = 14  # digits: "fewer than 15"
-SENDERS = Senders(PRINTABLE)  # "15 for digits, 11 alphanumeric"
+SENDERS = Senders(PRINTABLE, plus=False)  # "15 for digits, 11 alphanumeric"
+LINE_BREAKS = {"backslash-n": "\\n", "line-feed": "\n", "blank": " "}
+"""What may stand for a line break: two characters, as the family has it; the break itself; or a blank."""
+
+PING_TEXT, NO_TEXT = "ping", "none"
+CARD_NUMBERS = ("cell", "work", "fax")
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 VIBER_LONGEST = timedelta(days=1)  # what a Viber message lives for if nothing is said
 NAME_MARKUP = 32  # bytes of mark-up about a campaign's name
 
@@ -38,27 +45,39 @@ NAME_MARKUP = 32  # bytes of mark-up about a campaign's name
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How messages are written: times in the account's `zone`; with the campaign's name, if they are told it;
-    and asking for Latin letters in place of Cyrillic, which is done to SMS only."""
+    and asking for Latin letters in place of Cyrillic, which is done to SMS only.
+
+    Where their page is silent: what stands for a line break; the text of a ping, which wants one though
+    nobody sees it (empty: none); and whether elements that a content could have are written empty.
+    """
 
     zone: ZoneInfo
     campaign_name: bool = False
     transliterate: bool = False
+    line_break: str = LINE_BREAKS["backslash-n"]
+    ping_text: str = PING_TEXT
+    empty_parts: bool = False
 
 
-def check(message: Message) -> None:
-    """Raise MessageError if they cannot carry the message."""
+def check(message: Message, manner: Manner) -> None:
+    """Raise MessageError if they cannot carry the message, written so."""
     if message.kind not in TYPES:
         raise MessageError("kind", message.kind.value, "is not carried by webcom.mobi")
     if len(message.recipient.lstrip("+")) > RECIPIENT_MOST:
         raise MessageError("recipient", message.recipient, f"must have at most {RECIPIENT_MOST} digits")
     _check_sender(message)
-    _check_content(message.content)
+    _check_content(message.content, manner)
 
 
-def respelled(message: Message) -> Message:
-    """The message with the one line end that they can be told, where it is counted by characters."""
+def respelled(message: Message, manner: Manner) -> Message:
+    """The message with the one line end that they can be told, or with none, where it is counted by
+    characters."""
     content = message.content
-    if isinstance(content, Sms) and "\r" in content.text:
+    if not isinstance(content, Sms):
+        return message
+    if manner.line_break == LINE_BREAKS["blank"] and ("\n" in content.text or "\r" in content.text):
+        return message.saying(type(content)(with_line_feeds(content.text).replace("\n", " ")))
+    if "\r" in content.text:
         return message.saying(type(content)(with_line_feeds(content.text)))
     return message
 
@@ -75,7 +94,7 @@ def messages(items: Sequence[Item], manner: Manner) -> list[xml.Node]:
         (
             "message",
             TYPES[content.kind],
-            [*_content(sender, content), *_asides(content, campaign, manner), *abonents],
+            [*_content(sender, content, manner), *_asides(content, campaign, manner), *abonents],
         )
         for (sender, content, campaign), abonents in alike.items()
     ]
@@ -95,9 +114,15 @@ def _check_sender(message: Message) -> None:
     SENDERS.check("sms_sender" if own else "sender", own or message.sender)
 
 
-def _check_content(content: Content) -> None:
+def _check_content(content: Content, manner: Manner) -> None:
     if isinstance(content, Viber) and content.image and not content.button:
         raise MessageError("button", "", "must be there: a picture goes with a button and its link")
+    if isinstance(content, WapPush) and not content.text:
+        raise MessageError("text", "", "must be there: every SMS has a text, one with a link too")
+    if isinstance(content, VCard):
+        _check_card(content)
+    if manner.line_break != LINE_BREAKS["backslash-n"]:
+        return
     for field, value in content.as_dict().items():
         if "\\n" in value:  # they know no way to write it otherwise
             raise MessageError(
@@ -107,31 +132,57 @@ def _check_content(content: Content) -> None:
             )
 
 
-def _content(sender: str, content: Content) -> Iterator[xml.Node]:
+def _check_card(card: VCard) -> None:
+    """Numbers and the address of a card are such, or the phone that gets it can do nothing with them."""
+    for field in CARD_NUMBERS:
+        if value := getattr(card, field):
+            _check_number(field, value)
+    if card.email and not EMAIL.fullmatch(card.email):
+        raise MessageError("email", card.email, "must be an e-mail address")
+
+
+def _check_number(field: str, value: str) -> None:
+    """An international number; they write theirs without the plus, so digits alone may lack it."""
+    try:
+        phone_number(value, field)
+    except MessageError:
+        if not (value.isascii() and value.isdigit() and _is_international(f"+{value}")):
+            raise
+
+
+def _is_international(number: str) -> bool:
+    try:
+        return bool(phone_number(number))
+    except MessageError:
+        return False
+
+
+def _content(sender: str, content: Content, manner: Manner) -> Iterator[xml.Node]:
     """The elements of its channels, and of no other."""
     if isinstance(content, Viber):
-        yield from _viber(sender, content)
+        yield from _viber(sender, content, manner)
     if isinstance(content, ViberSms):
-        yield from _texts(sender=content.sms_sender or sender, text=content.sms_text)
+        yield from _texts(manner, sender=content.sms_sender or sender, text=content.sms_text)
     elif isinstance(content, VCard):
-        yield from _texts(sender=sender)
-        yield from _vcard(content)
-    elif isinstance(content, WapPush):  # a text is required of every SMS: the link is one
-        yield from _texts(sender=sender, text=content.text or content.url, url=content.url)
+        yield from _texts(manner, sender=sender)
+        yield from _vcard(content, manner)
+    elif isinstance(content, WapPush):  # without a text it entered in another year: then the link is one
+        yield from _texts(manner, sender=sender, text=content.text or content.url, url=content.url)
     elif isinstance(content, Ping):
-        yield from _texts(sender=sender, text=FILLER)
+        yield from _texts(manner, sender=sender, text=manner.ping_text)
     elif not isinstance(content, Viber):
-        yield from _texts(sender=sender, text=content.text)
+        yield from _texts(manner, sender=sender, text=content.text)
 
 
 def _asides(content: Content, campaign: str, manner: Manner) -> Iterator[xml.Node]:
     """What nobody reads on a phone. Without a name they show a word of their own."""
     latin = manner.transliterate and content.kind is not Kind.VIBER
-    return _texts(name_delivery=campaign, translite="1" if latin else "")
+    return _texts(replace(manner, empty_parts=False), name_delivery=campaign, translite="1" if latin else "")
 
 
-def _viber(sender: str, content: Viber) -> Iterator[xml.Node]:
+def _viber(sender: str, content: Viber, manner: Manner) -> Iterator[xml.Node]:
     return _texts(
+        manner,
         sender_viber=sender,
         text_viber=content.text,
         button_viber=content.button,
@@ -140,11 +191,14 @@ def _viber(sender: str, content: Viber) -> Iterator[xml.Node]:
     )
 
 
-def _vcard(card: VCard) -> Iterator[xml.Node]:
-    yield from _texts(name=card.name)
-    yield from _attributes("phone", cell=card.cell, work=card.work, fax=card.fax)
-    yield from _texts(email=card.email, url=card.url, position=card.position, organization=card.organization)
+def _vcard(card: VCard, manner: Manner) -> Iterator[xml.Node]:
+    yield from _texts(manner, name=card.name)
+    yield from _attributes(manner, "phone", cell=card.cell, work=card.work, fax=card.fax)
+    yield from _texts(
+        manner, email=card.email, url=card.url, position=card.position, organization=card.organization
+    )
     yield from _attributes(
+        manner,
         "address",
         post_office_box=card.post_office_box,
         street=card.street,
@@ -153,19 +207,20 @@ def _vcard(card: VCard) -> Iterator[xml.Node]:
         postal_code=card.postal_code,
         country=card.country,
     )
-    yield from _texts(additional=card.additional)
+    yield from _texts(manner, additional=card.additional)
 
 
-def _texts(**fields: str) -> Iterator[xml.Node]:
-    """An element for each field that is there. They read the two characters \\n as a line break."""
+def _texts(manner: Manner, **fields: str) -> Iterator[xml.Node]:
+    """An element for each field that is there."""
     for name, text in fields.items():
-        if text:
-            yield name, {}, with_line_feeds(text).replace("\n", "\\n")
+        if text or manner.empty_parts:
+            yield name, {}, with_line_feeds(text).replace("\n", manner.line_break)
 
 
-def _attributes(name: str, **fields: str) -> Iterator[xml.Node]:
+def _attributes(manner: Manner, name: str, **fields: str) -> Iterator[xml.Node]:
     """An element with those fields as attributes, if any is there."""
-    if there := {field: value for field, value in fields.items() if value}:
+    there = {field: value for field, value in fields.items() if value or manner.empty_parts}
+    if there:
         yield name, there, ""
 
 

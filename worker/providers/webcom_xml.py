@@ -14,6 +14,7 @@ States are asked for by their ids only.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 from worker.providers import webcom_account, xml
 from worker.providers.account import Balance, Scheduled
@@ -32,10 +33,13 @@ from worker.providers.contract import (
     joined,
 )
 from worker.providers.figures import SEGMENTS
-from worker.providers.options import choice, number, truth, zone
+from worker.providers.options import choice, number, text, truth, zone
 from worker.providers.webcom_admissions import admissions
 from worker.providers.webcom_answers import elements, instant
 from worker.providers.webcom_message import (
+    LINE_BREAKS,
+    NO_TEXT,
+    PING_TEXT,
     TYPES,
     Manner,
     check,
@@ -54,6 +58,8 @@ from worker.sms.status import Status
 # --- constants ---------------------------------------------------------------------------------------
 
 PATHS = ("/xml", "/xml/")  # where messages go; the family writes the second, and a redirect would lose them
+PARTS = ("left-out", "written")  # of a content, that are not there
+SECURITY = ("first", "last")  # in the request: their pages show both
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -63,6 +69,7 @@ OCTETS = 1_048_576  # unpublished
 STATUS_ITEMS = 200  # unpublished; the same for cancelling
 SHORTEST = timedelta(minutes=2)  # unpublished; so far their clock may be off before anybody minds
 LONGEST_AHEAD = timedelta(days=7)  # unpublished
+PING_MOST = 160  # characters: one segment
 
 
 class WebcomXml:
@@ -70,13 +77,22 @@ class WebcomXml:
 
     Options: `path` (/xml or /xml/), `package_items`, `package_bytes`, `status_items`, `zone`, the account's,
     in which all times are, `campaign_name` (they are told the campaign, and show it in their cabinet) and
-    `transliterate` (they write the Cyrillic of SMS in Latin). Raises ValueError for a bad option and for
-    missing credentials.
+    `transliterate` (they write the Cyrillic of SMS in Latin). Where their page is silent: `line_break`
+    (backslash-n, line-feed or blank), `ping_text` (none: no text), `empty_parts` (left-out or written) and
+    `security` (first or last). Raises ValueError for a bad option and for missing credentials.
     """
 
     kinds: ClassVar[Collection[Kind]] = TYPES
     # A campaign's name is ours, and may say what strangers need not know: they hear it only if told to.
-    options: ClassVar[Mapping[str, str]] = {"path": PATHS[0], "campaign_name": "0", "transliterate": "0"}
+    options: ClassVar[Mapping[str, str]] = {
+        "path": PATHS[0],
+        "campaign_name": "0",
+        "transliterate": "0",
+        "line_break": "backslash-n",
+        "ping_text": PING_TEXT,
+        "empty_parts": PARTS[0],
+        "security": SECURITY[0],
+    }
     doubt: ClassVar[Doubt] = Doubt.REPEAT
     by_reference: ClassVar[bool] = False
     hints: ClassVar[bool] = False
@@ -85,11 +101,7 @@ class WebcomXml:
 
     def __init__(self, account: Account) -> None:
         self.zone = zone(account.options, "Europe/Moscow")
-        self._manner = Manner(
-            self.zone,
-            campaign_name=truth(account.options, "campaign_name"),
-            transliterate=truth(account.options, "transliterate"),
-        )
+        self._manner = _manner(account.options, self.zone)
         self.rewrites = self._manner.transliterate
         self.limits = Limits(
             items=number(account.options, "package_items", ITEMS),
@@ -103,16 +115,17 @@ class WebcomXml:
         self._path = choice(account.options, "path", PATHS, PATHS[0])
         self._url = account.url.rstrip("/")
         self._security = _security(account)
+        self._security_first = choice(account.options, "security", SECURITY, SECURITY[0]) == SECURITY[0]
 
     # --- build ---------------------------------------------------------------------------------------
 
     def check(self, message: Message) -> None:
         """Raise MessageError if webcom.mobi cannot carry the message."""
-        check(message)
+        check(message, self._manner)
 
     def respelled(self, message: Message) -> Message:
-        """They know one line end."""
-        return respelled(message)
+        """They know one line end, or none."""
+        return respelled(message, self._manner)
 
     def apart(self, kind: Kind) -> str:  # noqa: ARG002 - the contract's
         """All kinds leave together."""
@@ -151,7 +164,8 @@ class WebcomXml:
         return self._request("/xml/list_stop.php")
 
     def _request(self, path: str, *content: xml.Node) -> Request:
-        document = _rendered("request", [self._security, *content])
+        whole = [self._security, *content] if self._security_first else [*content, self._security]
+        document = _rendered("request", whole)
         return Request(url=self._url + path, body=document, headers=HEADERS)
 
     # --- read ----------------------------------------------------------------------------------------
@@ -242,6 +256,18 @@ class WebcomXml:
 
 
 # --- what is built -----------------------------------------------------------------------------------
+
+
+def _manner(given: Mapping[str, str], zone: ZoneInfo) -> Manner:
+    ping = text(given, "ping_text", PING_TEXT, PING_MOST)
+    return Manner(
+        zone,
+        campaign_name=truth(given, "campaign_name"),
+        transliterate=truth(given, "transliterate"),
+        line_break=LINE_BREAKS[choice(given, "line_break", LINE_BREAKS, "backslash-n")],
+        ping_text="" if ping == NO_TEXT else ping,
+        empty_parts=choice(given, "empty_parts", PARTS, PARTS[0]) == "written",
+    )
 
 
 def _security(account: Account) -> xml.Node:

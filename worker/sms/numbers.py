@@ -54,6 +54,14 @@ def is_valid(number: str) -> bool:
     return plan is not None and bool(plan.is_valid(number, plan.start))
 
 
+def is_landline(number: str) -> bool:
+    """Whether an E.164 number lies within a range that is known to be given out to landlines alone."""
+    import phonenumbers as library
+
+    found = library.number_type(library.parse(number, None))
+    return bool(found == library.PhoneNumberType.FIXED_LINE)
+
+
 def calling_code(number: str) -> str:
     """The country code of an E.164 number, without the plus; empty if it begins with none."""
     plan = _plan(number[:4])

@@ -162,7 +162,9 @@ def _sms(given: Mapping[str, str], recipient: str, begin_at: float | None) -> Me
     if "wap" in given and flash:
         raise CallRefused("wap and flash exclude each other")
     kind = WAP_PUSH if "wap" in given else FLASH if flash else NORMAL
-    text = given.get("message", "") if kind == WAP_PUSH else _needed(given, "message")
+    text = _needed(given, "message")
+    if kind == WAP_PUSH and not text.strip():  # the page has it required, and the link beside it optional
+        raise CallRefused("Parameter message is missing")
     return Message(None, recipient, _needed(given, "from"), kind, given.get("wap", ""), text, begin_at)
 
 

@@ -17,6 +17,7 @@ RECIPIENT = re.compile(r"\+?[0-9]{10,15}")
 # 3 to 11 characters, letters or letters with digits [vendor docs]; dot, dash, underscore from the HTTP page,
 # which takes a phone number, too.
 SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{3,11}|(?=.{3,11}$)\+?[0-9]+")
+LANDLINE = re.compile(r"\+?380(?:3[1-8]|4[13-8]|5[1-7]|6[12459])[0-9]{7}")  # area codes of Ukraine
 WEB = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?")
 PICTURE = re.compile(r"https?://[^\s/?#]+/\S*\.(?:jpe?g|png|gif)", re.IGNORECASE)
 
@@ -87,13 +88,13 @@ def own_id(written: str | None) -> int | None:
 
 
 def _type_fits(message: Message) -> bool:
-    """Text for everything but WAP-push, a link for nothing but that; voice for Ukraine only."""
+    """Text for everything but WAP-push, a link for nothing but that; voice for Ukraine's landlines only."""
     if message.type == WAP_PUSH:
         return 0 < len(message.url) <= LONGEST_URL
     if message.url or not message.text.strip():
         return False
     if message.type == VOICE:
-        return message.recipient.lstrip("+").startswith("380")
+        return LANDLINE.fullmatch(message.recipient) is not None
     return message.type in {NORMAL, FLASH}
 
 

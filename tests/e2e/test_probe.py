@@ -1,0 +1,40 @@
+"""`worker probe` beside a real installation, for every dialect: all of its messages arrive, once each."""
+
+import httpx
+
+from tests.cli.conftest import Shell
+from tests.e2e.conftest import Install
+from worker.cli.session import SANDBOX_LOGIN, SANDBOX_PASSWORD
+from worker.sms.status import FINAL
+
+ROUTES: dict[str, dict[str, object]] = {
+    "alpha": {},
+    "plain": {"provider": "alphasms-http"},
+    "webcom": {"provider": "webcom-xml", "token": "sandbox-key"},
+    "switch": {"provider": "smartswitch", "login": SANDBOX_LOGIN, "password": SANDBOX_PASSWORD},
+}
+NO_END = "switch"
+"""Its states come as receipts only, and nobody takes them here."""
+
+
+def test_given_an_installation_when_each_route_is_probed_then_all_arrive_once_and_their_ends_are_told(
+    install: Install,
+) -> None:
+    installation = install(**ROUTES)
+    shell = Shell.at(installation.settings, installation.settings.data_dir)
+
+    for route in ROUTES:
+        wait = "3" if route == NO_END else "60"
+        ran = shell.worker("probe", route, "--to", "+380931110001", "--yes", "--wait", wait, "--json")
+
+        statuses = {one["name"]: one["status"] for one in ran.json["messages"]}
+        assert ran.code == 0, (route, ran.json["messages"], ran.err)
+        assert ran.json["sent"] == len(statuses) > 5
+        assert set(statuses.values()) <= ({"sent"} if route == NO_END else set(FINAL)), route
+        assert all(f"{name}: {status}" in ran.err for name, status in statuses.items())
+        [long] = [one for one in ran.json["messages"] if one["name"] == "two-segments"]
+        assert long["segments"] == 2
+        provider = ran.json["provider"]
+        counts = httpx.get(f"{installation.url}/sandbox/counts", params={"provider": provider}).json()
+        assert (counts["taken"], counts["twice"], counts["refused"]) == (len(statuses), 0, 0)
+    assert not installation.books().unbalanced
