@@ -123,8 +123,8 @@ class SmartSwitch:
     Options: `package_items`, `package_bytes` (of a request), `in_flight` (calls at once), `receipts`; of its
     own `call_items` (messages a call; where several, a package is one call), `params_in` (query or form),
     `source` (name or number: how senders are given, in one way for a route, because all recipients of a call
-    must have the same parameters), `number_format` (digits or plus), and the names of the fields of a receipt,
-    `receipt_id` and `receipt_state`. Raises ValueError for a bad option and for missing credentials.
+    must have the same parameters), `number_format` (digits or plus), and the names of the fields of a
+    receipt, `receipt_id` and `receipt_state`. Raises ValueError for a bad option and for missing credentials.
     """
 
     kinds: ClassVar[Collection[Kind]] = KINDS
