@@ -1,5 +1,6 @@
 """Bell: rings that are heard once, now or later."""
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,7 +9,7 @@ import pytest
 from celery import Celery
 
 from tests.waiting import eventually
-from worker.bell import Bell, celery_app, waiting
+from worker.bell import BACKLOG, Bell, celery_app, waiting
 from worker.intake import Intake
 from worker.local.pair import Addresses
 
@@ -59,3 +60,23 @@ def test_a_ring_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake:
     assert not timers()
     assert heard(app) == 0
     away.close()
+
+
+def test_where_a_hundred_rings_wait_one_more_is_not_added(app: Celery, intake: Intake) -> None:
+    bell = Bell(app, intake)
+
+    for number in range(BACKLOG + 5):
+        bell.ring("poll", f"route-{number}")
+
+    assert heard(app) == BACKLOG
+
+
+def test_a_ring_does_not_grow_stale_by_anybodys_clock(
+    app: Celery, intake: Intake, servers: Addresses
+) -> None:
+    Bell(app, intake).ring("poll", "alpha")
+
+    broker = Intake.connect(servers.redis_url.replace("db=0", "db=1")).client
+    [ring] = broker.lrange("poll", 0, -1)
+    broker.close()
+    assert json.loads(ring)["headers"]["expires"] is None

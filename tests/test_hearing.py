@@ -69,6 +69,19 @@ def test_one_of_many_workers_of_a_queue_is_served_less_often() -> None:
     assert state(STOOD, BEAT, *crowd[:10]) is State.DEAF
 
 
+# -- Redis's clock is set, too
+
+
+def test_a_mark_that_lies_ahead_is_from_before_the_clock_was_set_back_and_says_nothing_of_now() -> None:
+    ahead = ago(-3600)
+    silent = replace(WORKING, told_at=ahead, heard_at=ahead, worked_at=ahead)
+    assert state(silent, BEAT, PEER, answers=False) is State.GONE
+    assert state(silent, BEAT, answers=True) is State.DEAF
+    assert state(replace(silent, busy=1), BEAT, answers=True) is State.FROZEN
+    mute = replace(BEAT, told_at=ahead, heard_at=ahead, worked_at=ahead)
+    assert judge_node("beat@a", NOW, [mute]).state is State.MUTE
+
+
 # -- who is deaf
 
 

@@ -23,8 +23,10 @@ from worker.sms.message import Lane
 log = logging.getLogger(__name__)
 
 QUIET = timedelta(seconds=1)  # a bell that nobody answers is heard again after this
-STALE = 3600  # seconds; generous, for it compares the clocks of two hosts
-BACKLOG = 100  # rings in a queue; with so many unheard, one more says nothing
+BACKLOG = 100
+"""Rings in a queue; with so many unheard, one more says nothing. So a weekend without workers does not fill
+Redis, and no ring needs a time from which it is stale: that would be judged by the clock of another host than
+set it, and by a clock that somebody may set meanwhile."""
 
 DOOR = "celery"  # Celery's own default queue: where apps that do not import us send worker.enqueue
 QUEUES = ("urgent", "bulk", "poll", DOOR)
@@ -134,7 +136,9 @@ def backlog(producer: Producer, queue: str) -> int:
     """How many tasks wait in a queue. Raises BrokerError if the broker is away."""
     connection = producer.connection
     try:
-        return int(producer.channel.client.llen(queue))
+        # Not by the channel's own client: somebody may wait there for a message, and its answer come for ours.
+        with producer.channel.conn_or_acquire() as client:
+            return int(client.llen(queue))
     except (OperationalError, *connection.connection_errors, *connection.channel_errors) as problem:
         raise BrokerError(f"the broker cannot be reached: {problem}") from problem
 
@@ -180,16 +184,17 @@ class Bell:
             return
         try:
             if self._intake.first_ring(f"{stage}:{name}", QUIET):
-                self._app.send_task(
-                    f"worker.{stage}",
-                    args=name.split(":"),
-                    queue=queue_of(stage, name),
-                    expires=STALE,
-                    retry=False,
-                    ignore_result=True,
-                )
-        except (IntakeError, OperationalError, ValueError) as problem:  # ValueError: a database that is none
+                self._send(f"worker.{stage}", name.split(":"), queue_of(stage, name))
+        except (IntakeError, BrokerError, OperationalError, ValueError) as problem:
+            # ValueError: a database that is none
             log.warning("bell_not_heard stage=%s name=%s problem=%s", stage, name, type(problem).__name__)
+
+    def _send(self, task: str, args: list[str], queue: str) -> None:
+        with self._app.producer_or_acquire() as producer:
+            if backlog(producer, queue) < BACKLOG:
+                self._app.send_task(
+                    task, args=args, queue=queue, producer=producer, retry=False, ignore_result=True
+                )
 
     def _ring_later(self, stage: str, name: str, after: float) -> None:
         """By a timer of this process: a task with a countdown would trust the clocks of two hosts."""

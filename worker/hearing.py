@@ -82,8 +82,9 @@ class Evidence:
         return [mark for mark in self.marks if mark.is_beat and self.is_fresh(mark.worked_at, STILL)]
 
     def is_fresh(self, instant: datetime | None, within: timedelta) -> bool:
-        """Whether it was a moment ago."""
-        return instant is not None and self.now - instant <= within
+        """Whether it was a moment ago. What lies ahead was written before Redis's clock was set back, and who
+        works has spoken since."""
+        return instant is not None and -STILL <= self.now - instant <= within
 
     def judge(self) -> list[Judgement]:
         """Every worker there is a mark or an answer of, by name."""

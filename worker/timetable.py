@@ -1,10 +1,13 @@
 """The timetable of beat: which stage it visits where, and how often. Visits carry no work."""
 
+import time
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.bell import STALE, queue_of
+from celery.schedules import schedule
+
+from worker.bell import queue_of
 from worker.lines import Line
 from worker.settings import Route
 from worker.sms.message import Lane
@@ -12,6 +15,21 @@ from worker.stages.account import can_be_watched
 from worker.stages.poll import TICK
 
 RESCUE_TICK = 2 * TICK
+
+_START = datetime(2000, 1, 1, tzinfo=UTC)  # of the clock below; any instant would do
+
+
+def steady_now() -> datetime:
+    """The instant by a clock that nobody sets, for Celery to reckon with: it is nobody's date.
+
+    By the wall clock, as Celery has it by default, beat would ring nothing for as long as that was set back.
+    """
+    return _START + timedelta(seconds=time.monotonic())
+
+
+def every(interval: timedelta) -> schedule:
+    """Once an interval, whatever is done to the wall clock."""
+    return schedule(interval, nowfun=steady_now)
 
 
 def timetable(lines: Collection[Line]) -> dict[str, dict[str, Any]]:
@@ -30,10 +48,10 @@ def _often(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
         f"{stage} {name}": {
             "task": f"worker.{stage}",
             "args": name.split(":"),
-            "schedule": every.total_seconds(),
-            "options": {"queue": queue_of(stage, name), "expires": STALE},
+            "schedule": every(interval),
+            "options": {"queue": queue_of(stage, name)},
         }
-        for stage, name, every in visits
+        for stage, name, interval in visits
     }
 
 
@@ -44,9 +62,9 @@ def _now_and_then(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
         f"watch {line.route.name}": {
             "task": "worker.watch",
             "args": [line.route.name],
-            "schedule": line.route.balance_every.total_seconds(),
-            "last_run_at": datetime.fromtimestamp(0, UTC),
-            "options": {"queue": queue_of("watch", line.route.name), "expires": STALE},
+            "schedule": every(line.route.balance_every),
+            "last_run_at": steady_now() - line.route.balance_every,
+            "options": {"queue": queue_of("watch", line.route.name)},
         }
         for line in lines
         if can_be_watched(line)

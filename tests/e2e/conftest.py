@@ -103,7 +103,7 @@ Install = Callable[..., Installation]
 def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
     """Starts an installation: `install(alpha={…route…}, without=("beat",), sandbox=("--port", …))`.
 
-    `pool` is that of the workers.
+    `pool` is that of the workers; `env_of` is added to the environment of processes, by their names.
     """
     opened = ExitStack()
 
@@ -112,6 +112,7 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
         sandbox: tuple[str, ...] = (),
         log_level: str = "INFO",
         pool: str = "threads",
+        env_of: Mapping[str, Mapping[str, str]] = {},
         **routes: dict[str, object],
     ) -> Installation:
         [port] = opened.enter_context(held_ports(1))
@@ -119,7 +120,14 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
         settings = replace(setup.routes(**swift(url, routes)), log_level=log_level)
         env = fleet.environment(settings)
         journal = ("--journal", str(setup.folder / "sandbox.journal"))
-        workers = [replace(child, command=_pooled(child.command, pool)) for child in fleet.workers(env)]
+        workers = [
+            replace(
+                child,
+                command=_pooled(child.command, pool),
+                env={**child.env, **env_of.get(child.name, {})},
+            )
+            for child in fleet.workers(env)
+        ]
         children = [fleet.sandbox(env, port, *journal, *sandbox), *workers]
         log: list[str] = []
         dispatcher = opened.enter_context(closing(Dispatcher(settings)))

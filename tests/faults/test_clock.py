@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.clock import SHARED, offset, swept
+from tests.faults.clock import SHARED, Steps, offset, swept
 from worker.local.pair import Addresses
 
 CLOCKS = """
@@ -69,6 +70,13 @@ with create_engine(sys.argv[1]).connect() as connection:
 print(json.dumps({"ahead": time.time() - theirs, "empty": empty}))
 """
 
+STEPS = """
+import json, sys, time
+
+for line in sys.stdin:
+    print(json.dumps({"time": time.time(), "monotonic": time.monotonic()}), flush=True)
+"""
+
 HOLDS = "import sys, time; time.time(); print(flush=True); sys.stdin.read()"
 
 
@@ -112,6 +120,28 @@ def test_servers_are_reached_and_keep_their_own_time(servers: Addresses, minutes
 
     assert seen["ahead"] == pytest.approx(60 * minutes, abs=10)
     assert not seen["empty"]
+
+
+def test_a_clock_is_set_while_the_process_runs(tmp_path: Path) -> None:
+    steps = Steps.at(tmp_path / "clock")
+    with subprocess.Popen(
+        [sys.executable, "-c", STEPS],
+        env={**os.environ, **steps.environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for seconds in (0, -3600, 3600):
+            steps.to(seconds)
+            process.stdin.write("now\n")
+            process.stdin.flush()
+            seen = json.loads(process.stdout.readline())
+
+            assert seen["time"] - time.time() == pytest.approx(seconds, abs=10)
+            assert 0 <= time.monotonic() - seen["monotonic"] < 10
+        process.stdin.close()
 
 
 def test_what_a_killed_process_leaves_is_swept_up() -> None:

@@ -41,10 +41,28 @@ def wrong_clock(world: World, batch: Batch, *, seconds: int) -> None:
 
 
 def clocks_apart(world: World, batch: Batch, *, seconds: int) -> None:
-    """A host so far off that it takes every ring for expired, beside one whose clock is right."""
+    """A host so far off that by its clock every task in hand is abandoned, beside one that is right."""
     with clock.swept(), world.second_fleet(extra_env=clock.offset(seconds)) as second:
         world.enqueue(batch)
         world.await_settled(batch, within=60)
+        second.kill("beat2", "bulk2", "poll2")
+        batch.over()
+
+
+def clock_set(world: World, batch: Batch, *, seconds: int) -> None:
+    """Only a host whose clock is set in the middle of a campaign is at work; later it is set right again."""
+    steps = clock.Steps.at(world.settings.data_dir / f"clock{seconds:+d}")
+    with clock.swept(), world.second_fleet(extra_env=steps.environment) as second:
+        with world.fleet.stopped("bulk"), world.fleet.stopped("poll"), world.fleet.stopped("beat"):
+            third = len(batch.messages) // 3
+            world.enqueue(batch, slice(third))
+            world.await_status(batch, Status.SENDING, Status.SENT)
+            steps.to(seconds)
+            world.enqueue(batch, slice(third, 2 * third))
+            world.await_settled(batch, within=60)
+            steps.to(0)
+            world.enqueue(batch, slice(2 * third, None))
+            world.await_settled(batch, within=60)
         second.kill("beat2", "bulk2", "poll2")
         batch.over()
 
@@ -62,5 +80,7 @@ DOUBLES = (
     Case("clock_five_minutes_ahead", partial(wrong_clock, seconds=300)),
     Case("clock_five_minutes_behind", partial(wrong_clock, seconds=-300)),
     Case("clock_two_hours_ahead", partial(clocks_apart, seconds=7200)),
+    Case("clock_set_back_an_hour", partial(clock_set, seconds=-3600)),
+    Case("clock_set_forward_an_hour", partial(clock_set, seconds=3600)),
     Case("the_same_file_again", enqueued_twice, messages=2000),
 )
