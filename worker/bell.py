@@ -136,7 +136,7 @@ def backlog(producer: Producer, queue: str) -> int:
     """How many tasks wait in a queue. Raises BrokerError if the broker is away."""
     connection = producer.connection
     try:
-        # Not by the channel's own client: somebody may wait there for a message, and its answer come for ours.
+        # Not by the channel's own client: somebody may wait there for a message, and get our answer.
         with producer.channel.conn_or_acquire() as client:
             return int(client.llen(queue))
     except (OperationalError, *connection.connection_errors, *connection.channel_errors) as problem:
