@@ -57,8 +57,15 @@ def test_a_command_of_the_readme_parses(words: list[str]) -> None:
         command.make_context(" ".join(words), list(left))
 
 
-@pytest.mark.parametrize("words", inline_commands(README, "worker"), ids=" ".join)
-def test_a_command_named_in_the_readme_exists(words: list[str]) -> None:
+DOCS = [
+    words
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for words in inline_commands(page.read_text("utf-8"), "worker")
+]
+
+
+@pytest.mark.parametrize("words", [*inline_commands(README, "worker"), *DOCS], ids=" ".join)
+def test_a_command_named_in_the_readme_or_in_docs_exists(words: list[str]) -> None:
     command, left = called(words[1:])
     assert command is not WORKER
     assert not hasattr(command, "commands")

@@ -171,7 +171,8 @@ class AlphaSmsHttp:
             own = content.sms_sender
             alphasms_limits.check_sender("sms_sender" if own else "sender", own or message.sender)
             alphasms_limits.check_segments("sms_text", content.sms_text)
-        _check_lifetime(message)
+        if message.send_at is not None:  # of what leaves at once it is told within what they take
+            _check_lifetime(message)
 
     def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message
         """Everything may leave together."""

@@ -115,12 +115,8 @@ def _check_sender(message: Message) -> None:
 
 
 def _check_content(content: Content, manner: Manner) -> None:
-    if isinstance(content, Viber) and content.image and not content.button:
-        raise MessageError("button", "", "must be there: a picture goes with a button and its link")
-    if isinstance(content, WapPush) and not content.text:
-        raise MessageError("text", "", "must be there: every SMS has a text, one with a link too")
-    if isinstance(content, VCard):
-        _check_card(content)
+    if not isinstance(content, Sms):  # nearly all there are
+        _check_parts(content)
     if manner.line_break != LINE_BREAKS["backslash-n"]:
         return
     for field, value in content.as_dict().items():
@@ -130,6 +126,16 @@ def _check_content(content: Content, manner: Manner) -> None:
                 f"{len(value)} characters",
                 "must not hold a backslash before an n, which arrives as a line break",
             )
+
+
+def _check_parts(content: Content) -> None:
+    """What goes with what."""
+    if isinstance(content, Viber) and content.image and not content.button:
+        raise MessageError("button", "", "must be there: a picture goes with a button and its link")
+    if isinstance(content, WapPush) and not content.text:
+        raise MessageError("text", "", "must be there: every SMS has a text, one with a link too")
+    if isinstance(content, VCard):
+        _check_card(content)
 
 
 def _check_card(card: VCard) -> None:

@@ -68,7 +68,7 @@ class HttpReader:
             for name in ("pass", "password"):  # the second by an old client
                 self._credentials.append({"login": options.login, name: options.password})
         self._commands: dict[str, Callable[[Mapping[str, str]], HttpRequest]] = {
-            "send": _send,
+            "send": lambda given: _send(given, options.alphasms.flash),
             "receive": lambda given: HttpRequest("receive", id=_needed(given, "id")),
             "delete": lambda given: HttpRequest("delete", id=_needed(given, "id")),
             "balance": lambda _: HttpRequest("balance"),
@@ -131,14 +131,14 @@ def _parameters(call: Call) -> dict[str, str]:
     return given
 
 
-def _send(given: Mapping[str, str]) -> HttpRequest:
+def _send(given: Mapping[str, str], flash: str) -> HttpRequest:
     begin_at = _instant(given.get("ask_date"))
     recipient = international(_needed(given, "to"))
     if _one_of(given, "viber", "0", "1") != "1":
         strange = sorted(given.keys() & VIBER - {"viber"})
         if strange:
             raise CallRefused(*(f"{one} goes with viber=1" for one in strange))
-        return HttpRequest("send", sms=_sms(given, recipient, begin_at))
+        return HttpRequest("send", sms=_sms(given, recipient, begin_at, flash))
     fallback = _one_of(given, "viber_sms", "0", "1") == "1"
     if "wap" in given or "flash" in given or (not fallback and {"from", "message"} & given.keys()):
         raise CallRefused("SMS parameters go with viber_sms=1, and wap and flash with no Viber at all")
@@ -153,15 +153,15 @@ def _send(given: Mapping[str, str]) -> HttpRequest:
         given.get("viber_url", ""),
         begin_at,
     )
-    sms = _sms(given, recipient, begin_at) if fallback else None
+    sms = _sms(given, recipient, begin_at, flash) if fallback else None
     return HttpRequest("send", sms, viber, _lifetime(given.get("viber_lifetime")))
 
 
-def _sms(given: Mapping[str, str], recipient: str, begin_at: float | None) -> Message:
-    flash = _one_of(given, "flash", "0", "1") == "1"
-    if "wap" in given and flash:
+def _sms(given: Mapping[str, str], recipient: str, begin_at: float | None, flash: str) -> Message:
+    flashes = _one_of(given, "flash", "0", flash) == flash
+    if "wap" in given and flashes:
         raise CallRefused("wap and flash exclude each other")
-    kind = WAP_PUSH if "wap" in given else FLASH if flash else NORMAL
+    kind = WAP_PUSH if "wap" in given else FLASH if flashes else NORMAL
     text = _needed(given, "message")
     if kind == WAP_PUSH and not text.strip():  # the page has it required, and the link beside it optional
         raise CallRefused("Parameter message is missing")

@@ -17,4 +17,5 @@ class AlphasmsOptions:
     language: Language = "english"  # of the HTTP texts
     pairs: Literal["space", "line"] = "space"  # between HTTP pairs: as documented, or as captured
     count: Literal["sms_count", "smd_count"] = "sms_count"  # HTTP: as in the sample, or as in the table
+    flash: str = "1"  # HTTP: the value that makes a message one; the page names none
     push: Literal["form", "json"] = "form"  # unpublished

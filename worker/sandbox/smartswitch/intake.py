@@ -9,7 +9,7 @@ from worker.sandbox.smartswitch.account import Taken, nobodys_number
 from worker.sandbox.smartswitch.answers import Element
 from worker.sandbox.smartswitch.codes import CYRILLIC_OK, ERROR, LATIN_OK, NEWS
 from worker.sandbox.smartswitch.reading import Message
-from worker.sandbox.smartswitch.rules import is_allowed, own_id
+from worker.sandbox.smartswitch.rules import NUMBER, PLUS, is_allowed, own_id
 
 
 class Intake:
@@ -18,6 +18,7 @@ class Intake:
     def __init__(self, next_number: int, oracle: Oracle, options: SandboxOptions, now: float) -> None:
         self._next_number, self._oracle, self._timings, self._now = next_number, oracle, options.timings, now
         self._ok = CYRILLIC_OK if options.smartswitch.cyrillic_ok else LATIN_OK
+        self._number = PLUS if options.smartswitch.plus else NUMBER
         self._echo_places = options.smartswitch.unasked_request_ids
         self.taken: list[Taken] = []
 
@@ -26,7 +27,7 @@ class Intake:
         segments = segments_of(message.body)
         own = own_id(message.request_id)
         fate = self._oracle.fate(own, message.destination_number)
-        if not is_allowed(message, segments) or (forced is None and fate.refused):
+        if not is_allowed(message, segments, self._number) or (forced is None and fate.refused):
             number, status = nobodys_number(), ERROR
         elif forced is not None:
             number, status = nobodys_number(), str(forced)

@@ -14,6 +14,7 @@ class SmartSwitchOptions:
     recipients_form: int = 50  # the same
     request_id_in: Literal["meta", "attributes", "top"] = "meta"  # sample, table, neither (trap 2)
     unasked_request_ids: bool = True  # where none was sent, the place is given, as in the samples (trap 2)
+    plus: bool = False  # numbers with a plus in front, and no others; the samples have none
     cyrillic_ok: bool = False  # the status "ok" as the table writes it, instead of the samples (trap 3)
     media_type: str = "application/vnd.api+json"  # of answers; JSON:API's own, the sheet publishes none
     error_status: int = 200  # HTTP status beside `errors`; unpublished too

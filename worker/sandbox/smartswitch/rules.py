@@ -14,10 +14,13 @@ FLAG = re.compile(r"[01]")
 MOST_SEGMENTS = 255  # the number of parts is one octet (3GPP TS 23.040)
 
 
-def is_allowed(message: Message, segments: int) -> bool:
+PLUS = re.compile(r"\+[1-9][0-9]{6,14}")  # where an installation wants it
+
+
+def is_allowed(message: Message, segments: int, number: re.Pattern[str] = NUMBER) -> bool:
     """Otherwise its status is `error`. A reason is not given to the customer, and so not here."""
     return bool(
-        NUMBER.fullmatch(message.destination_number)
+        number.fullmatch(message.destination_number)
         and _source_fits(message)
         and _optional(FLAG, message.require_dlr)
         and _optional(FLAG, message.stealth_ping)

@@ -36,10 +36,12 @@ class Content(NamedTuple):
     channels: tuple[str, ...]  # in the order they are tried
     kind: str  # of SMS
     fields: Mapping[str, str]  # the elements by name; of a card also "phone work" and such
+    escaped: bool = True  # line breaks come as two characters (sheet section 1); else as themselves
 
     def get(self, name: str) -> str:
-        """The field as a person would see it: line breaks come as two characters (sheet section 1)."""
-        return self.fields.get(name, "").replace("\\n", "\n")
+        """The field as a person would see it."""
+        field = self.fields.get(name, "")
+        return field.replace("\\n", "\n") if self.escaped else field
 
     @property
     def card(self) -> dict[str, str]:
@@ -48,8 +50,8 @@ class Content(NamedTuple):
         return {name: value for name, value in self.fields.items() if name not in ours and value.strip()}
 
 
-def read_content(message: etree._Element) -> Content:
-    """All but the recipients; raises `DocumentRefused`."""
+def read_content(message: etree._Element, *, escaped: bool = True) -> Content:
+    """All but the recipients; raises `DocumentRefused`. `escaped`: see `Content`."""
     channels, kind = _channels(message), message.get("type", PLAIN)
     expect(ATTRIBUTES.issuperset(message.attrib.keys()) and kind in KINDS and blank(message.text))
     allowed = OF_ALL.union(*(OF_CHANNEL[channel] for channel in channels))
@@ -66,7 +68,7 @@ def read_content(message: etree._Element) -> Content:
             fields.update(_fields(child, name))
     _check_viber(fields)
     expect(fields.get("translite", "0") in {"0", "1"})
-    return Content(channels, kind, fields)
+    return Content(channels, kind, fields, escaped)
 
 
 def _channels(message: etree._Element) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class WebcomOptions:
     read: float = 0.5  # Viber
     link: float = 0.05  # Viber: followed the link
     unsubscribe: float = 0.01  # Viber
+    # how this installation reads what its page leaves open
+    line_break: Literal["backslash-n", "line-feed"] = "backslash-n"  # in a text; the other is none
     # how this installation writes
     error_status: Literal[400, 200] = 400  # HTTP, beside `<error>`; 200 is an older installation's
     time_shape: Literal["full", "clock"] = "full"  # `time.php` is documented with both

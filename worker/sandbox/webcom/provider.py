@@ -55,7 +55,7 @@ class Webcom:
         self._options = options.webcom
         self._writer = Writer(options.webcom)
         login = (options.login, options.password) if options.login and options.password else None
-        self._reader = Reader(login, options.key, options.webcom.zone)
+        self._reader = Reader(login, options.key, options.webcom.zone, options.webcom.line_break)
         self._desk = Desk(options, account, self._writer)
         self.receipts: Receipts | None = WebcomReceipts(self._writer, options.webcom.push_items)
         self.errors: Mapping[Code, Reply] = {error.value: self._error(error) for error in DocumentError}

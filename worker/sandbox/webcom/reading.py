@@ -34,17 +34,21 @@ VALUE = frozenset({"value"})
 class Reader:
     """Reads documents for one account; `login` and `token` are what they may come with."""
 
-    def __init__(self, login: tuple[str, str] | None, token: str, zone: str) -> None:
+    def __init__(
+        self, login: tuple[str, str] | None, token: str, zone: str, line_break: str = "backslash-n"
+    ) -> None:
         self._credentials = [{"token": token}]
         if login:
             self._credentials.append(dict(zip(("login", "password"), login, strict=True)))
         self._zone = ZoneInfo(zone)
+        self._escaped = line_break == "backslash-n"
         self._commands: Mapping[str, Read] = {"send": self._send, **QUESTIONS}
 
     def root(self, content_type: str, body: bytes) -> etree._Element:
         """The document of somebody we know, its inside still unread; raises `DocumentRefused`."""
         if not body or not CONTENT_TYPE.fullmatch(content_type):
             raise DocumentRefused(DocumentError.NO_DATA)
+        expect(not (self._escaped and LINE_BREAK.search(body)))  # on one line
         root = _parsed(body)
         self._authorize(root)
         return root
@@ -74,7 +78,8 @@ class Reader:
 
     def _send(self, inner: Inside) -> Request:
         expect(bool(inner) and all(child.tag == "message" for child in inner))
-        messages = [Message(read_content(one), [*self._abonents(one)]) for one in inner]
+        escaped = self._escaped
+        messages = [Message(read_content(one, escaped=escaped), [*self._abonents(one)]) for one in inner]
         expect(all(message.abonents for message in messages))
         numbers = [
             one.number_sms for message in messages for one in message.abonents if one.number_sms is not None
@@ -107,7 +112,7 @@ def _client_id(written: str | None) -> int | None:
 
 
 def _parsed(body: bytes) -> etree._Element:
-    expect(not LINE_BREAK.search(body) and b"\0" not in body)  # UTF-8 it is, and on one line
+    expect(b"\0" not in body)  # UTF-8 it is
     parser = etree.XMLParser(
         resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True, remove_pis=True
     )
