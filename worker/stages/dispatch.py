@@ -81,7 +81,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
                 ahead=line.route.schedule_ahead,
                 clocked=isinstance(line.dialect, Clocks),
                 apart=line.dialect.apart,
-                account=line.route.account,
+                account=line.route.account_id,
             )
         done = replace(
             done,
