@@ -91,12 +91,26 @@ def test_two_accounts_or_two_modes_of_one_provider_are_two_routes(path: Path) ->
     assert list(ready(path, GOOD + other_account + other_mode)) == ["alpha", "beta", "gamma"]
 
 
+def test_given_one_account_named_twice_when_its_keys_differ_then_it_takes_two_modes_or_two_dialects(
+    path: Path,
+) -> None:
+    named = GOOD + 'account = "main"\n'
+    other_key = named.replace("alpha]", "beta]").replace(SECRET, "another")
+
+    assert list(ready(path, named + other_key + 'mode = "async"\n')) == ["alpha", "beta"]
+    assert list(ready(path, named + other_key.replace("alphasms-xml", "alphasms-http"))) == ["alpha", "beta"]
+    with pytest.raises(SettingsError, match="routes alpha and beta are alike"):
+        ready(path, named + other_key)
+    with pytest.raises(SettingsError, match="routes alpha and beta are alike"):
+        ready(path, named + GOOD.replace("alpha]", "beta]"))
+
+
 HOME = "https://one.example/xml"
 ACCOUNT: dict[str, Any] = {"name": "alpha", "provider": "webcom-xml", "url": HOME, "login": "shop"}
 
 
 def test_an_account_is_told_from_another_without_its_credentials() -> None:
-    account = Route(**ACCOUNT, password="first").account
+    account = Route(**ACCOUNT, password="first").account_id
 
     assert account.startswith("webcom-xml@one.example:")
     assert "shop" not in account
@@ -123,7 +137,7 @@ def test_an_account_is_told_from_another_without_its_credentials() -> None:
 def test_a_new_password_makes_no_other_account(change: dict[str, Any], *, same: bool) -> None:
     before, after = Route(**ACCOUNT), Route(**{**ACCOUNT, **change})
 
-    assert (before.account == after.account) is same
+    assert (before.account_id == after.account_id) is same
 
 
 @pytest.mark.parametrize(
@@ -285,6 +299,7 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "an empty name": (GOOD.replace("alpha]", '""]'), ("routes.:", "a name has")),
     "a name too long": (GOOD.replace("alpha]", f"{'a' * 65}]"), ("a name has up to 64",)),
     "a name in Cyrillic": (GOOD.replace("alpha]", '"альфа"]'), ("routes.альфа", "a name has")),
+    "an account with a blank": (GOOD + 'account = "my shop"\n', ("routes.alpha.account has", "'my shop'")),
     "no provider": (GOOD.replace('provider = "alphasms-xml"', ""), ("routes.alpha", "provider is missing")),
     "no url": (GOOD.replace('url = "https://alphasms.net"', ""), ("routes.alpha", "url is missing")),
     "no secret": (GOOD.replace(f'key = "{SECRET}"', ""), ("routes.alpha", "needs a key")),
@@ -341,7 +356,7 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
     "a key as a table": (with_key("own = {a = 4}"), ("routes.alpha.own must be a text, a number",)),
     "a key of another dialect": (
         with_key('params_in = "form"'),
-        ("routes.alpha: unknown key 'params_in'", "known are attempts, balance_every", "parallel"),
+        ("routes.alpha: unknown key 'params_in'", "known are account, attempts, balance_every", "parallel"),
     ),
     "the field that holds such keys": (with_key('options = "x"'), ("unknown key 'options'",)),
     "unknown mode": (with_key('mode = "fast"'), ("routes.alpha.mode", "sync, async", "got 'fast'")),

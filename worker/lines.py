@@ -50,7 +50,7 @@ class Line:
 
     def knows(self, account: str) -> bool:
         """Whether what left by this account can be asked about here; empty: nobody noted by which."""
-        return account in ("", self.route.account)
+        return account in ("", *self.route.account_ids)
 
     def retry_delay(self, tries: int, chance: float) -> timedelta:
         """The wait of a message after so many tries."""

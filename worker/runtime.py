@@ -11,6 +11,7 @@ from typing import Protocol
 from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes
+from worker.ledger.leases import name_account
 from worker.ledger.migrate import check_migrated
 from worker.lines import Line, make_ready
 from worker.providers.contract import Failure, Reply, Request
@@ -62,16 +63,14 @@ class Runtime:
         with ExitStack() as opened:
             ledger = opened.enter_context(closing(Ledger.connect(settings.database_url)))
             check_migrated(ledger, or_ahead=or_ahead)
-            with ledger.begin() as connection:
-                register_routes(connection, lines)
+            _register(ledger, lines)
             intake = Intake.connect(settings.redis_url)
             opened.pop_all()
         return cls(settings, ledger, intake, Transport(), lines, ring=ring, stopping=stopping)
 
     def knowing(self, lines: Mapping[str, Line]) -> "Runtime":
         """The same with other routes, which it registers. Raises LedgerError."""
-        with self.ledger.begin() as connection:
-            register_routes(connection, lines)
+        _register(self.ledger, lines)
         return replace(self, lines=lines)
 
     def close(self) -> None:
@@ -92,3 +91,12 @@ class Runtime:
         return self.transport.exchange(
             request, connect=route.connect_timeout, whole=route.timeout, until=until, keepalive=keepalive
         )
+
+
+def _register(ledger: Ledger, lines: Mapping[str, Line]) -> None:
+    """Make the routes known to the ledger, and the names of their accounts to what is under way there."""
+    with ledger.begin() as connection:
+        register_routes(connection, lines)
+        for name, line in lines.items():
+            for before in line.route.account_ids[1:]:
+                name_account(connection, name, before, line.route.account_id)

@@ -29,6 +29,7 @@ class Route:
     url: str = field(repr=False)  # base address of the provider
     default: bool = False  # messages that name no route take this one
     region: str = ""  # the country (UA) of numbers that name none; empty: these are refused
+    account: str = ""  # which account this is, whatever its credentials; empty: the one they are of
     key: str = field(default="", repr=False)  # credential, as the provider needs it
     login: str = field(default="", repr=False)  # credential, older form
     password: str = field(default="", repr=False)  # credential, older form
@@ -73,6 +74,11 @@ class Route:
             _check_value(f"routes.{self.name}.{name}", name, value)
         _check_choice(f"routes.{self.name}.mode", self.mode, ("sync", "async"))
         _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", *DOUBTS))
+        if self.account and not can_name_a_route(self.account):
+            raise SettingsError(
+                f"routes.{self.name}.account has up to 64 letters, digits, dashes and underscores, "
+                f"got {self.account!r}"
+            )
         if not _is_address(self.url):
             shown = re.sub(r"//.*@", "//…@", self.url)[:24]  # what stands before an @ is a credential
             raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {shown!r}")
@@ -93,9 +99,23 @@ class Route:
         return self.connect_timeout + 2 * self.timeout
 
     @property
-    def account(self) -> str:
-        """Which account this is and by which ids it knows our messages, without a word of its credentials:
-        provider, host, and a digest of `identity` and `reference_offset`. The digest is short: it tells an
+    def account_id(self) -> str:
+        """Which account this is and by which ids it knows our messages, without a word of its credentials: as
+        it is named, or else as they tell. What left by an account is asked about there alone."""
+        if not self.account:
+            return self._account_by_credentials
+        return f"{self.provider}={self.account}" + (
+            f"+{self.reference_offset}" if self.reference_offset else ""
+        )
+
+    @property
+    def account_ids(self) -> tuple[str, ...]:
+        """The ids that mean this account: before it was named, it went by its credentials."""
+        return tuple(dict.fromkeys((self.account_id, self._account_by_credentials)))
+
+    @property
+    def _account_by_credentials(self) -> str:
+        """Provider, host, and a digest of `identity` and `reference_offset`. The digest is short: it tells an
         account from another, and no login can be guessed by it."""
         whole = "\n".join((*self.identity, str(self.reference_offset)))
         return f"{self.provider}@{urlsplit(self.url).hostname}:{sha256(whole.encode()).hexdigest()[:6]}"
@@ -108,7 +128,7 @@ class Route:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What makes an account; a new password leaves it the same one."""
+        """What makes an account that has no name; a new password leaves it the same one."""
         return (self.provider, self.url.rstrip("/"), self.key, self.login, self.token)
 
 
@@ -354,15 +374,15 @@ def _check_choice(where: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _check_distinct(path: Path, routes: Mapping[str, Route]) -> None:
-    """Two names for one account would undo its limits: each would keep to them alone."""
+    """Two names for one account would undo its limits: each would keep to them alone. By which key each comes
+    in is no matter, if both say which account they are."""
     seen: dict[tuple[str, ...], str] = {}
     for route in routes.values():
-        account = (*route.identity, route.mode)
-        if account in seen:
-            raise SettingsError(
-                f"{path}: routes {seen[account]} and {route.name} are alike: the same account and mode twice"
-            )
-        seen[account] = route.name
+        named = [(route.provider, route.account, route.mode)] if route.account else []
+        for account in ((*route.identity, route.mode), *named):
+            if seen.setdefault(account, route.name) != route.name:
+                both = f"{seen[account]} and {route.name}"
+                raise SettingsError(f"{path}: routes {both} are alike: the same account and mode twice")
 
 
 def _check_one_default(path: Path, routes: Mapping[str, Route]) -> None:

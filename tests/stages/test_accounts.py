@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.factories import messages
-from tests.stages.world import ENDLESS, KIND, OpenWorld, World
+from tests.stages.world import ENDLESS, KIND, LOGIN, PASSWORD, OpenWorld, World
 from worker.ledger.doubt import Selection, elsewhere, in_doubt
 from worker.lines import line
 from worker.sms.status import Status
@@ -125,13 +125,107 @@ def test_halves_remember_their_account(open_world: OpenWorld) -> None:
 
     with world.runtime.ledger.begin() as connection:
         left = {one.account for one in in_doubt(connection, Selection(), None).messages}
-        assert left == {world.line("alpha").route.account}
+        assert left == {world.line("alpha").route.account_id}
 
 
 def test_what_was_left_elsewhere_is_counted(open_world: OpenWorld) -> None:
     world = open_world()
     doubtful(world, "alpha")
-    ours = world.line("alpha").route.account
+    ours = world.line("alpha").route.account_id
     with world.runtime.ledger.begin() as connection:
-        assert elsewhere(connection, {"alpha": ours, "beta": "x"}) == {}
-        assert elsewhere(connection, {"alpha": "another", "beta": "x"}) == {"alpha": 4}
+        assert elsewhere(connection, {"alpha": [ours], "beta": ["x"]}) == {}
+        assert elsewhere(connection, {"alpha": ["another", "a third"], "beta": ["x"]}) == {"alpha": 4}
+
+
+# -- a named account, its credentials renewed: a login for the key, which is the same account to the sandbox
+
+RENEWED: dict[str, Any] = {"key": "", "token": "", "login": LOGIN, "password": PASSWORD}
+NAMED: dict[str, object] = {"account": "main"}
+
+
+def renewed(world: World, route: str, **more: Any) -> World:
+    """The same ledger and the same account; the credentials are others."""
+    return changed(world, route, **RENEWED, **more)
+
+
+@pytest.mark.parametrize("route", ["alpha", "beta", "webcom"])
+def test_given_a_named_account_when_its_key_is_renewed_then_doubt_is_settled_with_the_new_one(
+    open_world: OpenWorld, route: str
+) -> None:
+    world = open_world(**{"alpha": NAMED, "beta": NAMED, "webcom": {}, route: NAMED})
+    doubtful(world, route)
+
+    assert renewed(world, route).until_final(route) == {DELIVERED: 4}
+
+    assert world.provider.taken == 4
+
+
+@pytest.mark.parametrize("route", ["alpha", "beta", "plain", "webcom"])
+def test_given_a_named_account_when_its_key_is_renewed_then_what_is_under_way_is_asked_for_with_the_new_one(
+    open_world: OpenWorld, route: str
+) -> None:
+    world = open_world(**{route: NAMED})
+    world.enqueue(messages(4, route=route))
+    world.dispatch(route)
+    world.provider.settle_down()
+
+    assert renewed(world, route).until_final(route) == {DELIVERED: 4}
+
+    assert world.provider.taken == 4
+
+
+def test_given_an_account_without_a_name_when_its_key_is_renewed_then_doubt_waits_for_the_old_one(
+    open_world: OpenWorld,
+) -> None:
+    world = open_world()
+    doubtful(world, "alpha")
+    other = renewed(world, "alpha")
+
+    for _ in range(4):
+        other.passes(minutes=11)
+        other.rescue("alpha")
+
+    assert other.statuses() == {IN_DOUBT: 4}
+    assert world.until_final("alpha") == {DELIVERED: 4}
+
+
+def test_given_an_account_named_before_its_key_is_renewed_then_what_left_without_the_name_goes_by_it(
+    open_world: OpenWorld,
+) -> None:
+    world = open_world()
+    doubtful(world, "alpha")
+    named = changed(world, "alpha", **NAMED)
+    assert named.line().knows(world.line().route.account_id), "until the key is renewed it needs no name"
+
+    named.runtime.knowing(named.runtime.lines)
+
+    assert {package.account for package in named.packages()} == {"alphasms-xml=main"}
+    assert renewed(named, "alpha").until_final("alpha") == {DELIVERED: 4}
+    assert world.provider.taken == 4
+
+
+def test_given_a_name_and_a_new_key_at_once_then_what_left_before_is_another_account_s(
+    open_world: OpenWorld,
+) -> None:
+    world = open_world()
+    doubtful(world, "alpha")
+    both = renewed(world, "alpha", **NAMED)
+
+    both.runtime.knowing(both.runtime.lines)
+
+    assert not both.line().knows(world.line().route.account_id)
+    with both.runtime.ledger.begin() as connection:
+        assert elsewhere(connection, {"alpha": both.line().route.account_ids}) == {"alpha": 4}
+    assert world.until_final("alpha") == {DELIVERED: 4}
+
+
+def test_given_a_named_account_then_another_name_or_offset_is_another_account(open_world: OpenWorld) -> None:
+    world = open_world(alpha=NAMED)
+    doubtful(world, "alpha")
+    left = world.line().route.account_id
+
+    assert renewed(world, "alpha").line().knows(left)
+    assert changed(world, "alpha", url="https://new.example").line().knows(left)
+    assert not changed(world, "alpha", account="other").line().knows(left)
+    assert not changed(world, "alpha", reference_offset=1000).line().knows(left)
+    assert not changed(world, "alpha", account="").line().knows(left)

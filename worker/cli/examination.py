@@ -164,7 +164,7 @@ def _time_limits(settings: Settings) -> Iterator[Finding]:
 def _routes(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
     lines = make_ready(read_routes(settings.routes))
     yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
-    accounts = {name: line.route.account for name, line in lines.items() if line.doubt in SETTLING}
+    accounts = {name: line.route.account_ids for name, line in lines.items() if line.doubt in SETTLING}
     with ledger.begin() as connection:
         rows = route_rows(connection)
         strange = elsewhere(connection, accounts)

@@ -150,17 +150,19 @@ def _doubtful(row: Row[Any]) -> Doubtful:
     return Doubtful(**values, own=Doubt(own) if own else None)
 
 
-def elsewhere(connection: Connection, accounts: Mapping[str, str]) -> dict[str, int]:
+def elsewhere(connection: Connection, accounts: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """How many messages in doubt left by another account than their route has now, by route; `accounts` are
-    those that can be asked. Nobody asks about these messages any more."""
+    the ids of those that can be asked. Nobody asks about these messages any more."""
+    pairs = [(route, account) for route, ids in accounts.items() for account in ids]
     rows = connection.execute(
         text(f"""
             SELECT m.route, count(*) {_FOUND}
-              AND EXISTS (SELECT FROM unnest(CAST(:routes AS text[]), CAST(:accounts AS text[]))
-                          AS a (route, account) WHERE a.route = p.route AND a.account <> p.account)
+              AND p.account IS NOT NULL AND p.route = ANY(CAST(:routes AS text[]))
+              AND NOT EXISTS (SELECT FROM unnest(CAST(:routes AS text[]), CAST(:accounts AS text[]))
+                              AS a (route, account) WHERE a.route = p.route AND a.account = p.account)
             GROUP BY m.route ORDER BY m.route
         """),  # noqa: S608 - our own constants
-        {"routes": list(accounts), "accounts": list(accounts.values())},
+        {"routes": [route for route, _ in pairs], "accounts": [account for _, account in pairs]},
     )
     return dict(map(tuple, rows))
 

@@ -3,7 +3,7 @@
 Rates and fair share will be decided here too, under the same lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -225,8 +225,10 @@ def trusted_ahead(ahead: timedelta, skew: timedelta | None) -> timedelta:
 # -- sending again to know
 
 
-def begin_repeat(connection: Connection, route: str, account: str, lease: timedelta) -> datetime | None:
-    """Whether doubt is to be settled by sending again now: some that left by this account is due, the route
+def begin_repeat(
+    connection: Connection, route: str, accounts: Sequence[str], lease: timedelta
+) -> datetime | None:
+    """Whether doubt is to be settled by sending again now: some that left by these accounts is due, the route
     is open, and nobody else is at it. Returns until when it is our turn.
 
     It is one request at a time beside the `parallel` ones, so that doubt need not wait for a campaign.
@@ -239,11 +241,11 @@ def begin_repeat(connection: Connection, route: str, account: str, lease: timede
               AND EXISTS (
                   SELECT FROM packages
                   WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'
-                    AND coalesce(account = :account, true)
+                    AND coalesce(account = ANY(CAST(:accounts AS text[])), true)
               )
             RETURNING repeating_until
         """),  # noqa: S608 - our own constants
-        {"route": route, "account": account, "lease": lease},
+        {"route": route, "accounts": list(accounts), "lease": lease},
     ).scalar_one_or_none()
     return until
 

@@ -1,6 +1,6 @@
 """Leases: whose turn it is to look at a package. To lease is to move its clock; who dies lets it run out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -60,8 +60,8 @@ def _lease_statement(clock: str, tries: str, condition: str, count: str = "") ->
     """)  # noqa: S608 - our own constants
 
 
-# Empty: any. A package that left before accounts were noted is taken for one of this account.
-_KNOWN_TO = "{account} = '' OR coalesce(account = {account}, true)"
+# None: any. A package that left before accounts were noted is taken for one of these accounts.
+_KNOWN_TO = "{accounts} = '{{}}' OR coalesce(account = ANY({accounts}), true)"
 
 # What is open is its dispatcher's alone: a question about what he is just sending would be denied.
 _LEASE_POLLS = _lease_statement(
@@ -70,7 +70,7 @@ _LEASE_POLLS = _lease_statement(
 _LEASE_DOUBTS = _lease_statement(
     "rescue_at",
     "asks",
-    f"state = '{PackageState.IN_DOUBT}' AND ({_KNOWN_TO.format(account='CAST(:account AS text)')})",
+    f"state = '{PackageState.IN_DOUBT}' AND ({_KNOWN_TO.format(accounts='CAST(:accounts AS text[])')})",
 )
 
 
@@ -89,14 +89,14 @@ def next_poll(connection: Connection, route: str) -> timedelta | None:
 
 
 def lease_doubts(
-    connection: Connection, route: str, *, messages: int, lease: timedelta, account: str = ""
+    connection: Connection, route: str, *, messages: int, lease: timedelta, accounts: Sequence[str] = ()
 ) -> list[Leased]:
     """Packages in doubt that are due to be asked about, or decided, with about `messages` messages in all.
 
-    Who asks names the `account` asked: another one denies what it never had, and a denial is worth a second
-    sending.
+    Who asks names the ids of the account asked: another one denies what it never had, and a denial is worth a
+    second sending.
     """
-    return _leased(connection, _LEASE_DOUBTS, route, messages, lease, account=account)
+    return _leased(connection, _LEASE_DOUBTS, route, messages, lease, accounts=list(accounts))
 
 
 def _leased(
@@ -105,7 +105,7 @@ def _leased(
     route: str,
     messages: int,
     lease: timedelta,
-    **more: str,
+    **more: list[str],
 ) -> list[Leased]:
     rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease, **more})
     return [
@@ -156,3 +156,15 @@ def doubt_lapsed(connection: Connection, route: str, first_look: timedelta) -> l
         look = Looks(poll=first_look, rescue=first_look)
         settle(connection, moves, dict.fromkeys(lapsed, look), why="its dispatcher went away")
     return lapsed
+
+
+def name_account(connection: Connection, route: str, before: str, name: str) -> None:
+    """Have packages of a route that somebody still comes by for go by the name of their account. They left
+    while it was told by its credentials, which may be renewed from now on."""
+    connection.execute(
+        text("""
+            UPDATE packages SET account = :name
+            WHERE route = :route AND account = :before AND (poll_at IS NOT NULL OR rescue_at IS NOT NULL)
+        """),
+        {"route": route, "before": before, "name": name},
+    )

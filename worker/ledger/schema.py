@@ -152,7 +152,7 @@ packages = Table(
     Column("polls", Integer, nullable=False, server_default=text("0")),  # looks so far
     Column("asks", Integer, nullable=False, server_default=text("0")),  # questions so far while in doubt
     Column("why", Text),  # what went wrong, if anything did
-    Column("account", Text),  # by which it left, see Route.account; empty before anybody noted it
+    Column("account", Text),  # by which it left, see Route.account_id; empty before anybody noted it
     CheckConstraint(f"state IN ({sql_list(PackageState)})", name="state"),
     CheckConstraint(f"state <> '{PackageState.OPEN}' OR rescue_at IS NOT NULL", name="leased_while_open"),
     CheckConstraint(f"state <> '{PackageState.JOB}' OR job IS NOT NULL", name="job_named"),

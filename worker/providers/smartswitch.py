@@ -64,7 +64,7 @@ FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receip
 # --- limits, all unpublished -------------------------------------------------------------------------
 
 ITEMS = 20  # small packages: what is lost with one is in doubt
-IN_FLIGHT = 8
+IN_FLIGHT = 20  # one wave: measured as fast as ten in a call, once an answer takes a tenth of a second
 CREDENTIALS_MOST = 300  # bytes of login and password, encoded
 OCTETS = {"query": 4_096, "form": 262_144}
 SENDERS = Senders(PRINTABLE)

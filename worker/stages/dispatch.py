@@ -88,7 +88,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
                 clocked=isinstance(line.dialect, Clocks),
                 untold=_untold(line, connection),
                 apart=line.dialect.apart,
-                account=line.route.account,
+                account=line.route.account_id,
             )
         done = replace(
             done,

@@ -56,10 +56,12 @@ def _turn(runtime: Runtime, line: Line) -> Settled | None:
     until = lease_end(runtime, line)
     route = line.route
     with runtime.ledger.begin() as connection:
-        our_turn = begin_repeat(connection, route.name, route.account, route.lease)
+        our_turn = begin_repeat(connection, route.name, route.account_ids, route.lease)
         if our_turn is None:
             return None
-        leased = lease_doubts(connection, route.name, messages=1, lease=route.lease, account=route.account)
+        leased = lease_doubts(
+            connection, route.name, messages=1, lease=route.lease, accounts=route.account_ids
+        )
         ripe = [one.id for one in leased if route.doubt_wait <= one.doubted_for <= route.doubt_most]
         skew = clock_skew(connection, route.name) if isinstance(line.dialect, Clocks) else None
         doubtful = doubtful_items(connection, ripe, line.dialect.limits, skew or timedelta(0))

@@ -128,7 +128,7 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
         return _by_policy(runtime, line, Doubt.HOLD) if refused.lasts >= route.doubt_wait else Settled()
     with runtime.ledger.begin() as connection:
         leased = lease_doubts(
-            connection, route.name, messages=MESSAGES, lease=route.lease, account=route.account
+            connection, route.name, messages=MESSAGES, lease=route.lease, accounts=route.account_ids
         )
         messages = open_messages(connection, [package.id for package in leased], (Status.IN_DOUBT,))
     if not leased:
