@@ -192,6 +192,10 @@ class World:
         values = {"name": batch.name, "status": status.value, "times": times}
         eventually(lambda: self._number(_ENTERED, values) >= least, within=60, every=0.02)
 
+    def doubted(self, batch: Batch) -> int:
+        """How many of a batch were in doubt, if only for a moment."""
+        return self._number(_ENTERED, {"name": batch.name, "status": Status.IN_DOUBT.value, "times": 1})
+
     def settled_of(self, batch: Batch) -> int:
         """How many of a batch have their end, or are in doubt where a person is to decide."""
         return self._number(_SETTLED, {"name": batch.name, "ends": [*ENDS], "held": [*batch.held]})

@@ -66,6 +66,8 @@ BREACHES = (
     importing("face", "worker/tasks.py", "worker.dispatcher"),
     # a room for each library
     importing("httpx", "worker/stages/dispatch.py", "httpx"),
+    importing("codings", "worker/transport.py", "zlib"),
+    importing("codings", "worker/providers/xml.py", "brotli"),
     importing("lxml", "worker/providers/alphasms_xml.py", "lxml"),
     importing("sqlalchemy", "worker/cli/reports.py", "sqlalchemy"),
     importing("sqlalchemy", "worker/cli/migrations.py", "alembic"),

@@ -2,10 +2,13 @@
 
 import logging
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,7 +16,8 @@ from tests.factories import message
 from tests.stages.world import KEY, KIND, LOGIN, PASSWORD, OpenWorld, World
 from worker.ledger.governor import TRUSTED
 from worker.providers.account import Price, Scheduled, Scheduling
-from worker.providers.contract import Failure, Reply
+from worker.providers.contract import Account, Failure, Reply
+from worker.providers.webcom_xml import WebcomXml
 from worker.sandbox.alphasms.options import AlphasmsOptions
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.webcom.options import WebcomOptions
@@ -207,6 +211,36 @@ def test_who_has_the_right_time_is_given_messages_before_theirs(open_world: Open
     assert told.recipient == "+380930000001"
     assert told.send_at is not None
     assert abs(told.send_at - world.message().send_at) <= timedelta(minutes=1)
+
+
+def clocks_that_go_back(at: datetime) -> ZoneInfo:
+    """A zone three hours ahead of Greenwich, and from then on two (a file as RFC 8536 has it, version 1)."""
+    kinds = struct.pack(">iBBiBB", 3 * 3600, 1, 0, 2 * 3600, 0, 4)
+    changes = struct.pack(">iiBB", 0, int(at.timestamp()), 0, 1)
+    head = b"TZif" + bytes(16) + struct.pack(">6i", 0, 0, 0, 2, 2, 8)
+    return ZoneInfo.from_file(BytesIO(head + changes + kinds + b"SUM\0WIN\0"), key="Of/This_Test")
+
+
+def test_given_a_time_that_their_clock_shows_twice_then_the_message_waits_here_until_then(
+    open_world: OpenWorld,
+) -> None:
+    world = open_world(alpha=WEBCOM)
+    watch(world.runtime, "alpha")
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    account = Account(world.line().route.url, token=KEY, options={"zone": "Europe/Moscow"})
+    speaker = WebcomXml(account)
+    speaker.zone = clocks_that_go_back(now + 45 * minute)  # an hour comes twice until 1:45 from now
+    line = replace(world.line(), dialect=speaker)
+    world = replace(world, runtime=replace(world.runtime, lines={"alpha": line}))
+    world.enqueue([message(number, send_at=now + after * minute) for number, after in ((1, 10), (2, 110))])
+
+    assert world.dispatch().messages == 1
+    [[told]] = listed(world)
+    assert told.recipient == "+380930000002"
+
+    world.passes(minutes=11)
+    assert world.dispatch().messages == 1
+    assert len(listed(world)[0]) == 1  # it has left, and is not held
 
 
 def test_who_has_another_time_is_given_nothing_before_its_time(open_world: OpenWorld) -> None:

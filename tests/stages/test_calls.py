@@ -83,6 +83,19 @@ def test_many_calls_are_on_the_wire_at_once_and_no_more_than_in_flight(open_worl
     assert world.provider.see("counts")["peak_parallel"] == 4
 
 
+@pytest.mark.parametrize(("keepalive", "doubtful"), [("0s", False), ("20s", True)])
+def test_given_they_hang_up_on_a_connection_that_is_used_again_then_the_route_says_whether_it_is(
+    open_world: OpenWorld, keepalive: str, doubtful: bool
+) -> None:
+    world = open_world(plain={"keepalive": keepalive})
+    world.enqueue(plain(20))
+    world.provider.script({"do": "drop_idle", "seconds": 0, **SENDS})
+
+    world.dispatch("plain")
+
+    assert (world.provider.hits() > 0, IN_DOUBT in world.statuses()) == (doubtful, doubtful)
+
+
 def test_one_after_another_where_in_flight_is_one(open_world: OpenWorld) -> None:
     world = open_world(plain={"in_flight": 1})
     world.enqueue(plain(5))

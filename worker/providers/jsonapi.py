@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from worker.providers import noise
 from worker.providers.contract import UNREADABLE, Failure
 
 LARGEST = 1024 * 1024
@@ -43,7 +44,7 @@ def read(body: bytes) -> Document | Failure:
 
 
 def load(body: bytes) -> object:
-    """The value in a JSON text, or UNREADABLE.
+    """The value in a JSON text, or the one object in it among noise; else UNREADABLE.
 
     A name that stands twice in an object contradicts itself, and NaN is no JSON: neither is read. Depth is
     bounded by the interpreter, which raises rather than overflows.
@@ -52,10 +53,18 @@ def load(body: bytes) -> object:
         return UNREADABLE.because(detail=f"{len(body)} bytes are too many")
     if not body.strip():
         return UNREADABLE.because(detail=f"{len(body)} bytes of blanks" if body else "empty")
+    found = _loaded(body)
+    if isinstance(found, Failure) and (inner := noise.json_object(body)):
+        again = _loaded(inner)
+        return found if isinstance(again, Failure) else again
+    return found
+
+
+def _loaded(text: bytes) -> object:
     try:
-        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_refuse)
+        return json.loads(text.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_refuse)
     except (ValueError, RecursionError) as problem:  # among them: no UTF-8, a number of too many digits
-        return UNREADABLE.because(detail=f"no JSON in {len(body)} bytes, {type(problem).__name__}")
+        return UNREADABLE.because(detail=f"no JSON in {len(text)} bytes, {type(problem).__name__}")
 
 
 def objects(value: object) -> list[Object]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
+from worker.providers import noise
 from worker.providers.contract import UNREADABLE, Failure
 
 Pairs: TypeAlias = Mapping[str, Sequence[str]]
@@ -20,7 +21,7 @@ NAME = re.compile(r"[a-z][a-z_]*")
 
 
 def read(body: bytes, keys: Collection[str], spoken: Collection[str]) -> Pairs | Failure:
-    """The pairs of an answer that begins with one; else UNREADABLE.
+    """The pairs of an answer that begins with one, but for what PHP says of itself; else UNREADABLE.
 
     Any name may be a key, but the sentence after a `spoken` one ends only at a key we know: colons follow
     words there, too.
@@ -31,7 +32,7 @@ def read(body: bytes, keys: Collection[str], spoken: Collection[str]) -> Pairs |
     values: list[str] = []
     speaks = False
     # A sentence may be in whatever encoding; all else is ASCII.
-    for word in body.decode("utf-8-sig", errors="replace").split():
+    for word in noise.plain_text(body).split():
         key, colon, value = word.partition(":")
         key = key.lower()
         if colon and (key in keys or key in spoken or (NAME.fullmatch(key) and not speaks)):

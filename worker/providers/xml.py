@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from lxml import etree
 
+from worker.providers import noise
 from worker.providers.contract import UNREADABLE, Failure
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml gives its one element type no public name
@@ -53,13 +54,17 @@ def _write(page: Any, node: Node) -> None:
 
 
 def read(body: bytes, root: str) -> Element | Failure:
-    """The root element of a document that is wholly there and whose root is named so; else UNREADABLE."""
+    """The root element of a document that is wholly there and whose root is named so, by itself or among
+    noise; else UNREADABLE."""
     if len(body) > LARGEST:
         return UNREADABLE.because(detail=f"{len(body)} bytes are too many")
     document = body.lstrip(_BEFORE)
     if not document:
         return UNREADABLE.because(detail="empty" if not body else f"{len(body)} bytes of blanks")
     found = _parsed(document)
+    if isinstance(found, str) and (inner := noise.xml_document(document, root)):
+        again = _parsed(inner)
+        found = found if isinstance(again, str) else again
     if isinstance(found, str):
         return UNREADABLE.because(detail=f"{_looks(document)} of {len(body)} bytes, {found}")
     if found.getroottree().docinfo.internalDTD is not None:

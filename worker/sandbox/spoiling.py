@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
-import brotli
-
 from worker.sandbox.provider import Reply
 
 PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
@@ -94,6 +92,12 @@ def _bare(body: bytes) -> bytes:
     return packed.compress(body) + packed.flush()
 
 
+def _brotli(body: bytes) -> bytes:
+    import brotli  # late: hardly any script asks for it
+
+    return bytes(brotli.compress(body))
+
+
 def _zstd(body: bytes) -> bytes:
     if sys.version_info >= (3, 14):
         from compression import zstd
@@ -106,7 +110,7 @@ CODINGS: Mapping[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("gzip", gzip.compress),
     "deflate": ("deflate", zlib.compress),
     "bare deflate": ("deflate", _bare),
-    "br": ("br", brotli.compress),
+    "br": ("br", _brotli),
     "zstd": ("zstd", _zstd),
     "unlabelled gzip": ("", gzip.compress),
 }

@@ -6,10 +6,15 @@ from typing import Any
 
 from tests.faults.cases.case import Case
 from tests.faults.provider import ASKS, LATE, SENDS, each
-from tests.faults.world import BOTH, EVERY, Batch, World
+from tests.faults.world import AT_MOST_ONCE, BOTH, EVERY, Batch, World
+from worker.providers import PROVIDERS
+from worker.sms.doubt import SETTLING
 from worker.sms.status import Status
 
 Rule = dict[str, Any]
+
+IDLE = 0.6  # seconds; longer than those connections are kept that leave doubt
+UNASKED_SENDS = [(name, command) for name, command in SENDS if PROVIDERS[name].doubt not in SETTLING]
 
 REFUSED = {
     "alphasms-xml": 202,
@@ -27,6 +32,25 @@ def misbehaving(world: World, batch: Batch, *, rules: list[Rule], times: int) ->
     world.provider.await_met(times)
     batch.over()
     world.provider.script()
+
+
+def understood_all_the_same(world: World, batch: Batch, *, rules: list[Rule]) -> None:
+    """What they answer is strange, and whole: no message is in doubt for it."""
+    misbehaving(world, batch, rules=rules, times=1)
+    world.await_settled(batch, within=60)
+    assert not world.doubted(batch), "a whole answer was not understood"
+
+
+def hanging_up_when_idle(world: World, batch: Batch) -> None:
+    """Connections that were idle for a while close just as they are used again: where nobody can be asked
+    none is, and the campaign comes in three waves."""
+    world.provider.script(*each({"do": "drop_idle", "seconds": IDLE}, UNASKED_SENDS))
+    for part in range(3):
+        world.enqueue(batch, slice(part * 100, (part + 1) * 100))
+        world.await_settled(batch, within=60)
+        time.sleep(2 * IDLE)
+    batch.over()
+    assert not world.doubted(batch), "a connection was used again that might close"
 
 
 def shutting_the_door(
@@ -115,6 +139,12 @@ PROVIDER = (
     Case("provider_refuses_connections", refusing_connections, routes=("far",)),
     Case("provider_connections_cut", cutting_connections, routes=("far",)),
     Case("provider_network_silent", silent, routes=("far",)),
+    Case(
+        "provider_closes_idle_connections",
+        hanging_up_when_idle,
+        messages=300,
+        routes=tuple(sorted(AT_MOST_ONCE)),
+    ),
     case("provider_times_out_before_taking", *sending("slow_before", seconds=3)),
     case("provider_times_out_after_taking", *sending("slow", seconds=3)),
     case("provider_hangs_up_before_taking", *sending("drop_before")),
@@ -130,6 +160,25 @@ PROVIDER = (
     case("provider_answers_in_a_wrong_encoding", *sending("wrong_encoding")),
     case("provider_answers_nested_deep", *sending("deep")),
     case("provider_answers_with_a_doctype", *sending("doctype")),
+    *(
+        Case(
+            f"provider_answers_in_{coding.replace(' ', '_')}",
+            partial(
+                understood_all_the_same,
+                rules=[*sending("compressed", coding=coding), *asking("compressed", coding=coding)],
+            ),
+        )
+        for coding in ("gzip", "deflate", "br", "zstd")
+    ),
+    *(
+        Case(
+            f"provider_answers_among_{noise.replace(' ', '_')}",
+            partial(
+                understood_all_the_same, rules=[*sending("noisy", noise=noise), *asking("noisy", noise=noise)]
+            ),
+        )
+        for noise in ("warning", "marks")
+    ),
     case("provider_leaves_items_out", *sending("missing", share=0.5), *asking("missing", share=0.5)),
     case("provider_adds_items", *sending("extra", count=5), *asking("extra", count=5)),
     case("provider_reorders_items", *sending("wrong_order"), *asking("wrong_order")),
