@@ -523,6 +523,8 @@ def test_a_redis_that_asks_for_a_password_is_one_sentence(own: OwnRedis, at_own:
 
 def test_producers_are_stopped_while_there_is_room_for_those_who_empty_it(at_own: Intake) -> None:
     at_own.add(Lane.BULK, messages(100))
+    at_own.client.set("ballast", "x" * 20_000_000)  # so that 5 % are more than a connection or two take
+    eventually(lambda: int(at_own.client.info("memory")["mem_aof_buffer"]) < 100_000)  # it is written
     used = int(at_own.client.info("memory")["used_memory"])
     at_own.client.config_set("maxmemory", str(used + used // 20))  # 5 % are left
     another = Intake(at_own.client)

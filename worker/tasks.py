@@ -396,6 +396,11 @@ class Visits(Scheduler):
             self.merge_inplace(timetable(self._lines.values()))
         return super().tick(*args, **options)
 
+    def close(self) -> None:
+        """See Celery; no tick is under way any more."""
+        signal.alarm(0)
+        super().close()
+
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         try:
             if backlog(self.producer, entry.options["queue"]) < BACKLOG:
@@ -406,8 +411,28 @@ class Visits(Scheduler):
             _crew.rang()
 
 
+AT_ONCE = 3  # seconds that a tick has when beat is to end: while the broker is away it would last
+
+
+def _end_between_ticks(service: Any) -> None:
+    """By itself Celery's beat closes its connection at a signal, in the middle of whatever uses it, and what
+    that stumbles over was printed. Only a tick that does not end is left as it stands."""
+
+    def end(*_: object) -> None:
+        service.stop()
+        signal.alarm(AT_ONCE)
+
+    def leave(*_: object) -> None:
+        raise SystemExit
+
+    signal.signal(signal.SIGALRM, leave)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
 @signals.beat_init.connect
-def _introduce_beat(**_: object) -> None:
+def _introduce_beat(sender: Any, **_: object) -> None:
+    _end_between_ticks(sender)
     visits = timetable(_ready(secret=names_only).values())
     visited = {visit["options"]["queue"] for visit in visits.values()}
     _crew.introduce(f"{BEAT}@{socket.gethostname()}", visited)

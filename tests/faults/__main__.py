@@ -2,6 +2,7 @@
 
 python -m tests.faults                     everything
 python -m tests.faults --only redis_killed one case, or several: --only a --only b
+python -m tests.faults --like redis        those whose name holds that word
 python -m tests.faults --list              their names
 python -m tests.faults --seed 7            the order of the cases, and the victims of the random phase
 """
@@ -49,6 +50,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="The fault matrix.")
     parser.add_argument("--only", action="append", choices=[*CASES, chaos.NAME], metavar="CASE", default=[])
+    parser.add_argument("--like", action="append", metavar="WORD", default=[], help="by a part of their name")
     parser.add_argument("--list", action="store_true", help="the names of the cases")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of this run (default: {SEED})")
     parser.add_argument("--messages", type=int, default=MESSAGES, help="of the random phase")
@@ -67,7 +69,8 @@ def _options() -> argparse.Namespace:
 
 def _play(options: argparse.Namespace, console: Console, log: Callable[[str], None]) -> list[Result]:
     """The cases asked for, in the order of the seed; the random phase last."""
-    names = options.only or [*CASES, chaos.NAME]
+    alike = [name for name in CASES if any(word in name for word in options.like)]
+    names = options.only + alike or [*CASES, chaos.NAME]
     cases = [CASES[name] for name in names if name in CASES]
     random.Random(options.seed).shuffle(cases)
     results = []
