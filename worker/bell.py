@@ -12,12 +12,13 @@ from typing import Any, Self
 
 from celery import Celery
 from celery.app.amqp import AMQP
-from kombu.connection import Connection
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
 
 from worker.intake import ANSWER, KEEPALIVE, Intake, IntakeError
+from worker.queues import WorksOn
 from worker.sms.message import Lane
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ BACKLOG = 100
 """Rings in a queue; with so many unheard, one more says nothing. So a weekend without workers does not fill
 Redis, and no ring needs a time from which it is stale: that would be judged by the clock of another host than
 set it, and by a clock that somebody may set meanwhile."""
+
+RINGS = ("ring", "celery_beat_task")  # headers that a ring has; the latter is Celery's own
 
 DOOR = "celery"  # Celery's own default queue: where apps that do not import us send worker.enqueue
 QUEUES = ("urgent", "bulk", "poll", DOOR)
@@ -54,7 +57,7 @@ def _check_address(broker_url: str) -> None:
         raise BrokerError(f"WORKER_BROKER_URL is no broker's address ({type(problem).__name__})") from None
 
 
-class BrokerConnection(Connection):
+class BrokerConnection(WorksOn, Connection):
     """A connection to the broker that is made again soon after the broker is back, however long it was away.
 
     By itself Celery would wait two seconds longer after each vain attempt, up to thirty.
@@ -65,6 +68,19 @@ class BrokerConnection(Connection):
         soon = {"interval_start": 1, "interval_step": 1, "interval_max": 2}
         super().ensure_connection(*args, **{**soon, **options})
         return self
+
+    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:  # noqa: N802 - kombu's name
+        """See kombu, which does not keep the kind of a connection in its pools."""
+        return _Pool(self, limit, **options)
+
+
+class _Pooled(WorksOn, PooledConnection):
+    """One of a pool."""
+
+
+class _Pool(ConnectionPool):
+    def new(self) -> _Pooled:
+        return _Pooled(self, **dict(self.connection._info(resolve=False)))  # noqa: SLF001 - as kombu does
 
 
 class _Exchange(AMQP):  # the place where Celery lets the kind of its connections be chosen
@@ -93,6 +109,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,  # would cut a request in flight: doubt
         worker_send_task_events=True,  # for Flower; nothing depends on it
         worker_hijack_root_logger=False,
+        worker_consumer="worker.unread:CarefulConsumer",
         task_send_sent_event=False,
         task_track_started=False,
         task_default_queue=DOOR,
@@ -148,7 +165,7 @@ def backlog(producer: Producer, queue: str) -> int:
     """How many tasks wait in a queue. Raises BrokerError if the broker is away."""
     connection = producer.connection
     try:
-        # Not by the channel's own client: somebody may wait there for a message, and its answer come for ours.
+        # Not by the channel's own client: who waits there for a message would get our answer, and we his.
         with producer.channel.conn_or_acquire() as client:
             return int(client.llen(queue))
     except (OperationalError, *connection.connection_errors, *connection.channel_errors) as problem:
@@ -205,7 +222,13 @@ class Bell:
         with self._app.producer_or_acquire() as producer:
             if backlog(producer, queue) < BACKLOG:
                 self._app.send_task(
-                    task, args=args, queue=queue, producer=producer, retry=False, ignore_result=True
+                    task,
+                    args=args,
+                    queue=queue,
+                    producer=producer,
+                    headers={RINGS[0]: True},
+                    retry=False,
+                    ignore_result=True,
                 )
 
     def _ring_later(self, stage: str, name: str, after: float) -> None:

@@ -23,7 +23,6 @@ from typing import Any, NamedTuple, TypeAlias, cast
 import orjson  # to write only: where a number is beyond 64 bits it reads another
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.client import Pipeline
 from redis.retry import Retry
 
 from worker.sms.message import Lane, Message
@@ -40,6 +39,7 @@ ANSWER = 3
 network gone silent, and who waits for that is deaf for as long after the network is back."""
 
 ROOM = 0.9  # of Redis's memory that producers may fill
+TIGHT = 0.7  # of it; who looks after Redis should know
 
 TRIES = 6  # after the first: over a restart of a few seconds
 
@@ -135,6 +135,11 @@ class DeadLetter:
             kept = json.dumps("nested too deep to be kept")
         return cls(lane, reason, kept)
 
+    @property
+    def parts(self) -> list[str]:
+        """As it is kept: lane, reason, content."""
+        return [self.lane.value, self.reason, self.content]
+
 
 # Entries until there are so many, or so many octets: first those whose reader died, then as much of new ones.
 # An entry may hold one message or a thousand: so one is asked for at first, then as many again each time, as
@@ -176,17 +181,52 @@ end)
 return found
 """
 
+# A full Redis refuses what may take memory, but a script that has written once is let come to its end [Redis:
+# scriptVerifyOOM in script.c; in 6.2 luaRedisGenericCommand in scripting.c]. So those who empty it go on. For
+# what is little, or serves to take more away; not for producers. What has an end has it no more.
+_EVEN_IF_FULL = "redis.call('PERSIST', KEYS[1])\n"
+
+_ADD = f"""{_EVEN_IF_FULL}
+local id = redis.call('XADD', KEYS[1], '*', 'n', ARGV[1], 'm', ARGV[2])
+redis.call('INCRBY', KEYS[2], ARGV[1])
+return id
+"""
+
+_BURY = f"""{_EVEN_IF_FULL}
+return redis.call('XADD', KEYS[1], '*', 'lane', ARGV[1], 'reason', ARGV[2], 'content', ARGV[3])
+"""
+
+_RING = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])
+return 1
+"""
+
 # Acknowledge and delete entries, and lower the count by what was really deleted: an entry that two
 # processes worked on is counted once. An empty stream sets the count right: somebody may have written into
-# the stream and not counted, or counted otherwise.
+# the stream and not counted, or counted otherwise. Then keep elsewhere what could not be taken in (KEYS[3]:
+# ARGV[2] letters of three arguments), and what names a route that is not known (from KEYS[4] on: routes,
+# stream and count; as many arguments: route, how many, messages). Deleting comes first: so a full Redis takes
+# the rest.
 _DONE = """
+local dead, aside = tonumber(ARGV[2]), (#KEYS - 3) / 3
 local gone = 0
-for i = 2, #ARGV, 2 do
+for i = 3 + 3 * (dead + aside), #ARGV, 2 do
   redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
   if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then gone = gone + tonumber(ARGV[i + 1]) end
 end
 if redis.call('XLEN', KEYS[1]) == 0 or redis.call('DECRBY', KEYS[2], gone) < 0 then
   redis.call('SET', KEYS[2], 0)
+end
+for a = 3, 3 * dead, 3 do
+  redis.call('XADD', KEYS[3], '*', 'lane', ARGV[a], 'reason', ARGV[a + 1], 'content', ARGV[a + 2])
+end
+for k = 4, #KEYS, 3 do
+  local a = 3 * dead + k - 1
+  redis.call('SADD', KEYS[k], ARGV[a])
+  redis.call('XADD', KEYS[k + 1], '*', 'n', ARGV[a + 1], 'm', ARGV[a + 2])
+  redis.call('INCRBY', KEYS[k + 2], ARGV[a + 1])
 end
 return gone
 """
@@ -199,10 +239,10 @@ return redis.call('SREM', KEYS[3], ARGV[1])
 """
 
 # Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
-_MARK = """
+_MARK = f"""{_EVEN_IF_FULL}
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
-return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[1])
+return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[4])
 """
 
 
@@ -215,6 +255,9 @@ class Intake:
         self._done = client.register_script(_DONE)
         self._tidy = client.register_script(_TIDY)
         self._mark = client.register_script(_MARK)
+        self._ring = client.register_script(_RING)
+        self._bury = client.register_script(_BURY)
+        self._add_even_if_full = client.register_script(_ADD)
         self._roomy_until = 0.0
 
     @classmethod
@@ -259,24 +302,37 @@ class Intake:
         """
         self._leave_room()
         with explained(), self.client.pipeline(transaction=True) as both:
-            _append(both, parcel.lane, parcel)
+            both.xadd(_stream(parcel.lane), {"n": parcel.count, "m": parcel.payload})
+            both.incrby(_waiting(parcel.lane), parcel.count)
             entry_id, _ = both.execute()
         return str(entry_id)
+
+    def move_in(self, parcel: Parcel) -> None:
+        """Append what is in Redis already, in the broker's queue, and takes less room here: a full one takes
+        it, too, or nobody would ever empty that queue. Raises IntakeError if Redis is away."""
+        with explained():
+            self._add_even_if_full(
+                [_stream(parcel.lane), _waiting(parcel.lane)], [parcel.count, parcel.payload]
+            )
 
     def _leave_room(self) -> None:
         """Producers stop before Redis is full: rings and acknowledgements take memory too, and where they are
         refused nobody empties the streams any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
+        if self.fullness() > ROOM:
+            raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
+        self._roomy_until = time.monotonic() + 1
+
+    def fullness(self) -> float:
+        """The part of Redis's `maxmemory` that is used; 0 without a limit, and where we may not ask."""
         with explained():
             try:
                 memory = self.client.info("memory")
-            except redis.ResponseError:  # an account that may not ask; Redis itself still refuses when full
-                memory = {}
+            except redis.ResponseError:  # an account that may not; Redis itself still refuses when full
+                return 0.0
         most = int(memory.get("maxmemory", 0))
-        if most and int(memory["used_memory"]) > most * ROOM:
-            raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
-        self._roomy_until = time.monotonic() + 1
+        return int(memory["used_memory"]) / most if most else 0.0
 
     def waiting(self) -> dict[Lane, int]:
         """Messages given to us that are not in the ledger yet, by lane; but for those that were set aside."""
@@ -312,24 +368,20 @@ class Intake:
         """Delete entries that the ledger has, bury what it could not take, and set aside what names a route
         that is not known, by that name; in one step."""
         sizes = [part for entry in entries for part in (entry.id, entry.counted)]
-        keys, args = [_stream(place), _waiting(place)], [GROUP, *sizes]
+        letters = [part for letter in dead for part in letter.parts]
+        keys = [_stream(place), _waiting(place), DEAD]
+        args: list[str | int | bytes] = [GROUP, len(dead), *letters]
+        for route, values in (unrouted or {}).items():
+            aside = Unrouted(_lane(place), route)
+            keys += [_routes(aside.lane), _stream(aside), _waiting(aside)]
+            args += [route, len(values), Parcel.of_plain(aside.lane, values).payload]
         with explained():
-            if not (dead or unrouted):  # no pipeline: in one redis-py asks whether Redis knows the script
-                self._done(keys, args)
-                return
-            with self.client.pipeline(transaction=True) as step:
-                for letter in dead:
-                    step.xadd(DEAD, _fields(letter))
-                for route, values in (unrouted or {}).items():
-                    step.sadd(_routes(_lane(place)), route)
-                    _append(step, Unrouted(_lane(place), route), Parcel.of_plain(_lane(place), values))
-                self._done(keys, args, client=step)
-                step.execute()
+            self._done(keys, [*args, *sizes])
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep what could not be taken in, with the reason."""
         with explained():
-            self.client.xadd(DEAD, _fields(letter))
+            self._bury([DEAD], letter.parts)
 
     def dead_letters(self) -> int:
         """How many letters lie in the dead-letter stream."""
@@ -399,7 +451,7 @@ class Intake:
         """Whether this doorbell was silent; it counts as ringing until answered, or `quiet` is over."""
         with explained():
             key = self.bell_key(bell)
-            return bool(self.client.set(key, 1, nx=True, px=int(quiet.total_seconds() * 1000)))
+            return bool(self._ring([key], [int(quiet.total_seconds() * 1000)]))
 
     def answered(self, bell: str) -> None:
         """Somebody came to the door: the next ring is heard again."""
@@ -408,15 +460,17 @@ class Intake:
 
     # -- marks of work done
 
-    def leave_mark(self, node: str, facts: Mapping[str, object]) -> Asked:
+    def leave_mark(self, node: str, facts: Mapping[str, object], process: str = "") -> Asked:
         """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
-        was asked meanwhile."""
+        was asked meanwhile. Several may have the name of one node: each has a mark of its own."""
         with explained():
-            counts = self._mark(keys=[MARKS, RELOAD], args=[node, json.dumps(facts), FLEET])
+            place = f"{node}#{process}" if process else node
+            counts = self._mark(keys=[MARKS, RELOAD], args=[place, json.dumps(facts), FLEET, node])
         return Asked.read(cast("list[str | None]", counts))
 
     def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
-        """Redis's clock now; and of every process when it last said something, and what."""
+        """Redis's clock now; and of every process, NODE or NODE#PROCESS, when it last said something, and
+        what."""
         with explained(), self.client.pipeline(transaction=True) as both:
             both.time()
             both.hgetall(MARKS)
@@ -424,12 +478,13 @@ class Intake:
         now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
         return now, {node: _said(raw) for node, raw in found.items()}
 
-    def forget_marks(self, *nodes: str) -> None:
-        """Processes that ended in peace, or are long gone, leave no mark."""
-        with explained(), self.client.pipeline(transaction=True) as both:
-            both.hdel(MARKS, *nodes)
-            both.hdel(RELOAD, *nodes)
-            both.execute()
+    def forget_marks(self, *places: str) -> None:
+        """Processes that ended in peace, or are long gone, leave no mark. Places are those of `marks`."""
+        with explained():
+            self.client.hdel(MARKS, *places)
+            left = {node_of(str(place)) for place in cast("list[Any]", self.client.hkeys(MARKS))}
+            if nodes := {node_of(place) for place in places} - left:
+                self.client.hdel(RELOAD, *nodes)
 
     # -- routes to be read again
 
@@ -464,6 +519,11 @@ def explained() -> Iterator[None]:
         raise IntakeError(f"Redis refuses: {str(problem).rpartition('caused error: ')[2]}") from None
 
 
+def node_of(place: str) -> str:
+    """The node of a process that has a mark there."""
+    return place.partition("#")[0]
+
+
 def _lane(place: Place) -> Lane:
     return place.lane if isinstance(place, Unrouted) else place
 
@@ -482,11 +542,6 @@ def _routes(lane: Lane) -> str:
     return f"worker:intake:{lane.value}:unrouted"
 
 
-def _append(step: Pipeline, place: Place, parcel: Parcel) -> None:
-    step.xadd(_stream(place), {"n": parcel.count, "m": parcel.payload})
-    step.incrby(_waiting(place), parcel.count)
-
-
 def _instant(entry_id: str) -> datetime:
     """When an entry was written: its id begins with that, in milliseconds."""
     return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
@@ -501,10 +556,6 @@ def _kept_alive(url: str) -> dict[str, Any]:
 def _said(raw: str) -> tuple[datetime, Mapping[str, Any]]:
     instant, _, facts = raw.partition(" ")
     return datetime.fromtimestamp(float(instant), UTC), json.loads(facts)
-
-
-def _fields(letter: DeadLetter) -> dict[Any, Any]:
-    return {"lane": letter.lane.value, "reason": letter.reason, "content": letter.content}
 
 
 def _entry(lane: Lane, entry_id: str, flat: Sequence[str], octets: int) -> Entry:
