@@ -28,6 +28,8 @@ BACKLOG = 100
 Redis, and no ring needs a time from which it is stale: that would be judged by the clock of another host than
 set it, and by a clock that somebody may set meanwhile."""
 
+RINGS = ("ring", "celery_beat_task")  # headers that a ring has; the latter is Celery's own
+
 DOOR = "celery"  # Celery's own default queue: where apps that do not import us send worker.enqueue
 QUEUES = ("urgent", "bulk", "poll", DOOR)
 
@@ -80,7 +82,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,  # would cut a request in flight: doubt
         worker_send_task_events=True,  # for Flower; nothing depends on it
         worker_hijack_root_logger=False,
-        worker_consumer="worker.consumer:Consumer",
+        worker_consumer="worker.unread:CarefulConsumer",
         task_send_sent_event=False,
         task_track_started=False,
         task_default_queue=DOOR,
@@ -193,7 +195,13 @@ class Bell:
         with self._app.producer_or_acquire() as producer:
             if backlog(producer, queue) < BACKLOG:
                 self._app.send_task(
-                    task, args=args, queue=queue, producer=producer, retry=False, ignore_result=True
+                    task,
+                    args=args,
+                    queue=queue,
+                    producer=producer,
+                    headers={RINGS[0]: True},
+                    retry=False,
+                    ignore_result=True,
                 )
 
     def _ring_later(self, stage: str, name: str, after: float) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, ClassVar, Self
 
-from kombu.connection import Connection
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.transport import redis as kombu_redis
+
+from worker.queues import InHand, Queues
 
 
 class BrokerConnection(Connection):
@@ -36,8 +38,21 @@ class BrokerConnection(Connection):
         connection twice."""
         self._transport = None
 
+    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:  # noqa: N802 - kombu's name
+        """See kombu, which does not keep the kind of a connection in its pools."""
+        return _Pool(self, limit, **options)
 
-class _QoS(kombu_redis.QoS):
+
+class _Pooled(BrokerConnection, PooledConnection):
+    """One of a pool."""
+
+
+class _Pool(ConnectionPool):
+    def new(self) -> _Pooled:
+        return _Pooled(self, **dict(self.connection._info(resolve=False)))  # noqa: SLF001 - as kombu does
+
+
+class _QoS(InHand):
     """Lets go of tasks: of one whose channel was closed since it came, too, and of those that could not be
     let go of when their time was, once it is possible. Else Redis would keep them for an hour before it gives
     them out again; and what `worker.enqueue` hands back holds messages."""
@@ -72,7 +87,7 @@ class _QoS(kombu_redis.QoS):
                 return
 
 
-class _Channel(kombu_redis.Channel):
+class _Channel(Queues):
     """A channel that can still be used by whoever holds a task that came over it, once it is closed."""
 
     QoS = _QoS

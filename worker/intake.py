@@ -43,6 +43,7 @@ ANSWER = 3
 network gone silent, and who waits for that is deaf for as long after the network is back."""
 
 ROOM = 0.9  # of Redis's memory that producers may fill
+TIGHT = 0.7  # of it; who looks after Redis should know
 
 TRIES = 6  # after the first: over a restart of a few seconds
 
@@ -144,6 +145,11 @@ class DeadLetter:
             kept = json.dumps("nested too deep to be kept")
         return cls(lane, reason, kept)
 
+    @property
+    def parts(self) -> list[str]:
+        """As it is kept: lane, reason, content."""
+        return [self.lane.value, self.reason, self.content]
+
 
 # Entries until there are so many, or so many octets: first those whose reader died, then as much of new ones.
 # An entry may hold one message or a thousand: so one is asked for at first, then as many again each time, as
@@ -185,6 +191,11 @@ end)
 return found
 """
 
+# A full Redis refuses what may take memory, but a script that has written once is let come to its end [Redis:
+# scriptVerifyOOM in script.c; in 6.2 luaRedisGenericCommand in scripting.c]. So those who empty it go on. For
+# what is little, or serves to take more away; not for producers. The key has no end.
+_EVEN_IF_FULL = "redis.call('PERSIST', KEYS[{}])\n"
+
 # Add an entry, once: if it is asked for again, since the answer was lost, the token that it left tells. The
 # token's key is the thread's own, so that there are never many; who asks again does so within a minute.
 _ADD = """
@@ -196,12 +207,20 @@ if KEYS[3] then redis.call('INCRBY', KEYS[3], count) end
 redis.call('SET', KEYS[1], token .. id, 'PX', 120000)
 return id
 """
+_MOVE_IN = _EVEN_IF_FULL.format(2) + _ADD
+
+_RING = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])
+return 1
+"""
 
 # Acknowledge and delete entries, and lower the count by what was really deleted: an entry that two
 # processes worked on is counted once. An empty stream sets the count right: somebody may have written into
 # the stream and not counted, or counted otherwise.
 # What could not be taken is buried or set aside in the same step, and only if an entry was there: if none is,
-# it was all done before, and the answer was lost.
+# it was all done before, and the answer was lost. Deleting comes first: so a full Redis takes the rest.
 _DONE = """
 local at = 4
 local function take()
@@ -238,10 +257,10 @@ return redis.call('SREM', KEYS[3], ARGV[1])
 """
 
 # Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
-_MARK = """
+_MARK = f"""{_EVEN_IF_FULL.format(1)}
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
-return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[1])
+return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[4])
 """
 
 
@@ -261,6 +280,8 @@ class Intake:
         self._done = client.register_script(_DONE)
         self._tidy = client.register_script(_TIDY)
         self._mark = client.register_script(_MARK)
+        self._move_in = client.register_script(_MOVE_IN)
+        self._ring = self._once.register_script(_RING)
         self._roomy_until = 0.0
 
     @classmethod
@@ -298,10 +319,26 @@ class Intake:
         with self._explained():
             return self._append(_stream(parcel.lane), _waiting(parcel.lane), parcel.count, _entry_of(parcel))
 
-    def _append(self, stream: str, waiting: str | None, count: int, fields: Sequence[Any]) -> str:
+    def move_in(self, parcel: Parcel) -> None:
+        """Append what is in Redis already, in the broker's queue, and takes less room here: a full one takes
+        it, too, or nobody would ever empty that queue. Raises IntakeError if Redis is away."""
+        fields = _entry_of(parcel)
+        with self._explained():
+            self._append(_stream(parcel.lane), _waiting(parcel.lane), parcel.count, fields, even_if_full=True)
+
+    def _append(
+        self,
+        stream: str,
+        waiting: str | None,
+        count: int,
+        fields: Sequence[Any],
+        *,
+        even_if_full: bool = False,
+    ) -> str:
         """Add an entry to a stream, once, however often it takes."""
         keys = [self._token_key(), stream, *([waiting] if waiting else [])]
-        return str(self._add(keys, [token_hex(8), count, *fields]))
+        add = self._move_in if even_if_full else self._add
+        return str(add(keys, [token_hex(8), count, *fields]))
 
     def _token_key(self) -> str:
         """Where this thread leaves the token of what it adds."""
@@ -314,15 +351,19 @@ class Intake:
         refused nobody empties the streams any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
+        if self.fullness() > ROOM:
+            raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
+        self._roomy_until = time.monotonic() + 1
+
+    def fullness(self) -> float:
+        """The part of Redis's `maxmemory` that is used; 0 without a limit, and where we may not ask."""
         with self._explained():
             try:
                 memory = self.client.info("memory")
-            except redis.ResponseError:  # an account that may not ask; Redis itself still refuses when full
-                memory = {}
+            except redis.ResponseError:  # an account that may not; Redis itself still refuses when full
+                return 0.0
         most = int(memory.get("maxmemory", 0))
-        if most and int(memory["used_memory"]) > most * ROOM:
-            raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
-        self._roomy_until = time.monotonic() + 1
+        return int(memory["used_memory"]) / most if most else 0.0
 
     def waiting(self) -> dict[Lane, int]:
         """Messages given to us that are not in the ledger yet, by lane; but for those that were set aside."""
@@ -363,7 +404,7 @@ class Intake:
         keys += [key for one in places for key in (_stream(one), _waiting(one))]
         args: list[Any] = [GROUP, len(entries), len(dead), len(aside)]
         args += [part for entry in entries for part in (entry.id, entry.counted)]
-        args += [part for letter in dead for part in (letter.lane.value, letter.reason, letter.content)]
+        args += [part for letter in dead for part in letter.parts]
         args += [part for route, parcel in aside.items() for part in (route, parcel.count, parcel.payload)]
         with self._explained():
             self._done(keys, args)
@@ -372,7 +413,7 @@ class Intake:
         """Keep what could not be taken in, with the reason."""
         fields = ("lane", letter.lane.value, "reason", letter.reason, "content", letter.content)
         with self._explained():
-            self._append(DEAD, None, 0, fields)
+            self._append(DEAD, None, 0, fields, even_if_full=True)
 
     def dead_letters(self) -> int:
         """How many letters lie in the dead-letter stream."""
@@ -442,7 +483,7 @@ class Intake:
         """Whether this doorbell was silent; it counts as ringing until answered, or `quiet` is over."""
         with self._explained():
             key = self.bell_key(bell)
-            return bool(self._once.set(key, 1, nx=True, px=int(quiet.total_seconds() * 1000)))
+            return bool(self._ring([key], [int(quiet.total_seconds() * 1000)]))
 
     def answered(self, bell: str) -> None:
         """Somebody came to the door: the next ring is heard again."""
@@ -451,15 +492,17 @@ class Intake:
 
     # -- marks of work done
 
-    def leave_mark(self, node: str, facts: Mapping[str, object]) -> Asked:
+    def leave_mark(self, node: str, facts: Mapping[str, object], process: str = "") -> Asked:
         """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
-        was asked meanwhile."""
+        was asked meanwhile. Several may have the name of one node: each has a mark of its own."""
         with self._explained():
-            counts = self._mark(keys=[MARKS, RELOAD], args=[node, json.dumps(facts), FLEET])
+            place = f"{node}#{process}" if process else node
+            counts = self._mark(keys=[MARKS, RELOAD], args=[place, json.dumps(facts), FLEET, node])
         return Asked.read(cast("list[str | None]", counts))
 
     def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
-        """Redis's clock now; and of every process when it last said something, and what."""
+        """Redis's clock now; and of every process, NODE or NODE#PROCESS, when it last said something, and
+        what."""
         with self._explained(), self.client.pipeline(transaction=True) as both:
             both.time()
             both.hgetall(MARKS)
@@ -467,12 +510,13 @@ class Intake:
         now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
         return now, {node: _said(raw) for node, raw in found.items()}
 
-    def forget_marks(self, *nodes: str) -> None:
-        """Processes that ended in peace, or are long gone, leave no mark."""
-        with self._explained(), self.client.pipeline(transaction=True) as both:
-            both.hdel(MARKS, *nodes)
-            both.hdel(RELOAD, *nodes)
-            both.execute()
+    def forget_marks(self, *places: str) -> None:
+        """Processes that ended in peace, or are long gone, leave no mark. Places are those of `marks`."""
+        with self._explained():
+            self.client.hdel(MARKS, *places)
+            left = {node_of(str(place)) for place in cast("list[Any]", self.client.hkeys(MARKS))}
+            if nodes := {node_of(place) for place in places} - left:
+                self.client.hdel(RELOAD, *nodes)
 
     # -- routes to be read again
 
@@ -516,6 +560,11 @@ class Intake:
         """Another may be the master by now, at the same address: a connection never learns of it."""
         for client in (self.client, self._once):
             client.connection_pool.disconnect(inuse_connections=False)
+
+
+def node_of(place: str) -> str:
+    """The node of a process that has a mark there."""
+    return place.partition("#")[0]
 
 
 def _lane(place: Place) -> Lane:

@@ -308,11 +308,21 @@ def watch(route: str) -> dict[str, Any]:
 # -- the door for applications that do not import us
 
 
+def _bury(letter: DeadLetter) -> None:
+    _door().intake.bury(letter)
+
+
+app.bury = _bury  # for the consumer, which Celery makes
+
+
 class Discreet(CeleryRequest):
     """A request whose arguments stay out of logs and of Flower: they are texts and numbers of people."""
 
     argsrepr = "(…)"
     kwargsrepr = "{…}"
+
+
+MOST = 10_000  # messages in one task: about 2 MB, and half a second of work
 
 
 @app.task(name="worker.enqueue", Request=Discreet)
@@ -324,11 +334,29 @@ def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
     """
     try:
         with _crew.step():
-            return _take_in(_offered(given, fields))
+            offered = list(_offered(given, fields))
+            if len(offered) > MOST:
+                _bury(
+                    DeadLetter.about(
+                        Lane.BULK, f"task: it has {len(offered)} messages; {MOST} at most", offered
+                    )
+                )
+                return {"taken": 0, "dead": len(offered)}
+            return _take_in(offered)
     except (*AWAY, SettingsError) as problem:
         log.warning("cannot_take_in problem=%s", problem)
         time.sleep(1)  # the task goes back to its queue, and must not come round like a wheel
         raise Reject(problem, requeue=True) from problem
+
+
+@signals.task_revoked.connect
+def _keep_expired(request: Any, **_: object) -> None:
+    """An application may say when a task is stale. Celery would drop it, and the messages in it."""
+    if request.task == enqueue.name:
+        kept = {"args": request.args, "kwargs": request.kwargs}
+        _bury(
+            DeadLetter.about(Lane.BULK, "task: it expired before a worker came to it, or was revoked", kept)
+        )
 
 
 def _take_in(offered: Iterable[Any]) -> dict[str, int]:
@@ -347,7 +375,7 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
         except MessageError as problem:
             if unknown_route(raw, lines) is not None and problem.field == "recipient":
                 # Its route may say of which country it is: who ingests decides that, too.
-                door.intake.add_parcel(Parcel.of_plain(_lane_of(raw), [raw]))
+                door.intake.move_in(Parcel.of_plain(_lane_of(raw), [raw]))
                 continue
             # Without the value: if columns are mixed up it is a text or somebody's number.
             reason = f"{problem.field}: {problem.problem}"
@@ -357,7 +385,7 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
             taken.setdefault(message.lane, []).append(message)
     for lane, messages in taken.items():
         for start in range(0, len(messages), CHUNK):
-            door.intake.add(lane, messages[start : start + CHUNK])
+            door.intake.move_in(Parcel.of(lane, messages[start : start + CHUNK]))
         door.bell.ring("ingest", lane.value)
     return {"taken": sum(map(len, taken.values())), "dead": dead}
 

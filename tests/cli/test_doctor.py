@@ -185,6 +185,28 @@ def test_what_is_unsafe_is_refused(
     assert "hush" not in finding.seen
 
 
+@pytest.mark.parametrize(
+    ("used", "verdict", "said"),
+    [
+        (0.6, None, ""),
+        (0.8, "warning", "from 90% on the Dispatcher is refused"),
+        (0.95, "bad", "is refused: see"),
+    ],
+)
+def test_a_redis_that_is_getting_full_is_told_before_it_is(
+    patient: Patient, used: float, verdict: str | None, said: str
+) -> None:
+    client = patient.intake.client
+    client.config_set("maxmemory", int(int(client.info("memory")["used_memory"]) / used))
+    try:
+        found = patient.found().get("memory")
+    finally:
+        client.config_set("maxmemory", 0)
+
+    assert (found.verdict if found else None) == verdict
+    assert said in (found.seen if found else "")
+
+
 def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
     assert patient.settings.broker_url == next_database(patient.settings.redis_url)
 

@@ -19,7 +19,7 @@ from worker.bell import (
 from worker.cli.output import money
 from worker.cli.session import opened_intake, opened_ledger
 from worker.hearing import Evidence, Judgement, State
-from worker.intake import Intake, IntakeError
+from worker.intake import ROOM, TIGHT, Intake, IntakeError
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.conflicts import recent_conflicts
 from worker.ledger.doubt import elsewhere
@@ -107,6 +107,7 @@ def _intake(intake: Intake) -> Iterator[Finding]:
         yield Finding("persistence", "bad", "appendonly is off: a restart of Redis would drop messages")
     else:
         yield Finding("persistence", "ok", "appendonly is on")
+    yield from _memory(intake)
     if letters := intake.dead_letters():
         yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
     for place, count, since in intake.unrouted():
@@ -116,6 +117,20 @@ def _intake(intake: Intake) -> Iterator[Finding]:
             "warning",
             f"{count} {place.lane} messages wait for a route that no worker knew: {route}, the oldest since "
             f"{since:%Y-%m-%d %H:%M:%S} UTC",
+        )
+
+
+def _memory(intake: Intake) -> Iterator[Finding]:
+    """Who fills Redis is told long before it is full: then it takes nothing any more but what empties it."""
+    full = intake.fullness()
+    if full > TIGHT:
+        refused = (
+            "the Dispatcher is refused" if full > ROOM else f"from {ROOM:.0%} on the Dispatcher is refused"
+        )
+        yield Finding(
+            "memory",
+            "bad" if full > ROOM else "warning",
+            f"{full:.0%} of Redis's maxmemory are used; {refused}: see who fills it, and whether it drains",
         )
 
 
