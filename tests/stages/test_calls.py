@@ -496,3 +496,83 @@ def test_an_error_in_one_part_is_raised_once_the_others_have_ended() -> None:
         list(calls(work, range(3), 3))
 
     assert sorted(done) == [0, 2]
+
+
+# -- refusals in words that nobody knows
+
+
+WORDS = b"errors:The moon is in the wrong house"
+
+
+def saying(world: World, *answers: bytes) -> World:
+    """The provider answers so, one call after another; the last for ever."""
+    said = iter(answers)
+    last = [answers[-1]]
+
+    def exchange(*_: object) -> Reply:
+        return Reply(200, next(said, last[0]))
+
+    return replace(world, runtime=replace(world.runtime, exchange=exchange))
+
+
+def test_a_refusal_in_words_nobody_knows_refuses_its_message_and_no_other(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1})
+    world.enqueue(plain(3))
+
+    saying(world, WORDS, b"id:71 sms_count:1", b"id:72").dispatch("plain")
+
+    assert world.statuses() == {Status.REJECTED: 1, Status.SENT: 2}
+    assert world.history(1).events[-1].code == "The moon is in the wrong house"
+    assert (world.route("plain").state, world.route("plain").failures) == ("open", 0)
+
+
+def test_the_same_words_for_many_in_a_row_stop_the_route(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1, "package_items": 4})
+    world.enqueue(plain(30))
+
+    saying(world, WORDS).dispatch("plain")
+
+    refused = world.statuses()[Status.REJECTED]
+    assert 10 <= refused < 14, "what is on the wire by then is all that is refused beyond"
+    assert world.statuses()[Status.QUEUED] == 30 - refused
+    stopped = world.route("plain")
+    assert stopped.state == "stopped"
+    assert "The moon is in the wrong house" in stopped.why
+    assert world.statuses().keys() == {Status.REJECTED, Status.QUEUED}
+
+
+def test_other_words_or_one_that_is_taken_begin_the_count_anew(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1, "package_items": 4})
+    world.enqueue(plain(27))
+    other = b"errors:And the sun too"
+
+    saying(world, *[WORDS] * 8, b"id:71", *[WORDS] * 9, other, *[WORDS] * 7, b"id:72").dispatch("plain")
+
+    assert world.route("plain").state == "open"
+    assert world.statuses() == {Status.REJECTED: 25, Status.SENT: 2}
+
+
+def test_an_operator_who_opens_the_route_begins_the_count_anew(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1, "package_items": 4})
+    world.enqueue(plain(30))
+    saying(world, WORDS).dispatch("plain")
+    before = world.statuses()[Status.REJECTED]
+
+    world.reopen()
+    saying(world, *[WORDS] * 3, b"id:71").dispatch("plain")
+
+    assert world.statuses()[Status.REJECTED] == before + 3
+    assert world.route("plain").state == "open"
+
+
+def test_a_whole_package_refused_in_the_same_words_is_queued_again(open_world: OpenWorld) -> None:
+    """None of them is to blame, and none was taken."""
+    world = open_world(webcom={})
+    world.enqueue(messages(12, route="webcom"))
+    told = "".join(f'<information number_sms="{n}">Bad moon</information>' for n in range(1, 13))
+
+    saying(world, f"<response>{told}</response>".encode()).dispatch("webcom")
+
+    assert world.statuses() == {Status.QUEUED: 12}
+    assert world.route("webcom").state == "stopped"
+    assert "Bad moon" in world.route("webcom").why

@@ -103,6 +103,7 @@ class WebcomXml:
         self._path = choice(account.options, "path", PATHS, PATHS[0])
         self._url = account.url.rstrip("/")
         self._security = _security(account)
+        self._secrets = (*account.secrets, *filter(None, [account.login]))
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class WebcomXml:
         answers = elements(reply, "information")
         if isinstance(answers, Failure):
             return answers
-        return Answered(admissions(items, answers))
+        return Answered(admissions(items, answers, self._secrets))
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """A verdict for each `<state>` that answers what was asked."""
