@@ -992,7 +992,7 @@ STATUSES = [
             expected=[Verdict(1, Status.DELIVERED, "102", "551", 1, read)],
         )
         for moment, read in (
-            ("2031-03-04T09:31", datetime(2031, 3, 4, 7, 31, tzinfo=UTC)),
+            ("2031-03-04T09:31", datetime(2031, 3, 4, 7, 31, 59, tzinfo=UTC)),
             ("2031-03-04 09:31:12", AT_9_31),
             ("2031-03-04T09:31:12Z", AT_9_31 + timedelta(hours=2)),
             ("2031-03-04T09:31:12+02:00", AT_9_31),

@@ -37,7 +37,7 @@ from worker.providers.contract import (
     Verdict,
     read_http,
 )
-from worker.providers.figures import SEGMENTS, currency, instant, money
+from worker.providers.figures import SEGMENTS, currency, ended, money
 from worker.providers.options import choice, number, zone
 from worker.providers.pairs import Pairs, one
 from worker.providers.words import kept
@@ -251,7 +251,7 @@ class AlphaSmsHttp:
             STATES[code],
             code,
             asked.provider_id,
-            happened_at=instant(one(said, "status_time").replace("/", "-"), self._zone),
+            happened_at=ended(one(said, "status_time").replace("/", "-"), self._zone),
             read=code == READ,
         )
 

@@ -49,7 +49,7 @@ from worker.providers.contract import (
     joined,
     read_http,
 )
-from worker.providers.figures import SEGMENTS, currency, instant, money
+from worker.providers.figures import SEGMENTS, currency, ended, money
 from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
 from worker.sms.message import Message
@@ -246,7 +246,7 @@ class AlphaSmsXml:
             # They cannot lack a message that they have numbered. Queued on that word, it might leave twice.
             meaning = codes.lost
         completed = answer.get("date_completed")
-        completed_at = instant(completed, self._zone) if completed else None
+        completed_at = ended(completed, self._zone) if completed else None
         if completed_at and code in codes.completed:
             meaning = codes.completed[code]
         return Verdict(

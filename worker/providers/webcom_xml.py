@@ -34,7 +34,7 @@ from worker.providers.contract import (
 from worker.providers.figures import SEGMENTS
 from worker.providers.options import choice, number, truth, zone
 from worker.providers.webcom_admissions import admissions
-from worker.providers.webcom_answers import elements, instant
+from worker.providers.webcom_answers import elements, ended
 from worker.providers.webcom_message import (
     TYPES,
     Manner,
@@ -235,7 +235,7 @@ class WebcomXml:
             state.word if state.word in STATES else "?",
             state.id,
             SEGMENTS.get(state.parts),
-            instant(state.time, self._zone),
+            ended(state.time, self._zone),
             strange=status is None,
             first_channel=first_channel,
             read=status is Status.DELIVERED and "read" in (state.word, state.viber),
