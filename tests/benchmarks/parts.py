@@ -109,7 +109,7 @@ class _Walk:
             for package, part, said in zip(packages, waiting, told, strict=True):
                 assert isinstance(said, Answered)
                 verdicts = {verdict.reference: verdict for verdict in said.verdicts}
-                news = [move for one in part if (move := reported(one, verdicts[one.reference]))]
+                news = [move for one in part if (move := reported(self.line, one, verdicts[one.reference]))]
                 assert len(news) == len(part)
                 self.write(package, (), news)
         return self.parts

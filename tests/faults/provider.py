@@ -104,6 +104,11 @@ class Provider:
         """How often it delivered, by content digest."""
         return times_by_digest(self._asked("deliveries"))
 
+    def is_idle(self) -> bool:
+        """Whether all that it took has come to its end."""
+        under_way = {"accepted", "sending", "enroute", "scheduled", "send", "ok"}
+        return under_way.isdisjoint(self._asked("counts")["by_state"])
+
     def kills(self, since: int = 0) -> int:
         """Callers it has killed, less `since`; it forgets its count when it dies itself."""
         kills = int(self._asked("counts")["kills"])

@@ -417,6 +417,7 @@ def _tables(url: str, through_proxy: str, package_items: int, parallel: int) -> 
         name: {**own, "url": url, **extent} for name, own in ACCOUNTS.items()
     }
     tables["smartswitch"] |= UNASKED
+    tables["http"] |= UNASKED  # an answer that is cut in the id leaves a number that nobody knows
     tables["far"] = {**tables["sync"], "url": through_proxy}
     tables[HELD] = {**tables["sync"], "url": held, "in_doubt": "hold"}
     for name in (*BOTH, "far", HELD):

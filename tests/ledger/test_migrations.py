@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests.conftest import Setup
 from tests.factories import message, messages
-from tests.ledger.book import Book, at_once, eventually
+from tests.ledger.book import LOOK, Book, at_once, eventually
 from worker.ledger import Ledger, LedgerError
 from worker.ledger.migrate import (
     _run,
@@ -31,7 +31,7 @@ from worker.ledger.migrate import (
 )
 from worker.ledger.queries import books, revision
 from worker.ledger.schema import metadata
-from worker.ledger.transitions import Conflict, Move, enqueue
+from worker.ledger.transitions import Conflict, Move, enqueue, settle
 from worker.ledger.transitions.moves import move
 from worker.sms.fields import client_id_of
 from worker.sms.status import Status, Verb
@@ -54,7 +54,9 @@ LOOKS: dict[str, str] = {
         WHERE c.relnamespace = 'public'::regnamespace
     """,
     "sequences": """
-        SELECT sequencename, data_type, start_value, min_value, max_value, increment_by, cycle, cache_size
+        SELECT sequencename, data_type,
+               CASE WHEN sequencename <> 'message_reference' THEN start_value END,  -- as the clock has it
+               min_value, max_value, increment_by, cycle, cache_size
         FROM pg_sequences WHERE schemaname = 'public'
     """,
     "others": """
@@ -129,6 +131,67 @@ def test_a_migrated_database_is_the_schema_to_the_letter(ledger: Ledger, bare: L
     for name in LOOKS:
         assert migrated[name] == created[name], name
     assert all(migrated[name] for name in ("columns", "constraints", "indexes", "sequences", "others"))
+
+
+# -- our ids at the providers ------------------------------------------------------------------------------
+
+
+def begins(ledger: Ledger) -> int:
+    """Where the ids begin, as the ledger remembers it."""
+    with ledger.begin() as connection:
+        found = text("SELECT start_value FROM pg_sequences WHERE sequencename = 'message_reference'")
+        return int(connection.execute(found).scalar_one())
+
+
+def references(ledger: Ledger) -> list[int]:
+    with ledger.begin() as connection:
+        return list(connection.execute(text("SELECT reference FROM messages ORDER BY id")).scalars())
+
+
+def test_a_new_ledger_begins_in_a_range_of_its_own_and_remembers_it(bare: Ledger) -> None:
+    upgrade(bare)
+    earlier = begins(bare)
+    downgrade(bare, "base")
+    upgrade(bare)
+
+    upgrade(bare)  # as at every start
+    assert Book(bare).enqueue(messages(2)).new == 2
+
+    assert references(bare) == [begins(bare), begins(bare) + 1]
+    for first in (earlier, begins(bare)):
+        assert 2**29 <= first < 2**29 + 2**30, "room for half a billion below what any id field holds"
+    assert abs(begins(bare) - earlier) > 1000
+
+
+def test_a_ledger_that_has_given_ids_goes_on_with_them(bare: Ledger) -> None:
+    upgrade(bare, before("collisions"))
+    book = Book(bare)
+    book.do(_enter_as_before)
+
+    upgrade(bare)
+
+    book.enqueue(messages(3)[1:])
+    assert references(bare) == [1, 2, 3]
+
+
+def _enter_as_before(connection: Connection) -> None:
+    connection.execute(
+        text("""
+            INSERT INTO messages (client_id, status, lane, kind, route, recipient, sender, text, due_at)
+            VALUES ('client-1', 'queued', 'bulk', 'sms', 'alpha', '+380931110001', 'Shop', 'one', now())
+        """)
+    )
+
+
+def test_what_collided_keeps_its_ledger_from_going_down(bare: Ledger) -> None:
+    upgrade(bare)
+    book = Book(bare)
+    package = book.package(messages(1))
+    held = Move(package.items[0].id, package.id, Status.IN_DOUBT)
+    book.do(settle, [], {package.id: LOOK}, collided=[held])
+
+    with pytest.raises(CommandError, match="1 messages collided"):
+        downgrade(bare, before("collisions"))
 
 
 # -- the stop list, and the queue ------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from worker.sms.message import Lane, Message
 from worker.sms.package import Limits, PackageState
 from worker.sms.status import FINAL, ROADS, Status, Verb, roads, sources
 
-WRITERS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT, Verb.READ)
+WRITERS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT, Verb.READ, Verb.COLLIDE)
 SECOND = Limits(items=1, octets=10**6)
 
 

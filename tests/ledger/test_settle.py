@@ -110,7 +110,7 @@ def test_a_package_still_on_the_wire_keeps_its_lease(book: Book) -> None:
 
 def test_verdicts_bring_what_the_provider_said(book: Book) -> None:
     package = book.package(messages(1))
-    when = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+    when = datetime(2031, 5, 4, 3, 2, 1, tzinfo=UTC)
     move = Move(
         package.items[0].id, package.id, S, code="1", provider_id="their-7", segments=3, happened_at=when
     )

@@ -157,6 +157,8 @@ REFUSALS = {
     "205": (Status.QUEUED, CREDENTIALS),
     "206": (Status.QUEUED, MONEY),
     "207": (Status.QUEUED, MONEY),
+    "209": (Status.QUEUED, CREDENTIALS),
+    "210": (Status.QUEUED, CREDENTIALS),
     "208": (Status.IN_DOUBT, None),
     "212": (Status.QUEUED, THROTTLED),
 }
@@ -168,6 +170,8 @@ NO_NEWS = {
     "203": (Status.REJECTED, None),
     "204": (Status.REJECTED, None),
     "205": (None, CREDENTIALS),
+    "209": (None, CREDENTIALS),
+    "210": (None, CREDENTIALS),
     "208": (None, None),
     "211": (None, None),
     "212": (None, None),
@@ -253,6 +257,10 @@ def rejected(reference: int, code: str) -> Verdict:
 
 def doubtful(reference: int, code: str) -> Verdict:
     return Verdict(reference, Status.IN_DOUBT, code, strange=True)
+
+
+def used(reference: int) -> Verdict:
+    return Verdict(reference, Status.IN_DOUBT, "208", used=True)
 
 
 def no_news(reference: int, code: str, provider_id: str = "") -> Verdict:
@@ -351,7 +359,7 @@ SUBMITS = [
             label=f"message code {code}",
             items=ONE,
             reply=message(f'<msg id="1" sms_id="0" sms_count="1">{code}</msg>'),
-            expected=[Verdict(1, status_, code, failure=failure)],
+            expected=[Verdict(1, status_, code, failure=failure, used=code == "208")],
         )
         for code, (status_, failure) in REFUSALS.items()
     ),
@@ -364,17 +372,30 @@ SUBMITS = [
         )
         for code in DELIVERY
     ),
-    SubmitCase(
-        label="211 belongs to delete only",
-        items=ONE,
-        reply=message('<msg id="1" sms_id="0">211</msg>'),
-        expected=[doubtful(1, "211")],
+    *(
+        SubmitCase(
+            label=f"a new code from 200 on, beside number 0, refuses: {code}",
+            items=ONE,
+            reply=message(f'<msg id="1" sms_id="0">{code}</msg>'),
+            expected=[Verdict(1, Status.REJECTED, code, strange=True)],
+        )
+        for code in ("211", "214", "999")
     ),
-    SubmitCase(
-        label="a code nobody knows",
-        items=ONE,
-        reply=message('<msg id="1" sms_id="0">999</msg>'),
-        expected=[doubtful(1, "999")],
+    *(
+        SubmitCase(
+            label=f"a new code that does not refuse by its form: {said}",
+            items=ONE,
+            reply=message(said),
+            expected=[verdict],
+        )
+        for said, verdict in (
+            ('<msg id="1">999</msg>', doubtful(1, "999")),
+            ('<msg id="1" sms_id="">999</msg>', doubtful(1, "999")),
+            ('<msg id="1" sms_id="5">999</msg>', Verdict(1, Status.IN_DOUBT, "999", "5", strange=True)),
+            ('<msg id="1" sms_id="0">199</msg>', doubtful(1, "199")),
+            ('<msg id="1" sms_id="0">2140</msg>', doubtful(1, "?")),
+            ('<msg id="1" sms_id="0">refused</msg>', doubtful(1, "?")),
+        )
     ),
     SubmitCase(
         label="an error nobody knows",
@@ -516,7 +537,7 @@ SUBMITS = [
         label="208 may bring the number; it is asked about all the same",
         items=ONE,
         reply=message('<msg id="1" sms_id="5" sms_count="1">208</msg>'),
-        expected=[Verdict(1, Status.IN_DOUBT, "208", "5")],
+        expected=[Verdict(1, Status.IN_DOUBT, "208", "5", used=True)],
     ),
     SubmitCase(
         label="an error beside verdicts: the verdicts hold",
@@ -685,7 +706,7 @@ SUBMITS = [
                 '<msg id="1" msg_id="551">1</msg><msg id="2" msg_id="0">202</msg>'
                 '<msg id="3" msg_id="0">208</msg>'
             ),
-            expected=[sent(1, "551", None), rejected(2, "202"), Verdict(3, Status.IN_DOUBT, "208")],
+            expected=[sent(1, "551", None), rejected(2, "202"), used(3)],
         )
         for mode, account in (("sync", SYNC), ("async", ASYNC))
     ),
@@ -694,7 +715,7 @@ SUBMITS = [
             label=f"Viber, message code {code}",
             items=VIBER_ONE,
             reply=viber(f'<msg id="1" msg_id="0">{code}</msg>'),
-            expected=[Verdict(1, status_, code, failure=failure)],
+            expected=[Verdict(1, status_, code, failure=failure, used=code == "208")],
         )
         for code, (status_, failure) in REFUSALS.items()
     ),
@@ -986,7 +1007,7 @@ STATUSES = [
             expected=[Verdict(1, Status.DELIVERED, "102", "551", 1, read)],
         )
         for moment, read in (
-            ("2031-03-04T09:31", datetime(2031, 3, 4, 7, 31, tzinfo=UTC)),
+            ("2031-03-04T09:31", datetime(2031, 3, 4, 7, 31, 59, tzinfo=UTC)),
             ("2031-03-04 09:31:12", AT_9_31),
             ("2031-03-04T09:31:12Z", AT_9_31 + timedelta(hours=2)),
             ("2031-03-04T09:31:12+02:00", AT_9_31),

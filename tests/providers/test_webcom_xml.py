@@ -774,7 +774,7 @@ ANSWERS = [
             label=f"trap 9: {shape(text)!r}",
             items=ONE,
             reply=information(shape(text)),
-            expected=[Verdict(700001, status, code, failure=failure)],
+            expected=[Verdict(700001, status, code, failure=failure, used=code == "already sent")],
         )
         for text, code, status, failure in RECIPIENT_TEXTS
         for shape in SHAPES
@@ -809,7 +809,7 @@ ANSWERS = [
         label="3 a duplicate that names its number",
         items=ONE,
         reply=taken("This message has already been sent"),
-        expected=[Verdict(700001, Status.SENT, "already sent", "9100451", 2)],
+        expected=[Verdict(700001, Status.SENT, "already sent", "9100451", 2, used=True)],
     ),
     SubmitCase(
         label="a number with a text nobody knows: taken",
@@ -836,22 +836,22 @@ ANSWERS = [
         expected=[Verdict(700001, Status.SENT, "out of sms", "9100451", 2, strange=True, failure=MONEY)],
     ),
     SubmitCase(
-        label="a text nobody knows: refused, and a person looks",
+        label="a text nobody knows: refused in their words, and a person looks",
         items=ONE,
         reply=information("The moon is in the wrong house"),
-        expected=[Verdict(700001, Status.REJECTED, "?", strange=True)],
+        expected=[Verdict(700001, Status.REJECTED, "The moon is in the wrong house", strange=True)],
     ),
     SubmitCase(
-        label="a text that quotes us is not kept",
+        label="where a text quotes us, it is kept without that",
         items=ONE,
         reply=information("Bad: Your order is ready to +380931110001"),
-        expected=[Verdict(700001, Status.REJECTED, "?", strange=True)],
+        expected=[Verdict(700001, Status.REJECTED, "Bad: … to …", strange=True)],
     ),
     SubmitCase(
         label="a fragment far behind",
         items=ONE,
         reply=information("x" * 100_000 + ON_STOP_LIST),
-        expected=[Verdict(700001, Status.REJECTED, "?", strange=True)],
+        expected=[Verdict(700001, Status.REJECTED, "x" * 64, strange=True)],
     ),
     *(
         SubmitCase(label=label, items=ONE, reply=reply, expected=[lost(code=code)])
@@ -1141,7 +1141,7 @@ STATES = [
         )
         for moment, read in (
             ("", None),
-            ("2031-03-04 08:15", AT.replace(second=0)),
+            ("2031-03-04 08:15", AT.replace(second=59)),
             (" 2031-03-04 08:15:20 ", AT),
             ("2031-11-31 08:15:20", None),
             ("0000-00-00 00:00:00", None),

@@ -15,7 +15,7 @@ ENDS = {
 }
 OPEN = [status for status in Status if status not in ENDS]
 MOVES = [(verb, source, target) for verb in Verb for source, target in roads(verb)]
-"""All of them; the last verb, `read`, leads nowhere."""
+"""All of them; `read` leads nowhere."""
 
 
 def leaving(status: Status) -> set[Status]:
@@ -63,6 +63,9 @@ def test_the_table_is_that_of_the_design() -> None:
         ("unconfirmed", "expired", "report"),
         ("unconfirmed", "rejected", "report"),
         ("delivered", "delivered", "read"),
+        ("sending", "in_doubt", "collide"),
+        ("in_doubt", "in_doubt", "collide"),
+        ("sent", "in_doubt", "collide"),
     }
 
 
@@ -76,8 +79,8 @@ def test_every_open_status_leads_to_a_final_one(status: Status) -> None:
     assert reachable({status}) & FINAL
 
 
-def test_only_reading_leaves_a_message_where_it_is() -> None:
-    assert {verb for verb, source, target in MOVES if source is target} == {Verb.READ}
+def test_only_what_says_more_of_a_message_leaves_it_where_it_is() -> None:
+    assert {verb for verb, source, target in MOVES if source is target} == {Verb.READ, Verb.COLLIDE}
 
 
 def test_every_status_is_reached_from_a_new_message() -> None:
@@ -85,8 +88,11 @@ def test_every_status_is_reached_from_a_new_message() -> None:
     assert reachable(new) == set(Status)
 
 
-def test_what_was_sent_is_never_queued_again() -> None:
-    assert not reachable({Status.SENT}) & {Status.QUEUED, Status.SENDING, Status.IN_DOUBT}
+def test_what_was_sent_is_never_queued_again_but_by_a_person_after_a_collision() -> None:
+    assert {(verb, target) for verb, source, target in MOVES if source is Status.SENT} & {
+        (verb, target) for verb in Verb for target in (Status.QUEUED, Status.SENDING, Status.IN_DOUBT)
+    } == {(Verb.COLLIDE, Status.IN_DOUBT)}
+    assert not reachable(set(ROADS[Verb.REPORT][Status.SENT])) & {Status.QUEUED, Status.SENDING}
 
 
 def test_only_enqueue_makes_a_message_and_it_does_nothing_else() -> None:

@@ -184,7 +184,6 @@ TROUBLE: dict[str, tuple[dict[str, Any], str, Status]] = {
     "hung up after taking": ({"do": "drop_after"}, "paused", IN_DOUBT),
     "HTTP 500 after taking": ({"do": "http", "code": 500, "take": True}, "paused", IN_DOUBT),
     "HTML": ({"do": "html"}, "paused", IN_DOUBT),
-    "an error nobody has seen": ({"do": "message_code", "code": "Come back later"}, "paused", IN_DOUBT),
 }
 
 
@@ -509,3 +508,86 @@ def test_an_error_in_one_part_is_raised_once_the_others_have_ended() -> None:
         list(calls(work, range(3), 3))
 
     assert sorted(done) == [0, 2]
+
+
+# -- refusals in words that nobody knows
+
+
+WORDS = "The moon is in the wrong house"
+
+
+def refuses(
+    times: int = 0, skip: int = 0, words: str = WORDS, provider: str = "alphasms-http"
+) -> dict[str, Any]:
+    """They answer so to as many calls, after the first few; to all, if no number is given."""
+    rule: dict[str, Any] = {"do": "message_code", "code": words, "skip": skip}
+    when = {"provider": provider, "command": "send"}
+    return {**rule, "when": when, **({"times": times} if times else {})}
+
+
+def test_a_refusal_in_words_nobody_knows_refuses_its_message_and_no_other(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1})
+    world.enqueue(plain(3))
+    world.provider.script(refuses(1))
+
+    world.dispatch("plain")
+
+    assert world.statuses() == {Status.REJECTED: 1, SENT: 2}
+    assert world.history(1).events[-1].code == WORDS
+    assert (world.route("plain").state, world.route("plain").failures) == ("open", 0)
+
+
+def test_the_same_words_for_many_in_a_row_stop_the_route(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1, "package_items": 4})
+    world.enqueue(plain(30))
+    world.provider.script(refuses())
+
+    world.dispatch("plain")
+
+    refused = world.statuses()[Status.REJECTED]
+    assert 10 <= refused < 14, "what is on the wire by then is all that is refused beyond"
+    assert world.statuses() == {Status.REJECTED: refused, QUEUED: 30 - refused}
+    stopped = world.route("plain")
+    assert stopped.state == "stopped"
+    assert WORDS in stopped.why
+
+
+def test_other_words_or_one_that_is_taken_begin_the_count_anew(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1})
+    offered = plain(28)
+    for said, many in ((WORDS, 9), ("", 1), (WORDS, 9), ("And the sun too", 9)):
+        world.enqueue([offered.pop() for _ in range(many)])
+        world.provider.script(*([refuses(words=said)] if said else []))
+        world.dispatch("plain")
+
+    assert world.route("plain").state == "open"
+    assert world.statuses() == {Status.REJECTED: 27, SENT: 1}
+
+
+def test_an_operator_who_opens_the_route_begins_the_count_anew(open_world: OpenWorld) -> None:
+    world = open_world(plain={"in_flight": 1, "package_items": 4})
+    world.enqueue(plain(30))
+    world.provider.script(refuses())
+    world.dispatch("plain")
+    before = world.statuses()[Status.REJECTED]
+
+    world.reopen()
+    world.provider.script(refuses(3))
+    world.dispatch("plain")
+
+    assert world.statuses() == {Status.REJECTED: before + 3, SENT: 27 - before}
+    assert world.route("plain").state == "open"
+
+
+def test_a_whole_package_refused_in_the_same_words_is_queued_again(open_world: OpenWorld) -> None:
+    """None of them is to blame, and none was taken."""
+    world = open_world(webcom={})
+    world.enqueue(messages(12, route="webcom"))
+    world.provider.script(refuses(provider="webcom-xml"))
+
+    world.dispatch("webcom")
+
+    assert world.statuses() == {QUEUED: 12}
+    assert world.provider.taken == 0
+    assert world.route("webcom").state == "stopped"
+    assert WORDS in world.route("webcom").why

@@ -26,7 +26,7 @@ from worker.stages.verdicts import first_looks, name_messages, requeue
 SECRET = "a-secret-of-some-length"
 ENDS = (Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED, Status.CANCELLED)
 ON_THE_WAY = [status for status in Status if status not in (*ENDS, Status.UNCONFIRMED)]
-AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+AT = datetime(2031, 5, 1, 12, tzinfo=UTC)  # not before the message was enqueued
 
 
 @dataclass(frozen=True)

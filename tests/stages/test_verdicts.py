@@ -24,7 +24,7 @@ from worker.stages.verdicts import is_end, note_segments, worst
 SENT, DELIVERED, QUEUED = Status.SENT, Status.DELIVERED, Status.QUEUED
 UNDELIVERABLE, EXPIRED = Status.UNDELIVERABLE, Status.EXPIRED
 SECRET = "a-secret-of-some-length"
-AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
+AT = datetime(2031, 5, 1, 12, tzinfo=UTC)
 VIBER = Viber("Hello there")
 CASCADE = ViberSms("Hello there", sms_text="Hello by SMS")
 

@@ -71,7 +71,7 @@ class World:
     def xml(self, names: Sequence[str], state: str = "deliver") -> httpx.Response:
         """Several states, as webcom tells them."""
         lines = "".join(
-            f'<state id_sms="{n}" time="2026-05-01 09:31:07" sms="{state}">{state}</state>' for n in names
+            f'<state id_sms="{n}" time="2031-05-01 09:31:07" sms="{state}">{state}</state>' for n in names
         )
         return self.push("xml", f"<response>{lines}</response>".encode(), "text/xml; charset=utf-8")
 

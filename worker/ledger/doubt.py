@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from worker.ledger.collisions import COLLIDED
 from worker.ledger.transitions import Clock, Looks, Move, lock_packages, settle
 from worker.sms.doubt import Doubt
 from worker.sms.status import Status
@@ -31,15 +32,16 @@ class Decidable:
 
 
 def decidable(connection: Connection, package_ids: Sequence[int], policy: Doubt) -> list[Decidable]:
-    """The messages in doubt of these packages that are not to be held. `policy` is their route's."""
+    """The messages in doubt of these packages that are not to be held, as those that collided are. `policy`
+    is their route's."""
     rows = connection.execute(
         text(f"""
-            SELECT id, package_id, attempts, coalesce(in_doubt, :policy) AS policy,
-                   in_doubt IS NOT NULL AS own
-            FROM messages
-            WHERE package_id = ANY(CAST(:ids AS bigint[])) AND status = '{Status.IN_DOUBT}'
-              AND coalesce(in_doubt, :policy) <> '{Doubt.HOLD}'
-            ORDER BY id
+            SELECT m.id, m.package_id, m.attempts, coalesce(m.in_doubt, :policy) AS policy,
+                   m.in_doubt IS NOT NULL AS own
+            FROM messages m
+            WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}'
+              AND coalesce(m.in_doubt, :policy) <> '{Doubt.HOLD}' AND NOT {COLLIDED}
+            ORDER BY m.id
         """),  # noqa: S608 - our own constants
         {"ids": list(package_ids), "policy": policy.value},
     )

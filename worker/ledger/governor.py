@@ -130,7 +130,7 @@ def open_route(connection: Connection, route: str) -> bool:
     opened = connection.execute(
         text("""
             UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0, blind = '{}',
-                              changed_at = now()
+                              refused = 0, refused_as = NULL, changed_at = now()
             WHERE name = :route
         """),
         {"route": route},
@@ -142,18 +142,18 @@ def route_works(connection: Connection, route: str) -> None:
     """A package went through: forget failures in a row. Touches the row only if there were any.
 
     A pause is waited for all the same: what went through had left before it. But they do answer: what failed
-    until now is no streak of blind ones.
+    until now is no streak of blind ones, nor of refusals.
     """
     connection.execute(
         text(f"""
             UPDATE routes
-            SET blind = '{{}}', changed_at = now(),
+            SET blind = '{{}}', refused = 0, refused_as = NULL, changed_at = now(),
                 failures = CASE WHEN {ROUTE_IS_OPEN} THEN 0 ELSE failures END,
                 state = CASE WHEN {ROUTE_IS_OPEN} THEN 'open' ELSE state END,
                 paused_until = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE paused_until END,
                 why = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE why END
             WHERE name = :route AND state <> 'stopped'
-              AND (failures > 0 AND {ROUTE_IS_OPEN} OR blind <> '{{}}')
+              AND (failures > 0 AND {ROUTE_IS_OPEN} OR blind <> '{{}}' OR refused > 0)
         """),  # noqa: S608 - our own constants
         {"route": route},
     )
@@ -180,6 +180,20 @@ def sending_tells(connection: Connection, route: str) -> bool:
 
 _LANES = ", ".join(f"'{lane}'" for lane in Lane)
 _WENT_THROUGH = f"'{PackageState.SETTLED}', '{PackageState.JOB}', '{PackageState.CLOSED}'"
+
+
+def note_refusals(connection: Connection, route: str, words: str, count: int) -> int:
+    """Count messages refused in the same words, one after another; other words begin anew. They do answer, so
+    a streak of blind failures ends. Returns how many there are by now."""
+    streak: int | None = connection.execute(
+        text("""
+            UPDATE routes SET blind = '{}', refused_as = :words,
+                              refused = CASE WHEN refused_as = :words THEN refused ELSE 0 END + :count
+            WHERE name = :route RETURNING refused
+        """),
+        {"route": route, "words": words, "count": count},
+    ).scalar_one_or_none()
+    return streak or 0
 
 
 # -- the account

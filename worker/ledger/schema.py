@@ -61,7 +61,8 @@ metadata = MetaData(
 )
 
 message_reference = Sequence("message_reference", metadata=metadata, data_type=BigInteger)
-"""Our ids at the providers: one sequence for all, never reused."""
+"""Our ids at the providers: one sequence for all, never reused. Where a new ledger begins its migration says:
+in a range of its own, so that two ledgers may share an account."""
 
 messages = Table(
     "messages",
@@ -209,6 +210,10 @@ routes = Table(
     Column("clock_ahead", Interval),  # how far their clock was ahead of ours, when last asked
     Column("repeating_until", _INSTANT),  # the lease of whoever sends again to settle doubt
     Column("blind", ARRAY(Integer), nullable=False, server_default=text("'{}'")),  # failures that left doubt
+    Column(
+        "refused", Integer, nullable=False, server_default=text("0")
+    ),  # messages in a row, in words unknown
+    Column("refused_as", Text),  # those words
     CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
     CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
 )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from worker.ledger.collisions import COLLIDED
 from worker.ledger.items import COLUMNS, item
 from worker.ledger.schema import sql_list
 from worker.ledger.stop_list import MEANT
@@ -54,6 +55,20 @@ def open_messages(
             "statuses": [status.value for status in statuses],
             **given,
         },
+    )
+    return [_open_message(row) for row in rows.all()]
+
+
+def doubtful_messages(connection: Connection, package_ids: Sequence[int]) -> list[OpenMessage]:
+    """The messages in doubt of these packages that may be asked about: what is held for a collision would be
+    told of a stranger's."""
+    rows = connection.execute(
+        text(f"""
+            SELECT {_OPEN_COLUMNS} FROM packages p JOIN messages m ON m.package_id = p.id
+            WHERE p.id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}' AND NOT {COLLIDED}
+            ORDER BY m.id
+        """),  # noqa: S608 - our own constants
+        {"ids": list(package_ids)},
     )
     return [_open_message(row) for row in rows.all()]
 
@@ -141,12 +156,12 @@ def doubtful_items(
     connection: Connection, package_ids: Sequence[int], limits: Limits, skew: timedelta = timedelta(0)
 ) -> list[tuple[int, Item]]:
     """The messages in doubt of these packages as they would leave again, each with its package; those that
-    are too late by now, or for a number on the stop list, are left out. See `item`."""
+    are too late by now, held for a collision, or for a number on the stop list, are left out. See `item`."""
     rows = connection.execute(
         text(f"""
             SELECT {COLUMNS}, m.package_id FROM messages m
             WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}'
-              AND coalesce(m.valid_until > greatest(now(), m.send_at), true)
+              AND coalesce(m.valid_until > greatest(now(), m.send_at), true) AND NOT {COLLIDED}
               AND NOT EXISTS (SELECT FROM stop_list s WHERE s.recipient = m.recipient)
             ORDER BY m.package_id, m.id
         """),  # noqa: S608 - our own constants

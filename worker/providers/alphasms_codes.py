@@ -28,6 +28,7 @@ class Meaning(NamedTuple):
     known: bool = True
     denies: bool = False  # it says that they do not have the message
     strange: bool = False
+    used: bool = False  # they had a message under this id before
 
 
 class Codes(NamedTuple):
@@ -36,9 +37,11 @@ class Codes(NamedTuple):
     table: Mapping[str, Meaning]
     completed: Mapping[str, Meaning]  # goes before, once `date_completed` stands beside the code
     lost: Meaning  # what a code we do not know amounts to, and what contradictory ones do
+    refused: Meaning  # the same of a new code that says by its form that they refuse
 
 
 CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
+REFUSAL = re.compile(r"[2-9][0-9]{2}")  # "a refusal code (200 and up)"
 
 REFUSALS = {
     "200": SERVER_ERROR,  # ERR_UNKNOWN: nobody can tell what they did before it
@@ -91,11 +94,14 @@ SUBMITTED = Codes(
         "205": Meaning(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
         "206": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
         "207": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
-        "208": Meaning(Status.IN_DOUBT),  # ERR_DUPLICATE: asked for by id, and adopted
+        "208": Meaning(Status.IN_DOUBT, used=True),  # ERR_DUPLICATE: if ours, asked for by id, and adopted
+        # ERR_API_DISABLE, ERR_IP_DENIED: of a request as a whole, so whichever message they stand at.
+        **dict.fromkeys(("209", "210"), Meaning(Status.QUEUED, CREDENTIALS, denies=True)),
         "212": Meaning(Status.QUEUED, THROTTLED, denies=True),  # ERR_THROTTLE
     },
     completed={},
     lost=Meaning(Status.IN_DOUBT, strange=True),
+    refused=Meaning(Status.REJECTED, denies=True, strange=True),
 )
 """`<msg>` in the answer to a submit."""
 
@@ -108,7 +114,8 @@ REPORTED = Codes(
         "202": Meaning(Status.REJECTED, denies=True),
         "203": Meaning(Status.REJECTED, denies=True),
         "204": Meaning(Status.REJECTED, denies=True),
-        "205": Meaning(None, CREDENTIALS),  # who is not let in learns nothing of the message
+        # Who is not let in learns nothing of the message.
+        **dict.fromkeys(("205", "209", "210"), Meaning(None, CREDENTIALS)),
         # Refused within a job, or the account's word to whatever it is asked: no more than a denial.
         "206": Meaning(None, MONEY, known=False, denies=True),
         "207": Meaning(None, MONEY, known=False, denies=True),
@@ -118,6 +125,7 @@ REPORTED = Codes(
     },
     COMPLETED,
     lost=Meaning(None, strange=True),
+    refused=Meaning(None, strange=True),  # of the question perhaps, and not of the message
 )
 """`<msg>` in the answer to a status request."""
 
@@ -129,13 +137,14 @@ WITHDRAWN = Codes(
         "211": Meaning(None),  # ERR_DELETE: too late
         # The rest is no answer: something kept them from trying, or it belongs to a sending.
         "200": Meaning(None, SERVER_ERROR),
-        "205": Meaning(None, CREDENTIALS),
+        **dict.fromkeys(("205", "209", "210"), Meaning(None, CREDENTIALS)),
         **dict.fromkeys(("206", "207"), Meaning(None, MONEY)),
         "212": Meaning(None, THROTTLED),
         **dict.fromkeys(("202", "203", "204", "208"), Meaning(None, strange=True)),
     },
     COMPLETED,
     lost=Meaning(None, strange=True),
+    refused=Meaning(None, strange=True),  # of the question perhaps, and not of the message
 )
 """`<msg>` in the answer to a `delete`. They publish no table of it: the mapping is our reading."""
 

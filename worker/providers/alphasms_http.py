@@ -38,9 +38,10 @@ from worker.providers.contract import (
     Verdict,
     read_http,
 )
-from worker.providers.figures import SEGMENTS, currency, instant, money
+from worker.providers.figures import SEGMENTS, currency, ended, money
 from worker.providers.options import PLUS, choice, number, number_format, zone
 from worker.providers.pairs import Pairs, one
+from worker.providers.words import kept
 from worker.sms.content import Kind, Viber, ViberSms, WapPush
 from worker.sms.doubt import Doubt
 from worker.sms.fields import MessageError
@@ -81,17 +82,14 @@ ERRORS = {
     "receiver": re.compile(r"valid receiver"),  # they ask for a valid receiver number
     "not found": re.compile(r"\bnot found\b"),  # the SMS
 }
-"""The texts of `errors` that are understood, by a word for each. Texts themselves are not kept."""
+"""The texts of `errors` that are understood, by a word for each."""
 
 FAILURES = {
     "login": CREDENTIALS,
-    "key": CREDENTIALS.doubted(),
+    "key": CREDENTIALS,
     "command": MISDIRECTED,  # every call has the same, so no message is to blame
 }
 """Errors that are about the call and not about its message."""
-
-REFUSING = {"login", "command", "receiver"}
-"""Errors that have been seen where a message was refused; beside any other nobody knows."""
 
 STATES = {
     "0": Status.SENT,  # pending
@@ -156,6 +154,7 @@ class AlphaSmsHttp:
         sent = choice(given, "version", VERSIONS, self.options["version"]) == "sent"
         version = [("version", urlsplit(account.url).scheme or "https")] if sent else []
         self._login = [*version, *_login(account)]
+        self._secrets = (*account.secrets, *filter(None, [account.login]))
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -211,23 +210,33 @@ class AlphaSmsHttp:
     # --- read ----------------------------------------------------------------------------------------
 
     def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
-        """Taken if there is an id, and beside it the count that every SMS is answered with; refused if they
-        want a valid receiver. Any other error leaves it open what they did before it, and so does whatever is
-        not HTTP 200: they answer with that, errors included (sheet, section 1)."""
+        """They answer with an id, or with errors: taken if there is an id, whatever count stands beside it,
+        and refused if there are errors and none. Both, or neither, leave it open; so does whatever is not
+        HTTP 200, for they answer with that, errors included (sheet, section 1)."""
         (item,) = items
         if http := read_http(reply):
             return http.doubted()
         said = _pairs(reply)
         if isinstance(said, Failure):
             return said
-        errors = _errors(said)
-        if errors and said.keys().isdisjoint(("id", *COUNTS)):
-            return _refused(item.reference, errors)
-        theirs, count = one(said, "id"), SEGMENTS.get(one(said, *COUNTS))
-        whole = ID.fullmatch(theirs) and (count or item.kind in VIBER)
-        if errors or not whole:
+        if "errors" in said and "id" not in said:
+            return self._refused(item, said)
+        theirs = one(said, "id")
+        if "errors" in said or not ID.fullmatch(theirs):
             return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
+        count = SEGMENTS.get(one(said, *COUNTS))
         return Answered([Verdict(item.reference, SUBMITTED["id"], "id", theirs, count)])
+
+    def _refused(self, item: Item, said: Pairs) -> Answered | Failure:
+        """What is about the call refuses it as a whole; anything else is about the message, and kept in their
+        words if we do not know them."""
+        errors = _errors(said)
+        if word := next((word for word in FAILURES if word in errors), ""):
+            return FAILURES[word].because(word)
+        if set(errors) == {"receiver"}:
+            return Answered([Verdict(item.reference, SUBMITTED["receiver"], "receiver")])
+        words = kept("; ".join(said["errors"]), item, self._secrets)
+        return Answered([Verdict(item.reference, Status.REJECTED, words, strange=True)])
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """What `code` says; never the text in `status`. An error about the message is no news of it."""
@@ -262,7 +271,7 @@ class AlphaSmsHttp:
             STATES[code],
             code,
             asked.provider_id,
-            happened_at=instant(one(said, "status_time").replace("/", "-"), self._zone),
+            happened_at=ended(one(said, "status_time").replace("/", "-"), self._zone),
             read=code == READ,
         )
 
@@ -376,17 +385,9 @@ def _errors(said: Pairs) -> list[str]:
     ]
 
 
-def _refused(reference: int, errors: Sequence[str]) -> Answered | Failure:
-    if set(errors) == {"receiver"}:
-        return Answered([Verdict(reference, SUBMITTED["receiver"], "receiver")])
-    return _failure(errors)
-
-
 def _failure(errors: Sequence[str]) -> Failure:
-    """The account's error before all others. One that nobody has seen says nothing for sure, nor does what
-    stands beside it."""
+    """What keeps them from answering a question: the account's error before all others."""
     word = next((word for word in FAILURES if word in errors), "")
     if word:
-        failure = FAILURES[word].because(word)
-        return failure if REFUSING.issuperset(errors) else failure.doubted()
+        return FAILURES[word].because(word)
     return UNREADABLE.because(detail="errors of another kind" if errors else "not what was asked for")

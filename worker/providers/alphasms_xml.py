@@ -3,7 +3,8 @@
 Source: AlphaSMS documentation and captured answers. Three things there are easily misread:
 
 - A number means one thing in `<error>`, where it is about the whole request, and another in `<msg>`.
-- 208 is no failure: they have had a message with this id before, so it is asked about and adopted.
+- 208 is no failure: they have had a message with this id before. If that can be ours, it is asked about and
+  adopted; if we had not sent it yet, it is a stranger's.
 - 1 means accepted, whichever question it answers; 102 alone means delivered.
 
 Our `id` is unique in the account for ever, so whatever became doubtful can be asked for by it.
@@ -22,11 +23,13 @@ from worker.providers.alphasms_codes import (
     CODE,
     DELIVERY,
     JOBS,
+    REFUSAL,
     REFUSALS,
     REPORTED,
     SUBMITTED,
     WITHDRAWN,
     Codes,
+    Meaning,
 )
 from worker.providers.alphasms_push import read_hints
 from worker.providers.contract import (
@@ -46,7 +49,7 @@ from worker.providers.contract import (
     joined,
     read_http,
 )
-from worker.providers.figures import SEGMENTS, currency, instant, money
+from worker.providers.figures import SEGMENTS, currency, ended, money
 from worker.sms.content import Kind
 from worker.sms.doubt import Doubt
 from worker.sms.message import Message
@@ -245,12 +248,12 @@ class AlphaSmsXml:
 
     def _verdict(self, reference: int, answer: xml.Element, codes: Codes) -> Verdict:
         code, theirs = _text(answer), _theirs(answer)
-        meaning = codes.table.get(code, codes.lost)
+        meaning = codes.table.get(code) or _unknown(code, answer, codes)
         if meaning.denies and theirs:
             # They cannot lack a message that they have numbered. Queued on that word, it might leave twice.
             meaning = codes.lost
         completed = answer.get("date_completed")
-        completed_at = instant(completed, self._zone) if completed else None
+        completed_at = ended(completed, self._zone) if completed else None
         if completed_at and code in codes.completed:
             meaning = codes.completed[code]
         return Verdict(
@@ -263,6 +266,7 @@ class AlphaSmsXml:
             meaning.known,
             meaning.strange,
             meaning.failure,
+            used=meaning.used,
         )
 
 
@@ -331,6 +335,12 @@ def _theirs(answer: xml.Element) -> str:
         if number != "0" and number.isalnum() and number.isascii() and len(number) <= NUMBER_MOST:
             return number
     return ""
+
+
+def _unknown(code: str, answer: xml.Element, codes: Codes) -> Meaning:
+    """A code that is new to us. From 200 on they are refusals, and beside it stands their number 0."""
+    says_none = any(answer.get(name) == "0" for name in NUMBERS)
+    return codes.refused if says_none and REFUSAL.fullmatch(code) else codes.lost
 
 
 def _count(answer: xml.Element) -> int | None:

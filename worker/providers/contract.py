@@ -71,6 +71,15 @@ MISDIRECTED = Failure("misdirected", Taken.NO, Remedy.STOP, "that address does n
 NOT_OFFERED = Failure("not_offered", Taken.PERHAPS, Remedy.PAUSE, "they do not offer that")
 SERVER_ERROR = Failure("server_error", Taken.PERHAPS, Remedy.PAUSE, "they failed while answering")
 UNREADABLE = Failure("unreadable", Taken.PERHAPS, Remedy.PAUSE, "their answer cannot be understood")
+COLLISION = Failure(
+    "collision",
+    Taken.PERHAPS,
+    Remedy.STOP,
+    "another ledger has used this account, and our ids are taken there",
+)
+REFUSING = Failure(
+    "refusing", Taken.NO, Remedy.STOP, "they refuse message after message in words we do not know"
+)
 
 FAILURES = (
     NOT_SENT,
@@ -83,6 +92,8 @@ FAILURES = (
     NOT_OFFERED,
     SERVER_ERROR,
     UNREADABLE,
+    COLLISION,
+    REFUSING,
 )
 """Every failure there is."""
 
@@ -136,7 +147,8 @@ class Verdict(NamedTuple):
     `strange` set). `known` is False when they say they have no such message. `code` is their word,
     verbatim. `failure` is set where the verdict also says something of the route (money out, throttled).
     `first_channel`: it is the end of its first channel only; a message that falls back goes on. `read`: they
-    say that it was read, too. `suppress`: this recipient wants nothing from us.
+    say that it was read, too. `suppress`: this recipient wants nothing from us. `used`: they had a message
+    under our id before: ours, if we have sent it before, and else a stranger's.
     """
 
     reference: int
@@ -151,6 +163,7 @@ class Verdict(NamedTuple):
     first_channel: bool = False
     read: bool = False
     suppress: bool = False
+    used: bool = False
 
 
 @dataclass(frozen=True, slots=True)

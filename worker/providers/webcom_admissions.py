@@ -10,44 +10,63 @@ from worker.providers import xml
 from worker.providers.contract import Verdict, joined
 from worker.providers.figures import SEGMENTS
 from worker.providers.webcom_texts import ADMISSIONS, find, text_of, theirs
+from worker.providers.words import kept
 from worker.sms.package import Item
 from worker.sms.status import Status
 
 
-def admissions(items: Sequence[Item], answers: Iterable[xml.Element]) -> list[Verdict]:
-    """A verdict for each `<information>` of ours."""
-    ours = {str(place): item.reference for place, item in enumerate(items, 1)}
+def admissions(
+    items: Sequence[Item], answers: Iterable[xml.Element], secrets: Sequence[str] = ()
+) -> list[Verdict]:
+    """A verdict for each `<information>` of ours. `secrets` must not be kept of their words."""
+    ours = {str(place): item for place, item in enumerate(items, 1)}
     read = ((_whose(answer, ours), answer) for answer in answers)
-    verdicts = joined((_admission(one, answer) for one, answer in read if one), Status.IN_DOUBT)
+    verdicts = joined((_admission(one, answer, secrets) for one, answer in read if one), Status.IN_DOUBT)
     return _numbered_once(verdicts)
 
 
-def _whose(answer: xml.Element, ours: Mapping[str, int]) -> int | None:
-    """Our reference. Should an answer name that, it must be the same."""
-    reference = ours.get(answer.get("number_sms", "").strip())
-    return reference if answer.get("client_id_sms", str(reference)) == str(reference) else None
+def _whose(answer: xml.Element, ours: Mapping[str, Item]) -> Item | None:
+    """Our message. Should an answer name its reference, that must be the same."""
+    item = ours.get(answer.get("number_sms", "").strip())
+    named = answer.get("client_id_sms")
+    return item if item and named in (None, str(item.reference)) else None
 
 
-def _admission(reference: int, answer: xml.Element) -> Verdict:
-    """What `<information>` says. An id means taken, whatever the text; `send` without one is no sense."""
+def _admission(item: Item, answer: xml.Element, secrets: Sequence[str]) -> Verdict:
+    """What `<information>` says. An id means taken, whatever the text; `send` without one is no sense. A text
+    without an id refuses, be it known to us or not: taken ones have an id."""
+    reference = item.reference
     raw, text = answer.get("id_sms", "").strip(), text_of(answer)
     provider_id = theirs(raw)
     code, meaning = (
         ("send", None) if text.casefold().rstrip(".") == "send" else find(text, ADMISSIONS) or ("?", None)
     )
-    failure = meaning.failure if meaning else None
+    failure, used = (meaning.failure, meaning.used) if meaning else (None, False)
     if provider_id:
         expected = code == "send" or (meaning is not None and meaning.status is Status.SENT)
         parts = SEGMENTS.get(answer.get("parts", "").strip())
         return Verdict(
-            reference, Status.SENT, code, provider_id, parts, strange=not expected, failure=failure
+            reference,
+            Status.SENT,
+            code,
+            provider_id,
+            parts,
+            strange=not expected,
+            failure=failure,
+            used=used,
         )
     if not text or code == "send" or raw.strip("0"):
         return Verdict(reference, Status.IN_DOUBT, code, strange=True)
-    if meaning is None:  # a guess: refused; a person is to look at it
-        return Verdict(reference, Status.REJECTED, code, strange=True)
+    if meaning is None:  # kept in their words; a person is to look at it
+        return Verdict(reference, Status.REJECTED, kept(text, item, secrets), strange=True)
     return Verdict(
-        reference, meaning.status, code, strange=meaning.strange, failure=failure, suppress=meaning.suppress
+        reference,
+        meaning.status,
+        code,
+        strange=meaning.strange,
+        failure=failure,
+        suppress=meaning.suppress,
+        used=used,
     )
 
 

@@ -56,5 +56,11 @@ def instant(moment: str | None, zone: ZoneInfo) -> datetime | None:
     return figures.instant(time, zone) if MOMENT.fullmatch(time) else None
 
 
+def ended(moment: str, zone: ZoneInfo) -> datetime | None:
+    """When something happened, in UTC, from the account's local time; None while it has not."""
+    time = moment.strip()
+    return figures.ended(time, zone) if MOMENT.fullmatch(time) else None
+
+
 def _nothing(tag: str) -> Failure:
     return UNREADABLE.because(detail=f"neither {tag} nor an error in it")

@@ -26,6 +26,7 @@ class Meaning(NamedTuple):
     failure: Failure | None = None
     suppress: bool = False  # this recipient wants nothing from us
     strange: bool = False
+    used: bool = False  # they had a message under this id before
 
 
 Meant = TypeVar("Meant")
@@ -54,7 +55,7 @@ ADMISSIONS: Table[Meaning] = (
     # Without that promise it is on no list. Nobody knows whether they keep it: a repeat will tell.
     (Meaning(Status.IN_DOUBT, MONEY, strange=True), ("insufficient funds", "недостаточно средств")),
     # 18, family: they have had it under this number, and may not say under which of theirs.
-    (Meaning(Status.SENT), ("already sent", "already been sent", "уже было отправлено")),
+    (Meaning(Status.SENT, used=True), ("already sent", "already been sent", "уже было отправлено")),
     # 1 contains 2.
     (Meaning(Status.QUEUED, MONEY), ("we have run out of sms", "у нас закончились sms")),
     (Meaning(Status.QUEUED, MONEY), ("out of sms", "закончились sms")),

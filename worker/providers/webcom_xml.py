@@ -35,7 +35,7 @@ from worker.providers.contract import (
 from worker.providers.figures import SEGMENTS
 from worker.providers.options import choice, number, text, truth, zone
 from worker.providers.webcom_admissions import admissions
-from worker.providers.webcom_answers import elements, instant
+from worker.providers.webcom_answers import elements, ended
 from worker.providers.webcom_message import (
     LINE_BREAKS,
     NO_TEXT,
@@ -116,6 +116,7 @@ class WebcomXml:
         self._url = account.url.rstrip("/")
         self._security = _security(account)
         self._security_first = choice(account.options, "security", SECURITY, SECURITY[0]) == SECURITY[0]
+        self._secrets = (*account.secrets, *filter(None, [account.login]))
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -175,7 +176,7 @@ class WebcomXml:
         answers = elements(reply, "information")
         if isinstance(answers, Failure):
             return answers
-        return Answered(admissions(items, answers))
+        return Answered(admissions(items, answers, self._secrets))
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """A verdict for each `<state>` that answers what was asked."""
@@ -248,7 +249,7 @@ class WebcomXml:
             state.word if state.word in STATES else "?",
             state.id,
             SEGMENTS.get(state.parts),
-            instant(state.time, self.zone),
+            ended(state.time, self.zone),
             strange=status is None,
             first_channel=first_channel,
             read=status is Status.DELIVERED and "read" in (state.word, state.viber),

@@ -36,6 +36,7 @@ class Verb(StrEnum):
     SETTLE = "settle"  # dispatch, poll (jobs), rescue, receipts, or a person
     REPORT = "report"  # poll, receipts
     READ = "read"  # the same: somebody has read it. An event and an instant, not a status
+    COLLIDE = "collide"  # whoever hears of it: what they tell is of another message that had its id before
 
 
 ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
@@ -64,6 +65,11 @@ ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
         ),
     },
     Verb.READ: {Status.DELIVERED: frozenset({Status.DELIVERED})},
+    Verb.COLLIDE: {
+        Status.SENDING: frozenset({Status.IN_DOUBT}),
+        Status.IN_DOUBT: frozenset({Status.IN_DOUBT}),
+        Status.SENT: frozenset({Status.IN_DOUBT}),
+    },
 }
 """verb → status it leaves (None: a new message) → statuses it may enter."""
 

@@ -285,7 +285,9 @@ class _Recall:
             if reference in by_reference
         }
         note_strange(line, told.values())
-        news = [self._noted(move) for message in messages if (move := _news(message, told.get(message.id)))]
+        news = [
+            self._noted(move) for message in messages if (move := _news(line, message, told.get(message.id)))
+        ]
         if news:
             with self.runtime.ledger.begin() as connection:
                 looks = first_looks(line, {message.package_id for message in messages})
@@ -305,8 +307,8 @@ def _before_asking(line: Line, message: OpenMessage) -> Fate:
     return Fate.UNKNOWN if nameless and not message.provider_id else Fate.UNANSWERED
 
 
-def _news(message: OpenMessage, verdict: Verdict | None) -> Move | None:
-    return reported(message, verdict) if verdict else None
+def _news(line: Line, message: OpenMessage, verdict: Verdict | None) -> Move | None:
+    return reported(line, message, verdict) if verdict else None
 
 
 def _judged(verdict: Verdict | None) -> Fate:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from worker.ledger import Connection
-from worker.ledger.governor import TRUSTED, route_works
+from worker.ledger.collisions import first_sent, way_out
+from worker.ledger.governor import TRUSTED, note_refusals, route_works
 from worker.ledger.leases import renew
 from worker.ledger.queries import now
 from worker.ledger.transitions import Move, Package, claim, settle, split, take_job
 from worker.lines import Line
 from worker.providers.contract import (
+    COLLISION,
+    REFUSING,
     UNREADABLE,
     Answered,
     Clocks,
@@ -49,6 +52,7 @@ log = logging.getLogger(__name__)
 
 ALL_REFUSED = 4  # messages refused one by one
 BACK = timedelta(hours=2)  # clocks change by less
+SAME_REFUSALS = 10  # in a row, in the same words that we do not know: hardly each for a reason of its own
 NOT_BEGUN = "not begun any more"
 PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
 
@@ -162,9 +166,11 @@ def _record(runtime: Runtime, line: Line, package: Package, outcome: Submitted) 
             _record_failure(runtime, line, package, outcome)
 
 
-def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: Sequence[Verdict]) -> None:
+def _record_verdicts(
+    runtime: Runtime, line: Line, package: Package, verdicts: Sequence[Verdict]
+) -> Failure | None:
     """A verdict a message; a message they do not mention is in doubt. An answer that settles none of them is
-    one that cannot be understood."""
+    one that cannot be understood. Returns what it means for the route, if it is in trouble."""
     told = {verdict.reference: verdict for verdict in verdicts}
     moves = [
         _verdict_move(runtime, line, package.id, item, told.get(item.reference)) for item in package.items
@@ -173,19 +179,68 @@ def _record_verdicts(runtime: Runtime, line: Line, package: Package, verdicts: S
     trouble = worst(verdict.failure for verdict in verdicts)
     if not trouble and all(move.target is Status.IN_DOUBT for move in moves):
         trouble = UNREADABLE.because(detail="it settles none of the messages")
+    if len(_same_refusals(verdicts)) >= SAME_REFUSALS:  # hardly one of them is to blame: they may try again
+        again = {
+            item.id: requeue(runtime, line, package.id, item, tried=True, code=one.code)
+            for item, one in pairs
+        }
+        moves = [again.get(move.message_id, move) for move in moves]
     note_strange(line, verdicts)
     note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
     with runtime.ledger.begin() as connection:
+        collided = _collided(connection, pairs)
+        if collided:
+            trouble = COLLISION.because(
+                code=told[collided[0].reference].code, detail=way_out(line.route.name)
+            )
+            pairs = [(item, verdict) for item, verdict in pairs if item not in collided]
+        strangers = {item.id for item in collided}
         moved = settle(
-            connection, moves, first_looks(line, [package.id]), why=str(trouble) if trouble else ""
+            connection,
+            [move for move in moves if move.message_id not in strangers],
+            first_looks(line, [package.id]),
+            collided=[_held(move) for move in moves if move.message_id in strangers],
+            why=str(trouble) if trouble else "",
         )
         name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
         suppress_unwilling(line, connection, pairs)
+        trouble = trouble or _refusing(connection, line, verdicts)
         if trouble:
             mend_route(runtime, line, connection, trouble)
-        else:
-            route_works(connection, line.route.name)
     _log(line, package, moved)
+    return trouble
+
+
+def _collided(connection: Connection, pairs: Sequence[tuple[Item, Verdict]]) -> list[Item]:
+    """The messages whose id they had before we had ever sent one under it that they may have: it is a
+    stranger's that they have. A repeat of ours is known to them by rights."""
+    used = [item for item, verdict in pairs if verdict.used]
+    first = first_sent(connection, [item.id for item in used]) if used else set()
+    return [item for item in used if item.id in first]
+
+
+def _held(move: Move) -> Move:
+    """In doubt, with nothing of what they told of the other."""
+    return Move(move.message_id, move.package_id, Status.IN_DOUBT, move.code)
+
+
+def _same_refusals(verdicts: Sequence[Verdict]) -> Sequence[str]:
+    """The words, once a message, if all of them were refused in the same words that we do not know."""
+    strange = [verdict.code for verdict in verdicts if verdict.strange and verdict.status is Status.REJECTED]
+    return strange if len(strange) == len(verdicts) and len(set(strange)) == 1 else ()
+
+
+def _refusing(connection: Connection, line: Line, verdicts: Sequence[Verdict]) -> Failure | None:
+    """Whether they refuse message after message in the same words that we do not know. One such refusal is
+    about its message; so many are about all of them, and what is still queued had better stay so."""
+    same = _same_refusals(verdicts)
+    if not same:
+        route_works(connection, line.route.name)
+        return None
+    streak = note_refusals(connection, line.route.name, same[0], len(same))
+    if streak < SAME_REFUSALS:
+        return None
+    return REFUSING.because(code=same[0], detail=f"{streak} in a row")
 
 
 def _verdict_move(runtime: Runtime, line: Line, package_id: int, item: Item, verdict: Verdict | None) -> Move:
@@ -241,7 +296,6 @@ class _Calls:
                 del left[part.items[0].id]
                 if isinstance(outcome, Answered):
                     answered.append((part, outcome.verdicts))
-                    self.trouble |= any(verdict.failure for verdict in outcome.verdicts)
                 else:
                     self.trouble = True
                     _record(self.runtime, self.line, part, outcome)
@@ -262,7 +316,7 @@ class _Calls:
             items = [item for part, _ in answered for item in part.items]
             verdicts = [verdict for _, told in answered for verdict in told]
             part = Package(self.package.id, self.package.lane, items)
-            _record_verdicts(self.runtime, self.line, part, verdicts)
+            self.trouble |= _record_verdicts(self.runtime, self.line, part, verdicts) is not None
 
     def _put_back(self, items: Sequence[Item]) -> None:
         back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)

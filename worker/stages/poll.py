@@ -228,7 +228,7 @@ class _Round:
                 continue
             if message.status is Status.SENDING:
                 moves.append(self._settled(message, verdict))
-            if report := reported(message, verdict):
+            if report := reported(self.line, message, verdict):
                 news.append(report)
             elif message.package_id in late and message.status is Status.SENT:
                 news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))

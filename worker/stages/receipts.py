@@ -8,6 +8,7 @@ they have it, so it was sent. What comes before the book knows its message is ke
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 
 from worker.ledger import Connection, Ledger, receipts
 from worker.ledger.receipts import Matched, Word
@@ -121,10 +122,12 @@ class _Found:
     reads: dict[int, Read] = field(default_factory=dict)
     looks: dict[int, Looks] = field(default_factory=dict)
     hinted: set[int] = field(default_factory=set)
+    behind: timedelta = timedelta(0)  # so far may the clock of those who tell be behind ours
 
     def add(self, line: Line, matched: Iterable[Matched]) -> None:
         """The words of a route, oldest first."""
         packages: set[int] = set()
+        self.behind = line.route.clock_tolerance
         for one in matched:
             if one.package_id is None:
                 continue  # it ended without having left
@@ -147,6 +150,7 @@ class _Found:
             word.code,
             happened_at=word.happened_at,
             note="told by a receipt",
+            behind=self.behind,
         )
         self.doubts.setdefault(one.message_id, move)
         return True
@@ -158,7 +162,12 @@ class _Found:
             return False
         if known is None or (known.target not in FINAL and word.status in FINAL):
             self.news[one.message_id] = Move(
-                one.message_id, one.package_id, word.status, word.code, happened_at=word.happened_at
+                one.message_id,
+                one.package_id,
+                word.status,
+                word.code,
+                happened_at=word.happened_at,
+                behind=self.behind,
             )
         return True
 

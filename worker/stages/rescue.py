@@ -16,7 +16,7 @@ from worker.ledger.doubt import Decidable, decidable
 from worker.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
 from worker.ledger.questions import refused_questions
 from worker.ledger.transitions import Clock, Looks, Move, Moved, read, settle
-from worker.ledger.under_way import OpenMessage, open_messages
+from worker.ledger.under_way import OpenMessage, doubtful_messages
 from worker.lines import Line
 from worker.providers.contract import Verdict
 from worker.runtime import Runtime
@@ -130,7 +130,7 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
         leased = lease_doubts(
             connection, route.name, messages=MESSAGES, lease=route.lease, accounts=route.account_ids
         )
-        messages = open_messages(connection, [package.id for package in leased], (Status.IN_DOUBT,))
+        messages = doubtful_messages(connection, [package.id for package in leased])
     if not leased:
         return Settled()
     return Settled(len(messages), _ask(runtime, line, leased, messages), _is_full(leased))
@@ -147,19 +147,20 @@ def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Seque
         for message in messages
         if message.id in verdicts and (move := _settled(runtime, line, message, verdicts[message.id], denied))
     ]
-    unanswered = {message.package_id for message in messages if message.id not in verdicts}
+    told = {message.package_id for message in messages}  # who is held for a collision, nobody is asked about
+    told -= {message.package_id for message in messages if message.id not in verdicts}
     with runtime.ledger.begin() as connection:
         moved = settle(
             connection,
             moves,
             _looks(line, leased),
-            news=_news(messages, verdicts),
+            news=_news(line, messages, verdicts),
             keeps=(Clock.POLL,),
             why="asked by our id",
         )
         read(connection, reads(messages, verdicts))
         name_messages(line, connection, unnamed(messages, verdicts))
-        answered(connection, {package.id for package in leased} - unanswered)
+        answered(connection, told)
         mend_asked(runtime, line, connection, verdicts.values(), failure)
     return moved
 
@@ -175,8 +176,8 @@ def _settled(
     return None
 
 
-def _news(messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[Move]:
-    found = (reported(message, verdicts[message.id]) for message in messages if message.id in verdicts)
+def _news(line: Line, messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[Move]:
+    found = (reported(line, message, verdicts[message.id]) for message in messages if message.id in verdicts)
     return [move for move in found if move]
 
 

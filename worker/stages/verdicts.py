@@ -64,7 +64,14 @@ def settled(runtime: Runtime, line: Line, package_id: int, item: Tried, verdict:
     may_settle = verdict.status in _SETTLED and not verdict.first_channel
     target = verdict.status if may_settle else Status.SENT
     return Move(
-        item.id, package_id, target, verdict.code, verdict.provider_id, verdict.segments, verdict.happened_at
+        item.id,
+        package_id,
+        target,
+        verdict.code,
+        verdict.provider_id,
+        verdict.segments,
+        verdict.happened_at,
+        behind=line.route.clock_tolerance,
     )
 
 
@@ -75,7 +82,7 @@ def is_end(news: Verdict | receipts.Word, kind: Kind) -> bool:
     return news.status in _REPORTED
 
 
-def reported(message: OpenMessage, verdict: Verdict) -> Move | None:
+def reported(line: Line, message: OpenMessage, verdict: Verdict) -> Move | None:
     """The reporting move a verdict amounts to; None for no news, or none that a report can bring."""
     if verdict.status is None or not is_end(verdict, message.kind):
         return None
@@ -87,6 +94,7 @@ def reported(message: OpenMessage, verdict: Verdict) -> Move | None:
         verdict.provider_id,
         verdict.segments,
         verdict.happened_at,
+        behind=line.route.clock_tolerance,
     )
 
 

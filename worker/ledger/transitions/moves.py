@@ -1,5 +1,7 @@
 """Moves: the mechanism that settle, report, cancel and expiry share."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -7,16 +9,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, TextClause, text
 
 from worker.ledger.arrays import bound, sql_rows
+from worker.ledger.collisions import EARLY, TOLD_TOO_EARLY, told_too_early
+from worker.ledger.governor import stop_route
 from worker.ledger.schema import sql_list, sql_roads
 from worker.sms.package import PackageState
-from worker.sms.status import FINAL, Status, Verb
+from worker.sms.status import FINAL, Status, Verb, sources
+
+log = logging.getLogger(__name__)
 
 
 class Move(NamedTuple):
     """One message to one status. `package_id` is the fence: a row that has left that package stays as it is.
 
     `delay` is how long a message queued again must wait; `tried` whether this used up an attempt; `note` says
-    why of this move alone, where the reason given for all of them is not its own.
+    why of this move alone, where the reason given for all of them is not its own. `behind`: so far may the
+    clock that tells `happened_at` be behind ours.
     """
 
     message_id: int
@@ -29,6 +36,7 @@ class Move(NamedTuple):
     delay: timedelta = timedelta(0)
     tried: bool = False
     note: str = ""
+    behind: timedelta = timedelta(0)
 
 
 _COLUMNS = {
@@ -42,21 +50,24 @@ _COLUMNS = {
     "delay": "interval",
     "tried": "smallint",
     "note": "text",
+    "behind": "interval",
 }
 
 
 def _move_statement(verb: Verb) -> TextClause:
-    """Begins with its verb, for whoever looks at what the database is doing."""
+    """Begins with its verb, for whoever looks at what the database is doing. News that is older than its
+    message collides, whatever it says: it is of another message."""
+    held = sources(Verb.COLLIDE, Status.IN_DOUBT)
     return text(f"""
         /* {verb} */ WITH news AS (
             {sql_rows(_COLUMNS)}
         ), moved AS (
             UPDATE messages m SET
-                status = n.target,
+                status = CASE WHEN {EARLY} THEN '{Status.IN_DOUBT}' ELSE n.target END,
                 package_id = CASE WHEN n.target <> '{Status.QUEUED}' THEN m.package_id END,
                 due_at = CASE WHEN n.target = '{Status.QUEUED}'
                               THEN now() + n.delay END,
-                finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) THEN now() END,
+                finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) AND NOT {EARLY} THEN now() END,
                 attempts = m.attempts + n.tried,
                 provider_id = coalesce(n.provider_id, m.provider_id),
                 segments = coalesce(n.segments, m.segments)
@@ -64,25 +75,36 @@ def _move_statement(verb: Verb) -> TextClause:
             WHERE m.id = n.message_id
               AND m.package_id IS NOT DISTINCT FROM n.package_id
               AND (m.status, n.target) IN ({sql_roads(verb)})
-            RETURNING m.id, n.package_id, old.status AS source, n.target, n.code, n.happened_at,
-                      n.note
+              AND (NOT {EARLY} OR m.status IN ({sql_list(status for status in held if status)}))
+            RETURNING m.id, n.package_id, old.status AS source, m.status AS target, n.code, n.happened_at,
+                      n.note, CASE WHEN {EARLY} THEN m.route END AS collided,
+                      m.enqueued_at - n.happened_at AS early
         ), written AS (
             INSERT INTO events (message_id, package_id, verb, source, target, code, note, happened_at)
-            SELECT id, package_id, '{verb}', source, target, code, coalesce(note, :why), happened_at
+            SELECT id, package_id, CASE WHEN collided IS NULL THEN '{verb}' ELSE '{Verb.COLLIDE}' END,
+                   source, target, code,
+                   CASE WHEN collided IS NULL THEN coalesce(note, :why) ELSE '{TOLD_TOO_EARLY}' END,
+                   happened_at
             FROM moved
         )
-        SELECT target, count(*) FROM moved GROUP BY target
+        SELECT target, collided, count(*) AS messages, max(early) AS early
+        FROM moved GROUP BY target, collided
     """)  # noqa: S608 - our own constants
 
 
-_MOVE = {verb: _move_statement(verb) for verb in (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT)}
+_VERBS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT, Verb.COLLIDE)
+_MOVE = {verb: _move_statement(verb) for verb in _VERBS}
 
 Moved = Mapping[Status, int]
 """How many messages really entered each status."""
 
 
 def move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str = "") -> Moved:
-    """Make moves of one verb, each only by a road of that verb; `note` says why, where a move does not."""
+    """Make moves of one verb, each only by a road of that verb; `note` says why, where a move does not.
+
+    News that happened before its message was ours collides instead: the message is in doubt, and its route
+    stops.
+    """
     if not moves:
         return {}
     columns: dict[str, list[Any]] = {
@@ -96,9 +118,16 @@ def move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str = 
         "delay": [m.delay for m in moves],
         "tried": [int(m.tried) for m in moves],
         "note": [m.note or None for m in moves],
+        "behind": [m.behind for m in moves],
     }
-    rows = connection.execute(_MOVE[verb], {**bound(columns), "why": note or None})
-    return {Status(target): count for target, count in rows}
+    rows = connection.execute(_MOVE[verb], {**bound(columns), "why": note or None}).all()
+    moved: Counter[Status] = Counter()
+    for row in rows:
+        moved[Status(row.target)] += row.messages
+        if row.collided:
+            log.error("collision route=%s messages=%d early=%s", row.collided, row.messages, row.early)
+            stop_route(connection, row.collided, told_too_early(row.collided, row.messages, row.early))
+    return moved
 
 
 def lock_packages(

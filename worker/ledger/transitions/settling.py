@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, text
 
+from worker.ledger.collisions import TAKEN_BEFORE
 from worker.ledger.schema import sql_list, sql_roads
 from worker.ledger.transitions.moves import Move, Moved, lock_packages, move
 from worker.sms.package import PackageState
@@ -91,24 +92,28 @@ def settle(
     looks: Mapping[int, Looks],
     *,
     news: Sequence[Move] = (),
+    collided: Sequence[Move] = (),
     keeps: Collection[Clock] = (),
     emptied: PackageState = PackageState.CLOSED,
     why: str = "",
 ) -> Moved:
     """Record what became of messages in packages, and what is to be done with the packages next.
 
-    `moves` are settled, then `news` reported (a message found delivered was first sent). `looks` names every
-    package concerned; `keeps` are the clocks that are not the writer's to move if they run. Late writers are
-    welcome: rows that left their package stay as they are.
+    `moves` are settled, then `news` reported (a message found delivered was first sent); those of `collided`,
+    whose id they had before, are held in doubt. `looks` names every package concerned; `keeps` are the clocks
+    that are not the writer's to move if they run. Late writers are welcome: rows that left their package stay
+    as they are.
     """
     lock_packages(connection, looks)
     moved = Counter(move(connection, Verb.SETTLE, moves, why))
     moved.update(move(connection, Verb.REPORT, news))
+    moved.update(move(connection, Verb.COLLIDE, collided, TAKEN_BEFORE))
     if moved[Status.QUEUED]:
         back = [move.message_id for move in moves if move.target is Status.QUEUED]
         connection.execute(_UNNAME, {"ids": back})
     restated = list(looks)
-    if not moves and set(keeps) == set(Clock):  # reports alone, and no clock to move: all there is is an end
+    # Reports alone, and no clock to move: all there is is an end, or a collision.
+    if not moves and set(keeps) == set(Clock) and not moved[Status.IN_DOUBT]:
         restated = list(connection.execute(_EMPTIED, {"ids": restated}).scalars())
         if not restated:
             return moved

@@ -168,9 +168,10 @@ def text_of(code: Code) -> str:
 
 
 def recoded(pairs: Pairs, code: Code) -> Pairs:
-    """Another `code:`; where there is none, an error of that name."""
+    """Another `code:`; where there is none, an error of that name. What was taken keeps its id beside it: an
+    error alone refuses."""
     if not any(key == "code" for key, _ in pairs):
-        return errors(text_of(code))
+        return [*((key, value) for key, value in pairs if key == "id"), *errors(text_of(code))]
     return [(key, str(code) if key == "code" else value) for key, value in pairs]
 
 

@@ -1,0 +1,344 @@
+"""Collisions: the provider knows other messages by our ids; what it tells of them is never told of ours."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import inf
+from typing import Any
+
+import pytest
+
+from tests.factories import messages
+from tests.stages.test_accounts import changed
+from tests.stages.world import ENDLESS, KIND, OpenWorld, World
+from worker.ledger.doubt import Resolution, Selection, chunks, in_doubt, resolve
+from worker.ledger.governor import open_route
+from worker.providers.contract import Receipt
+from worker.sandbox.options import SandboxOptions
+from worker.sandbox.webcom.options import WebcomOptions
+from worker.sms.content import Sms
+from worker.sms.package import Item
+from worker.sms.status import FINAL, Status
+from worker.stages.cancel import cancel_names
+from worker.stages.receipts import take
+from worker.stages.verdicts import first_looks
+
+DELIVERED, IN_DOUBT, SENT, QUEUED = Status.DELIVERED, Status.IN_DOUBT, Status.SENT, Status.QUEUED
+SAYS_SO: SandboxOptions = replace(KIND, webcom=WebcomOptions(repeat="text"))
+SAYS_BOTH: SandboxOptions = replace(KIND, webcom=WebcomOptions(repeat="both"))
+
+
+def strangers_use(world: World, route: str, many: int) -> None:
+    """Another ledger has sent so many messages there, under the ids that ours gives out next."""
+    [row] = world.rows("SELECT last_value + is_called::int AS next FROM message_reference")
+    line = world.line(route)
+    items = [Item(n, row.next + n, f"+38067000{n:04d}", "Others", Sms(f"not ours {n}")) for n in range(many)]
+    world.runtime.exchange(line.route, line.dialect.submit(items), inf)
+    assert world.provider.taken == many
+    world.provider.settle_down()
+
+
+def enqueued_after_all(world: World, by: str = "1 hour") -> None:
+    """Our messages came so long after whatever has happened at the provider until now."""
+    world.rows(f"UPDATE messages SET enqueued_at = now() + interval '{by}' RETURNING id")
+
+
+def held(world: World, many: int, route: str) -> None:
+    """So many messages are held for a collision, and will be; the route is stopped and says why."""
+    assert world.statuses() == {IN_DOUBT: many}
+    assert world.rows("SELECT DISTINCT verb FROM events WHERE target = 'in_doubt'") == [("collide",)]
+    stopped = world.route(route)
+    assert (stopped.state, stopped.why.partition(":")[0]) == ("stopped", "collision")
+    for words in ("another ledger has used", "reference_offset", f"worker routes resume {route}"):
+        assert words in stopped.why
+    taken = world.provider.taken
+    for _ in range(3):
+        world.passes(minutes=11)
+        world.all_stages_once(route)
+    assert world.statuses() == {IN_DOUBT: many}, "nobody asks about them, and nobody sends them again"
+    assert world.provider.taken == taken
+    with world.runtime.ledger.begin() as connection:
+        listed = in_doubt(connection, Selection(route=route), None)
+    assert listed.total == many
+    assert all(
+        "enqueued" in (one.why or "") or "before we sent any" in (one.why or "") for one in listed.messages
+    )
+
+
+def settled_by_a_person(world: World, route: str, resolution: Resolution) -> None:
+    with world.runtime.ledger.begin() as connection:
+        open_route(connection, route)
+        for chunk in chunks(connection, Selection(route=route)):
+            line = world.line(route)
+            resolve(
+                connection,
+                chunk,
+                resolution,
+                looks=lambda _, line=line: first_looks(line, [0])[0],
+                note="test",
+            )
+
+
+# -- a used id on a first attempt
+
+
+def test_an_id_that_is_used_on_the_first_attempt_is_a_strangers(open_world: OpenWorld) -> None:
+    world = open_world()
+    strangers_use(world, "alpha", 5)
+    world.enqueue(messages(5))
+
+    world.dispatch()
+
+    held(world, 5, "alpha")
+    assert "code 208" in world.route().why
+
+
+@pytest.mark.parametrize("policy", ["hold", "resend", "fail"])
+def test_what_collided_is_held_whatever_the_policy(open_world: OpenWorld, policy: str) -> None:
+    world = open_world(alpha={"in_doubt": policy})
+    strangers_use(world, "alpha", 3)
+    world.enqueue(messages(3, in_doubt=policy))
+
+    world.dispatch()
+
+    held(world, 3, "alpha")
+
+
+@pytest.mark.parametrize("options", [SAYS_SO, SAYS_BOTH])
+def test_already_sent_on_the_first_attempt_is_a_strangers(
+    open_world: OpenWorld, options: SandboxOptions
+) -> None:
+    world = open_world(provider=options, webcom={})
+    strangers_use(world, "webcom", 4)
+    world.enqueue(messages(4, route="webcom"))
+
+    world.dispatch("webcom")
+
+    held(world, 4, "webcom")
+    assert [row.provider_id for row in world.rows("SELECT DISTINCT provider_id FROM messages")] == [None]
+
+
+def test_of_one_package_the_ids_that_are_free_are_sent_and_the_others_held(open_world: OpenWorld) -> None:
+    world = open_world()
+    strangers_use(world, "alpha", 2)
+    world.enqueue(messages(5))
+
+    world.dispatch()
+
+    assert world.statuses() == {IN_DOUBT: 2, SENT: 3}
+    assert world.route().state == "stopped"
+    world.provider.settle_down()
+    world.passes(minutes=1)
+    world.poll()
+    assert world.statuses() == {IN_DOUBT: 2, DELIVERED: 3}
+
+
+@pytest.mark.parametrize("route", ["alpha", "webcom"])
+def test_a_repeat_of_ours_is_told_from_a_collision(open_world: OpenWorld, route: str) -> None:
+    """The first answer was lost: they have it, and say so to the second."""
+    world = open_world(provider=SAYS_SO, webcom={})
+    world.enqueue(messages(3, route=route))
+    world.provider.script({"do": "drop_after", "times": 1})
+    world.dispatch(route)
+    world.provider.script()
+    settled_by_a_person(world, route, Resolution.REQUEUE)
+
+    world.dispatch(route)
+
+    assert {row.verb for row in world.rows("SELECT DISTINCT verb FROM events")}.isdisjoint({"collide"})
+    if route == "alpha":  # who can be asked is asked; by "already sent" alone nobody can be
+        assert world.until_final(route) == {DELIVERED: 3}
+    assert world.statuses() == {DELIVERED if route == "alpha" else SENT: 3}
+    assert world.provider.taken == 3
+
+
+def test_ids_of_its_own_let_them_all_go(open_world: OpenWorld) -> None:
+    world = open_world()
+    strangers_use(world, "alpha", 5)
+    world.enqueue(messages(5))
+    world.dispatch()
+
+    world = changed(world, "alpha", reference_offset=1_000_000)
+    settled_by_a_person(world, "alpha", Resolution.REQUEUE)
+
+    assert world.until_final("alpha") == {DELIVERED: 5}
+    assert world.provider.taken == 10
+
+
+def test_requeued_under_the_same_ids_they_collide_again(open_world: OpenWorld) -> None:
+    world = open_world()
+    strangers_use(world, "alpha", 5)
+    world.enqueue(messages(5))
+    world.dispatch()
+
+    settled_by_a_person(world, "alpha", Resolution.REQUEUE)
+    world.dispatch()
+
+    held(world, 5, "alpha")
+
+
+# -- an end before the message
+
+
+EARLY = ("alpha", "beta", "plain", "webcom")
+"""Whoever tells when something happened."""
+
+
+@pytest.mark.parametrize("route", EARLY)
+def test_an_end_before_the_message_was_enqueued_is_a_strangers(open_world: OpenWorld, route: str) -> None:
+    world = open_world(**{route: {}})
+    world.enqueue(messages(3, route=route))
+    world.dispatch(route)
+    world.provider.settle_down()
+    enqueued_after_all(world)
+
+    for _ in range(3):
+        world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
+        world.poll(route)
+
+    held(world, 3, route)
+    assert "clock_tolerance" in world.route(route).why
+
+
+@pytest.mark.parametrize("route", ["beta", "webcom"])
+def test_states_of_used_ids_are_not_taken_over(open_world: OpenWorld, route: str) -> None:
+    """Neither a job nor an old number says that they are a stranger's: their ends do."""
+    world = open_world(**{route: {}})
+    strangers_use(world, route, 4)
+    world.enqueue(messages(4, route=route))
+    enqueued_after_all(world, "5 seconds")
+    world.rows("UPDATE messages SET due_at = now() RETURNING id")
+
+    world.dispatch(route)
+    for _ in range(5):
+        world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
+        world.poll(route)
+        world.provider.settle_down()
+
+    assert world.statuses() == {IN_DOUBT: 4}
+    held(world, 4, route)
+
+
+def test_the_states_of_messages_in_doubt_are_not_taken_over_either(open_world: OpenWorld) -> None:
+    world = open_world()
+    world.enqueue(messages(3))
+    world.provider.script({"do": "drop_after", "times": 1})
+    world.dispatch()
+    world.provider.settle_down()
+    enqueued_after_all(world)
+
+    world.rows("UPDATE packages SET rescue_at = now() WHERE rescue_at IS NOT NULL RETURNING id")
+    world.rescue()
+
+    assert world.statuses() == {IN_DOUBT: 3}
+    assert world.route().state == "stopped"
+    assert world.road() == ["queued", "sending", "in_doubt", "in_doubt"]
+
+
+def test_what_a_cancellation_learns_is_not_taken_over_either(open_world: OpenWorld) -> None:
+    world = open_world()
+    world.enqueue(messages(2))
+    world.dispatch()
+    world.provider.settle_down()
+    enqueued_after_all(world)
+
+    list(cancel_names(world.runtime, ["client-1", "client-2"], "asked"))
+
+    held(world, 2, "alpha")
+
+
+def test_a_receipt_of_an_end_before_the_message_is_a_strangers(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world.enqueue(messages(2, route="webcom"))
+    world.dispatch("webcom")
+    ids = [row.provider_id for row in world.rows("SELECT provider_id FROM messages ORDER BY id")]
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+
+    told = [Receipt(id_, DELIVERED, "deliver", yesterday) for id_ in ids]
+    take(world.runtime.ledger, world.runtime.lines, {"webcom": told})
+
+    held(world, 2, "webcom")
+
+
+def test_one_strangers_end_among_ours_leaves_the_others_their_own(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world.enqueue(messages(2, route="webcom"))
+    world.dispatch("webcom")
+    ids = [row.provider_id for row in world.rows("SELECT provider_id FROM messages ORDER BY id")]
+    now = datetime.now(UTC)
+
+    told = [
+        Receipt(ids[0], DELIVERED, "deliver", now - timedelta(days=1)),
+        Receipt(ids[1], DELIVERED, "deliver", now),
+    ]
+    take(world.runtime.ledger, world.runtime.lines, {"webcom": told})
+
+    assert world.statuses() == {IN_DOUBT: 1, DELIVERED: 1}
+    world.promise_holds()
+
+
+# -- clocks that are off
+
+
+def delivered_at(world: World, route: str, early: str) -> None:
+    """Sent and delivered; the end lies so long before the message, by their clock."""
+    world.enqueue(messages(3, route=route))
+    world.dispatch(route)
+    world.provider.settle_down()
+    enqueued_after_all(world, early)
+    world.rows("UPDATE packages SET poll_at = now() RETURNING id")
+    world.poll(route)
+
+
+@pytest.mark.parametrize("route", ["alpha", "plain", "webcom"])
+def test_an_end_that_is_early_by_rounding_is_an_end(open_world: OpenWorld, route: str) -> None:
+    world = open_world(**{route: {}})
+
+    delivered_at(world, route, "0 seconds")
+
+    assert world.statuses() == {DELIVERED: 3}
+
+
+def test_a_clock_known_to_be_behind_is_reckoned_with(open_world: OpenWorld) -> None:
+    world = open_world(webcom={})
+    world.rows("UPDATE routes SET clock_ahead = interval '-4 minutes' RETURNING name")
+
+    delivered_at(world, "webcom", "3 minutes")
+
+    assert world.statuses() == {DELIVERED: 3}
+
+
+def test_a_clock_that_is_off_is_visible_and_nothing_is_lost_by_it(open_world: OpenWorld) -> None:
+    """Nobody knew of it: it looks like a collision, and says that it may be the clock. Once that is told,
+    they are what they were."""
+    world = open_world()
+    delivered_at(world, "alpha", "3 minutes")
+    assert world.statuses() == {IN_DOUBT: 3}
+    assert "by up to 0:0" in world.route().why
+
+    world = changed(world, "alpha", clock_tolerance=timedelta(minutes=10))
+    settled_by_a_person(world, "alpha", Resolution.SENT)
+    world.rows("UPDATE packages SET poll_at = now() RETURNING id")
+    world.poll()
+
+    assert world.statuses() == {DELIVERED: 3}
+    world.promise_holds()
+
+
+def test_finals_stay_whatever_is_told_later(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world.enqueue(messages(1, route="webcom"))
+    world.dispatch("webcom")
+    [row] = world.rows("SELECT provider_id FROM messages")
+    now = datetime.now(UTC)
+    words: Sequence[Any] = [now, now - timedelta(days=1)]
+
+    for at in words:
+        take(
+            world.runtime.ledger,
+            world.runtime.lines,
+            {"webcom": [Receipt(row.provider_id, DELIVERED, "deliver", at)]},
+        )
+
+    assert {*world.statuses()} <= FINAL
+    assert world.route("webcom").state == "open"
