@@ -13,6 +13,7 @@ entry is deleted only when the ledger has it, and one read by a process that die
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,10 @@ KEEPALIVE = {
 
 class IntakeError(RuntimeError):
     """Redis cannot be used. One sentence, no credential."""
+
+
+class IntakeNotAllowedError(IntakeError):
+    """Redis is there, and our account may not do that."""
 
 
 class Unrouted(NamedTuple):
@@ -198,6 +203,11 @@ redis.call('DEL', KEYS[1], KEYS[2])
 return redis.call('SREM', KEYS[3], ARGV[1])
 """
 
+_INFORMED = {"maxmemory-policy": ("memory", "maxmemory_policy"), "appendonly": ("persistence", "aof_enabled")}
+"""Settings as INFO tells them: the section, and the name there."""
+
+_SAID: Mapping[object, str] = {0: "no", 1: "yes"}
+
 # Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
 _MARK = """
 local now = redis.call('TIME')
@@ -236,9 +246,12 @@ class Intake:
                 retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
                 **_kept_alive(url),
             )
-        except (ValueError, TypeError):  # their text may hold the password
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # judges the parameters, and connects to nobody
+        except (ValueError, TypeError, redis.RedisError):  # their text may hold the password
             raise IntakeError(
-                "the address of Redis must look like redis://host:6379/0 or unix:///path?db=0"
+                "WORKER_REDIS_URL must look like redis://host:6379/0 or unix:///path?db=0, with parameters "
+                "that redis-py knows"
             ) from None
         return cls(client)
 
@@ -445,11 +458,33 @@ class Intake:
 
     # -- doctor
 
+    def takes(self) -> None:
+        """Raises IntakeError if Redis is away, or takes nothing that is written."""
+        mark = f"doctor-{uuid.uuid4().hex}"
+        self.first_ring(mark, timedelta(seconds=1))
+        self.answered(mark)
+
     def configuration(self) -> dict[str, str]:
-        """What the doctor looks at: `maxmemory-policy`, `appendonly`, `save`."""
+        """What the doctor looks at: `maxmemory-policy` and `appendonly`, as Redis was told, or else as it
+        tells of itself: managed ones have no CONFIG. What neither says is left out."""
         with explained():
-            names = ("maxmemory-policy", "appendonly", "save")
-            return {name: str(self.client.config_get(name).get(name, "")) for name in names}
+            told = {
+                name: self._configured(name) or self._informed(*where) for name, where in _INFORMED.items()
+            }
+        return {name: value for name, value in told.items() if value}
+
+    def _configured(self, name: str) -> str:
+        try:
+            return str(self.client.config_get(name).get(name, ""))
+        except redis.ResponseError:  # not allowed, or not there
+            return ""
+
+    def _informed(self, section: str, name: str) -> str:
+        try:
+            said = self.client.info(section).get(name, "")
+        except redis.ResponseError:
+            return ""
+        return _SAID.get(said, str(said))
 
 
 @contextmanager
@@ -461,7 +496,13 @@ def explained() -> Iterator[None]:
         raise IntakeError(f"Redis cannot be reached: {problem}") from problem
     except redis.ResponseError as problem:
         # redis-py puts the command in front, which can hold a number: no word of it, nor of the cause.
-        raise IntakeError(f"Redis refuses: {str(problem).rpartition('caused error: ')[2]}") from None
+        said = str(problem).rpartition("caused error: ")[2]
+        kind = IntakeNotAllowedError if said.startswith("NOPERM") or _not_allowed(problem) else IntakeError
+        raise kind(f"Redis refuses: {said}") from None
+
+
+def _not_allowed(problem: redis.ResponseError) -> bool:
+    return isinstance(problem, redis.exceptions.NoPermissionError)  # it has taken the word off
 
 
 def _lane(place: Place) -> Lane:
