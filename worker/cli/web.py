@@ -30,6 +30,8 @@ def web(
         lines = make_ready(read_routes(settings.routes, receipts_only))
         ledger = Ledger.connect(settings.database_url, connections=2)
         try:
+            if lacks := ledger.lacks():
+                complain(lacks)
             serve(ledger, lines, place, lambda url: say(f"Receipts are taken at {url}/receipts/ROUTE/SECRET"))
         except OSError as problem:
             complain(f"cannot listen on {host}:{port}: {problem.strerror}")

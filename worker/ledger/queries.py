@@ -225,22 +225,6 @@ def now(connection: Connection) -> datetime:
     return instant
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """What the doctor wants to know of the server."""
-
-    version: int  # 180000 and up is what we need
-    lazy: tuple[str, ...]  # settings that are off and let a crash forget what was committed
-
-
-def server_settings(connection: Connection) -> ServerSettings:
-    """How the server is set up."""
-    version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-    guards = ("fsync", "full_page_writes", "synchronous_commit")
-    off = (name for name in guards if connection.execute(text(f"SHOW {name}")).scalar_one() == "off")
-    return ServerSettings(version, tuple(off))
-
-
 def revision(connection: Connection) -> str:
     """The migration the database stands at; empty if it was never migrated."""
     there = connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one()
