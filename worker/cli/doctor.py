@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.output import Json, complain, emit, out
+from worker.cli.output import Json, complain, emit, flow, out
 from worker.hearing import judge_node
 from worker.intake import Intake
 from worker.marks import read_marks
@@ -100,4 +100,4 @@ def _show(findings: "Sequence[Finding]") -> None:
     marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "bold red")}
     for finding in findings:
         mark, style = marks[finding.verdict]
-        out.print(f"{mark} {finding.what:<12} {finding.seen}", style=style, markup=False, soft_wrap=True)
+        flow(f"{mark} {finding.what:<12} ", finding.seen, style)

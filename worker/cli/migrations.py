@@ -2,11 +2,11 @@
 
 import typer
 
-from worker.cli.output import Json, complain, emit, out, say
+from worker.cli.output import Json, WholeHelp, complain, emit, out, say
 from worker.cli.session import opened_ledger, servers
 from worker.ledger.migrate import behind, upgraded
 
-app = typer.Typer(help="The ledger's schema.", no_args_is_help=True)
+app = typer.Typer(help="The ledger's schema.", no_args_is_help=True, cls=WholeHelp)
 
 
 @app.command()
