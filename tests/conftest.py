@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from worker.addresses import next_database
 from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.ledger.migrate import upgrade
@@ -24,7 +25,7 @@ from worker.local.throwaway import throwaway
 from worker.runtime import Ring, Runtime, silence
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.server import running
-from worker.settings import Settings, next_database
+from worker.settings import Settings
 
 TEMPLATE = "worker_template"
 _numbers = itertools.count(1)

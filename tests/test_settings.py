@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from worker.lines import make_ready
-from worker.settings import Route, Settings, SettingsError, duration, names_only, next_database, read_routes
+from worker.settings import Route, Settings, SettingsError, duration, names_only, read_routes
 from worker.sms.doubt import Doubt
 
 SECRET, PATH = "s3cret", "a-path-that-nobody-guesses"
@@ -498,26 +498,6 @@ def test_settings_travel_to_a_child_process_through_its_environment() -> None:
 
 def test_the_environment_of_the_process_is_the_default() -> None:
     assert Settings.from_env() == Settings.from_env(os.environ)
-
-
-@pytest.mark.parametrize(
-    ("intake", "broker"),
-    [
-        ("", ""),
-        ("redis://cache:6379/0", "redis://cache:6379/1"),
-        ("redis://cache:6379", "redis://cache:6379/1"),
-        ("redis://cache:6379/", "redis://cache:6379/1"),
-        ("redis://cache", "redis://cache/1"),
-        ("redis://:pass@cache:6379/7", "redis://:pass@cache:6379/8"),
-        ("redis://anna:pa%2Fss@cache:6379/9", "redis://anna:pa%2Fss@cache:6379/10"),
-        ("rediss://cache/0?ssl_cert_reqs=none", "rediss://cache/1?ssl_cert_reqs=none"),
-        ("redis://[::1]:6379/0", "redis://[::1]:6379/1"),
-        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=1"),
-        ("unix:///run/redis.sock?db=2", "redis+socket:///run/redis.sock?virtual_host=3"),
-    ],
-)
-def test_the_brokers_database_is_the_one_after_the_intakes(intake: str, broker: str) -> None:
-    assert next_database(intake) == broker
 
 
 # -- discretion --------------------------------------------------------------------------------------

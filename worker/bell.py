@@ -6,8 +6,11 @@ million times.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import Timer
+from typing import Any
 
 from celery import Celery
 from celery.app.amqp import AMQP
@@ -48,12 +51,19 @@ class BrokerError(RuntimeError):
     """The broker cannot be used. One sentence, no credential."""
 
 
+class BrokerNotAllowedError(BrokerError):
+    """The broker is there, and our account may not do that."""
+
+
 def _check_address(broker_url: str) -> None:
     try:
         with Connection(broker_url) as connection:
             connection.get_transport_cls()
-    except (ValueError, KeyError, ImportError) as problem:
-        raise BrokerError(f"WORKER_BROKER_URL is no broker's address ({type(problem).__name__})") from None
+    except (ValueError, KeyError, ImportError, TypeError) as problem:  # TypeError: a parameter it lacks
+        raise BrokerError(
+            f"WORKER_BROKER_URL is no broker's address, or has a parameter that kombu does not know "
+            f"({type(problem).__name__})"
+        ) from None
 
 
 class _Exchange(AMQP):  # the place where Celery lets the kind of its connections be chosen
@@ -114,24 +124,43 @@ def celery_app(broker_url: str) -> Celery:
     return app
 
 
+@contextmanager
+def _redis_of(app: Celery) -> Iterator[Any]:
+    """The client of the broker's Redis. Raises BrokerError if it is away, or refuses."""
+    with app.connection_for_read() as connection:
+        try:
+            connection.ensure_connection(max_retries=1, timeout=5)
+            yield connection.default_channel.client
+        except connection.channel_errors as problem:  # first: to a consumer these are lost connections, too
+            raise _refusal(problem) from None  # redis-py puts the command in front: not a word of it
+        except (OperationalError, *connection.connection_errors) as problem:
+            raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+
+
+def _refusal(problem: Exception) -> BrokerError:
+    said = str(problem).rpartition("caused error: ")[2]
+    kind = BrokerNotAllowedError if said.startswith("NOPERM") else BrokerError
+    return kind(f"the broker refuses: {said}")
+
+
+def answers(app: Celery) -> bool:
+    """Whether the broker is there. Raises BrokerError if not."""
+    with _redis_of(app) as client:
+        return bool(client.ping())
+
+
 def bound_queues(app: Celery) -> list[str]:
     """Every queue that somebody uses in the broker's database. Raises BrokerError if it is away."""
-    try:
-        with app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
-            keys = connection.default_channel.client.keys(f"{_BINDING}*")
-    except OperationalError as problem:
-        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+    with _redis_of(app) as client:
+        # Not KEYS: it holds Redis up for as long as it takes, and managed ones do not allow it.
+        keys = list(client.scan_iter(match=f"{_BINDING}*", count=1000))
     return sorted((key.decode() if isinstance(key, bytes) else key).removeprefix(_BINDING) for key in keys)
 
 
 def sees(app: Celery, key: str) -> bool:
     """Whether the broker's database holds a key. Raises BrokerError if it is away."""
-    try:
-        with app.connection_for_read() as connection:
-            return bool(connection.default_channel.client.exists(key))
-    except OperationalError as problem:
-        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+    with _redis_of(app) as client:
+        return bool(client.exists(key))
 
 
 def backlog(producer: Producer, queue: str) -> int:
@@ -147,12 +176,8 @@ def backlog(producer: Producer, queue: str) -> int:
 
 def waiting(app: Celery) -> dict[str, int]:
     """How many tasks wait in each of our queues. Raises BrokerError if the broker is away."""
-    try:
-        with app.connection_for_read() as connection:
-            client = connection.default_channel.client
-            return {queue: int(client.llen(queue)) for queue in QUEUES}
-    except OperationalError as problem:
-        raise BrokerError(f"the broker cannot be reached: {problem}") from problem
+    with _redis_of(app) as client:
+        return {queue: int(client.llen(queue)) for queue in QUEUES}
 
 
 def consumers(app: Celery, patience: float = 1.0) -> dict[str, set[str]]:
@@ -163,7 +188,9 @@ def consumers(app: Celery, patience: float = 1.0) -> dict[str, set[str]]:
     broker = app.connection_for_read()
     try:
         answers = app.control.inspect(timeout=patience).active_queues() or {}
-    except (OperationalError, *broker.connection_errors, *broker.channel_errors) as problem:
+    except broker.channel_errors as problem:
+        raise _refusal(problem) from None
+    except (OperationalError, *broker.connection_errors) as problem:
         raise BrokerError(f"the broker cannot be reached: {problem}") from problem
     return {worker: {queue["name"] for queue in queues} for worker, queues in answers.items()}
 

@@ -144,6 +144,11 @@ class Dispatcher:
         )
         return [sentence for sentence in told if sentence]
 
+    def lacks(self) -> str:
+        """What the settings of the ledger's server lack, in one sentence; empty if nothing, or if it is away:
+        handing over does not depend on it. Raises TooOldError for one that will never do."""
+        return self._ledger.lacks()
+
     def conflicts(
         self, producer: str = "", after: "datetime | str | None" = None, limit: int | None = None
     ) -> "Iterator[RecordedConflict]":
@@ -189,8 +194,10 @@ class Dispatcher:
                 time.sleep(0.05)
 
     def _write(self, connection: "Connection", messages: list[Message]) -> None:
+        from worker.ledger.server import check_connection
         from worker.ledger.transitions import enqueue
 
+        check_connection(connection)
         entered = enqueue(connection, messages)
         for conflict in entered.conflicts:
             raise ClientIdConflict(conflict.client_id, conflict.fields)

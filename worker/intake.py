@@ -65,6 +65,10 @@ class IntakeError(RuntimeError):
     """Redis cannot be used. One sentence, no credential."""
 
 
+class IntakeNotAllowedError(IntakeError):
+    """Redis is there, and our account may not do that."""
+
+
 class Unrouted(NamedTuple):
     """Where those messages of a lane wait whose route no worker knew that has read them."""
 
@@ -256,6 +260,11 @@ redis.call('DEL', KEYS[1], KEYS[2])
 return redis.call('SREM', KEYS[3], ARGV[1])
 """
 
+_INFORMED = {"maxmemory-policy": ("memory", "maxmemory_policy"), "appendonly": ("persistence", "aof_enabled")}
+"""Settings as INFO tells them: the section, and the name there."""
+
+_SAID: Mapping[object, str] = {0: "no", 1: "yes"}
+
 # Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
 _MARK = f"""{_EVEN_IF_FULL.format(1)}
 local now = redis.call('TIME')
@@ -294,9 +303,10 @@ class Intake:
         """
         try:
             return cls(_client(url, tries), _client(url, 0))
-        except (ValueError, TypeError):  # their text may hold the password
+        except (ValueError, TypeError, redis.RedisError):  # their text may hold the password
             raise IntakeError(
-                "the address of Redis must look like redis://host:6379/0 or unix:///path?db=0"
+                "WORKER_REDIS_URL must look like redis://host:6379/0 or unix:///path?db=0, with parameters "
+                "that redis-py knows"
             ) from None
 
     def close(self) -> None:
@@ -532,11 +542,33 @@ class Intake:
 
     # -- doctor
 
+    def takes(self) -> None:
+        """Raises IntakeError if Redis is away, or takes nothing that is written."""
+        mark = f"doctor-{token_hex(8)}"
+        self.first_ring(mark, timedelta(seconds=1))
+        self.answered(mark)
+
     def configuration(self) -> dict[str, str]:
-        """What the doctor looks at: `maxmemory-policy`, `appendonly`, `save`."""
+        """What the doctor looks at: `maxmemory-policy` and `appendonly`, as Redis was told, or else as it
+        tells of itself: managed ones have no CONFIG. What neither says is left out."""
         with self._explained():
-            names = ("maxmemory-policy", "appendonly", "save")
-            return {name: str(self.client.config_get(name).get(name, "")) for name in names}
+            told = {
+                name: self._configured(name) or self._informed(*where) for name, where in _INFORMED.items()
+            }
+        return {name: value for name, value in told.items() if value}
+
+    def _configured(self, name: str) -> str:
+        try:
+            return str(self.client.config_get(name).get(name, ""))
+        except redis.ResponseError:  # not allowed, or not there
+            return ""
+
+    def _informed(self, section: str, name: str) -> str:
+        try:
+            said = self.client.info(section).get(name, "")
+        except redis.ResponseError:
+            return ""
+        return _SAID.get(said, str(said))
 
     # -- trouble
 
@@ -554,7 +586,8 @@ class Intake:
             said = _IN_SCRIPT.sub("", str(problem).rpartition("caused error: ")[2])
             if isinstance(problem, redis.ReadOnlyError) or "-READONLY " in str(problem):
                 self._connect_anew()
-            raise IntakeError(f"Redis refuses: {said}") from None
+            kind = IntakeNotAllowedError if _not_allowed(problem, said) else IntakeError
+            raise kind(f"Redis refuses: {said}") from None
 
     def _connect_anew(self) -> None:
         """Another may be the master by now, at the same address: a connection never learns of it."""
@@ -565,6 +598,11 @@ class Intake:
 def node_of(place: str) -> str:
     """The node of a process that has a mark there."""
     return place.partition("#")[0]
+
+
+def _not_allowed(problem: redis.ResponseError, said: str) -> bool:
+    """Of its own commands redis-py takes the word off; of those of a transaction it leaves it on."""
+    return isinstance(problem, redis.exceptions.NoPermissionError) or said.startswith("NOPERM")
 
 
 def _lane(place: Place) -> Lane:
@@ -611,6 +649,7 @@ def _client(url: str, tries: int) -> "redis.Redis":
         retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
         **_kept_alive(url),
     )
+    pool.connection_class(**pool.connection_kwargs)  # judges the parameters, and connects to nobody
     return redis.Redis.from_pool(pool)
 
 

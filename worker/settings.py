@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from worker.addresses import AddressError, broker_address, database_address, next_database, redis_address
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used. The sentence names it, its value (unless secret) and where it stands."""
@@ -170,17 +172,15 @@ class Settings:
         """The settings the environment gives. Raises SettingsError, naming the variable."""
         given = os.environ if environ is None else environ
         values = {f.name: given.get(f"WORKER_{f.name.upper()}", "") for f in fields(cls)}
-        if bool(values["database_url"]) != bool(values["redis_url"]):
-            raise SettingsError(
-                "WORKER_DATABASE_URL and WORKER_REDIS_URL must be given together, or neither "
-                "(then an embedded pair is used)"
-            )
+        _check_together(values)
         level = (values["log_level"] or "INFO").upper()
         _check_choice("WORKER_LOG_LEVEL", level, ("DEBUG", "INFO", "WARNING", "ERROR"))
+        redis_url = _checked("WORKER_REDIS_URL", values["redis_url"], redis_address)
+        broker_url = _checked("WORKER_BROKER_URL", values["broker_url"], broker_address)
         return cls(
-            database_url=_sqlalchemy_url(values["database_url"]),
-            redis_url=values["redis_url"],
-            broker_url=values["broker_url"] or next_database(values["redis_url"]),
+            database_url=_checked("WORKER_DATABASE_URL", values["database_url"], database_address),
+            redis_url=redis_url,
+            broker_url=broker_url or next_database(redis_url),
             routes=Path(values["routes"] or "routes.toml"),
             data_dir=Path(values["data_dir"] or ".worker"),
             log_level=level,
@@ -194,6 +194,17 @@ class Settings:
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
         return {f"WORKER_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+
+
+def _check_together(values: Mapping[str, str]) -> None:
+    """Half of the pair is a slip: an embedded server beside somebody's real one is never meant."""
+    pair = {f"WORKER_{name.upper()}": values[name] for name in ("database_url", "redis_url")}
+    lacking = [name for name, value in pair.items() if not value]
+    if len(lacking) == 1:
+        raise SettingsError(
+            f"{lacking[0]} is not set: {' and '.join(pair)} must be given together, or neither "
+            "(then an embedded pair is used)"
+        )
 
 
 def _is_address(url: str) -> bool:
@@ -216,26 +227,12 @@ def inherited_environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-def _sqlalchemy_url(url: str) -> str:
-    """People write postgresql:// or postgres://; our driver is psycopg 3."""
-    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
-
-
-def next_database(redis_url: str) -> str:
-    """The broker that goes with an intake: same server, next database.
-
-    >>> next_database("redis://cache:6379/0")
-    'redis://cache:6379/1'
-    >>> next_database("unix:///run/redis.sock?db=2")
-    'redis+socket:///run/redis.sock?virtual_host=3'
-    """
-    if not redis_url:
-        return ""
-    if found := re.fullmatch(r"unix://(?P<path>[^?]+)(?:\?db=(?P<db>\d+))?", redis_url):
-        return f"redis+socket://{found['path']}?virtual_host={int(found['db'] or 0) + 1}"
-    if found := re.fullmatch(r"(?P<server>rediss?://[^/?]+)(?:/(?P<db>\d*))?(?P<rest>\?.*)?", redis_url):
-        return f"{found['server']}/{int(found['db'] or 0) + 1}{found['rest'] or ''}"
-    raise SettingsError("WORKER_REDIS_URL must look like redis://host:6379/0 or unix:///path?db=0")
+def _checked(variable: str, written: str, read: Callable[[str], str]) -> str:
+    """An address of a server, if one was given. Raises SettingsError, naming the variable it came by."""
+    try:
+        return read(written) if written else ""
+    except AddressError as problem:
+        raise SettingsError(f"{variable} {problem}") from None
 
 
 Secret: TypeAlias = Callable[[str, str], str]

@@ -14,6 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -28,7 +29,7 @@ from celery.worker.request import Request as CeleryRequest
 from worker.bell import BACKLOG, Bell, BrokerError, backlog, celery_app
 from worker.garbage import collect_rarely
 from worker.intake import DeadLetter, Intake, IntakeError, Parcel
-from worker.ledger import LedgerError
+from worker.ledger import Ledger, LedgerError, TooOldError
 from worker.lines import Line, UnknownRoute, accept, named_route, region_of_route, unknown_route
 from worker.marks import BEAT, Crew
 from worker.route_table import RouteTable
@@ -145,6 +146,18 @@ def _ready(secret: Secret | None) -> Mapping[str, Line]:
 @signals.worker_init.connect
 def _check_settings(**_: object) -> None:
     _ready(secret=None)
+    _check_server()
+
+
+def _check_server() -> None:
+    """End this process if the ledger's server will never do; one that is away comes back."""
+    with closing(Ledger.connect(settings.database_url, connections=1)) as ledger:
+        try:
+            lacks = ledger.lacks()
+        except TooOldError as problem:
+            raise SystemExit(str(problem)) from None
+    if lacks:
+        log.warning("server_lacks problem=%s", lacks)
 
 
 @signals.worker_init.connect

@@ -43,7 +43,7 @@ def test_everything_and_a_route_can_be_meant(shell: Shell, book: Book) -> None:
 
     assert shell.worker("cancel", "--route", "beta", "--json").json["cancelled_queued"] == 1
     assert shell.worker("cancel", "--route", "gone", "--json").json["cancelled_queued"] == 1
-    assert shell.worker("cancel", "--all", "--json").json["cancelled_queued"] == 1
+    assert shell.worker("cancel", "--all", "--yes", "--json").json["cancelled_queued"] == 1
     assert set(book.statuses().values()) == {"cancelled"}
 
 
@@ -74,11 +74,11 @@ def test_named_messages_that_are_not_cancelled_are_told(shell: Shell, book: Book
 def test_a_provider_that_does_not_answer_is_told(shell: Shell, book: Book) -> None:
     book.settle(book.package([message(1), message(2)]), Status.SENT)
 
-    ran = shell.worker("cancel", "--all", "--json")
+    ran = shell.worker("cancel", "--all", "--yes", "--json")
 
     assert (ran.code, ran.json["unanswered"]) == (1, 2)
     assert list(book.statuses().values()) == ["sent", "sent"]
-    assert "the provider gave no answer" in shell.worker("cancel", "--all").out
+    assert "the provider gave no answer" in shell.worker("cancel", "--all", "--yes").out
 
 
 def test_a_provider_is_asked(setup: Setup, book: Book, sandbox: str) -> None:
@@ -88,7 +88,7 @@ def test_a_provider_is_asked(setup: Setup, book: Book, sandbox: str) -> None:
     assert dispatch(runtime, "alpha", Lane.BULK).messages == 1
     shell = Shell.at(setup.routes(alpha=holds), setup.folder)
 
-    shown = shell.worker("cancel", "--all")
+    shown = shell.worker("cancel", "--all", "--yes")
 
     assert shown.code == 0
     assert "dropped by the provider" in shown.out
@@ -129,8 +129,8 @@ USAGE = [
     pytest.param(["client-1", "--all"], "one of the three", id="named and all"),
     pytest.param(["client-1", "--route", "alpha"], "one of the three", id="named and a route"),
     pytest.param(["--all", "--campaign", "spring"], "one of the three", id="all and a campaign"),
-    pytest.param(["--route", "gamma"], "the routes are alpha, beta", id="a route that is none"),
     pytest.param(["--all", "--why", " "], "--why", id="a blank reason"),
+    pytest.param(["--all"], "say --yes too", id="all, and nobody to ask"),
     pytest.param(["--all", "--why", "a\x1bb"], "plain text", id="a control character"),
 ]
 

@@ -114,7 +114,6 @@ USAGE = [
     pytest.param(["send", "no-such-file.csv"], "no-such-file.csv", id="a file that is not there"),
     pytest.param(["send", "-", "--client-id", "x"], "--client-id", id="an id for many"),
     pytest.param(["books", "--nonsense"], "nonsense", id="an option that is none"),
-    pytest.param(["routes", "pause", "beta"], "beta", id="a route that is none"),
     pytest.param(["nonsense"], "nonsense", id="a command that is none"),
     pytest.param(["demo", "--messages", "0"], "--messages", id="a demo of nothing"),
     pytest.param(["sandbox", "--final-least", "3"], "timings", id="timings out of order"),

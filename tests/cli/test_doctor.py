@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,12 +13,15 @@ from sqlalchemy import text
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
+from tests.odd_redis import odd_redis
+from worker.addresses import next_database
 from worker.cli.examination import Finding, examine
-from worker.intake import MARKS, Intake
+from worker.cli.session import opened_intake
+from worker.intake import MARKS, DeadLetter, Intake
 from worker.ledger import Ledger
 from worker.ledger.governor import register_routes, stop_route
 from worker.ledger.transitions import Looks, Move, claim, enqueue, settle
-from worker.settings import Settings, next_database, read_routes
+from worker.settings import Settings, read_routes
 from worker.sms.message import Lane
 from worker.sms.package import Limits
 from worker.sms.status import Status
@@ -58,11 +61,12 @@ def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     verdicts = {what: finding.verdict for what, finding in found.items()}
     # The servers of the tests do not flush to the disk, and the doctor sees that.
     assert verdicts.pop("durability") == "bad"
-    assert verdicts.pop("workers") == "warning"
-    assert verdicts.pop("beat") == "warning"
+    assert verdicts.pop("workers") == "bad"  # nobody works
+    assert verdicts.pop("beat") == "bad"
     assert set(verdicts.values()) == {"ok"}
     assert set(verdicts) == {
         "database",
+        "intake",
         "eviction",
         "persistence",
         "broker",
@@ -131,19 +135,53 @@ def _stopped(patient: Patient) -> Iterator[Patient]:
 
 
 @contextmanager
-def _left_elsewhere(patient: Patient) -> Iterator[Patient]:
+def _paused(patient: Patient) -> Iterator[Patient]:
+    with patient.ledger.begin() as connection:
+        register_routes(connection, ["alpha"])
+        connection.exec_driver_sql(
+            "UPDATE routes SET state = 'paused', paused_until = now() + interval '1 h', why = 'they throttle'"
+        )
+    yield patient
+
+
+@contextmanager
+def _dead_letter(patient: Patient) -> Iterator[Patient]:
+    patient.intake.bury(DeadLetter.about(Lane.BULK, "text: is missing", {}))
+    yield patient
+
+
+@contextmanager
+def _doubted(patient: Patient, account: str = "", ago: str = "0") -> Iterator[Patient]:
     look = Looks(timedelta(0), timedelta(0))
     with patient.ledger.begin() as connection:
         register_routes(connection, ["alpha"])
         enqueue(connection, messages(2))
         limits = Limits(items=9, octets=9999)
         package = claim(
-            connection, "alpha", Lane.BULK, limits=limits, parallel=9, lease=timedelta(0), account="another"
+            connection, "alpha", Lane.BULK, limits=limits, parallel=9, lease=timedelta(0), account=account
         ).package
         assert package
         moves = [Move(item.id, package.id, Status.IN_DOUBT) for item in package.items]
         settle(connection, moves, {package.id: look})
+        connection.exec_driver_sql(
+            f"UPDATE packages SET doubted_at = now() - interval '{ago}';"
+            f"UPDATE events SET at = now() - interval '{ago}'"
+        )
     yield patient
+
+
+def _doubted_long_ago(patient: Patient) -> AbstractContextManager[Patient]:
+    return _doubted(patient, ago="25 h")
+
+
+@contextmanager
+def _held(patient: Patient) -> Iterator[Patient]:
+    with _route(patient, in_doubt="hold") as spoilt, _doubted(spoilt):
+        yield spoilt
+
+
+def _left_elsewhere(patient: Patient) -> AbstractContextManager[Patient]:
+    return _doubted(patient, account="another")
 
 
 NOBODY = "postgresql+psycopg://me:hush@127.0.0.1:9/none"
@@ -170,7 +208,12 @@ Spoil = Callable[[Patient], "object"]
         (lambda p: _route(p, timeout="1h", lease="3h"), "time limits", "bad", "visibility"),
         (lambda p: _route(p, key="env:NO_SUCH_KEY"), "routes", "bad", "NO_SUCH_KEY"),
         (lambda p: _route(p, provider="pigeons"), "routes", "bad", "pigeons"),
-        (_stopped, "routes", "warning", "lunch"),
+        (_stopped, "routes", "bad", "lunch"),
+        (_paused, "routes", "warning", "they throttle"),
+        (_dead_letter, "dead letters", "warning", "1 lie in the dead-letter stream"),
+        (_doubted, "doubt", "ok", "2 messages of alpha are in doubt, and being settled"),
+        (_doubted_long_ago, "doubt", "warning", "in doubt, 2 of them for longer than 1 day, 0:00:00"),
+        (_held, "doubt", "warning", "2 messages of alpha are in doubt: see `worker resolve`"),
         (_left_elsewhere, "doubt", "bad", "2 of them left alpha by another account"),
     ],
 )
@@ -255,7 +298,7 @@ def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> N
 
     beat = patient.found()["beat"]
 
-    assert beat.verdict == "warning"  # no worker answers either: nothing is meant to run
+    assert beat.verdict == "bad"
     assert beat.seen.startswith("no beat has rung since")
 
 
@@ -397,3 +440,140 @@ def test_what_waits_for_a_route_is_counted_by_its_name_but_for_numbers(patient: 
     assert said[1].startswith(
         "2 bulk messages wait for a route that no worker knew: beta, the oldest since 20"
     )
+
+
+# -- how bad it is, by the exit code
+
+
+def of_severity(patient: Patient, severity: int) -> set[str]:
+    """What is found of such a severity."""
+    return {
+        finding.what for finding in examine(patient.settings, patience=0.2) if finding.severity == severity
+    }
+
+
+def test_given_the_exit_codes_when_the_doctor_ends_then_the_worst_finding_decides(shell: Shell) -> None:
+    ran = shell.worker("doctor", "--json")
+
+    assert ran.code == ran.json["severity"] == 2  # nobody works
+    assert ran.json["healthy"] is False
+    assert {found["verdict"]: found["severity"] for found in ran.json["findings"]} == {"ok": 0, "bad": 2}
+
+
+def test_given_no_worker_and_no_beat_when_examined_then_something_does_not_work(patient: Patient) -> None:
+    assert {"workers", "beat"} <= of_severity(patient, 2)
+
+
+# -- what cannot be seen
+
+
+def looked_at(settings: Settings) -> dict[str, list[Finding]]:
+    """All findings, by what they are about."""
+    found: dict[str, list[Finding]] = {}
+    for finding in examine(settings, patience=0.2):
+        found.setdefault(finding.what, []).append(finding)
+    return found
+
+
+ALL = {"database", "intake", "eviction", "persistence", "broker", "routes", "time limits", "workers", "beat"}
+
+
+def test_given_a_redis_without_config_when_examined_then_info_tells_and_all_else_is_looked_at(
+    patient: Patient,
+) -> None:
+    with odd_redis("--rename-command", "CONFIG", "") as url:
+        at = replace(patient.settings, redis_url=url, broker_url=next_database(url))
+        with opened_intake(at) as intake:
+            intake.bury(DeadLetter.about(Lane.BULK, "text: is missing", {}))
+        found = looked_at(at)
+
+    assert found.keys() >= ALL | {"dead letters"}
+    assert [finding.verdict for finding in (*found["eviction"], *found["persistence"])] == ["ok", "ok"]
+    assert found["dead letters"][0].seen == "1 lie in the dead-letter stream"
+    assert not [one for finding in found.values() for one in finding if "cannot be seen" in one.seen]
+
+
+@pytest.mark.parametrize(
+    ("option", "what"),
+    [
+        (("--maxmemory-policy", "allkeys-lru"), "eviction"),
+        (("--appendonly", "no"), "persistence"),
+    ],
+)
+def test_given_a_redis_without_config_when_it_is_unsafe_then_that_is_bad_all_the_same(
+    patient: Patient, option: tuple[str, str], what: str
+) -> None:
+    with odd_redis("--rename-command", "CONFIG", "", *option) as url:
+        found = looked_at(replace(patient.settings, redis_url=url, broker_url=next_database(url)))
+
+    assert [finding.verdict for finding in found[what]] == ["bad"]
+
+
+def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_and_the_rest_is(
+    patient: Patient,
+) -> None:
+    with odd_redis("--rename-command", "CONFIG", "", "--rename-command", "INFO", "") as url:
+        found = looked_at(replace(patient.settings, redis_url=url))
+
+    for what in ("eviction", "persistence"):
+        assert [(finding.severity, finding.seen[:14]) for finding in found[what]] == [(1, "cannot be seen")]
+    assert found.keys() >= ALL
+
+
+@pytest.mark.parametrize(
+    ("denied", "hidden"),
+    [
+        ("-@dangerous", {"eviction", "persistence"}),
+        ("-config", set[str]()),
+        ("-xlen", {"dead letters"}),
+        ("-smembers", {"unrouted"}),
+        ("-hgetall", {"marks"}),
+        ("-set", {"intake", "broker", "workers"}),  # kombu sets, too
+        ("-exists", {"broker"}),
+        ("-scan", {"broker"}),
+        ("-llen", {"rings", "workers"}),  # kombu counts, too
+        ("-publish", {"workers"}),
+    ],
+)
+def test_given_an_account_that_may_not_all_when_examined_then_only_that_cannot_be_seen(
+    patient: Patient, denied: str, hidden: set[str]
+) -> None:
+    rule = f"somebody on nopass ~* &* +@all {denied}".split()
+    with odd_redis("--user", *rule) as url:
+        named = url.replace("unix://", "unix://somebody:x@")
+        broker = next_database(url).replace("redis+socket://", "redis+socket://somebody:x@")
+        found = looked_at(replace(patient.settings, redis_url=named, broker_url=broker))
+
+    unseen = {what for what, those in found.items() for one in those if one.seen.startswith("cannot be seen")}
+    assert unseen == hidden
+    assert {one.severity for what in unseen for one in found[what] if "cannot" in one.seen} <= {1}
+    assert found.keys() >= ALL - {"broker"} - ({"beat"} if "marks" in hidden else set())
+
+
+def test_given_no_database_when_examined_then_all_that_needs_none_is_looked_at(patient: Patient) -> None:
+    found = looked_at(replace(patient.settings, database_url=NOBODY))
+
+    assert [finding.severity for finding in found["database"]] == [2]
+    assert found["conflicts"][0].seen == "cannot be seen without the database"
+    assert {what for what in ALL if found[what][0].verdict == "ok"} >= {"intake", "eviction", "time limits"}
+    assert [finding.verdict for finding in found["routes"]] == ["ok", "warning"]
+
+
+def test_given_an_account_that_may_not_read_conflicts_when_examined_then_that_cannot_be_seen(
+    patient: Patient, ledger: Ledger
+) -> None:
+    with ledger.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;"
+            "REVOKE ALL ON conflicts FROM reader"
+        )
+    try:
+        url = patient.settings.database_url.replace("postgres@", "reader@")
+        found = looked_at(replace(patient.settings, database_url=url))
+    finally:
+        with ledger.begin() as connection:
+            connection.exec_driver_sql("DROP OWNED BY reader; DROP ROLE reader")
+
+    assert found["conflicts"][0].severity == 1
+    assert found["conflicts"][0].seen.startswith("cannot be seen: the database refuses: permission denied")
+    assert found["database"][0].verdict == "ok"

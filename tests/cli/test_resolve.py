@@ -160,7 +160,7 @@ def test_who_is_the_user_unless_said_otherwise(shell: Shell, book: Book) -> None
     doubted(book, messages(1))
 
     ran = shell.worker(
-        "resolve", "--all", "--as", "sent", "--why", " seen \n [/b] ", "--json", LOGNAME="olha"
+        "resolve", "--all", "--yes", "--as", "sent", "--why", " seen \n [/b] ", "--json", LOGNAME="olha"
     )
 
     assert (ran.json["by"], note(book, "client-1")) == ("olha", "resolved by olha: seen [/b]")
@@ -192,7 +192,7 @@ def test_named_messages_that_are_not_in_doubt_are_told_and_the_others_settled(
         (["--campaign", "spring", "--route", "alpha"], {1}),
         (["--older-than", "2h"], {2}),
         (["--older-than", "2h", "--route", "beta"], set()),
-        (["--all"], {1, 2, 3}),
+        (["--all", "--yes"], {1, 2, 3}),
     ],
     ids=str,
 )
@@ -215,7 +215,7 @@ def test_a_selection_is_settled(shell: Shell, book: Book, words: list[str], expe
 def test_thousands_are_settled_in_several_chunks(shell: Shell, book: Book) -> None:
     doubted(book, messages(2500))
 
-    ran = shell.worker("resolve", "--all", "--as", "requeue", *SAID, "--json")
+    ran = shell.worker("resolve", "--all", "--yes", "--as", "requeue", *SAID, "--json")
 
     assert (ran.code, ran.json["settled"], ran.json["unsettled"]) == (0, 2500, {})
     assert set(book.statuses().values()) == {"queued"}
@@ -227,7 +227,7 @@ def test_thousands_are_settled_in_several_chunks(shell: Shell, book: Book) -> No
 def test_what_is_queued_again_is_rung_for(shell: Shell, setup: Setup, book: Book) -> None:
     doubted(book, [message(3, route="beta")])
 
-    shell.worker("resolve", "--all", "--as", "requeue", *SAID)
+    shell.worker("resolve", "--all", "--yes", "--as", "requeue", *SAID)
 
     app = celery_app(setup.settings.broker_url)
     assert [sees(app, queue) for queue in ("bulk", "urgent", "poll")] == [True, True, False]
@@ -237,7 +237,7 @@ def test_a_broker_that_is_away_keeps_nobody_from_a_word(shell: Shell, book: Book
     doubted(book, messages(1))
     away = {"WORKER_BROKER_URL": "redis://:hush@127.0.0.1:9/1"}
 
-    ran = shell.worker("resolve", "--all", "--as", "requeue", *SAID, "--json", **away)
+    ran = shell.worker("resolve", "--all", "--yes", "--as", "requeue", *SAID, "--json", **away)
 
     assert (ran.code, ran.json["settled"]) == (0, 1)
     assert "hush" not in ran.err
@@ -278,12 +278,12 @@ def test_what_stops_in_the_midst_says_what_is_left(shell: Shell, book: Book, led
     with ledger.begin() as connection:
         takes_its_time(connection)
         connection.execute(text("SELECT 1 FROM packages WHERE id = :id FOR UPDATE"), {"id": second})
-        ran = shell.worker("resolve", "--all", "--as", "sent", *SAID, "--json")
+        ran = shell.worker("resolve", "--all", "--yes", "--as", "sent", *SAID, "--json")
 
     assert (ran.code, ran.json["settled"]) == (1, 1000)
     assert "the database cannot do it now" in ran.json["stopped"]
     assert "stopped with 500 to go" in ran.err
-    assert shell.worker("resolve", "--all", "--as", "sent", *SAID, "--json").json["settled"] == 500
+    assert shell.worker("resolve", "--all", "--yes", "--as", "sent", *SAID, "--json").json["settled"] == 500
 
 
 # -- usage -----------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ USAGE = [
     pytest.param(["--all", "--limit", "5", "--as", "sent", *SAID], "--limit", id="a limit for a word"),
     pytest.param(["--limit", "-1"], "--limit", id="less than none"),
     pytest.param(["--all", "--why", "x"], "--as", id="a reason for nothing"),
-    pytest.param(["--route", "gamma"], "the routes are alpha, beta", id="a route that is none, to list"),
+    pytest.param(["--all", "--as", "sent", *SAID], "say --yes too", id="all, and nobody to ask"),
     pytest.param(["--route", "gamma", "--as", "sent", *SAID], "gamma", id="a route that is none"),
 ]
 

@@ -212,10 +212,12 @@ def test_who_cannot_be_asked_says_so(shell: Shell, words: list[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_a_route_that_is_none_is_wrong_usage(shell: Shell, words: list[str]) -> None:
+def test_given_a_route_that_is_none_when_asked_for_then_those_there_are_are_told(
+    shell: Shell, words: list[str]
+) -> None:
     ran = shell.worker(*words)
 
-    assert (ran.code, ran.out) == (2, "")
+    assert (ran.code, ran.out) == (1, "")
     assert "no route 'gamma'; the routes are alpha, web, smart" in ran.err
 
 

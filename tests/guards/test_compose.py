@@ -19,9 +19,10 @@ from tests.guards.repository import (
     text,
     variables,
 )
+from worker.addresses import next_database
 from worker.cli.fleet import GRACE
 from worker.marks import BEAT, STILL
-from worker.settings import Route, Settings, duration, next_database
+from worker.settings import Route, Settings, duration
 
 NAME = pyproject()["project"]["name"]
 ENDS_BY_ITSELF = {"migrate"}

@@ -14,6 +14,16 @@ from worker.ledger import Ledger
 from worker.sms.status import Status
 from worker.web.door import BODY_MOST
 
+STATE = {"message_id": "1930011223301", "message_state": "delivered"}
+
+
+def turned_away(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What our log says, all of which is about refusals; and nothing of what came in."""
+    said = [one.getMessage() for one in caplog.records if one.name.startswith(("worker", "uvicorn"))]
+    assert not [line for line in said if SECRET in line or STATE["message_id"] in line or "nobody" in line]
+    return said
+
+
 # -- what is brought
 
 
@@ -44,6 +54,51 @@ def test_a_hint_may_stand_in_the_address(world: World, method: str) -> None:
     )
     assert (said.status_code, world.statuses()) == (200, ["sent"])
     assert world.book.one("SELECT poll_at < now() + CAST('2 s' AS interval) FROM packages")
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_given_a_receipt_by_get_when_it_comes_then_it_is_taken_and_not_logged(
+    world: World, slash: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SMARTSwitch's operator chooses how, and it says a state once."""
+    [name] = world.sent()
+    fields = {"message_id": name, "message_state": "delivered"}
+
+    with caplog.at_level(logging.DEBUG):
+        said = world.get(f"/receipts/form/{SECRET}{slash}", params=fields)
+
+    assert (said.status_code, said.text, world.statuses()) == (200, "OK", ["delivered"])
+    ours = "".join(one.getMessage() for one in caplog.records if one.name.startswith(("worker", "uvicorn")))
+    assert name not in ours
+    assert SECRET not in ours
+
+
+def test_given_fields_of_the_operators_own_when_they_come_by_get_then_the_settings_name_them(
+    ledger: Ledger,
+) -> None:
+    named = {"options": {"receipt_id": "id", "receipt_state": "stat"}}
+    with opened(ledger, make_lines(form=named)) as world:
+        [name] = world.sent()
+        said = world.get(f"/receipts/form/{SECRET}", params={"id": name, "stat": "UNDELIVERABLE", "n": "1"})
+
+        assert (said.status_code, world.statuses()) == (200, ["undeliverable"])
+
+
+@pytest.mark.parametrize("route", OPEN)
+def test_given_an_address_with_a_slash_when_a_receipt_is_posted_then_it_is_taken(
+    world: World, route: str
+) -> None:
+    [name] = world.sent(route=route)
+    bodies = {
+        "form": f"message_id={name}&message_state=delivered",
+        "xml": f'<response><state id_sms="{name}" time="2026-05-01 09:31:07">deliver</state></response>',
+        "alpha": f"id={name}&status=DELIVERED",
+    }
+
+    said = world.http.post(f"/receipts/{route}/{SECRET}/", content=bodies[route].encode())
+
+    assert said.status_code == 200
+    assert world.statuses() == ["sent" if route == "alpha" else "delivered"]  # there it is a hint
 
 
 @pytest.mark.parametrize("state", ["delivered", "expired", "undeliverable", "rejected"])
@@ -105,8 +160,9 @@ def test_a_body_may_come_in_pieces_and_without_a_length(world: World) -> None:
         f"/receipts/form/{SECRET}x",
         f"/receipts/form/{SECRET[:-1]}",
         f"/receipts/form/{SECRET.upper()}",
-        f"/receipts/form/{SECRET}/",
+        f"/receipts/form/{SECRET}//",
         f"/receipts/form/{SECRET}/more",
+        f"/receipts/form/{SECRET}x/",
         "/receipts/form/",
         "/receipts/form/%00%FF%F0%9F%98%80",
         f"/receipts/nobody/{SECRET}",
@@ -126,9 +182,60 @@ def test_every_other_address_is_the_same_nothing(world: World, method: str, path
     assert world.statuses() == ["sent"]
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_who_knows_the_secret_must_still_post(world: World, method: str) -> None:
-    assert world.http.request(method, f"/receipts/form/{SECRET}").status_code == 405
+@pytest.mark.parametrize("route", OPEN)
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_given_the_secret_when_another_method_comes_then_it_is_refused_and_counted(
+    world: World, route: str, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        said = world.http.request(method, f"/receipts/{route}/{SECRET}", params=STATE)
+
+    assert said.status_code == 405
+    assert turned_away(caplog) == [f"receipts_turned_away route={route} why=405 count=1"]
+
+
+@pytest.mark.parametrize("route", OPEN)
+def test_given_the_secret_when_get_says_nothing_then_it_is_refused_and_counted(
+    world: World, route: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        assert world.get(f"/receipts/{route}/{SECRET}").status_code == 400
+
+    assert turned_away(caplog) == [f"receipts_turned_away route={route} why=400 count=1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/receipts/form/another-secret-of-some-length", "form"),
+        ("/receipts/form/another-secret-of-some-length/", "form"),
+        (f"/receipts/nobody-we-know/{SECRET}", "-"),
+        ("/elsewhere", "-"),
+    ],
+)
+def test_given_a_wrong_address_when_it_is_refused_then_it_is_counted_by_a_route_of_ours_alone(
+    world: World, path: str, route: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        assert world.get(path, params=STATE).status_code == 404
+
+    assert turned_away(caplog) == [f"receipts_turned_away route={route} why=stranger count=1"]
+
+
+def test_given_refusals_in_a_row_when_nobody_comes_again_then_the_end_tells_them_all(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), opened(ledger, make_lines(**OPEN)) as world:
+        for _ in range(4):
+            world.http.put(f"/receipts/form/{SECRET}")
+        world.get("/receipts/xml/another-secret-of-some-length")
+
+    counted = [line.removeprefix("receipts_turned_away ") for line in turned_away(caplog)]
+    assert counted == [
+        "route=form why=405 count=1",
+        "route=form why=405 count=3",
+        "route=xml why=stranger count=1",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.output import complain
+from worker.cli.output import WholeHelp, complain
 from worker.settings import data_dir
 from worker.version import __version__
 
@@ -54,6 +54,7 @@ def application(*names: str) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
+        cls=WholeHelp,
     )
     app.callback(invoke_without_command=True)(_version)
     for name in names or COMMANDS:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from worker.cli.given import no_such
 from worker.cli.output import Json, complain, emit, money, out, table
 from worker.cli.session import opened_runtime, servers
 from worker.lines import Line
@@ -24,8 +25,7 @@ Name = Annotated[str, typer.Argument(help="A route of the routes file.")]
 def known_line(runtime: Runtime, name: str) -> Line:
     """The line of a route, or the end of the command."""
     if name not in runtime.lines:
-        complain(f"no route {name!r}; the routes are {', '.join(runtime.lines)}")
-        raise typer.Exit(2)
+        raise no_such("route", name, list(runtime.lines))
     return runtime.lines[name]
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.given import OfProducer, names, remark
+from worker.cli.given import OfProducer, Yes, ask_first, names, remark
+from worker.cli.known import check_route, check_selection
 from worker.cli.output import Json, complain, emit, out, progress, say, table
 from worker.cli.session import opened_runtime, servers
 from worker.ledger import LedgerError
-from worker.ledger.queries import route_names
 from worker.runtime import Runtime
 from worker.stages.cancel import Fate, Selection, cancel_all, cancel_names
 
@@ -39,6 +39,7 @@ def cancel(
     route: Annotated[str, typer.Option(help="Those of this route.")] = "",
     producer: OfProducer = "",
     everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
+    yes: Yes = False,
     why: Annotated[str, typer.Option(help="The reason, for the record.")] = "cancelled by hand",
     as_json: Json = False,
 ) -> None:
@@ -49,7 +50,8 @@ def cancel(
     it is asked to cancel; it may be too late, or unable. What is on the wire or in doubt is not cancelled. To
     interrupt it undoes nothing; say it again, and it goes on.
 
-    Exit code 1 if it could not go on, if a provider gave no answer, or if one you named is not cancelled.
+    --all asks at a terminal, and elsewhere wants --yes. Exit code 1 if it could not go on, if a provider gave
+    no answer, if one you named is not cancelled, or if there is no such route, campaign or producer.
     """
     selection, named = Selection(route, campaign, producer), names(client_ids or [])
     narrowed = selection != Selection(producer=producer if named else "")
@@ -58,13 +60,19 @@ def cancel(
             "name messages, or give --campaign, --route or --producer, or --all: one of the three"
         )
     note = remark("--why", why, 200)
+    if everything:
+        ask_first("--all cancels every message there is, of all routes", yes=yes)
     with servers() as settings, opened_runtime(settings) as runtime:
-        _check_route(runtime, route)
+        check_route(runtime.ledger, route, runtime.lines)
         if named:
             tally = run(_by_name(runtime, named, note, producer))
         else:
             tally = run((counts, {}) for counts in cancel_all(runtime, selection, note))
         waiting = sum(runtime.intake.waiting().values()) + runtime.intake.set_aside()
+        if not (named or tally.counts.total() or tally.stopped):
+            _tell(tally, waiting)
+            check_selection(runtime.ledger, campaign, producer)
+            waiting = 0  # that was told
     if as_json:
         emit(_plain(tally, note, named=bool(named)))
     else:
@@ -72,17 +80,6 @@ def cancel(
     _tell(tally, waiting)
     if tally.stopped or tally.left or tally.counts[Fate.UNANSWERED]:
         raise typer.Exit(1)
-
-
-def _check_route(runtime: Runtime, name: str) -> None:
-    """A route nobody knows is a slip of the pen, unless the ledger remembers it."""
-    if not name or name in runtime.lines:
-        return
-    with runtime.ledger.begin() as connection:
-        known = route_names(connection)
-    if name not in known:
-        complain(f"no route {name!r}; the routes are {', '.join(runtime.lines)}")
-        raise typer.Exit(2)
 
 
 @dataclass(slots=True)

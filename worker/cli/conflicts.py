@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from worker.cli.given import producer_name
-from worker.cli.output import Json, emit, out, table
+from worker.cli.output import Json, WholeHelp, emit, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.conflicts import ConflictList, latest_conflicts
 from worker.sms.fields import client_id_of
@@ -16,6 +16,7 @@ SHOWN = 50  # listed, unless --limit says otherwise
 app = typer.Typer(
     help="Messages that were not sent: their client ids had been used before, with other content.",
     no_args_is_help=True,
+    cls=WholeHelp,
 )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.output import Json, complain, emit, out
+from worker.cli.output import Json, complain, emit, flow, out
 from worker.hearing import judge_node
 from worker.intake import Intake
 from worker.marks import read_marks
@@ -31,7 +31,11 @@ def doctor(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Look for what would lose, repeat or delay messages; exit code 1 if there is any."""
+    """Look for what would lose, repeat or delay messages.
+
+    Exit code 0 if all is well, 1 for warnings, 2 if something does not work. With --node it is 0 or 1, as
+    health checks want it. What cannot be seen, for want of a permission, is a warning.
+    """
     if node:
         _judge(node.replace("%h", socket.gethostname()), as_json)
     else:
@@ -82,17 +86,18 @@ def _examine(as_json: bool) -> None:
 
     with servers() as settings:
         findings = list(examine(settings))
-    healthy = all(finding.verdict != "bad" for finding in findings)
+    severity = max(finding.severity for finding in findings)
     if as_json:
-        emit({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
+        told = [{**asdict(finding), "severity": finding.severity} for finding in findings]
+        emit({"healthy": severity == 0, "severity": severity, "findings": told})
     else:
         _show(findings)
-    if not healthy:
-        raise typer.Exit(1)
+    if severity:
+        raise typer.Exit(severity)
 
 
 def _show(findings: "Sequence[Finding]") -> None:
     marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "bold red")}
     for finding in findings:
         mark, style = marks[finding.verdict]
-        out.print(f"{mark} {finding.what:<12} {finding.seen}", style=style, markup=False, soft_wrap=True)
+        flow(f"{mark} {finding.what:<12} ", finding.seen, style)

@@ -1,10 +1,13 @@
-"""What is given on the command line, checked: ids, and words for the record."""
+"""What is given on the command line, checked: ids, names, words for the record, and whether all is meant."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
 
+from worker.cli.output import complain
 from worker.sms.fields import client_id_of
 
 
@@ -30,6 +33,38 @@ OfProducer = Annotated[
         help="Those of this producer; ids without it are those given without one.",
     ),
 ]
+
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking; for --all.")]
+
+LISTED = 10  # names told where none is near
+
+
+def ask_first(what: str, *, yes: bool) -> None:
+    """Whoever is at a terminal is asked whether everything is meant; others say --yes. Ends the command if it
+    is not."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise typer.BadParameter(f"{what}, and there is nobody to ask: say --yes too")
+    if not typer.confirm(f"{what}. Go on?", err=True):
+        complain("nothing is done")
+        raise typer.Exit(1)
+
+
+def no_such(what: str, name: str, known: Collection[str]) -> typer.Exit:
+    """The end of a command that was given the name of a `what` that is none; names that are near are told."""
+    folded = {one.casefold(): one for one in known}
+    near = [folded[one] for one in get_close_matches(name.casefold(), folded, n=3)]
+    if near:
+        hint = f"; did you mean {' or '.join(map(repr, near))}?"
+    elif known:
+        more = ", …" if len(known) > LISTED else ""
+        hint = f"; the {what}s are {', '.join(list(known)[:LISTED])}{more}"
+    else:
+        hint = f"; there is no {what} yet"
+    complain(f"no {what} {name!r}{hint}")
+    return typer.Exit(1)
 
 
 def names(client_ids: Iterable[str]) -> tuple[str, ...]:

@@ -2,21 +2,24 @@
 
 import typer
 
-from worker.cli.output import Json, emit, out, say
+from worker.cli.output import Json, WholeHelp, complain, emit, out, say
 from worker.cli.session import opened_ledger, servers
 from worker.ledger.migrate import behind, upgraded
 
-app = typer.Typer(help="The ledger's schema.", no_args_is_help=True)
+app = typer.Typer(help="The ledger's schema.", no_args_is_help=True, cls=WholeHelp)
 
 
 @app.command()
 def upgrade(as_json: Json = False) -> None:
     """Bring the database to the schema this version expects. Safe to run twice, and by two at once."""
     with servers() as settings, opened_ledger(settings) as ledger:
+        lacks = ledger.lacks()
         before, _ = behind(ledger)
         done = upgraded(ledger)
     for sentence in done.told:
         say(sentence)
+    if lacks:
+        complain(lacks)
     if as_json:
         emit({"before": before, "now": done.now, "told": done.told})
     else:

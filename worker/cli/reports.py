@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.given import Producer
-from worker.cli.output import Json, complain, emit, err, out, table
+from worker.cli.output import Json, complain, emit, err, flow, out, table
 from worker.cli.session import migrated_ledger, opened_intake, servers
 from worker.intake import Intake
 from worker.ledger import Ledger
 from worker.ledger.audit import Finding, audit
 from worker.ledger.invariants import INVARIANTS
-from worker.ledger.queries import Books, History, books, history, producers_of
+from worker.ledger.queries import Books, Ending, Event, History, books, history, producers_of
+from worker.providers.code_words import in_words, meaning
 from worker.sms.fields import mask
 
 
@@ -50,6 +51,8 @@ def _unknown(client_id: str, producer: str, others: Sequence[str], waiting: int)
 def _plain(found: History) -> dict[str, Any]:
     plain = asdict(found)
     plain["recipient"] = mask(found.recipient)
+    for told, event in zip(plain["events"], found.events, strict=True):
+        told["meaning"] = meaning(event.provider, event.code, event.target) or None
     return plain
 
 
@@ -70,15 +73,15 @@ def _show(found: History) -> None:
     out.print(found.client_id, style="bold", markup=False)
     for name, value in facts.items():
         if value is not None:
-            out.print(f"  {name:<17}{value}", markup=False)
-    table(
-        "",
-        ("at (UTC)", "verb", "from", "to", "package", "code", "note"),
-        [
-            (f"{e.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], e.verb, e.source, e.target, e.package_id, e.code, e.note)
-            for e in found.events
-        ],
-    )
+            flow(f"  {name:<17}", str(value))
+    table("", ("at (UTC)", "verb", "from", "to", "what is known"), map(_cells, found.events))
+
+
+def _cells(event: Event) -> tuple[object, ...]:
+    """A line of the history; what is known stands together, so that it fits."""
+    package = f"package {event.package_id}" if event.package_id else ""
+    known = "; ".join(filter(None, (package, in_words(event.provider, event.code, event.target), event.note)))
+    return (f"{event.at:%Y-%m-%d %H:%M:%S}", event.verb, event.source, event.target, known)
 
 
 def _moment(instant: datetime) -> str:
@@ -151,7 +154,13 @@ def _plain_books(found: Books, intake: Intake) -> dict[str, Any]:
         "dead_letters": intake.dead_letters(),
         "balanced": found.balanced,
         "unbalanced": list(found.unbalanced),
+        **({"by_code": [_plain_end(end) for end in found.by_code]} if found.by_code else {}),
     }
+
+
+def _plain_end(end: Ending) -> dict[str, Any]:
+    words = meaning(end.provider, end.code, end.status)
+    return {**asdict(end), "meaning": words or None}
 
 
 def _plain_finding(finding: Finding) -> dict[str, Any]:
@@ -163,6 +172,9 @@ def print_books(read: dict[str, Any]) -> None:
     """The books as a table."""
     rows = [*read["by_status"].items(), ("total", read["total"])]
     table("Books", ("status", "#messages"), [(name, f"{count:,}") for name, count in rows])
+    if ends := read.get("by_code"):
+        told = [(one["status"], f"{one['count']:,}", one["code"], one["meaning"]) for one in ends]
+        table("Why", ("status", "#messages", "code", "in words"), told)
     beside = ("waiting", "duplicates", "conflicts", "dead_letters")
     out.print("  ".join(f"{name.replace('_', ' ')} {read[name]:,}" for name in beside), style="dim")
     if "checks" in read:
@@ -185,9 +197,9 @@ def _print_checks(broken: Mapping[str, Any]) -> None:
 
 
 def _print_finding(finding: Mapping[str, Any]) -> None:
-    head = f"  {finding['invariant']:<30}{finding['count']:,} rows break it: {finding['claim']}"
-    out.print(head, style="red", markup=False, soft_wrap=True)
+    said = f"{finding['count']:,} rows break it: {finding['claim']}"
+    flow(f"  {finding['invariant']:<30}", said, "red")
     for row in finding["rows"]:
-        out.print(f"      {row['kind']} {row['name']}: {row['wrong']}", markup=False, soft_wrap=True)
+        flow("      ", f"{row['kind']} {row['name']}: {row['wrong']}")
     if more := finding["count"] - len(finding["rows"]):
         out.print(f"      and {more:,} more", style="dim")

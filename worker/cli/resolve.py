@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.cli.given import OfProducer, names, remark
+from worker.cli.given import OfProducer, Yes, ask_first, names, remark
+from worker.cli.known import check_route, check_selection
 from worker.cli.output import Json, complain, emit, out, progress, say, table
 from worker.cli.session import migrated_ledger, opened_intake, servers
 from worker.ledger import Ledger, LedgerError
@@ -26,6 +27,7 @@ from worker.ledger.doubt import (
 from worker.ledger.doubt import resolve as resolve_chunk
 from worker.ledger.transitions import Looks
 from worker.lines import Line, make_ready
+from worker.providers.code_words import in_words
 from worker.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
 from worker.sms.doubt import SETTLING
 from worker.sms.fields import mask
@@ -56,6 +58,7 @@ def resolve(
         str, typer.Option(help='Those in doubt for longer than this, such as "30m" or "2h".')
     ] = "",
     everything: Annotated[bool, typer.Option("--all", help="All that is in doubt.")] = False,
+    yes: Yes = False,
     why: Annotated[str, typer.Option(help="How you know, for the record. Needed with --as.")] = "",
     by: Annotated[str, typer.Option(help="Who says so, for the record. Default: your user name.")] = "",
     limit: Annotated[
@@ -71,7 +74,8 @@ def resolve(
 
     Name messages, or select them with --route, --campaign, --producer and --older-than (all that are given
     must fit) or --all. With ids, --producer says whose they are. What is settled meanwhile by others stays as
-    it is. Exit code 1 if a message you named could not be settled.
+    it is. --all with --as asks at a terminal, and elsewhere wants --yes. Exit code 1 if a message you named
+    could not be settled, or if there is no such route, campaign or producer.
     """
     selection = Selection(
         names(client_ids or []), route, campaign, _age(older_than) if older_than else timedelta(0), producer
@@ -89,6 +93,8 @@ def resolve(
             "say which: name messages, or give --route, --campaign, --producer, --older-than or --all"
         )
     word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--why", why, 200))
+    if everything:
+        ask_first(f"--all settles all that is in doubt as {resolution}", yes=yes)
     _with_ledger(lambda opened: _settle(opened, selection, word, as_json=as_json))
 
 
@@ -140,11 +146,10 @@ class _Opened:
     ledger: Ledger
     lines: Lines
 
-    def check_route(self, name: str) -> None:
-        """A route nobody knows is a slip of the pen, where it selects nothing."""
-        if name and name not in self.lines:
-            complain(f"nothing is in doubt on {name!r}; the routes are {', '.join(self.lines)}")
-            raise typer.Exit(2)
+    def check(self, selection: Selection) -> None:
+        """A name nobody knows is a slip of the pen, where it selects nothing."""
+        check_route(self.ledger, selection.route, self.lines)
+        check_selection(self.ledger, selection.campaign, "" if selection.client_ids else selection.producer)
 
 
 def _with_ledger(work: Callable[[_Opened], None]) -> None:
@@ -160,7 +165,7 @@ def _list(opened: _Opened, selection: Selection, limit: int | None, *, as_json: 
     with opened.ledger.snapshot() as connection:
         found = in_doubt(connection, selection, most or None)
     if not found.total:
-        opened.check_route(selection.route)
+        opened.check(selection)
     messages = [_plain(message, opened.lines.get(message.route)) for message in found.messages]
     if as_json:
         emit({"total": found.total, "by_route": found.by_route, "messages": messages})
@@ -182,6 +187,14 @@ def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
     }
 
 
+def _told_code(message: Mapping[str, Any]) -> str:
+    return in_words(_provider(message["account"]), message["code"], Status.IN_DOUBT)
+
+
+def _provider(account: str | None) -> str:
+    return (account or "").partition("@")[0]
+
+
 _COLUMNS: Mapping[str, Callable[[dict[str, Any]], object]] = {
     "client id": lambda m: m["client_id"],
     "producer": lambda m: m["producer"] or None,
@@ -195,7 +208,7 @@ _COLUMNS: Mapping[str, Callable[[dict[str, Any]], object]] = {
     "#asked": lambda m: m["asked"] or None,
     "#attempts": lambda m: m["attempts"] or None,
     "policy": lambda m: m["policy"] and f"{m['policy']} ({m['policy_of']})",
-    "why": lambda m: ": ".join(filter(None, (m["code"], m["why"]))) or None,
+    "why": lambda m: ": ".join(filter(None, (_told_code(m), m["why"]))) or None,
 }
 
 
@@ -232,7 +245,7 @@ def _settle(opened: _Opened, selection: Selection, word: _Word, *, as_json: bool
     with opened.ledger.snapshot() as connection:
         found = chunks(connection, selection)
     if not found:
-        opened.check_route(selection.route)
+        opened.check(selection)
     tally = _settle_chunks(opened, found, word, named=bool(selection.client_ids))
     unsettled = _unsettled(opened.ledger, selection, tally)
     if word.resolution is Resolution.REQUEUE:

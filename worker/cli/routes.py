@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from worker.cli.account import Name, balance, prices, scheduled
-from worker.cli.output import Json, complain, emit, money, out, table
+from worker.cli.given import no_such
+from worker.cli.output import Json, WholeHelp, emit, money, out, table
 from worker.cli.session import migrated_ledger, servers
 from worker.ledger.governor import open_route, register_routes, stop_route
 from worker.ledger.queries import RouteRow, route_rows
@@ -20,6 +21,7 @@ from worker.stages.account import is_low
 app = typer.Typer(
     help="What each route is doing; pause and resume; what its provider tells of our account.",
     no_args_is_help=True,
+    cls=WholeHelp,
 )
 for ask in (balance, prices, scheduled):
     app.command()(ask)
@@ -46,7 +48,7 @@ def list_routes(as_json: Json = False) -> None:
     if as_json:
         emit({"routes": [_plain(row, lines.get(row.name), refused[row.name]) for row in rows]})
         return
-    heads = ("route", "provider", "mode", "state", "#queued", "#on the wire", "#in doubt", "#balance", "why")
+    heads = ("route", "provider", "mode", "state", "#queued", "#on wire", "#doubt", "#balance", "why")
     table("Routes", heads, [_cells(row, _about(row, lines.get(row.name)), refused[row.name]) for row in rows])
 
 
@@ -113,8 +115,7 @@ def resume(name: Name, as_json: Json = False) -> None:
 def _known(settings: Settings, name: str) -> None:
     names = read_routes(settings.routes, secret=names_only)
     if name not in names:
-        complain(f"no route {name!r}; the routes are {', '.join(names)}")
-        raise typer.Exit(2)
+        raise no_such("route", name, list(names))
 
 
 def _done(name: str, state: str, *, as_json: bool) -> None:

@@ -132,6 +132,8 @@ def send(
     with servers() as settings:
         dispatcher = Dispatcher(settings)
         try:
+            if lacks := dispatcher.lacks():
+                complain(lacks)
             if file is None:
                 one = {**defaults, "recipient": to, "client_id": client_id or uuid.uuid4().hex}
                 _send_one(dispatcher, one, ways)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from worker.cli.output import say
-from worker.intake import Intake
+from worker.intake import TRIES, Intake
 from worker.settings import Settings
 
 if TYPE_CHECKING:  # loaded where needed: it takes half a second, and `send` seldom needs it
@@ -70,9 +70,9 @@ def opened_ledger(settings: Settings) -> Iterator["Ledger"]:
 
 
 @contextmanager
-def opened_intake(settings: Settings) -> Iterator[Intake]:
-    """The intake, closed at the end."""
-    intake = Intake.connect(settings.redis_url)
+def opened_intake(settings: Settings, tries: int = TRIES) -> Iterator[Intake]:
+    """The intake, closed at the end. `tries`: how often a command is tried again."""
+    intake = Intake.connect(settings.redis_url, tries)
     try:
         yield intake
     finally:

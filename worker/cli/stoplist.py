@@ -9,7 +9,7 @@ import typer
 
 from worker.cli.account import Name, known_line, refuse
 from worker.cli.given import remark
-from worker.cli.output import Json, emit, out, table
+from worker.cli.output import Json, WholeHelp, emit, out, table
 from worker.cli.session import migrated_ledger, opened_runtime, servers
 from worker.cli.stoplist_file import write
 from worker.cli.stoplist_import import import_file
@@ -22,7 +22,7 @@ from worker.stages.account import import_stop_list
 
 SHOWN = 50  # numbers listed, unless --limit says otherwise
 
-app = typer.Typer(help="Numbers that must get nothing.", no_args_is_help=True)
+app = typer.Typer(help="Numbers that must get nothing.", no_args_is_help=True, cls=WholeHelp)
 app.command("import")(import_file)
 
 Numbers = Annotated[list[str], typer.Argument(help="International numbers.")]

@@ -20,7 +20,7 @@ def web(
         str, typer.Option(help="Who is believed about callers: addresses, networks, by commas; * for all.")
     ] = "127.0.0.1",
 ) -> None:
-    """Take receipts: POST /receipts/ROUTE/SECRET, for routes with the key `receipts`.
+    """Take receipts at /receipts/ROUTE/SECRET, by POST or GET, for routes with the key `receipts`.
 
     It serves until Ctrl-C. GET /health says whether receipts get into the ledger.
     """
@@ -30,6 +30,8 @@ def web(
         lines = make_ready(read_routes(settings.routes, receipts_only))
         ledger = Ledger.connect(settings.database_url, connections=2)
         try:
+            if lacks := ledger.lacks():
+                complain(lacks)
             serve(ledger, lines, place, lambda url: say(f"Receipts are taken at {url}/receipts/ROUTE/SECRET"))
         except OSError as problem:
             complain(f"cannot listen on {host}:{port}: {problem.strerror}")

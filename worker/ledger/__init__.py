@@ -1,6 +1,6 @@
 """The book: every message, package and event, in PostgreSQL. All SQL lives in this room."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,15 +16,19 @@ from sqlalchemy.exc import (
 
 from worker.ledger.arrays import ColumnDumper
 from worker.ledger.patience import KERNEL, PatientConnection
+from worker.ledger.server import (
+    LEAST,
+    LedgerError,
+    LedgerRefusedError,
+    TooOldError,
+    check_version,
+    server_settings,
+)
 
-__all__ = ["REFUSALS", "Connection", "Ledger", "LedgerError"]
+__all__ = ["REFUSALS", "Connection", "Ledger", "LedgerError", "LedgerRefusedError", "TooOldError"]
 
 REFUSALS = (DataError, IntegrityError)
 """What is raised when the database refuses a value: the fault is in the row, not in the place."""
-
-
-class LedgerError(RuntimeError):
-    """The ledger cannot be used: not there, not migrated, or not ours. One sentence, no credential."""
 
 
 # Generic plans are made once, for the table as it is then; a plan made for an empty table reads all of a
@@ -46,8 +50,9 @@ class Ledger:
         self.engine = engine
 
     @classmethod
-    def connect(cls, url: str, connections: int = 8) -> "Ledger":
-        """A ledger at a SQLAlchemy URL (driver psycopg). Connects when first used.
+    def connect(cls, url: str, connections: int = 8, least: int = LEAST) -> "Ledger":
+        """A ledger at a SQLAlchemy URL (driver psycopg). Connects when first used; to a server whose major
+        version is below `least` it does not (TooOldError).
 
         Raises LedgerError for what is no such URL.
         """
@@ -64,7 +69,7 @@ class Ledger:
                 **KERNEL,
             },
         )
-        event.listen(engine, "do_connect", _connect)
+        event.listen(engine, "do_connect", _connector(least))
         event.listen(engine, "handle_error", _keep_discreet)
         return cls(engine)
 
@@ -85,6 +90,20 @@ class Ledger:
             connection.execute(text("SET LOCAL statement_timeout = 0"))  # large books take long
             yield connection
 
+    def lacks(self) -> str:
+        """What the server's settings lack, in one sentence, for whoever starts; empty if nothing, or if it
+        cannot be asked now.
+
+        Raises TooOldError: nobody should wait for a server that will never do.
+        """
+        try:
+            with self.begin() as connection:
+                return server_settings(connection).warning
+        except TooOldError:
+            raise
+        except LedgerError:  # it is away: that passes, and whoever needs it says so
+            return ""
+
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
@@ -98,6 +117,8 @@ def explained() -> Iterator[None]:
     except ProgrammingError as problem:
         if getattr(problem.orig, "sqlstate", None) in ("42P01", "42703"):  # no such table, no such column
             raise LedgerError("the database is not migrated; run: worker db upgrade") from problem
+        if getattr(problem.orig, "sqlstate", None) == "42501":  # insufficient privilege
+            raise LedgerRefusedError(f"the database refuses: {first_line(problem)}") from problem
         raise
     except OperationalError as problem:
         # None: libpq never reached a server, or lost it. 57P..: the server is being shut down, or starting.
@@ -121,10 +142,20 @@ def _address(url: str) -> URL:
     return address
 
 
-def _connect(_: object, __: object, args: Any, options: Any) -> PatientConnection:
-    connection = PatientConnection.open(*args, **options)
-    connection.adapters.register_dumper(list, ColumnDumper)
-    return connection
+def _connector(least: int) -> Callable[[object, object, Any, Any], PatientConnection]:
+    """What opens each connection. The server says its version as it greets, so that to ask costs nothing."""
+
+    def connect(_: object, __: object, args: Any, options: Any) -> PatientConnection:
+        connection = PatientConnection.open(*args, **options)
+        try:
+            check_version(connection.info.server_version, least)
+        except TooOldError:
+            connection.close()
+            raise
+        connection.adapters.register_dumper(list, ColumnDumper)
+        return connection
+
+    return connect
 
 
 def _keep_discreet(context: ExceptionContext) -> None:

@@ -169,6 +169,23 @@ def elsewhere(connection: Connection, accounts: Mapping[str, Sequence[str]]) -> 
     return dict(map(tuple, rows))
 
 
+def overdue(connection: Connection, longest: Mapping[str, timedelta]) -> dict[str, int]:
+    """How many messages have been in doubt for longer than is right for their route, by route."""
+    rows = connection.execute(
+        text(f"""
+            SELECT m.route, count(*) {_FOUND}
+              AND EXISTS (SELECT FROM unnest(CAST(:routes AS text[]), CAST(:longest AS interval[]))
+                          AS a (route, longest)
+                          WHERE a.route = p.route AND p.doubted_at <= now() - a.longest
+                            AND now() - a.longest >= (SELECT max(e.at) FROM events e
+                                WHERE e.message_id = m.id AND e.target = '{Status.IN_DOUBT}'))
+            GROUP BY m.route ORDER BY m.route
+        """),  # noqa: S608 - our own constants
+        {"routes": list(longest), "longest": list(longest.values())},
+    )
+    return dict(map(tuple, rows))
+
+
 def statuses(connection: Connection, client_ids: Sequence[str], producer: str = "") -> dict[str, Status]:
     """Where messages of a producer stand, by client id; those the ledger does not have are left out."""
     rows = connection.execute(

@@ -22,6 +22,7 @@ class Event:
     package_id: int | None
     code: str | None
     note: str | None
+    provider: str | None = None  # whose word the code is: the dialect by which its package left
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,10 @@ def history(connection: Connection, client_id: str, producer: str = "") -> Histo
         return None
     lines = connection.execute(
         text("""
-            SELECT at, verb, source, target, package_id, code, note FROM events
-            WHERE message_id = :id ORDER BY id
+            SELECT e.at, e.verb, e.source, e.target, e.package_id, e.code, e.note,
+                   nullif(split_part(p.account, '@', 1), '') AS provider
+            FROM events e LEFT JOIN packages p ON p.id = e.package_id
+            WHERE e.message_id = :id ORDER BY e.id
         """),
         {"id": found.id},
     )
@@ -125,6 +128,16 @@ def by_status(connection: Connection) -> dict[Status, int]:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """Messages that did not arrive, for the reason that their provider gave."""
+
+    status: str
+    provider: str | None  # the dialect whose word the code is
+    code: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """Every message given to us, by state. `unbalanced` names each status whose count the events deny."""
 
@@ -133,6 +146,7 @@ class Books:
     duplicates: int
     conflicts: int
     unbalanced: tuple[str, ...]
+    by_code: tuple[Ending, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -162,7 +176,25 @@ def books(connection: Connection) -> Books:
             for status in Status
             if counted.get(status, 0) != recorded[status]
         ),
+        by_code=_endings(connection) if _FAILED & counted.keys() else (),
     )
+
+
+_FAILED = frozenset({Status.REJECTED, Status.UNDELIVERABLE, Status.EXPIRED, Status.FAILED})
+
+
+def _endings(connection: Connection) -> tuple[Ending, ...]:
+    """Why messages did not arrive, the commonest first. An end is entered once."""
+    rows = connection.execute(
+        text("""
+            SELECT e.target, nullif(split_part(p.account, '@', 1), ''), e.code, count(*)
+            FROM events e LEFT JOIN packages p ON p.id = e.package_id
+            WHERE e.target = ANY(CAST(:ends AS text[])) AND e.code IS NOT NULL
+            GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 3
+        """),
+        {"ends": [str(status) for status in _FAILED]},
+    )
+    return tuple(Ending(*row) for row in rows)
 
 
 def _one(connection: Connection, statement: str) -> int:
@@ -219,26 +251,22 @@ def route_names(connection: Connection) -> list[str]:
     return list(connection.execute(text("SELECT name FROM routes ORDER BY name")).scalars())
 
 
+def campaign_names(connection: Connection) -> list[str]:
+    """Every campaign there is a message of. Reads all messages: for those who have found nothing."""
+    rows = connection.execute(text("SELECT DISTINCT campaign FROM messages WHERE campaign IS NOT NULL"))
+    return sorted(rows.scalars())
+
+
+def producer_names(connection: Connection) -> list[str]:
+    """Every producer there is a message of, but for those without a name. Reads all messages, too."""
+    rows = connection.execute(text("SELECT DISTINCT producer FROM messages WHERE producer <> ''"))
+    return sorted(rows.scalars())
+
+
 def now(connection: Connection) -> datetime:
     """The instant, by the clock that all of the ledger goes by."""
     instant: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return instant
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """What the doctor wants to know of the server."""
-
-    version: int  # 180000 and up is what we need
-    lazy: tuple[str, ...]  # settings that are off and let a crash forget what was committed
-
-
-def server_settings(connection: Connection) -> ServerSettings:
-    """How the server is set up."""
-    version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
-    guards = ("fsync", "full_page_writes", "synchronous_commit")
-    off = (name for name in guards if connection.execute(text(f"SHOW {name}")).scalar_one() == "off")
-    return ServerSettings(version, tuple(off))
 
 
 def revision(connection: Connection) -> str:

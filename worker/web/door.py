@@ -1,7 +1,8 @@
 """The door: an ASGI application. Receipts come to /receipts/ROUTE/SECRET; /health says whether they get on.
 
+They come by POST or by GET, as the provider's side is set, and to the address with a slash behind it, too.
 A receipt is acknowledged after its commit and not before. Nothing that comes in is logged, nor where it came
-in: the address is the secret.
+in: the address is the secret, and its query names messages. Whoever is turned away is counted.
 """
 
 import asyncio
@@ -86,17 +87,20 @@ class Door:
         match scope["path"].split("/"):
             case ["", "health"]:
                 return HEALTHY if await self._writer.works() else UNHEALTHY
-            case ["", "receipts", route, secret]:
+            case ["", "receipts", route, secret] | ["", "receipts", route, secret, ""]:
                 entrance = opened(self._entrances, route, secret, _address(scope))
                 if entrance is not None:
                     return await self._receive(entrance, scope, receive)
+                known = route if route in self._entrances else "-"  # what else stands there is theirs
+                self._turned_away.note("stranger", known)
+                return NOBODY
         self._turned_away.note("stranger")
         return NOBODY
 
     async def _receive(self, entrance: Entrance, scope: Scope, receive: Receive) -> Answer:
         """What is answered to somebody who may come in, with one place in the room for the body."""
-        if not (scope["method"] == "POST" or (scope["method"] == "GET" and entrance.dialect.hints)):
-            return NOT_SO
+        if scope["method"] not in ("POST", "GET"):
+            return self._refuse(entrance, NOT_SO)
         if self._bodies >= BODIES:
             return self._refuse(entrance, FULL)
         self._bodies += 1
@@ -152,6 +156,10 @@ class Door:
         said = entrance.dialect.acknowledge(receipts)
         return Answer(200, said.body, said.media_type)
 
+    def tell(self) -> None:
+        """Say at the end who was turned away and is not told of yet."""
+        self._turned_away.tell()
+
     def _refuse(self, entrance: Entrance, answer: Answer) -> Answer:
         self._turned_away.note(str(answer.status), entrance.route)
         return answer
@@ -164,15 +172,26 @@ class _Tally:
         self._clock = clock
         self._counts: Counter[tuple[str, str]] = Counter()
         self._next = 0.0
+        self._later: asyncio.TimerHandle | None = None
 
     def note(self, why: str, route: str = "-") -> None:
-        """One more."""
+        """One more. What is not said now is said in a while, whether anybody comes again or not."""
         self._counts[why, route] += 1
-        if self._clock() >= self._next:
-            for (reason, name), count in self._counts.items():
-                log.warning("receipts_turned_away route=%s why=%s count=%d", name, reason, count)
-            self._counts.clear()
-            self._next = self._clock() + TELLING
+        wait = self._next - self._clock()
+        if wait <= 0:
+            self.tell()
+        elif self._later is None:
+            self._later = asyncio.get_running_loop().call_later(wait, self.tell)
+
+    def tell(self) -> None:
+        """A line for each route and reason."""
+        if self._later:
+            self._later.cancel()
+            self._later = None
+        for (reason, name), count in self._counts.items():
+            log.warning("receipts_turned_away route=%s why=%s count=%d", name, reason, count)
+        self._counts.clear()
+        self._next = self._clock() + TELLING
 
 
 def _address(scope: Scope) -> str:

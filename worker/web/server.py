@@ -88,11 +88,13 @@ class _Server(serving.Server):
             timeout_graceful_shutdown=GRACE,
         )
         self._writer = writer
+        self._door = door
 
     async def answer(self, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
-        """The writer outlives the last call."""
+        """The writer outlives the last call; then the door says whom it turned away."""
         async with self._writer:
             await super().answer(bound, on_ready)
+        self._door.tell()
 
 
 def serve(ledger: Ledger, lines: Mapping[str, Line], place: Place, on_ready: Callable[[str], None]) -> None:

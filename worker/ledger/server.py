@@ -1,0 +1,60 @@
+"""The server that the ledger lives on: the least version it may have, and the settings a promise leans on."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+LEAST = 18
+"""The oldest PostgreSQL that will do: RETURNING old.* came with it. The one place that knows."""
+
+GUARDS = ("fsync", "full_page_writes", "synchronous_commit")
+"""Settings that are on unless somebody turned them off."""
+
+
+class LedgerError(RuntimeError):
+    """The ledger cannot be used: not there, not migrated, or not ours. One sentence, no credential."""
+
+
+class TooOldError(LedgerError):
+    """The server is older than what we need. It will not pass by itself, so nobody should wait for it."""
+
+
+class LedgerRefusedError(LedgerError):
+    """The server is there, and our account may not do that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How a server is set up."""
+
+    version: int  # its major number
+    lazy: tuple[str, ...]  # settings that are off and let a crash forget what was committed
+
+    @property
+    def warning(self) -> str:
+        """One sentence for all who open a ledger; empty if all is well."""
+        are = "are" if len(self.lazy) > 1 else "is"
+        names = " and ".join(self.lazy)
+        return f"{names} {are} off in PostgreSQL: a crash may forget what was sent" if self.lazy else ""
+
+
+def check_version(version_number: int, least: int = LEAST) -> None:
+    """Raise TooOldError for a server whose `server_version_num` (180000) is below `least`, a major number."""
+    found = version_number // 10_000
+    if found < least:
+        raise TooOldError(f"PostgreSQL {found} is too old; {least} is needed")
+
+
+def check_connection(connection: Connection) -> None:
+    """The same for a connection that is not of our own making, by what SQLAlchemy asked when it first met the
+    server."""
+    found = connection.dialect.server_version_info
+    if found:
+        check_version(int(found[0]) * 10_000)
+
+
+def server_settings(connection: Connection) -> ServerSettings:
+    """How the server is set up."""
+    version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    off = (name for name in GUARDS if connection.execute(text(f"SHOW {name}")).scalar_one() == "off")
+    return ServerSettings(version // 10_000, tuple(off))
