@@ -218,6 +218,7 @@ PACKED: dict[str, tuple[bytes, bytes]] = {
     "gzip": (b"gzip", gzip.compress(BODY)),
     "x-gzip": (b"X-GZip", gzip.compress(BODY)),
     "gzip in two members": (b"gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
+    "zstd in two frames": (b"zstd", zstd.compress(BODY[:9]) + zstd.compress(BODY[9:])),
     "deflate": (b"deflate", zlib.compress(BODY)),
     "bare deflate": (b"deflate", BARE.compress(BODY) + BARE.flush()),
     "br": (b"br", brotli.compress(BODY)),
@@ -288,9 +289,10 @@ def test_given_an_answer_that_is_endless_once_made_plain_then_it_is_cut_off(
         (b"zstd", zstd.compress(BODY)[:-9], "is labelled zstd, which it is not, or came damaged"),
         (b"br", gzip.compress(BODY), "is labelled br, which it is not, or came damaged"),
         (b"compress", gzip.compress(BODY), "came in a coding we cannot read, and did not ask for"),
+        (b"gzip", gzip.compress(b"") * 800_000, "is labelled gzip, which it is not, or came damaged"),
         (b"gzip, gzip, gzip, gzip", gzip.compress(BODY), "came in too many codings at once"),
     ],
-    ids=["gzip", "deflate", "br", "zstd", "another", "unknown", "too many"],
+    ids=["gzip", "deflate", "br", "zstd", "another", "unknown", "in many members", "too many"],
 )
 def test_given_an_answer_that_cannot_be_made_plain_then_it_says_so_and_its_status_counts_all_the_same(
     transport: Transport, peer: StartPeer, label: bytes, packed: bytes, detail: str

@@ -16,7 +16,10 @@ CODINGS_MOST = 3  # one over another
 PIECE = 65536  # bytes that brotli makes at once: of a bound, it may make twice as much
 WINDOW_MOST = 23  # a power of two: what a browser lends to zstd [RFC 9659]
 
-BEGINNINGS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+MEMBERS_MOST = 64  # one after another
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+BEGINNINGS = {GZIP: "gzip", ZSTD: "zstd"}
 """Of what is compressed without a label. No answer of a provider begins so."""
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
@@ -82,15 +85,23 @@ class _Broken(Exception):
     """Not in this coding, or not whole."""
 
 
-def _gzip(body: bytes, most: int) -> tuple[bytes, bytes]:
-    """One member after another, as gzip allows."""
-    found, rest = b"", body
-    while rest.startswith(b"\x1f\x8b") and len(found) <= most:
-        part, rest = _inflated(rest, most - len(found), 16 + zlib.MAX_WBITS)
-        found += part
-    if rest is body:
+def _in_members(start: bytes, decode: Decoder) -> Decoder:
+    """One after another, as gzip and zstd allow; each begins with `start`."""
+
+    def decoded(body: bytes, most: int) -> tuple[bytes, bytes]:
+        found, rest = decode(body, most)
+        for _ in range(MEMBERS_MOST):
+            if len(found) > most or not rest.startswith(start):
+                return found, rest
+            part, rest = decode(rest, most - len(found))
+            found += part
         raise _Broken
-    return found, rest
+
+    return decoded
+
+
+def _gzip(body: bytes, most: int) -> tuple[bytes, bytes]:
+    return _inflated(body, most, 16 + zlib.MAX_WBITS)
 
 
 def _deflate(body: bytes, most: int) -> tuple[bytes, bytes]:
@@ -147,9 +158,9 @@ def _zstd(body: bytes, most: int) -> tuple[bytes, bytes]:
 
 
 DECODERS: Mapping[str, Decoder] = {
-    "gzip": _gzip,
-    "x-gzip": _gzip,
+    "gzip": _in_members(GZIP, _gzip),
+    "x-gzip": _in_members(GZIP, _gzip),
     "deflate": _deflate,
     "br": _brotli,
-    "zstd": _zstd,
+    "zstd": _in_members(ZSTD, _zstd),
 }

@@ -166,6 +166,7 @@ def test_given_anything_else_about_an_object_then_it_stays_unreadable(body: byte
             b"\nWarning: id:7 sms_count:1 in /x.php on line 3\nid:1 sms_count:2",
             {"id": ["1"], "sms_count": ["2"]},
         ),
+        (b"<br>\nid:1<br />sms_count:2<br/>", {"id": ["1"], "sms_count": ["2"]}),
         (b"<!-- id:7 -->id:1 sms_count:2", {"id": ["1"], "sms_count": ["2"]}),
         # Two answers contradict each other, and what parts a number makes it none.
         (WARNING + b"id:1 sms_count:1\nid:2 sms_count:1", {"id": ["1", "2"], "sms_count": ["1", "1"]}),
@@ -182,6 +183,7 @@ def test_pairs_among_noise_are_read(body: bytes, pairs: dict[str, list[str]]) ->
         WARNING,
         b"<html><body>Incident id:12345</body></html>",
         b"<p>id:12345 sms_count:1</p>",
+        b"Incident<br>id:12345 sms_count:1",
         b"Incident id:12345 sms_count:1",
         b"<!-- id:12345 sms_count:1 -->",
         b"<!-- id:12345 sms_count:1",

@@ -25,6 +25,7 @@ _HTML = _VOID | _PAGE | _INLINE | _LISTS
 _TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-z][a-z0-9]*)(?:\s[^<>]*)?/?>|<!doctype html[^<>\[\]]*>")
 _MARKUP = re.compile(r"<[a-z/!?]")
 
+_BREAK = re.compile(r"<br\s*/?>")
 _DIAGNOSTIC = re.compile(
     r"(?:<br\s*/?>\s*)?(?:<b>)?(?:PHP\s+)?"
     r"(?:Fatal error|Recoverable fatal error|Parse error|Warning|Notice|Strict Standards|Deprecated)"
@@ -65,11 +66,11 @@ def json_object(body: bytes) -> bytes | None:
 
 
 def plain_text(body: bytes) -> str:
-    """A plain text without PHP's words, comments and control characters, which part words. In such a text
-    there is no telling other noise."""
+    """A plain text without PHP's words, comments, line breaks of HTML, and control characters: all of these
+    part words. In such a text there is no telling other noise."""
     cleaned = _uncommented(body)
     text = (body if cleaned is None else cleaned).translate(_BLANKED).decode(errors="replace")
-    return _DIAGNOSTIC.sub("\n", text.replace("\ufeff", " "))
+    return _BREAK.sub("\n", _DIAGNOSTIC.sub("\n", text.replace("\ufeff", " ")))
 
 
 def _is_noise(part: bytes) -> bool:
