@@ -41,7 +41,7 @@ def handed_over(setup: Setup, tables: dict[str, dict[str, object]]) -> list[Mess
 @pytest.mark.parametrize(
     ("words", "content"),
     [
-        (["--kind", "wap", "--url", LINK], WapPush(url=LINK)),
+        (["--kind", "wap", "--url", LINK, "--text", "Open"], WapPush(url=LINK, text="Open")),
         (
             ["--kind", "viber", "--text", "Hi", "--image", LINK, "--button", "Open", "--url", LINK],
             VIBER,

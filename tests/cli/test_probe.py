@@ -62,10 +62,11 @@ def test_given_people_then_they_see_it_before_it_is_sent_and_what_to_look_for(sh
     assert ran.code == 0
     for said in (
         "9 messages, 10 segments, to +38093…01:",
-        "one\\ntwo\\nthree",
+        "one ⏎ two ⏎ three",
+        "1 + 2 & 3 < 4 > 5 % 6 # 7 = 8 ? %41 / \\ ' \" end\n",
         "Look for",
-        "line_break: line-feed",
-        "zone: the time zone of the account",
+        "set line_break: line-feed",
+        "set zone: the time zone of the account",
         "Nothing is sent: --dry-run.",
     ):
         assert said in ran.out

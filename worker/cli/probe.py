@@ -25,6 +25,7 @@ from worker.sms.message import Lane, Message
 from worker.sms.status import FINAL, Status
 
 NAME = "probe"  # producer and campaign of these messages
+SHOWN = 70  # characters of a text
 EVERY = 0.5  # seconds between two looks
 
 
@@ -153,7 +154,8 @@ def _message(one: Probe, line: Line, client_id: str, to: str, sender: str, now: 
 
 def _shown(one: Probe) -> str:
     """What is in it. The texts are our own, so they may be seen."""
-    return " | ".join(repr(value)[1:-1] for value in one.content.as_dict().values()) or "no text"
+    whole = " | ".join(one.content.as_dict().values()).replace("\n", " ⏎ ") or "no text"
+    return whole if len(whole) <= SHOWN else f"{whole[:SHOWN]}…"
 
 
 def _plainly(sentence: str) -> None:
@@ -177,7 +179,7 @@ def _tell_signs(sending: Sequence[_Sending]) -> None:
     for one in sending:
         _plainly(f"  {one.probe.name:<14}{one.probe.right}")
         for seen, advice in _advice(one.probe):
-            _plainly(f"    if you see {seen}:")
+            _plainly(f"    or: {seen}")
             for words in advice:
                 _plainly(f"      {words}")
 
@@ -185,7 +187,7 @@ def _tell_signs(sending: Sequence[_Sending]) -> None:
 def _advice(one: Probe) -> Iterable[tuple[str, list[str]]]:
     """What else may be seen, and all that may help."""
     for seen, signs in groupby(one.signs, key=lambda sign: sign.seen):
-        yield seen, [f"{sign.setting}: {sign.advice}" if sign.setting else sign.advice for sign in signs]
+        yield seen, [f"set {sign.setting}: {sign.advice}" if sign.setting else sign.advice for sign in signs]
 
 
 # -- after
