@@ -243,6 +243,7 @@ def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Fi
     answers = evidence.answers or {}
     yield from _beat(evidence)
     yield from _clocks(evidence)
+    yield from _namesakes(evidence)
     served = set().union(*answers.values())
     missing = [name for name in QUEUES if name not in served]
     judgements = evidence.judge()
@@ -257,6 +258,17 @@ def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Fi
     elif all(judged.healthy for judged in judgements):
         yield Finding("workers", "ok", f"{len(answers)} answer, every queue has a consumer")
     yield from _known_routes(settings, evidence)
+
+
+def _namesakes(evidence: Evidence) -> Iterator[Finding]:
+    """Celery asks a node and hears one answer, whoever gave it."""
+    for node, pids in evidence.namesakes().items():
+        numbers = ", ".join(map(str, sorted(pids)))
+        yield Finding(
+            "workers",
+            "warning",
+            f"{len(pids)} processes are called {node} ({numbers}): give each a name of its own, by -n",
+        )
 
 
 def _known_routes(settings: Settings, evidence: Evidence) -> Iterator[Finding]:
@@ -285,8 +297,9 @@ def _evidence(settings: Settings, intake: Intake, patience: float) -> Evidence:
 
 def _told(judged: Judgement, evidence: Evidence) -> str:
     answers = judged.node in (evidence.answers or {})
+    who = "one of that name" if judged.pid else "it"
     return (
-        f"{judged.sentence(evidence.now)}; it {'answers a ping' if answers else 'does not answer a ping'}"
+        f"{judged.sentence(evidence.now)}; {who} {'answers a ping' if answers else 'does not answer a ping'}"
     )
 
 
