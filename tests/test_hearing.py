@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from worker.hearing import Evidence, State, judge_node
-from worker.marks import STILL, Mark
+from worker.marks import STILL, Mark, Process
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BULK = frozenset({"bulk"})
@@ -208,3 +208,25 @@ def test_trouble_is_told() -> None:
 
 def test_a_process_has_time_to_come_back_by_itself() -> None:
     assert timedelta(seconds=15) < STILL
+
+
+# -- several of one name
+
+FROZEN = replace(FULL, told_at=LONG_AGO, process=Process("m", 7, 1))
+WELL = replace(WORKING, process=Process("m", 8, 1))
+
+
+@pytest.mark.parametrize("marks", [[FROZEN, WELL], [WELL, FROZEN]])
+def test_a_frozen_process_does_not_hide_behind_its_namesake(marks: list[Mark]) -> None:
+    judged = judge_node("bulk@a", NOW, [*marks, BEAT])
+
+    assert judged.state is State.FROZEN
+    assert judged.sentence(NOW).startswith("bulk@a (process 7) is frozen")
+
+
+def test_of_two_of_one_name_each_is_judged_and_both_are_told() -> None:
+    evidence = Evidence(NOW, [FROZEN, WELL, BEAT], {}, {"bulk@a": BULK})
+
+    assert {judged.pid: judged.state for judged in evidence.judge()} == {7: State.FROZEN, 8: State.WORKS}
+    assert evidence.namesakes() == {"bulk@a": [7, 8]}
+    assert Evidence(NOW, [WELL, BEAT, replace(BEAT, process=Process("m", 9, 1))], {}).namesakes() == {}

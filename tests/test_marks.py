@@ -1,8 +1,13 @@
 """What a process writes down of its work, and that Redis being away costs its steps nothing."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -234,6 +239,95 @@ def test_a_mark_reads_as_it_was_told() -> None:
     assert Mark.read(
         "bulk@a", told_at, {**facts, "longest": 90, "clock": told_at.timestamp() + 70}
     ) == replace(mark, longest=timedelta(seconds=90), ahead=timedelta(seconds=70))
+
+
+# -- several of one name
+
+
+def crew_of(servers: Addresses, node: str = "bulk@here") -> Crew:
+    crew = Crew(lambda: Intake.connect(servers.redis_url))
+    crew.introduce(node, ["bulk"])
+    return crew
+
+
+NAMESAKE = """
+import sys
+from worker.intake import Intake
+from worker.marks import Crew
+
+crew = Crew(lambda: Intake.connect(sys.argv[1]))
+crew.introduce("bulk@here", ["bulk"])
+crew.present()
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def namesake(servers: Addresses) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process of that name, until it is killed."""
+    command = [sys.executable, "-c", NAMESAKE, servers.redis_url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def pids(intake: Intake) -> set[int]:
+    return {mark.process.pid for mark in read_marks(intake)[1] if mark.process}
+
+
+def test_given_two_processes_of_one_name_then_each_has_a_mark_and_one_that_was_killed_has_none(
+    servers: Addresses, intake: Intake
+) -> None:
+    crew = crew_of(servers)
+    crew.present()
+    with namesake(servers) as other:
+        eventually(lambda: pids(intake) == {os.getpid(), other.pid})
+    eventually(lambda: pids(intake) == {os.getpid()})
+
+    crew.leave()
+    assert read_marks(intake)[1] == []
+
+
+def test_given_a_frozen_process_when_another_takes_its_name_then_it_is_still_told(
+    servers: Addresses, intake: Intake
+) -> None:
+    with namesake(servers) as frozen:
+        eventually(lambda: pids(intake) == {frozen.pid})
+        frozen.send_signal(signal.SIGSTOP)
+        crew = crew_of(servers)
+        crew.present()
+        eventually(lambda: os.getpid() in pids(intake))
+
+        assert pids(intake) == {os.getpid(), frozen.pid}
+        crew.leave()
+
+
+@pytest.mark.parametrize(("began", "told"), [(5, 1), (60, 2)], ids=["in its stead", "beside it"])
+def test_one_elsewhere_is_taken_for_dead_only_if_its_name_was_taken_since_it_fell_silent(
+    intake: Intake, began: float, told: int
+) -> None:
+    facts = {"queues": ["bulk"], "heard": 0, "busy": 1, "hands": 1, "trouble": ""}
+    intake.leave_mark("bulk@c1", {**facts, "began": 600}, "there.7.1")
+    instant, _, rest = str(intake.client.hget(MARKS, "bulk@c1#there.7.1")).partition(" ")
+    intake.client.hset(MARKS, "bulk@c1#there.7.1", f"{float(instant) - 30} {rest}")
+    intake.leave_mark("bulk@c1", {**facts, "began": began}, "elsewhere.7.1")
+
+    assert len(read_marks(intake)[1]) == told
+
+
+def test_who_leaves_takes_nothing_from_its_namesake(servers: Addresses, intake: Intake) -> None:
+    crew = crew_of(servers)
+    crew.present()
+    eventually(lambda: read_marks(intake)[1])
+    facts = {"queues": ["bulk"], "heard": 0, "busy": 0, "hands": 1, "trouble": ""}
+    intake.leave_mark("bulk@here", facts, "there.7.1")
+    intake.ask_to_reload("bulk@here")
+
+    crew.leave()
+
+    assert intake.asked_to_reload("bulk@here").own == 1
+    intake.forget_marks("bulk@here#there.7.1")
+    assert intake.asked_to_reload("bulk@here").own == 0
 
 
 # -- routes to be read again

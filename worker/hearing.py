@@ -44,6 +44,12 @@ class Judgement:
     state: State
     since: datetime | None  # when it last worked
     trouble: str = ""
+    pid: int = 0  # where others have its name
+
+    @property
+    def who(self) -> str:
+        """What it is called, and which of those who are called so."""
+        return f"{self.node} (process {self.pid})" if self.pid else self.node
 
     @property
     def healthy(self) -> bool:
@@ -53,10 +59,10 @@ class Judgement:
     def sentence(self, now: datetime) -> str:
         """For people."""
         if self.since is None:
-            return f"{self.node} {self.state.value}{self._because}"
+            return f"{self.who} {self.state.value}{self._because}"
         still = max(0, round((now - self.since).total_seconds()))
         when = f"no work done since {self.since:%H:%M:%S} UTC ({still} s)"
-        return f"{self.node} {self.state.value}: {when}{self._because}"
+        return f"{self.who} {self.state.value}: {when}{self._because}"
 
     @property
     def _because(self) -> str:
@@ -99,7 +105,26 @@ class Evidence:
 
     def judge_worker(self, mark: Mark) -> Judgement:
         """One worker, by its mark."""
-        return Judgement(mark.node, self._state(mark), mark.worked_at, mark.trouble)
+        return Judgement(mark.node, self._state(mark), mark.worked_at, mark.trouble, self._pid(mark))
+
+    def judge_beat(self, mark: Mark) -> Judgement:
+        """One beat, by its mark."""
+        state = State.WORKS if mark in self.beats else State.MUTE
+        return Judgement(mark.node, state, mark.worked_at, pid=self._pid(mark))
+
+    def namesakes(self) -> dict[str, list[int]]:
+        """The workers of which several have one name, with the numbers of their processes. (Beats cannot be
+        given names.)"""
+        found: dict[str, list[int]] = {}
+        for mark in self.marks:
+            if mark.process and not mark.is_beat:
+                found.setdefault(mark.node, []).append(mark.process.pid)
+        return {node: pids for node, pids in found.items() if len(pids) > 1}
+
+    def _pid(self, mark: Mark) -> int:
+        """Its number, if its name is not enough."""
+        shared = any(other.node == mark.node for other in self.marks if other is not mark)
+        return mark.process.pid if shared and mark.process else 0
 
     def _state(self, mark: Mark) -> State:
         patience = self._patience(mark)
@@ -124,7 +149,7 @@ class Evidence:
         others = {
             queue
             for other in self.marks
-            if other.node != mark.node and self.is_fresh(other.worked_at, STILL) and not other.is_beat
+            if other is not mark and self.is_fresh(other.worked_at, STILL) and not other.is_beat
             for queue in other.queues
         }
         return state if self._answers(mark.node) or not mark.queues <= others else State.GONE
@@ -147,11 +172,11 @@ class Evidence:
 
 
 def judge_node(node: str, now: datetime, marks: Collection[Mark]) -> Judgement:
-    """One process, by the marks alone: quick, for health checks."""
+    """One process, by the marks alone: quick, for health checks. Of several of that name the one that is ill:
+    it cannot hide behind the others."""
     evidence = Evidence(now, marks, waiting={})
-    mark = next((mark for mark in marks if mark.node == node), None)
-    if mark is None:
+    own = [mark for mark in marks if mark.node == node]
+    if not own:
         return Judgement(node, State.UNMARKED, None)
-    if mark.is_beat:
-        return Judgement(node, State.WORKS if mark in evidence.beats else State.MUTE, mark.worked_at)
-    return evidence.judge_worker(mark)
+    judged = [evidence.judge_beat(mark) if mark.is_beat else evidence.judge_worker(mark) for mark in own]
+    return next((one for one in judged if not one.healthy), judged[0])

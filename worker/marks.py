@@ -16,7 +16,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from uuid import uuid4
 
 from worker.intake import Asked, Intake, IntakeError
 
@@ -40,6 +44,57 @@ LOOK = 2.0  # seconds after which who has nothing to do, or to say, looks whethe
 BEAT = "beat"
 
 
+class Process(NamedTuple):
+    """Which process it is: no two are alike, whatever they are called."""
+
+    machine: str  # the kernel's run and the namespace of numbers there; empty: unknown
+    pid: int
+    started: int  # ticks after that run began: numbers are given again
+
+    @classmethod
+    def own(cls) -> Self:
+        """This process."""
+        return cls(_machine(), os.getpid(), _started(os.getpid()) or 0)
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """One as it is written beside the node; None if there is none."""
+        machine, _, rest = text.partition(".")
+        pid, _, started = rest.partition(".")
+        return cls(machine, int(pid), int(started)) if pid.isdecimal() and started.isdecimal() else None
+
+    def __str__(self) -> str:
+        return f"{self.machine}.{self.pid}.{self.started}"
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether it has not ended; None if that cannot be told from here."""
+        if self.machine != _machine():
+            return None
+        return _started(self.pid) == self.started
+
+
+@cache
+def _machine() -> str:
+    """This run of the kernel, and the namespace of process numbers. Where there is no /proc, chance: then
+    nobody can say whether a process has ended."""
+    try:
+        run = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        return sha256(f"{run} {Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:12]
+    except OSError:
+        return uuid4().hex[:12]
+
+
+def _started(pid: int) -> int | None:
+    """When a process here began; None if there is none, or it has ended and nobody has looked after it."""
+    try:
+        # What stands before the last bracket may be anything. After it: the state, and 19 on when it began.
+        told = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        return None if told[0] in "ZX" else int(told[19])
+    except (OSError, LookupError):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What one process last said of itself."""
@@ -60,10 +115,13 @@ class Mark:
     )
     kept: str = ""  # why it has kept them when it was asked to read them again
     reloads: int = 0  # of the askings of all, the last that it followed
+    process: Process | None = None  # of that node; None: of a version that does not say
+    began_at: datetime | None = None
 
     @classmethod
-    def read(cls, node: str, told_at: datetime, facts: Mapping[str, Any]) -> Self:
+    def read(cls, place: str, told_at: datetime, facts: Mapping[str, Any]) -> Self:
         """A mark as the intake has it: instants stand there as seconds before it was told."""
+        node, _, process = place.partition("#")
 
         def instant(name: str) -> datetime | None:
             ago = facts.get(name)
@@ -85,7 +143,14 @@ class Mark:
             routes=facts.get("routes"),
             kept=facts.get("kept", ""),
             reloads=facts.get("reloads", 0),
+            process=Process.read(process),
+            began_at=instant("began"),
         )
+
+    @property
+    def place(self) -> str:
+        """Where the intake has it."""
+        return f"{self.node}#{self.process}" if self.process else self.node
 
     def unlike(self, digests: Mapping[str, str]) -> str:
         """What sets the routes it knows apart from these, each with a digest of its settings; empty if
@@ -109,12 +174,29 @@ class Mark:
 
 
 def read_marks(intake: Intake) -> tuple[datetime, list[Mark]]:
-    """Redis's clock now, and the marks there are; those too old are forgotten. Raises IntakeError."""
+    """Redis's clock now, and the marks there are. Those too old are forgotten, and those of processes of this
+    machine that have ended. Raises IntakeError."""
     now, found = intake.marks()
-    marks = [Mark.read(node, *told) for node, told in sorted(found.items())]
-    if old := [mark.node for mark in marks if now - mark.told_at > KEPT]:
+    marks = [Mark.read(place, *told) for place, told in sorted(found.items())]
+    old = {mark.place for mark in marks if now - mark.told_at > KEPT or _lives(mark) is False}
+    if old:
         intake.forget_marks(*old)
-    return now, [mark for mark in marks if mark.node not in old]
+    kept = [mark for mark in marks if mark.place not in old]
+    return now, [mark for mark in kept if not _is_succeeded(mark, kept)]
+
+
+def _lives(mark: Mark) -> bool | None:
+    return mark.process.lives if mark.process else None
+
+
+def _is_succeeded(mark: Mark, marks: Collection[Mark]) -> bool:
+    """Whether another process has its name since it fell silent: it was killed, then, and started anew.
+    Unless we know that it lives; or it speaks again."""
+    return not _lives(mark) and any(
+        other.node == mark.node and other.began_at is not None and other.began_at > mark.told_at
+        for other in marks
+        if other is not mark
+    )
 
 
 class Crew:
@@ -138,6 +220,8 @@ class Crew:
         self._wall = wall
         self._read_again = read_again
         self._node = ""
+        self._process = ""
+        self._began = clock()
         self._queues: tuple[str, ...] = ()
         self._hands = 1
         self._longest = KEPT
@@ -166,6 +250,7 @@ class Crew:
     ) -> None:
         """Who this is, and how long a step of its may take. Whoever is not introduced leaves no marks."""
         self._node, self._queues, self._hands, self._longest = node, tuple(queues), hands, longest
+        self._process, self._began = str(Process.own()), self._clock()  # of a pool of processes: their parent
 
     def knows(self, routes: Mapping[str, str], longest: timedelta = KEPT, kept: str = "") -> None:
         """Which routes this process knows, each with a digest of its settings; how long a step may take by
@@ -205,7 +290,7 @@ class Crew:
         with self._writing:  # what is under way must not land after it was forgotten
             if node and self._intake:  # else nothing was written, or Redis is away
                 try:
-                    self._intake.forget_marks(node)
+                    self._intake.forget_marks(f"{node}#{self._process}")
                 except IntakeError as problem:
                     log.info("mark_stays node=%s problem=%s", node, problem)
 
@@ -247,7 +332,7 @@ class Crew:
         if not node:  # it left meanwhile
             return None
         try:
-            asked = intake.leave_mark(node, self._facts())
+            asked = intake.leave_mark(node, self._facts(), self._process)
         except IntakeError:  # the stages say what is wrong; here it is only told later
             self._intake = None
             self._news.set()
@@ -280,6 +365,7 @@ class Crew:
             now = self._clock()
             return {
                 "queues": self._queues,
+                "began": now - self._began,
                 "heard": now - self._heard,
                 "worked": None if self._worked is None else now - self._worked,
                 "unbroken": None if self._unbroken is None else now - self._unbroken,

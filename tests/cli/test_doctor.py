@@ -324,6 +324,22 @@ def test_a_host_whose_clock_is_off_is_named(
     assert said in clocks.seen
 
 
+def test_two_processes_of_one_name_are_told_and_a_frozen_one_of_them(shell: Shell, patient: Patient) -> None:
+    facts = {"queues": ["bulk"], "heard": 1, "worked": 1, "trouble": "", "hands": 4, "began": 600}
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    patient.intake.leave_mark("bulk@here", {**facts, "busy": 4}, "m.7.1")
+    patient.intake.leave_mark("bulk@here", {**facts, "busy": 0}, "m.8.1")
+    freeze(patient.intake, "bulk@here#m.7.1", 60)
+
+    found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
+    judged = shell.worker("doctor", "--node", "bulk@here")
+
+    assert any(f.seen.startswith("2 processes are called bulk@here (7, 8)") for f in found)
+    # It answers no ping, nor does the other here: so it may have been killed.
+    assert any(f.seen.startswith("bulk@here (process 7) is gone: no work done since") for f in found)
+    assert (judged.code, "bulk@here (process 7) is frozen" in judged.err) == (1, True)
+
+
 def test_the_clock_of_who_is_gone_concerns_nobody(patient: Patient) -> None:
     leave(patient.intake, "beat@here", ["bulk"], 1)
     leave(patient.intake, "bulk@here", ["bulk"], 1)

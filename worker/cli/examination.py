@@ -384,6 +384,7 @@ def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Fi
     if "marks" not in hidden:
         yield from _beat(evidence)
         yield from _clocks(evidence)
+        yield from _namesakes(evidence)
     yield from _consumers(evidence)
     yield from _known_routes(settings, evidence)
 
@@ -403,6 +404,17 @@ def _consumers(evidence: Evidence) -> Iterator[Finding]:
         yield Finding("workers", "bad", f"no worker consumes {', '.join(missing)}")
     elif all(judged.healthy for judged in judgements):
         yield Finding("workers", "ok", f"{len(evidence.answers)} answer, every queue has a consumer")
+
+
+def _namesakes(evidence: Evidence) -> Iterator[Finding]:
+    """Celery asks a node and hears one answer, whoever gave it."""
+    for node, pids in evidence.namesakes().items():
+        numbers = ", ".join(map(str, sorted(pids)))
+        yield Finding(
+            "workers",
+            "warning",
+            f"{len(pids)} processes are called {node} ({numbers}): give each a name of its own, by -n",
+        )
 
 
 def _known_routes(settings: Settings, evidence: Evidence) -> Iterator[Finding]:
@@ -440,7 +452,10 @@ def _evidence(settings: Settings, intake: Intake, patience: float, unseen: list[
 
 def _told(judged: Judgement, evidence: Evidence) -> str:
     answers = judged.node in (evidence.answers or {})
-    return f"{judged.sentence(evidence.now)}; it {'answers a ping' if answers else 'does not answer a ping'}"
+    who = "one of that name" if judged.pid else "it"
+    return (
+        f"{judged.sentence(evidence.now)}; {who} {'answers a ping' if answers else 'does not answer a ping'}"
+    )
 
 
 def _beat(evidence: Evidence) -> Iterator[Finding]:
