@@ -408,8 +408,13 @@ SUBMITS = [
             "errors:Something else errors:unknown command": MISDIRECTED.because("command"),
             "errors:Wrong login\nerrors:Something else": CREDENTIALS.because("login"),
             "errors:Wrong login\nerrors:Wrong key": CREDENTIALS.because("login"),
-            "errors:No valid receiver errors:Something else": refused("No valid receiver; Something else"),
         }.items()
+    ),
+    SubmitCase(
+        label="trap 14: the receiver and another error",
+        items=ONE,
+        reply="errors:No valid receiver errors:Something else",
+        expected=refused("No valid receiver; Something else"),
     ),
     SubmitCase(
         label="an error in an encoding of its own",

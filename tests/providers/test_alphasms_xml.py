@@ -1267,6 +1267,13 @@ PRICES = [
         expected={NUMBERS[0]: Price(Decimal("0.91")), NUMBERS[1]: Price(Decimal("0.5"))},
     ),
     AskCase(
+        label="by the number as it is dialled in Ukraine",
+        question="prices",
+        about=NUMBERS,
+        reply=prices('<phone price="0.91" currency="UAH">0931110001</phone>'),
+        expected={NUMBERS[0]: Price(Decimal("0.91"), "UAH")},
+    ),
+    AskCase(
         label="the same price twice is a price, two prices are none",
         question="prices",
         about=NUMBERS,

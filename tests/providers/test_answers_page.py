@@ -111,7 +111,7 @@ def sending(outcome: Answered | JobTaken | Failure) -> tuple[str, str]:
 
 
 def state(outcome: Answered | Failure, denial: str = "no news") -> tuple[str, str]:
-    """The same of a state that was asked for, or of a cancellation. `denial` is what becomes of a message that
+    """The same of a state that was asked for, or of a cancellation. `denial`: what becomes of a message that
     they do not know."""
     if isinstance(outcome, Failure):
         return NOTHING, "asked again"

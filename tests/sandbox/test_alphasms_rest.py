@@ -1,5 +1,6 @@
 """Viber, links, deleting, balance and prices over XML, and money (sheet sections 3.5 to 3.8, 5)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from xml.sax.saxutils import escape
@@ -186,6 +187,32 @@ def test_what_has_not_left_is_deleted(another: Another) -> None:
     assert [code for _, code in delete(customer, asked(id=1))] == [104]  # harmless to repeat
     assert customer.counts()["by_state"] == {"deleted": 2}
     assert customer.counts()["taken"] == 2
+
+
+def test_told_to_it_answers_as_another_client_reads_the_pages(another: Another) -> None:
+    """alphasms-client 0.1.3 looks for what became of a `delete` within `<status>`, writes numbers as they are
+    dialled in Ukraine, and takes a phone number for a sender."""
+    readings = AlphasmsOptions(delete_in="status", local_numbers=True, number_senders=True)
+    customer = another(replace(SLOW, alphasms=readings))
+
+    sent = customer.send(msg(1, "0931110001", sender="+380671112233"), msg(2, "0441112233"))
+    deleted = customer.post(package("delete", asked(id=1)))
+
+    assert codes(sent) == [1, 1]
+    assert [child.tag for child in xml(deleted)] == ["status"]
+    assert codes(deleted) == [104]
+    first, *_ = (digest for _, _, digest, _ in customer.see("deliveries"))
+    assert first == content_digest("380931110001", "+380671112233", "Hello")
+
+
+def test_by_its_own_reading_neither_is_taken(another: Another) -> None:
+    customer = another(SLOW)
+
+    sent = customer.send(msg(1, sender="+380671112233"))
+    deleted = customer.post(package("delete", asked(id=1)))
+
+    assert codes(sent) == [202]
+    assert [child.tag for child in xml(deleted)] == ["delete"]
 
 
 def test_under_way_it_can_not_be_deleted(another: Another) -> None:

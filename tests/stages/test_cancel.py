@@ -9,6 +9,7 @@ import pytest
 
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KEY, LOGIN, PASSWORD, OpenWorld, World
+from worker.sandbox.alphasms.options import AlphasmsOptions
 from worker.sms.message import Lane, Message
 from worker.sms.status import Status
 from worker.stages.cancel import STEP, Fate, Selection, cancel_all, cancel_names
@@ -391,3 +392,16 @@ def test_names_are_taken_in_bounded_steps(world: World) -> None:
 
     assert [len(step) for step in steps] == [1000, 1000, 500]
     assert world.statuses() == {Status.CANCELLED: 2500}
+
+
+def test_an_answer_that_stands_where_another_client_looks_for_it_is_taken_too(open_world: OpenWorld) -> None:
+    told_elsewhere = replace(ENDLESS, alphasms=AlphasmsOptions(delete_in="status"))
+    world = open_world(provider=told_elsewhere, alpha=HOLDS)
+    world.enqueue([later()])
+    world.dispatch()
+    assert world.statuses() == {Status.SENT: 1}
+
+    [fates] = cancel_names(world.runtime, ["client-1"], WHY)
+
+    assert fates == {"client-1": Fate.CANCELLED_AT_PROVIDER}
+    assert world.statuses() == {Status.CANCELLED: 1}

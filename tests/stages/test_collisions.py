@@ -66,17 +66,11 @@ def held(world: World, many: int, route: str) -> None:
 
 
 def settled_by_a_person(world: World, route: str, resolution: Resolution) -> None:
+    looks = first_looks(world.line(route), [0])[0]
     with world.runtime.ledger.begin() as connection:
         open_route(connection, route)
         for chunk in chunks(connection, Selection(route=route)):
-            line = world.line(route)
-            resolve(
-                connection,
-                chunk,
-                resolution,
-                looks=lambda _, line=line: first_looks(line, [0])[0],
-                note="test",
-            )
+            resolve(connection, chunk, resolution, looks=lambda _: looks, note="test")
 
 
 # -- a used id on a first attempt

@@ -62,6 +62,7 @@ HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 COMMANDS = {"sync": "message", "async": "message-async"}
 BUTTON_AS = ("button", "image")  # their table has the first, one of their samples the second
 JOB = re.compile(r"[A-Za-z0-9_.:+/={}-]{1,64}")  # in their sample 32 hex digits
+LOCAL = re.compile(r"0[0-9]{9}")  # a number of Ukraine as it is dialled there
 NUMBER_MOST = 64  # letters and digits of theirs of a message
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class AlphaSmsXml:
             return _error(package) or UNREADABLE.because(detail="no prices in it")
         prices: dict[str, Price | None] = {}
         for phone in phones:
-            number, price = _text(phone).lstrip("+"), _price(phone)
+            number, price = _international(_text(phone)), _price(phone)
             prices[number] = price if prices.get(number, price) == price else None
         return {one: price for one in recipients if (price := prices.get(one.lstrip("+")))}
 
@@ -346,6 +347,11 @@ def _unknown(code: str, answer: xml.Element, codes: Codes) -> Meaning:
 def _count(answer: xml.Element) -> int | None:
     """Segments charged. Not to be asked of refused messages, where they send 0 or 1 as they like."""
     return SEGMENTS.get(answer.get("sms_count", ""))
+
+
+def _international(number: str) -> str:
+    """Digits; of a number in the local form of Ukraine, as it may stand there, those of the whole."""
+    return f"38{number}" if LOCAL.fullmatch(number) else number.lstrip("+")
 
 
 def _price(phone: xml.Element) -> Price | None:

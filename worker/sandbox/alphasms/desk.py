@@ -20,7 +20,7 @@ from worker.sandbox.alphasms.answers import (
 from worker.sandbox.alphasms.codes import Refusal
 from worker.sandbox.alphasms.intake import Intake, Verdict
 from worker.sandbox.alphasms.reading import Query, Request
-from worker.sandbox.alphasms.rules import RECIPIENT, own_id
+from worker.sandbox.alphasms.rules import RECIPIENT, local_form, own_id
 from worker.sandbox.mix import Oracle
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.provider import Answer, Orders
@@ -102,7 +102,8 @@ class Desk:
 
     def _delete(self, request: Request, orders: Orders, now: float) -> Answer:
         """Section 3.5."""
-        return self._looked_up(request, orders, now, self._deleted)
+        answer = self._looked_up(request, orders, now, self._deleted)
+        return Answer(answer.items, partial(listing, self._options.alphasms.delete_in))
 
     def _looked_up(self, request: Request, orders: Orders, now: float, tell: Tell) -> Answer:
         lies = _codes(orders, len(request.queries))
@@ -146,7 +147,9 @@ class Desk:
     def _prices(self, request: Request, _orders: Orders, _now: float) -> Answer:
         """Section 3.7: nought for a number that is not supported."""
         price, currency = self._options.alphasms.price, self._options.alphasms.currency
-        each = [(phone, price if RECIPIENT.fullmatch(phone) else 0.0) for phone in request.phones]
+        local = self._options.alphasms.local_numbers
+        phones = [local_form(phone) if local else phone for phone in request.phones]
+        each = [(phone, price if RECIPIENT.fullmatch(phone) else 0.0) for phone in phones]
         return _told("prices", prices(each, currency))
 
     def _intake(self, now: float) -> Intake:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl
 
-from worker.sandbox.alphasms.rules import FLASH, NORMAL, WAP_PUSH, Message, ViberMessage
+from worker.sandbox.alphasms.rules import FLASH, NORMAL, WAP_PUSH, Message, ViberMessage, international
 from worker.sandbox.options import SandboxOptions
 from worker.sandbox.provider import Call
 
@@ -26,7 +26,6 @@ VIBER = {
     "viber", "viber_type", "viber_message", "viber_from", "viber_lifetime", "viber_sms",
     "viber_image", "viber_url", "viber_button",
 }  # fmt: skip
-LOCAL = re.compile(r"0[0-9]{9}")  # of Ukraine, without the country's 38
 # ISO 8601 with a colonless offset [seed]
 ASK_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}")
 LIFETIME = range(60, 86_401)  # seconds [vendor docs]
@@ -101,11 +100,6 @@ class HttpReader:
             raise CallRefused(*(f"Unknown parameter {one}" for one in strange))
         _one_of(given, "version", "http", "https")
         return self._commands[name](given)
-
-
-def international(phone: str) -> str:
-    """The local form of Ukraine made international."""
-    return f"38{phone}" if LOCAL.fullmatch(phone) else phone
 
 
 def _parameters(call: Call) -> dict[str, str]:

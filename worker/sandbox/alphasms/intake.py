@@ -33,6 +33,7 @@ class Intake:
     def __init__(self, account: AlphasmsAccount, oracle: Oracle, options: SandboxOptions, now: float) -> None:
         self._account, self._oracle, self._timings, self._now = account, oracle, options.timings, now
         self._forgetful = options.take_repeats
+        self._number_senders = options.alphasms.number_senders
         self._prices = options.alphasms.price, options.alphasms.viber_price
         self._next_sms_id = account.next_number()
         self._own_ids: set[int] = set()
@@ -50,7 +51,7 @@ class Intake:
         if own is not None and self._was_used(own):
             return self._repeated(message.own)
         segments = segments_of(message.text)
-        code = refusal(message, own, segments, self._now) or forced
+        code = refusal(message, own, segments, self._now, number_senders=self._number_senders) or forced
         return self._decide(message, own, code, known_at, segments)
 
     def judge_viber(self, message: ViberMessage, forced: int | None) -> Verdict:

@@ -19,3 +19,7 @@ class AlphasmsOptions:
     count: Literal["sms_count", "smd_count"] = "sms_count"  # HTTP: as in the sample, or as in the table
     flash: str = "1"  # HTTP: the value that makes a message one; the page names none
     push: Literal["form", "json"] = "form"  # unpublished
+    # as another client reads the same pages (alphasms-client 0.1.3); XML
+    delete_in: Literal["delete", "status"] = "delete"  # what the answer to `delete` stands in
+    local_numbers: bool = False  # 0931110001 is read as +380931110001, and told so in prices
+    number_senders: bool = False  # a whole phone number may be a sender

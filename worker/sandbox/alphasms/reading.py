@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 
 from worker.sandbox.alphasms.codes import RequestError
-from worker.sandbox.alphasms.rules import Message, ViberMessage
+from worker.sandbox.alphasms.rules import Message, ViberMessage, international
 from worker.sandbox.options import SandboxOptions
 
 VIBER_ATTRIBUTES = {"id", "date_beg"}
@@ -66,6 +66,7 @@ class Reader:
         if options.login is not None and options.password is not None:
             self._credentials.append({"login": options.login, "password": options.password})
         self._zone = ZoneInfo(options.zone)
+        self._local = options.alphasms.local_numbers
         self._commands: dict[str, Callable[[etree._Element], Request]] = {
             "message": self._messages,
             "message-async": self._messages,
@@ -109,7 +110,7 @@ class Reader:
         get = msg.attrib.get
         return Message(
             get("id"),
-            get("recipient", ""),
+            international(get("recipient", "")) if self._local else get("recipient", ""),
             get("sender", ""),
             get("type", ""),
             get("url", ""),

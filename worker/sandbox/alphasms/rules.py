@@ -18,6 +18,8 @@ RECIPIENT = re.compile(r"\+?[0-9]{10,15}")
 # which takes a phone number, too.
 SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9._-]{3,11}|(?=.{3,11}$)\+?[0-9]+")
 LANDLINE = re.compile(r"\+?380(?:3[1-8]|4[13-8]|5[1-7]|6[12459])[0-9]{7}")  # area codes of Ukraine
+LOCAL = re.compile(r"0[0-9]{9}")  # of Ukraine, without the country's 38
+NUMBER_SENDER = re.compile(r"\+?[0-9]{10,15}")  # "your phone number" [client code]
 WEB = re.compile(r"https?://[^\s/?#]+(?:[/?#]\S*)?")
 PICTURE = re.compile(r"https?://[^\s/?#]+/\S*\.(?:jpe?g|png|gif)", re.IGNORECASE)
 
@@ -50,14 +52,16 @@ class ViberMessage(NamedTuple):
     end_at: float | None = None
 
 
-def refusal(message: Message, own: int | None, segments: int, now: float) -> Refusal | None:
+def refusal(
+    message: Message, own: int | None, segments: int, now: float, *, number_senders: bool = False
+) -> Refusal | None:
     """Why this message is not taken, or None; `own` is its id as read by `own_id`.
 
     The rules on used ids (208) and money (206) need the memory and stand in `intake`.
     """
     if message.own is not None and own is None:
         return Refusal.ID
-    if not SENDER.fullmatch(message.sender):
+    if not (SENDER.fullmatch(message.sender) or (number_senders and NUMBER_SENDER.fullmatch(message.sender))):
         return Refusal.SENDER
     if not RECIPIENT.fullmatch(message.recipient):
         return Refusal.RECIPIENT
@@ -119,3 +123,14 @@ def _parts_fit(message: ViberMessage) -> bool:
         "button": image and button,
     }
     return fits.get(message.type, False)
+
+
+def international(number: str) -> str:
+    """The local form of Ukraine made international; any other number as it is."""
+    return f"38{number}" if LOCAL.fullmatch(number) else number
+
+
+def local_form(number: str) -> str:
+    """A number of Ukraine in its local form; any other as it is."""
+    found = re.fullmatch(r"\+?38(0[0-9]{9})", number)
+    return found[1] if found else number
