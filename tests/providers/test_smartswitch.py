@@ -50,6 +50,7 @@ def account(**options: str) -> Account:
 
 QUERY = account(receipts="1")
 FORM = account(params_in="form")
+TOGETHER = account(receipts="1", call_items="10")  # several messages in a call
 NUMBERED = account(source="number", receipts="1")
 
 SECRETS = [("_login", LOGIN), ("_password", PASSWORD)]
@@ -91,7 +92,7 @@ def tried(item: Item) -> Item:
 
 
 SAMPLE = Sample(
-    accounts=(QUERY, FORM, account(params_in="form", call_items="50")),
+    accounts=(TOGETHER, QUERY, FORM),
     items=(
         tried(sms(700001, "Order 18")),
         tried(sms(700002, "See you at <ten> & \"bring\" + 100% of the 'form'; a=b?")),

@@ -19,7 +19,6 @@ from worker.providers.contract import (
     NOT_OFFERED,
     UNREADABLE,
     Failure,
-    Remedy,
     Verdict,
 )
 from worker.runtime import Runtime
@@ -67,13 +66,16 @@ def heard(
 def mend_asked(
     runtime: Runtime, line: Line, connection: Connection, verdicts: Iterable[Verdict], failure: Failure | None
 ) -> None:
-    """Do to the route what asking shows about the account: what verdicts say, and how a question failed.
+    """Do to the route what asking shows about the account: what they say of messages, and how a question
+    failed."""
+    about = failure if failure and _is_of_the_account(failure) else None
+    if about and sending_tells(connection, line.route.name):
+        about = None
+    if trouble := worst([*(verdict.failure for verdict in verdicts), about]):
+        mend_route(runtime, line, connection, trouble)
 
-    Their own word that they do not let us in stops the route; but not where sending finds out by itself: what
-    it brings back proves more than any question. What only the web server says (404, 403) is about the page.
-    """
-    account = failure if failure and failure.name == CREDENTIALS.name and failure.code else None
-    trouble = worst([*(verdict.failure for verdict in verdicts), account])
-    if trouble is None or (trouble.remedy is Remedy.STOP and sending_tells(connection, line.route.name)):
-        return
-    mend_route(runtime, line, connection, trouble)
+
+def _is_of_the_account(failure: Failure) -> bool:
+    """Whether it is their own word that they do not let us in. What only the web server says (403, 404) is
+    about the page. Even their word is not believed where sending finds out by itself."""
+    return failure.name == CREDENTIALS.name and bool(failure.code)
