@@ -14,7 +14,12 @@ from worker.providers.pairs import read as read_pairs
 
 WARNING = b"<br />\n<b>Warning</b>:  Undefined index: x in <b>/var/www/api.php</b> on line <b>7</b><br />\n"
 NOTICE = b"\nNotice: Undefined variable: x in /var/www/api.php on line 12\n"
+FATAL = (
+    b"\nFatal error: Uncaught Exception: id:7 in /x.php:12\nStack trace:\n"
+    b"#0 /x.php(9): {closure}()\n#1 {main}\n  thrown in /x.php on line 12\n"
+)
 NOISES = {
+    "how PHP died": (b"", FATAL),
     "a warning of PHP": (WARNING, b""),
     "its last words": (b"", b"\n" + WARNING),
     "several, as text": (NOTICE + b"PHP Deprecated:  Old in C:\\www\\x.php on line 3\n", NOTICE),

@@ -29,6 +29,12 @@ CODES: dict[str, dict[str, object]] = {
     "webcom-xml": {"error": "login", "message_code": 2},
     "smartswitch": {"error": "authentication", "message_code": "error"},
 }
+OTHERS: dict[str, dict[str, object]] = {
+    "compressed": {"coding": "unlabelled gzip"},
+    "noisy": {"noise": "comments"},
+    "drop_idle": {"seconds": 0},
+}
+"""What faults need beside a code, or so that they come up."""
 DEFAULTS = SandboxOptions()
 SHARED = SandboxOptions(login="shop", password="s3same")
 Send = Callable[[Customer], httpx.Response]
@@ -122,14 +128,14 @@ class Case:
     def rule(self) -> dict[str, Any]:
         """With what it needs."""
         code = CODES[self.provider].get(self.do)
-        more = {"code": code} if code is not None else {}
+        more = {"code": code} if code is not None else OTHERS.get(self.do, {})
         when = {"provider": self.provider, "command": "send"}
         return {"do": self.do, "when": when, "times": 1, **more}
 
 
 def _means_something(provider: Provider, do: str) -> bool:
     fault = FAULTS[do]
-    values = {"code": CODES[provider.name].get(do)}
+    values = {"code": CODES[provider.name].get(do), **OTHERS.get(do, {})}
     sends = [has for has in provider.commands.values() if has & Trait.SENDS]
     return (
         fault.moment is Moment.ASKED

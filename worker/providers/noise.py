@@ -13,6 +13,7 @@ MOST = 65_536
 _CONTROL = bytes([*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
 _BLANKED = bytes.maketrans(_CONTROL, b" " * len(_CONTROL))
 _BLANKS = b" \t\r\n\xef\xbb\xbf" + _CONTROL
+_TRACE = re.compile(rb"\{(?:main|closure)\}")  # where PHP was
 _OPENS = tuple(bytes([sign]) for sign in b"[(,:=\"'")
 _CLOSES = tuple(bytes([sign]) for sign in b"]),:\"'")
 """What stands by an object that is a part of something."""
@@ -29,10 +30,11 @@ _BREAK = re.compile(r"<br\s*/?>")
 _DIAGNOSTIC = re.compile(
     r"(?:<br\s*/?>\s*)?(?:<b>)?(?:PHP\s+)?"
     r"(?:Fatal error|Recoverable fatal error|Parse error|Warning|Notice|Strict Standards|Deprecated)"
-    r"(?:</b>)?:\s[^\r\n]{0,500}? in (?:<b>)?\S{1,500}?(?:</b>)? on line (?:<b>)?\d{1,9}(?:</b>)?"
+    r"(?:</b>)?:\s+(?:Uncaught (?s:.{0,4000}?)\s+thrown|[^\r\n]{0,500}?)"
+    r" in (?:<b>)?\S{1,500}?(?:</b>)? on line (?:<b>)?\d{1,9}(?:</b>)?"
     r"(?:\s*<br\s*/?>)?"
 )
-"""What PHP says of itself, as text or as HTML."""
+"""What PHP says of itself, as text or as HTML, with a trace or without one."""
 
 
 def xml_document(body: bytes, root: str) -> bytes | None:
@@ -55,7 +57,8 @@ def xml_document(body: bytes, root: str) -> bytes | None:
 def json_object(body: bytes) -> bytes | None:
     """From the first brace to the last, if all about it is noise. Two objects, or braces in noise, make that
     no JSON."""
-    start, end = body.find(b"{"), body.rfind(b"}") + 1
+    braces = _TRACE.sub(lambda found: b" " * len(found[0]), body)
+    start, end = braces.find(b"{"), braces.rfind(b"}") + 1
     if start < 0 or end <= start:
         return None
     before, after = body[:start].rstrip(_BLANKS), body[end:].lstrip(_BLANKS)

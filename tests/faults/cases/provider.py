@@ -38,6 +38,7 @@ def understood_all_the_same(world: World, batch: Batch, *, rules: list[Rule]) ->
     """What they answer is strange, and whole: no message is in doubt for it."""
     misbehaving(world, batch, rules=rules, times=1)
     world.await_settled(batch, within=60)
+    batch.over()  # until then we waited, and not they
     assert not world.doubted(batch), "a whole answer was not understood"
 
 
