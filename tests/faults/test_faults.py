@@ -17,6 +17,8 @@ REPRESENTATIVE = (
     "celery_messages_deleted",
     "redis_connections_cut",
     "redis_killed_as_enqueue_returns",
+    "redis_away_for_5_s_with_steps_in_hand",
+    "redis_answers_readonly",
     "postgres_ended_at_once",
     "two_fleets",
     "provider_502_after_taking",
