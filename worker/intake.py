@@ -39,6 +39,7 @@ ANSWER = 3
 network gone silent, and who waits for that is deaf for as long after the network is back."""
 
 ROOM = 0.9  # of Redis's memory that producers may fill
+CROWDED = 200_000  # messages that wait in a lane; whatever comes then does so over a limit of memory, too
 TIGHT = 0.7  # of it; who looks after Redis should know
 
 TRIES = 6  # after the first: over a restart of a few seconds
@@ -183,10 +184,12 @@ return found
 
 # A full Redis refuses what may take memory, but a script that has written once is let come to its end [Redis:
 # scriptVerifyOOM in script.c; in 6.2 luaRedisGenericCommand in scripting.c]. So those who empty it go on. For
-# what is little, or serves to take more away; not for producers. What has an end has it no more.
+# what is little, or serves to take more away; not for producers. What has an end has it no more. Before
+# Redis 7 it takes nothing at all between MULTI and EXEC, not even questions.
 _EVEN_IF_FULL = "redis.call('PERSIST', KEYS[1])\n"
 
 _ADD = f"""{_EVEN_IF_FULL}
+if tonumber(redis.call('GET', KEYS[2]) or 0) >= tonumber(ARGV[3]) then return nil end
 local id = redis.call('XADD', KEYS[1], '*', 'n', ARGV[1], 'm', ARGV[2])
 redis.call('INCRBY', KEYS[2], ARGV[1])
 return id
@@ -298,8 +301,11 @@ class Intake:
     def add_parcel(self, parcel: Parcel) -> str:
         """Append one entry. Its id is the receipt.
 
-        Raises IntakeError if Redis is away, or so full that its last room is for those who empty it.
+        Raises IntakeError if Redis is away, or so full that its last room is for those who empty it, and for
+        urgent messages.
         """
+        if parcel.lane is Lane.URGENT:
+            return self.add_even_if_full(parcel)
         self._leave_room()
         with explained(), self.client.pipeline(transaction=True) as both:
             both.xadd(_stream(parcel.lane), {"n": parcel.count, "m": parcel.payload})
@@ -307,13 +313,19 @@ class Intake:
             entry_id, _ = both.execute()
         return str(entry_id)
 
-    def move_in(self, parcel: Parcel) -> None:
-        """Append what is in Redis already, in the broker's queue, and takes less room here: a full one takes
-        it, too, or nobody would ever empty that queue. Raises IntakeError if Redis is away."""
+    def add_even_if_full(self, parcel: Parcel) -> str:
+        """Append what must not wait for room: urgent messages, and those that are in Redis already, in the
+        broker's queue, and take less room here. Else nobody would empty that queue, and who fills it would
+        hold up everybody. Returns the entry's id.
+
+        Raises IntakeError if Redis is away, or the lane is CROWDED.
+        """
+        keys = [_stream(parcel.lane), _waiting(parcel.lane)]
         with explained():
-            self._add_even_if_full(
-                [_stream(parcel.lane), _waiting(parcel.lane)], [parcel.count, parcel.payload]
-            )
+            entry_id = self._add_even_if_full(keys, [parcel.count, parcel.payload, CROWDED])
+        if entry_id is None:
+            raise IntakeError(f"{CROWDED} {parcel.lane} messages wait in Redis already")
+        return str(entry_id)
 
     def _leave_room(self) -> None:
         """Producers stop before Redis is full: rings and acknowledgements take memory too, and where they are
@@ -404,7 +416,7 @@ class Intake:
     def unrouted(self) -> list[SetAside]:
         """All that was set aside, by lane and route."""
         places = [Unrouted(lane, route) for lane in Lane for route in sorted(self.unrouted_routes(lane))]
-        with explained(), self.client.pipeline(transaction=True) as looks:
+        with explained(), self.client.pipeline(transaction=False) as looks:  # see _EVEN_IF_FULL
             for place in places:
                 looks.get(_waiting(place))
                 looks.xrange(_stream(place), count=1)
@@ -471,7 +483,7 @@ class Intake:
     def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
         """Redis's clock now; and of every process, NODE or NODE#PROCESS, when it last said something, and
         what."""
-        with explained(), self.client.pipeline(transaction=True) as both:
+        with explained(), self.client.pipeline(transaction=False) as both:  # see _EVEN_IF_FULL
             both.time()
             both.hgetall(MARKS)
             (seconds, micros), found = both.execute()
