@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.factories import message, messages
-from worker.intake import CONSUMER, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError
+from worker.intake import CONSUMER, CROWDED, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError, Parcel
 from worker.local import server
 from worker.local.locks import FileLock, opened
 from worker.local.place import data_directory, settle
@@ -537,6 +537,35 @@ def test_producers_are_stopped_while_there_is_room_for_those_who_empty_it(at_own
     assert at_own.waiting()[Lane.BULK] == 0
     at_own.client.config_set("maxmemory", "0")
     another.add(Lane.BULK, messages(1))
+
+
+def test_a_full_redis_takes_all_that_serves_to_empty_it_and_what_is_urgent(at_own: Intake) -> None:
+    at_own.add(Lane.BULK, messages(100))
+    [entry] = read(at_own)
+    at_own.client.config_set("maxmemory", "1")
+    dead = DeadLetter.about(Lane.BULK, "why", "what")
+
+    at_own.add(Lane.URGENT, messages(2))
+    at_own.add_even_if_full(Parcel.of(Lane.BULK, messages(3)))
+    at_own.bury(dead)
+    at_own.done(Lane.BULK, [entry], [dead], {"beta": [{"route": "beta"}]})
+    at_own.leave_mark("bulk@here", {"queues": ["bulk"], "busy": 0, "hands": 1, "trouble": ""})
+
+    assert at_own.first_ring("ingest:bulk", NEVER)
+    assert not at_own.first_ring("ingest:bulk", NEVER)
+    assert at_own.waiting() == {Lane.URGENT: 2, Lane.BULK: 3}
+    assert (at_own.dead_letters(), at_own.set_aside()) == (2, 1)
+    assert list(at_own.marks()[1]) == ["bulk@here"]
+    with pytest.raises(IntakeError, match="memory"):
+        at_own.add(Lane.BULK, messages(1))
+    at_own.client.config_set("maxmemory", "0")
+
+
+def test_what_comes_over_the_limit_of_memory_is_bounded_all_the_same(intake: Intake) -> None:
+    intake.client.set("worker:intake:urgent:waiting", CROWDED)
+
+    with pytest.raises(IntakeError, match="200000 urgent messages wait"):
+        intake.add(Lane.URGENT, messages(1))
 
 
 def test_a_full_redis_refuses_new_messages_in_one_sentence_and_forgets_none(at_own: Intake) -> None:

@@ -43,6 +43,7 @@ ANSWER = 3
 network gone silent, and who waits for that is deaf for as long after the network is back."""
 
 ROOM = 0.9  # of Redis's memory that producers may fill
+CROWDED = 200_000  # messages that wait in a lane; whatever comes then does so over a limit of memory, too
 TIGHT = 0.7  # of it; who looks after Redis should know
 
 TRIES = 6  # after the first: over a restart of a few seconds
@@ -197,7 +198,8 @@ return found
 
 # A full Redis refuses what may take memory, but a script that has written once is let come to its end [Redis:
 # scriptVerifyOOM in script.c; in 6.2 luaRedisGenericCommand in scripting.c]. So those who empty it go on. For
-# what is little, or serves to take more away; not for producers. The key has no end.
+# what is little, or serves to take more away; not for producers. The key has no end. Before Redis 7 a full
+# one takes nothing at all between MULTI and EXEC, not even questions.
 _EVEN_IF_FULL = "redis.call('PERSIST', KEYS[{}])\n"
 
 # Add an entry, once: if it is asked for again, since the answer was lost, the token that it left tells. The
@@ -211,7 +213,9 @@ if KEYS[3] then redis.call('INCRBY', KEYS[3], count) end
 redis.call('SET', KEYS[1], token .. id, 'PX', 120000)
 return id
 """
-_MOVE_IN = _EVEN_IF_FULL.format(2) + _ADD
+_ADD_EVEN_IF_FULL = f"""{_EVEN_IF_FULL.format(2)}
+if KEYS[3] and tonumber(redis.call('GET', KEYS[3]) or 0) >= {CROWDED} then return '' end
+{_ADD}"""
 
 _RING = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -289,7 +293,7 @@ class Intake:
         self._done = client.register_script(_DONE)
         self._tidy = client.register_script(_TIDY)
         self._mark = client.register_script(_MARK)
-        self._move_in = client.register_script(_MOVE_IN)
+        self._add_even_if_full = client.register_script(_ADD_EVEN_IF_FULL)
         self._ring = self._once.register_script(_RING)
         self._roomy_until = 0.0
 
@@ -323,18 +327,28 @@ class Intake:
     def add_parcel(self, parcel: Parcel) -> str:
         """Append one entry. Its id is the receipt.
 
-        Raises IntakeError if Redis is away, or so full that its last room is for those who empty it.
+        Raises IntakeError if Redis is away, or so full that its last room is for those who empty it, and for
+        urgent messages.
         """
+        if parcel.lane is Lane.URGENT:
+            return self.add_even_if_full(parcel)
         self._leave_room()
         with self._explained():
             return self._append(_stream(parcel.lane), _waiting(parcel.lane), parcel.count, _entry_of(parcel))
 
-    def move_in(self, parcel: Parcel) -> None:
-        """Append what is in Redis already, in the broker's queue, and takes less room here: a full one takes
-        it, too, or nobody would ever empty that queue. Raises IntakeError if Redis is away."""
-        fields = _entry_of(parcel)
+    def add_even_if_full(self, parcel: Parcel) -> str:
+        """Append what must not wait for room: urgent messages, and those that are in Redis already, in the
+        broker's queue, and take less room here. Else nobody would empty that queue, and who fills it would
+        hold up everybody. Returns the entry's id.
+
+        Raises IntakeError if Redis is away, or the lane is CROWDED.
+        """
+        stream, waiting = _stream(parcel.lane), _waiting(parcel.lane)
         with self._explained():
-            self._append(_stream(parcel.lane), _waiting(parcel.lane), parcel.count, fields, even_if_full=True)
+            entry_id = self._append(stream, waiting, parcel.count, _entry_of(parcel), even_if_full=True)
+        if not entry_id:
+            raise IntakeError(f"{CROWDED} {parcel.lane} messages wait in Redis already")
+        return entry_id
 
     def _append(
         self,
@@ -345,10 +359,11 @@ class Intake:
         *,
         even_if_full: bool = False,
     ) -> str:
-        """Add an entry to a stream, once, however often it takes."""
+        """Add an entry to a stream, once, however often it takes. Returns its id; nothing if it is one too
+        many of those that come though Redis is full."""
         keys = [self._token_key(), stream, *([waiting] if waiting else [])]
-        add = self._move_in if even_if_full else self._add
-        return str(add(keys, [token_hex(8), count, *fields]))
+        add = self._add_even_if_full if even_if_full else self._add
+        return str(add(keys, [token_hex(8), count, *fields]) or "")
 
     def _token_key(self) -> str:
         """Where this thread leaves the token of what it adds."""
@@ -446,7 +461,7 @@ class Intake:
     def unrouted(self) -> list[SetAside]:
         """All that was set aside, by lane and route."""
         places = [Unrouted(lane, route) for lane in Lane for route in sorted(self.unrouted_routes(lane))]
-        with self._explained(), self.client.pipeline(transaction=True) as looks:
+        with self._explained(), self.client.pipeline(transaction=False) as looks:  # see _EVEN_IF_FULL
             for place in places:
                 looks.get(_waiting(place))
                 looks.xrange(_stream(place), count=1)
@@ -513,7 +528,7 @@ class Intake:
     def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
         """Redis's clock now; and of every process, NODE or NODE#PROCESS, when it last said something, and
         what."""
-        with self._explained(), self.client.pipeline(transaction=True) as both:
+        with self._explained(), self.client.pipeline(transaction=False) as both:  # see _EVEN_IF_FULL
             both.time()
             both.hgetall(MARKS)
             (seconds, micros), found = both.execute()

@@ -388,7 +388,7 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
         except MessageError as problem:
             if unknown_route(raw, lines) is not None and problem.field == "recipient":
                 # Its route may say of which country it is: who ingests decides that, too.
-                door.intake.move_in(Parcel.of_plain(_lane_of(raw), [raw]))
+                door.intake.add_even_if_full(Parcel.of_plain(_lane_of(raw), [raw]))
                 continue
             # Without the value: if columns are mixed up it is a text or somebody's number.
             reason = f"{problem.field}: {problem.problem}"
@@ -398,7 +398,7 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
             taken.setdefault(message.lane, []).append(message)
     for lane, messages in taken.items():
         for start in range(0, len(messages), CHUNK):
-            door.intake.move_in(Parcel.of(lane, messages[start : start + CHUNK]))
+            door.intake.add_even_if_full(Parcel.of(lane, messages[start : start + CHUNK]))
         door.bell.ring("ingest", lane.value)
     return {"taken": sum(map(len, taken.values())), "dead": dead}
 

@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from celery import Celery
+from kombu.exceptions import OperationalError
+
 from tests.faults.cases.case import Case
 from tests.faults.proxy import Proxy
 from tests.faults.world import BOTH, Batch, World
 from tests.waiting import eventually
 from worker.dispatcher import EnqueueError
+from worker.sms.message import Message
 from worker.sms.status import Status
 
 MINUTE = 60.0
@@ -103,6 +107,32 @@ def redis_filled(world: World, batch: Batch) -> None:
             world.await_settled(batch, within=60)
         finally:
             redis.config_set("maxmemory", 0)
+
+
+def redis_filled_by_tasks(world: World, batch: Batch) -> None:
+    """Applications that do not import us fill it to the brim, with a task a message. It drains by itself."""
+    with world.servers.client() as redis:
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + 3 * 2**19)
+        try:
+            with world.fleet.stopped("urgent"):  # it takes tasks
+                batch.handed_over += _taken_as_tasks(world, batch)
+            assert len(batch.handed_over) < len(batch.messages), "Redis has taken all of it"
+            batch.over()
+            world.await_settled(batch, within=120)
+        finally:
+            redis.config_set("maxmemory", 0)
+
+
+def _taken_as_tasks(world: World, batch: Batch) -> list[Message]:
+    """The messages that Redis takes until it is full."""
+    app = Celery(broker=world.servers.ours.broker_url, set_as_current=False)
+    with app.connection_for_write() as connection, connection.Producer() as producer:
+        for count, message in enumerate(batch.messages):
+            try:
+                app.send_task("worker.enqueue", kwargs=message.as_dict(), producer=producer, retry=False)
+            except OperationalError:
+                return batch.messages[:count]
+    return batch.messages
 
 
 # -- PostgreSQL
@@ -198,6 +228,7 @@ INFRASTRUCTURE = (
     Case("redis_full", redis_full),
     # Only where thousands leave at once: one a request would take minutes to drain.
     Case("redis_filled_by_producers", redis_filled, messages=60_000, routes=BOTH),
+    Case("redis_filled_by_tasks", redis_filled_by_tasks, messages=3_000, routes=BOTH),
     Case("redis_unreachable", partial(unreachable, proxy=to_redis, seconds=WHILE)),
     Case("redis_network_silent", partial(silent, proxy=to_redis)),
     Case("redis_connections_cut", partial(cut_often, proxy=to_redis)),
