@@ -2,14 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message
-from tests.guards.test_command_line import WORKER, tree
 from tests.ledger.book import LOOK, Book
 from worker.intake import DeadLetter, Intake
 from worker.ledger.governor import note_balance, register_routes, stop_route
@@ -109,20 +107,6 @@ def test_given_any_width_when_a_list_is_told_then_numbers_and_ids_stay_whole(
 
     assert {"client-3", "crm-of-the-shop", "sandbox-alphasms-async"} <= set(told["resolve"])
     assert {"sandbox-smartswitch", "1234567.89", "stopped"} <= set(told["routes list"])
-
-
-@pytest.mark.parametrize(("name", "command"), [pytest.param(*found, id=found[0]) for found in tree(WORKER)])
-def test_given_80_columns_when_help_is_asked_for_then_each_line_is_whole(
-    shell: Shell, name: str, command: Any
-) -> None:
-    ran = shell.worker(*name.split()[1:], "--help")
-
-    assert ran.code == 0
-    assert [line for line in ran.out.splitlines() if len(line) > WIDE or line.rstrip().endswith("...")] == []
-    shown = " ".join(ran.out.split())
-    for below in getattr(command, "commands", {}).values():
-        sentence = " ".join(below.help.split("\n\n")[0].split())
-        assert sentence.partition(". ")[0].rstrip(".") in shown
 
 
 # -- codes in words

@@ -41,6 +41,18 @@ def test_everything_has_help(name: str, command: Any) -> None:
         assert parameter.help, f"{name}: {parameter.name}"
 
 
+@pytest.mark.parametrize(("name", "command"), [pytest.param(*found, id=found[0]) for found in tree(WORKER)])
+def test_given_80_columns_when_help_is_asked_for_then_each_line_is_whole(name: str, command: Any) -> None:
+    options = {"resilient_parsing": True, "terminal_width": 80, "max_content_width": 80}
+    _, *lines = command.get_help(command.make_context(name, [], **options)).splitlines()
+
+    assert [line for line in lines if len(line) > 80 or line.endswith("...")] == []
+    shown = " ".join(" ".join(lines).split())
+    for below in getattr(command, "commands", {}).values():
+        first = " ".join(below.help.split("\n\n")[0].split()).partition(". ")[0]
+        assert first.rstrip(".") in shown
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_readme_has_every_command(name: str) -> None:
     assert f"`worker {name}" in README
