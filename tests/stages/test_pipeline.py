@@ -55,8 +55,10 @@ LISTED: tuple[dict[str, Any], ...] = (
     {"do": "wrong_order"},
     {"do": "duplicate_items"},
     {"do": "unknown_code"},
-    *({"do": "message_code", "code": code, "share": 0.3} for code in (200, 201, 206, 208, 212, 777)),
+    *({"do": "message_code", "code": code, "share": 0.3} for code in (200, 201, 206, 212, 777)),
 )
+USED: dict[str, Any] = {"do": "message_code", "code": 208, "share": 0.3}
+"""Of what was sent for the first time it says that it is a stranger's: that is for test_collisions."""
 BY_COMMAND: dict[str, tuple[dict[str, Any], ...]] = {
     "message": (*WAYWARD, *LISTED, {"do": "message_code", "code": 203, "share": 0.1}),
     "message-async": (
@@ -67,7 +69,7 @@ BY_COMMAND: dict[str, tuple[dict[str, Any], ...]] = {
         {"do": "message_code", "code": 206, "share": 0.5},
     ),
     "job": (*WAYWARD, {"do": "job_notfound"}),
-    "status": (*WAYWARD, *LISTED),
+    "status": (*WAYWARD, *LISTED, USED),
 }
 
 
