@@ -124,13 +124,16 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
     route = line.route
     with runtime.ledger.begin() as connection:
         refused = refused_questions(connection, route.name).get(Question.STATUS)
-    if refused and refused.paused:
-        return _by_policy(runtime, line, Doubt.HOLD) if refused.lasts >= route.doubt_wait else Settled()
-    with runtime.ledger.begin() as connection:
-        leased = lease_doubts(
-            connection, route.name, messages=MESSAGES, lease=route.lease, accounts=route.account_ids
+        leased = (
+            []
+            if refused and refused.paused
+            else lease_doubts(
+                connection, route.name, messages=MESSAGES, lease=route.lease, accounts=route.account_ids
+            )
         )
         messages = doubtful_messages(connection, [package.id for package in leased])
+    if refused and refused.paused and refused.lasts >= route.doubt_wait:
+        return _by_policy(runtime, line, Doubt.HOLD)
     if not leased:
         return Settled()
     return Settled(len(messages), _ask(runtime, line, leased, messages), _is_full(leased))
