@@ -18,8 +18,8 @@ from worker.zones import zone
 
 NOW = datetime(2031, 3, 4, 7, 0, tzinfo=UTC)
 
-FEATURES = {"campaign_name", "transliterate"}
-"""Options that no page leaves open: what they do is documented, and a matter of taste."""
+FEATURES = {"campaign_name", "transliterate", "call_items"}
+"""Options that are no readings: a matter of taste, and documented; or how much goes at once."""
 
 TEXTS = {"a text": "Hello", "a time zone": "Asia/Tbilisi", "a name": "delivery"}
 """Choices that are no words of ours, with one of them."""
