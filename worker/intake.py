@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson  # to write only: where a number is beyond 64 bits it reads another
 import redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from worker.sms.message import Lane, Message
@@ -280,13 +280,12 @@ return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[4])
 class Intake:
     """The streams of one Redis database.
 
-    A command whose answer was lost may have been carried out. `client` repeats it, so only what may be
-    repeated goes by it; `once` is for the rest, and repeats nothing. docs/redis.md says which is which.
+    A command whose answer was lost may have been carried out. It is repeated, unless it is asked `_once`:
+    docs/redis.md says of each why.
     """
 
-    def __init__(self, client: "redis.Redis", once: "redis.Redis | None" = None) -> None:
+    def __init__(self, client: "redis.Redis") -> None:
         self.client = client
-        self._once = once or client
         self._threads = threading.local()
         self._add = client.register_script(_ADD)
         self._read = client.register_script(_READ)
@@ -294,7 +293,7 @@ class Intake:
         self._tidy = client.register_script(_TIDY)
         self._mark = client.register_script(_MARK)
         self._add_even_if_full = client.register_script(_ADD_EVEN_IF_FULL)
-        self._ring = self._once.register_script(_RING)
+        self._ring = client.register_script(_RING)
         self._roomy_until = 0.0
 
     @classmethod
@@ -306,7 +305,7 @@ class Intake:
         Raises IntakeError for what is no such URL.
         """
         try:
-            return cls(_client(url, tries), _client(url, 0))
+            return cls(_client(url, tries))
         except (ValueError, TypeError, redis.RedisError):  # their text may hold the password
             raise IntakeError(
                 "WORKER_REDIS_URL must look like redis://host:6379/0 or unix:///path?db=0, with parameters "
@@ -316,7 +315,6 @@ class Intake:
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
-        self._once.close()
 
     # -- producers
 
@@ -506,7 +504,7 @@ class Intake:
 
     def first_ring(self, bell: str, quiet: timedelta) -> bool:
         """Whether this doorbell was silent; it counts as ringing until answered, or `quiet` is over."""
-        with self._explained():
+        with self._explained(), _once():
             key = self.bell_key(bell)
             return bool(self._ring([key], [int(quiet.total_seconds() * 1000)]))
 
@@ -547,8 +545,8 @@ class Intake:
 
     def ask_to_reload(self, node: str = FLEET) -> int:
         """Ask a process, or all, to read the routes again. Returns the how manieth time it is."""
-        with self._explained():
-            return int(self._once.hincrby(RELOAD, node, 1))
+        with self._explained(), _once():
+            return int(self.client.hincrby(RELOAD, node, 1))
 
     def asked_to_reload(self, node: str) -> Asked:
         """How often a process was asked."""
@@ -606,8 +604,7 @@ class Intake:
 
     def _connect_anew(self) -> None:
         """Another may be the master by now, at the same address: a connection never learns of it."""
-        for client in (self.client, self._once):
-            client.connection_pool.disconnect(inuse_connections=False)
+        self.client.connection_pool.disconnect(inuse_connections=False)
 
 
 def node_of(place: str) -> str:
@@ -650,6 +647,29 @@ def _instant(entry_id: str) -> datetime:
     return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
 
 
+_asked = threading.local()
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """What this thread asks is not repeated, whatever becomes of the answer."""
+    _asked.once = True
+    try:
+        yield
+    finally:
+        _asked.once = False
+
+
+class _Repeats(Retry):
+    """Repeats a command, unless it is asked once. A pool of its own for these would be one more to find dead
+    after each silence of the network."""
+
+    def call_with_retry(self, *args: Any, **options: Any) -> Any:
+        if getattr(_asked, "once", False):
+            return Retry(NoBackoff(), 0, self._supported_errors).call_with_retry(*args, **options)
+        return super().call_with_retry(*args, **options)
+
+
 def _client(url: str, tries: int) -> "redis.Redis":
     """A client that tries a command so often again if it got no answer."""
     pool = redis.BlockingConnectionPool.from_url(
@@ -660,7 +680,7 @@ def _client(url: str, tries: int) -> "redis.Redis":
         encoding_errors="surrogateescape",  # foreign bytes spoil their own message, not the reading
         socket_timeout=ANSWER,
         socket_connect_timeout=ANSWER,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.05), tries),
+        retry=_Repeats(ExponentialBackoff(cap=1, base=0.05), tries),
         retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
         **_kept_alive(url),
     )

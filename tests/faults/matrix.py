@@ -1,7 +1,9 @@
 """The matrix: plays cases one after another, and says what came of each."""
 
+import re
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,6 +16,9 @@ from tests.faults.world import Batch, World
 
 PROMPT = 15.0  # seconds after which it must flow again
 PATIENCE = 60.0  # seconds until we give up on that
+
+WEATHER = ("Cannot connect", "Connection to broker lost", "bell_not_heard", "server_away")
+WHEN = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ ")
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,19 @@ def play(world: World, case: Case) -> Result:
     """One case from start to count."""
     policy = {"in_doubt": case.in_doubt} if case.in_doubt else {}
     batch = world.batch(case.name, case.messages, case.routes, **policy)
-    alive = world.pids()
+    alive, before = world.pids(), len(world.said)
     result = judged(world, batch, lambda: case.act(world, batch), case.routes, case.within, case.pardon)
-    ended = [name for name, pid in alive.items() if world.pids().get(name) != pid] if case.lives else []
-    return replace(result, troubles=(*result.troubles, *(f"{name} has ended" for name in ended)))
+    if not case.lives:
+        return result
+    ended = [f"{name} has ended" for name, pid in alive.items() if world.pids().get(name) != pid]
+    said = [f"said again and again: {line}" for line in repeated(world.said[before:])]
+    return replace(result, troubles=(*result.troubles, *ended, *said))
+
+
+def repeated(lines: Sequence[str]) -> list[str]:
+    """What a process has said of its servers more than twice, whenever it was."""
+    weather = (WHEN.sub("", line) for line in lines if any(words in line for words in WEATHER))
+    return [line for line, times in Counter(weather).items() if times > 2]
 
 
 def judged(

@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 import psycopg
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.faults.proxy import Proxy
 from tests.waiting import eventually
@@ -50,8 +52,10 @@ class Servers:
         return psutil.Process(first_number(self.pair.redis.pid_file))
 
     def client(self, database: int = 0) -> "redis.Redis":
-        """A client past the proxy. Database 0 is the intake's, 1 the broker's."""
-        return redis.Redis(unix_socket_path=str(self.pair.redis.socket), db=database)
+        """A client past the proxy, which asks once and waits. Database 0 is the intake's, 1 the broker's."""
+        once = Retry(NoBackoff(), 0)
+        path = str(self.pair.redis.socket)
+        return redis.Redis(unix_socket_path=path, db=database, socket_timeout=60, retry=once)
 
     def end_redis(self, number: signal.Signals = signal.SIGKILL) -> None:
         """TERM: it stops as for a restart. KILL: it is killed."""
