@@ -13,6 +13,7 @@ from tests.faults.cases.case import Case
 from tests.faults.proxy import Proxy
 from tests.faults.world import BOTH, Batch, World
 from tests.waiting import eventually
+from worker.bell import DOOR
 from worker.dispatcher import EnqueueError
 from worker.sms.message import Message
 from worker.sms.status import Status
@@ -110,13 +111,14 @@ def redis_filled(world: World, batch: Batch) -> None:
 
 
 def redis_filled_by_tasks(world: World, batch: Batch) -> None:
-    """Applications that do not import us fill it to the brim, with a task a message. It drains by itself."""
-    with world.servers.client() as redis:
-        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + 3 * 2**19)
+    """Applications that do not import us fill it to the brim, ten messages a task. It drains by itself."""
+    with world.servers.client() as redis, world.servers.client(BROKER) as broker:
+        redis.config_set("maxmemory", int(redis.info("memory")["used_memory"]) + 2**19)
         try:
             with world.fleet.stopped("urgent"):  # it takes tasks
                 batch.handed_over += _taken_as_tasks(world, batch)
             assert len(batch.handed_over) < len(batch.messages), "Redis has taken all of it"
+            eventually(lambda: not broker.llen(DOOR), within=120)
             batch.over()
             world.await_settled(batch, within=120)
         finally:
@@ -127,11 +129,12 @@ def _taken_as_tasks(world: World, batch: Batch) -> list[Message]:
     """The messages that Redis takes until it is full."""
     app = Celery(broker=world.servers.ours.broker_url, set_as_current=False)
     with app.connection_for_write() as connection, connection.Producer() as producer:
-        for count, message in enumerate(batch.messages):
+        for start in range(0, len(batch.messages), 10):
+            ten = [message.as_dict() for message in batch.messages[start : start + 10]]
             try:
-                app.send_task("worker.enqueue", kwargs=message.as_dict(), producer=producer, retry=False)
+                app.send_task("worker.enqueue", args=[ten], producer=producer, retry=False)
             except OperationalError:
-                return batch.messages[:count]
+                return batch.messages[:start]
     return batch.messages
 
 
