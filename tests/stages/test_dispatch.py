@@ -562,10 +562,10 @@ WORDS = [
     Word(205, QUEUED, "stopped"),
     Word(206, QUEUED, "paused"),
     Word(207, QUEUED, "paused"),
-    Word(208, IN_DOUBT),
     Word(212, QUEUED, "paused"),
-    Word(211, IN_DOUBT),  # of a cancellation; here it means nothing
-    Word(777, IN_DOUBT),
+    # New here, and yet refusals by their form; 208 is for test_collisions.
+    Word(211, REJECTED, finally_delivered=False),
+    Word(777, REJECTED, finally_delivered=False),
     Word(9999, IN_DOUBT),
 ]
 
