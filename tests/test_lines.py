@@ -306,4 +306,4 @@ def test_a_whole_table_of_a_routes_file_is_made_ready(tmp_path: Path) -> None:
     [made] = make_ready(read_routes(path)).values()
 
     assert made.route.options == {"params_in": "form", "source": "number", "receipt_state": "state"}
-    assert made.dialect.limits.items == 50
+    assert made.dialect.limits.items == 20

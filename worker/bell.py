@@ -165,10 +165,12 @@ def sees(app: Celery, key: str) -> bool:
 
 def backlog(producer: Producer, queue: str) -> int:
     """How many tasks wait in a queue. Raises BrokerError if the broker is away."""
-    connection = producer.connection
+    connection, channel = producer.connection, producer.channel
+    if channel.closed:  # by what went wrong before
+        raise BrokerError("the broker cannot be reached by this producer any more")
     try:
         # Not by the channel's own client: somebody may wait there for a message, and get our answer.
-        with producer.channel.conn_or_acquire() as client:
+        with channel.conn_or_acquire() as client:
             return int(client.llen(queue))
     except (OperationalError, *connection.connection_errors, *connection.channel_errors) as problem:
         raise BrokerError(f"the broker cannot be reached: {problem}") from problem

@@ -25,6 +25,7 @@ from celery.beat import Scheduler, SchedulingError
 from celery.exceptions import CPendingDeprecationWarning, Reject
 from celery.platforms import SecurityWarning, isatty
 from celery.worker.request import Request as CeleryRequest
+from kombu.common import ignore_errors
 
 from worker.bell import BACKLOG, Bell, BrokerError, backlog, celery_app
 from worker.garbage import collect_rarely
@@ -448,8 +449,17 @@ class Visits(Scheduler):
                 self.apply_async(entry, producer=producer, advance=False)
         except (BrokerError, SchedulingError) as problem:  # a missed tick needs no making up
             log.warning("bell_not_heard tick=%s problem=%s", entry.name, problem)
+            self._let_go()
         else:
             _crew.rang()
+
+    def _let_go(self) -> None:
+        """Of the producer, which Celery keeps, and its connection: what has failed once closes the channel,
+        and an error that Redis answered may not come from a new one."""
+        self.__dict__.pop("producer", None)
+        if connection := self.__dict__.pop("connection", None):
+            with ignore_errors(connection):  # as it is broken: whatever is left of it goes
+                connection.release()
 
 
 AT_ONCE = 3  # seconds that a tick has when beat is to end: while the broker is away it would last

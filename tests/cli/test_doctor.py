@@ -289,8 +289,7 @@ def test_a_worker_that_is_gone_is_a_warning_where_another_does_its_work(patient:
 
     found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
 
-    assert {f.verdict for f in found} == {"warning"}
-    assert any("bulk@there is gone" in f.seen for f in found)
+    assert [f.verdict for f in found if "bulk@there is gone" in f.seen] == ["warning"]
 
 
 def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> None:
@@ -445,7 +444,9 @@ def test_what_the_gone_knew_concerns_nobody(patient: Patient) -> None:
 def test_what_waits_for_a_route_is_counted_by_its_name_but_for_numbers(patient: Patient) -> None:
     aside = {"beta": messages(2, route="beta"), "380931110001": messages(1, route="380931110001")}
     plain = {route: [message.as_dict() for message in waiting] for route, waiting in aside.items()}
-    patient.intake.done(Lane.BULK, [], unrouted=plain)
+    patient.intake.add(Lane.BULK, messages(3))
+    entries = patient.intake.read(Lane.BULK, 10, timedelta(minutes=1))
+    patient.intake.done(Lane.BULK, entries, unrouted=plain)
 
     said = [f.seen for f in examine(patient.settings, patience=0.2) if f.what == "unrouted"]
 
@@ -544,8 +545,8 @@ def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_an
         ("-xlen", {"dead letters"}),
         ("-smembers", {"unrouted"}),
         ("-hgetall", {"marks"}),
-        ("-set", {"intake", "broker", "workers"}),  # kombu sets, too
-        ("-exists", {"broker"}),
+        ("-set", {"intake", "workers"}),  # kombu sets, too
+        ("-exists", {"intake", "broker"}),
         ("-scan", {"broker"}),
         ("-llen", {"rings", "workers"}),  # kombu counts, too
         ("-publish", {"workers"}),

@@ -309,7 +309,6 @@ USAGE = [
     pytest.param(["--limit", "-1"], "--limit", id="less than none"),
     pytest.param(["--all", "--why", "x"], "--as", id="a reason for nothing"),
     pytest.param(["--all", "--as", "sent", *SAID], "say --yes too", id="all, and nobody to ask"),
-    pytest.param(["--route", "gamma", "--as", "sent", *SAID], "gamma", id="a route that is none"),
 ]
 
 

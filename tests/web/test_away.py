@@ -234,7 +234,7 @@ def test_told_to_stop_it_answers_whom_it_has_heard_and_says_nothing_of_secrets(
         said = web.process.stderr.read()
         assert web.process.wait(timeout=20) == 0
     assert world.statuses() == ["delivered"]
-    assert "receipts_turned_away route=- why=stranger count=1" in said
+    assert "receipts_turned_away route=form why=stranger count=1" in said
     assert SECRET not in said
     assert "secret-of" not in said
     assert name not in said

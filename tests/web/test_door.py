@@ -91,7 +91,7 @@ def test_given_an_address_with_a_slash_when_a_receipt_is_posted_then_it_is_taken
     [name] = world.sent(route=route)
     bodies = {
         "form": f"message_id={name}&message_state=delivered",
-        "xml": f'<response><state id_sms="{name}" time="2026-05-01 09:31:07">deliver</state></response>',
+        "xml": f'<response><state id_sms="{name}" time="2031-05-01 09:31:07">deliver</state></response>',
         "alpha": f"id={name}&status=DELIVERED",
     }
 

@@ -33,6 +33,8 @@ _ALPHASMS_XML: Mapping[str, str] = {
     "206": "billing error",
     "207": "message quota used up",
     "208": "id used before",
+    "209": "API switched off in their panel",
+    "210": "our address is not on their list",
     "211": "cannot be deleted any more",
     "212": "sending too fast",
 }
@@ -42,8 +44,6 @@ _OF_THE_REQUEST: Mapping[str, Mapping[str, str]] = {
         "200": "unspecified error",
         "201": "document malformed",
         "202": "bad key or login",
-        "209": "API switched off in their panel",
-        "210": "our address is not on their list",
     }
 }
 """Where a code is about a whole request it may say something else. Then its messages are queued again."""

@@ -136,13 +136,22 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
         return _by_policy(runtime, line, Doubt.HOLD)
     if not leased:
         return Settled()
-    return Settled(len(messages), _ask(runtime, line, leased, messages), _is_full(leased))
+    moved = _ask(runtime, line, leased, messages, refused=refused is not None)
+    return Settled(len(messages), moved, _is_full(leased))
 
 
-def _ask(runtime: Runtime, line: Line, leased: Sequence[Leased], messages: Sequence[OpenMessage]) -> Moved:
+def _ask(
+    runtime: Runtime,
+    line: Line,
+    leased: Sequence[Leased],
+    messages: Sequence[OpenMessage],
+    *,
+    refused: bool,
+) -> Moved:
+    """`refused`: they would not be asked before."""
     verdicts, failure = ask(runtime, line, messages)
     if verdicts or failure:
-        heard(runtime, line, Question.STATUS, None if verdicts else failure)
+        heard(runtime, line, Question.STATUS, None if verdicts else failure, refused=refused)
     note_strange(line, verdicts.values())
     denied = {package.id for package in leased if _surely_denied(line, package)}
     moves = [
