@@ -613,8 +613,8 @@ def node_of(place: str) -> str:
 
 
 def _not_allowed(problem: redis.ResponseError, said: str) -> bool:
-    """Of its own commands redis-py takes the word off; of those of a transaction it leaves it on; and of those
-    of a script Redis has sentences, before 7 and since."""
+    """Of its own commands redis-py takes the word off; of those of a transaction it leaves it on; of those of
+    a script Redis has sentences, before 7 and since."""
     if isinstance(problem, redis.exceptions.NoPermissionError) or said.startswith("NOPERM"):
         return True
     return "executing the script can't run" in said or "ACL failure in script" in said

@@ -12,6 +12,7 @@ from tests.faults.cases.case import Case
 from tests.faults.servers import Servers
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
+from worker.sms.status import Status
 
 EVENTS = "TABLE events IN SHARE MODE"  # nothing is recorded: whoever has something to record waits
 IN_HAND = 3.0  # seconds at most that a step is held: PostgreSQL lets nobody wait for a lock longer than five
@@ -20,12 +21,15 @@ WHILE = 8.0  # seconds that Redis refuses: many attempts
 
 @contextmanager
 def in_hand(world: World, batch: Batch) -> Iterator[Callable[[], None]]:
-    """Half of the batch is under way, and both the bulk and the poll worker hold a step; until the function
-    that is yielded is called. The rest is handed over when the fault is over."""
-    middle = len(batch.messages) // 2
-    world.enqueue(batch, slice(middle))
+    """Half of the batch is under way, and both the bulk and the poll worker hold a step: one has messages to
+    take in, the other the ends of some that were sent; until the function that is yielded is called. The
+    rest is handed over when the fault is over."""
+    quarter, middle = len(batch.messages) // 4, len(batch.messages) // 2
+    world.enqueue(batch, slice(quarter))
+    world.await_status(batch, Status.SENT)
     with ExitStack() as held:
         held.enter_context(world.servers.held(EVENTS))
+        world.enqueue(batch, slice(quarter, middle))
         eventually(lambda: world.fleet_holds("bulk", "poll"), within=30, every=0.1)
         yield held.close
     batch.over()
