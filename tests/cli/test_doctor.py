@@ -545,7 +545,7 @@ def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_an
         ("-xlen", {"dead letters"}),
         ("-smembers", {"unrouted"}),
         ("-hgetall", {"marks"}),
-        ("-set", {"intake", "workers"}),  # kombu sets, too
+        ("-set", {"intake", "broker"}),
         ("-exists", {"intake", "broker"}),
         ("-scan", {"broker"}),
         ("-llen", {"rings", "workers"}),  # kombu counts, too
