@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from tests.faults.proxy import Proxy, Target
 from worker.addresses import next_database
 from worker.intake import Intake
 from worker.ledger import Ledger
@@ -167,3 +169,12 @@ def setup(servers: Addresses, database_url: str, intake: Intake, tmp_path: Path)
     yield setup
     for runtime in setup.opened:
         runtime.close()
+
+
+@pytest.fixture
+def proxy(servers: Addresses, intake: Intake) -> Iterator[Proxy]:
+    """The network to Redis, which is empty."""
+    parts = urlsplit(servers.redis_url)
+    target: Target = Path(parts.path) if parts.scheme == "unix" else (str(parts.hostname), parts.port or 6379)
+    with Proxy(target) as proxy:
+        yield proxy

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from celery import Celery
 from kombu.messaging import Consumer
 from redis import ConnectionPool, Redis
 
-from tests.faults.proxy import Proxy, Target
+from tests.faults.proxy import Proxy
 from tests.waiting import eventually
 from worker.bell import celery_app
 from worker.broker import BrokerConnection
@@ -20,15 +18,6 @@ from worker.local.pair import Addresses
 
 QUEUE = "poll"
 Take = Callable[..., tuple[BrokerConnection, Any]]
-
-
-@pytest.fixture
-def proxy(servers: Addresses, intake: Intake) -> Iterator[Proxy]:
-    """The network to Redis, which is empty."""
-    parts = urlsplit(servers.redis_url)
-    target: Target = Path(parts.path) if parts.scheme == "unix" else (str(parts.hostname), parts.port or 6379)
-    with Proxy(target) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.factories import message, messages
-from worker.intake import CONSUMER, CROWDED, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError, Parcel
+from worker.intake import CONSUMER, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError, Parcel
+from worker.intake_scripts import CROWDED
 from worker.local import server
 from worker.local.locks import FileLock, opened
 from worker.local.place import data_directory, settle

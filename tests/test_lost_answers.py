@@ -5,32 +5,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import Setup
 from tests.factories import message, messages
-from tests.faults.proxy import Proxy, Target
+from tests.faults.proxy import Proxy
 from tests.waiting import eventually
 from worker.dispatcher import Dispatcher
 from worker.intake import CONNECTIONS, DeadLetter, Intake, IntakeError, Unrouted
-from worker.local.pair import Addresses
 from worker.sms.message import Lane
 
 NEVER = timedelta(hours=1)
 LETTER = DeadLetter.about(Lane.BULK, "why", 1)
 ELSEWHERE = Unrouted(Lane.BULK, "elsewhere")
-
-
-@pytest.fixture
-def proxy(servers: Addresses, intake: Intake) -> Iterator[Proxy]:
-    """The network to Redis, which is empty."""
-    parts = urlsplit(servers.redis_url)
-    target: Target = Path(parts.path) if parts.scheme == "unix" else (str(parts.hostname), parts.port or 6379)
-    with Proxy(target) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ the whole fleet, by the database's clock, and never the sending.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from worker.sms.question import Question
 
@@ -31,22 +32,23 @@ class Refused:
 
 def refused_questions(connection: Connection, route: str) -> dict[Question, Refused]:
     """What the provider of a route refuses to be asked."""
-    rows = connection.execute(
-        text("""
-            SELECT question, refused_at, ask_at, why, now() - refused_at, ask_at - now()
-            FROM refused_questions WHERE route = :route ORDER BY question
-        """),
-        {"route": route},
-    )
-    return {Question(question): Refused(Question(question), *rest) for question, *rest in rows}
+    rows = connection.execute(text(f"{_SELECT} WHERE route = :route ORDER BY question"), {"route": route})
+    return {one.question: one for _, one in map(_read, rows)}
 
 
 def all_refused(connection: Connection) -> list[tuple[str, Refused]]:
     """The same of every route, with its name."""
-    names = connection.execute(text("SELECT DISTINCT route FROM refused_questions ORDER BY route"))
-    return [
-        (name, one) for name in list(names.scalars()) for one in refused_questions(connection, name).values()
-    ]
+    return [_read(row) for row in connection.execute(text(f"{_SELECT} ORDER BY route, question"))]
+
+
+_SELECT = """
+    SELECT route, question, refused_at, ask_at, why, now() - refused_at, ask_at - now() FROM refused_questions
+"""
+
+
+def _read(row: Row[Any]) -> tuple[str, Refused]:
+    route, question, *rest = tuple(row)
+    return route, Refused(Question(question), *rest)
 
 
 def note_refused(
