@@ -1,6 +1,5 @@
 """`worker probe`: a handful of messages to a phone of one's own, that show how a provider reads us."""
 
-import difflib
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from worker.cli.foretelling import many
+from worker.cli.given import no_such
 from worker.cli.output import Json, complain, emit, err, out, say, table
 from worker.cli.probes import Probe, probes
 from worker.cli.session import servers
@@ -110,10 +110,7 @@ def _line(settings: Settings, name: str) -> Line:
     lines = make_ready(read_routes(settings.routes, secret=names_only))
     if name in lines:
         return lines[name]
-    near = difflib.get_close_matches(name, lines)
-    meant = f"did you mean {' or '.join(near)}? The" if near else "the"
-    complain(f"no route {name!r}; {meant} routes are {', '.join(lines)}")
-    raise typer.Exit(2)
+    raise no_such("route", name, list(lines))
 
 
 def _made(dispatcher: Dispatcher, line: Line, to: str, sender: str) -> _Run:
