@@ -200,17 +200,20 @@ def test_whatever_they_answer_is_an_answer(transport: Transport, peer: StartPeer
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "ended"),
     [
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ntaken\r\n0\r\n\r\n",
-        b"HTTP/1.0 200 OK\r\n\r\ntaken",  # to the end of the connection
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntaken",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\ntaken",  # we asked for none
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ntaken\r\n0\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\n\r\ntaken", False),  # to the end of the connection
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntaken", True),
+        # we asked for none
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\ntaken", True),
     ],
     ids=["chunked", "to the end", "continue", "wrongly labelled"],
 )
-def test_every_framing_of_an_answer_is_read(transport: Transport, peer: StartPeer, answer: bytes) -> None:
-    assert exchange(transport, peer(answering(answer)).url) == Reply(200, b"taken")
+def test_every_framing_of_an_answer_is_read(
+    transport: Transport, peer: StartPeer, answer: bytes, ended: bool
+) -> None:
+    assert exchange(transport, peer(answering(answer)).url) == Reply(200, b"taken", ended)
 
 
 BARE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -417,7 +420,7 @@ print(Transport().exchange(Request({there.url!r}, b""), connect=patience, whole=
         [sys.executable, "-c", script], env={**os.environ, **away}, capture_output=True, text=True, check=True
     )
 
-    assert done.stdout.strip() == "Reply(status=200)"
+    assert done.stdout.strip() == "Reply(status=200, ended=True)"
 
 
 # -- not sent --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from worker.providers.contract import LOST, NOT_SENT, UNREADABLE, Failure, Reply
 
 HEADERS = {"User-Agent": "bulk-dispatch-worker", "Accept": "*/*", "Accept-Encoding": "identity"}
 REPLY_LIMIT = 16 * 1024 * 1024  # bytes; a thousand verdicts take a hundred thousand
+FRAMES = frozenset({"content-length", "transfer-encoding"})  # headers that tell where an answer ends
 KEEPALIVE = timedelta(seconds=20)  # so long a connection may be idle, and be used again
 
 SORTED: dict[type[Exception], Failure] = {
@@ -119,15 +120,18 @@ class Transport:
                 size += len(chunk)
                 if size > REPLY_LIMIT:
                     return UNREADABLE.because(detail=f"answer longer than {REPLY_LIMIT} bytes")
-        return _reply(response.status_code, b"".join(chunks), response.headers.get("content-encoding", ""))
+        return _reply(response.status_code, response.headers, b"".join(chunks))
 
 
-def _reply(status: int, body: bytes, coding: str) -> Reply | Failure:
+def _reply(status: int, headers: httpx.Headers, body: bytes) -> Reply | Failure:
     """The answer, made plain if it came compressed. Of what is no good answer anyway the status will do."""
+    ended = not headers.keys().isdisjoint(FRAMES)
     try:
-        return Reply(status, plain(body, coding, REPLY_LIMIT))
+        return Reply(status, plain(body, headers.get("content-encoding", ""), REPLY_LIMIT), ended)
     except CodingError as problem:
-        return UNREADABLE.because(detail=f"the answer {problem}") if status == 200 else Reply(status, body)
+        if status == 200:
+            return UNREADABLE.because(detail=f"the answer {problem}")
+        return Reply(status, body, ended)
 
 
 def _once(body: bytes) -> bytes | Iterator[bytes]:

@@ -139,7 +139,8 @@ def decides_nothing(outcome: Outcome) -> bool:
 def says_no_more(outcome: Outcome, whole: Outcome, framed: bool = True) -> bool:
     """Whether an outcome decides nothing but what the whole answer decided too.
 
-    Where answers are not `framed`, what was cut off a number cannot be noticed: its statuses count alone.
+    Where answers are not `framed`, by themselves or by HTTP, what was cut off a number cannot be noticed:
+    its statuses count alone.
     """
     if outcome == whole or decides_nothing(outcome):
         return True
@@ -147,7 +148,9 @@ def says_no_more(outcome: Outcome, whole: Outcome, framed: bool = True) -> bool:
         if not framed:
             theirs = {one.reference: one.status for one in whole.verdicts}
             return all(one.status in (theirs[one.reference], None) for one in outcome.verdicts)
-        return all(verdict in whole.verdicts for verdict in outcome.verdicts)
+        known = {*whole.verdicts, *(one._replace(provider_id="", segments=None) for one in whole.verdicts)}
+        known |= {one._replace(segments=None) for one in whole.verdicts}
+        return known.issuperset(outcome.verdicts)
     if news_of(outcome):
         return all(one in news_of(whole) or one.status is None for one in news_of(outcome))
     return not framed and type(outcome) is type(whole) and not isinstance(outcome, Failure)

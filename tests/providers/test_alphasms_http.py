@@ -34,6 +34,7 @@ from worker.providers.contract import (
     UNREADABLE,
     Account,
     Acknowledgement,
+    Answered,
     Asked,
     Failure,
     Jobs,
@@ -464,6 +465,27 @@ def test_a_call_that_was_not_answered_with_200_is_in_doubt(http: int, remedy: Re
     outcome = AlphaSmsHttp(KEYED).read_submit(ONE, Reply(http, b""))
     assert isinstance(outcome, Failure)
     assert (outcome.taken, outcome.remedy) == (Taken.PERHAPS, remedy)
+
+
+@pytest.mark.parametrize(
+    ("body", "provider_id", "segments"),
+    [
+        ("id:9001122", "", None),
+        ("id:", "", None),
+        ("id:9001122\n", "9001122", None),
+        ("id:9001122 sms_", "9001122", None),
+        ("id:9001122 sms_count:1", "9001122", None),
+        ("id:9001122 sms_count:1\n", "9001122", 1),
+    ],
+)
+def test_what_a_lost_connection_may_have_cut_is_not_believed(
+    body: str, provider_id: str, segments: int | None
+) -> None:
+    """That there is an id says that they have it; by half of one, another message's state would be ours."""
+    outcome = AlphaSmsHttp(KEYED).read_submit(ONE, Reply(200, body.encode(), ended=False))
+    assert isinstance(outcome, Answered)
+    [told] = outcome.verdicts
+    assert (told.status, told.provider_id, told.segments) == (Status.SENT, provider_id, segments)
 
 
 # --- receive -------------------------------------------------------------------------------------------

@@ -133,7 +133,8 @@ def _news(told: Verdict | Receipt) -> tuple[str, str]:
 def read(row: Row) -> tuple[str, str]:
     """What the reader of the dialect makes of an answer."""
     speaks: Any = dialect(row.provider, ACCOUNT)
-    reply = Reply(row.http, b"" if row.answer == "nothing" else row.answer.encode())
+    whole = row.answer.removesuffix("✂")
+    reply = Reply(row.http, b"" if whole == "nothing" else whole.encode(), ended=whole == row.answer)
     readers: Mapping[str, Callable[[], tuple[str, str]]] = {
         "sending": lambda: sending(speaks.read_submit([ITEM], reply)),
         "question": lambda: state(speaks.read_status([ASKED], reply), DENIALS[speaks.doubt is Doubt.ASK]),

@@ -319,12 +319,13 @@ def test_cut_anywhere_an_answer_says_no_more_than_it_did_whole(provider: str) ->
     for name, question, whole in _answers(sample, speaker):
         outcome = question.read(Reply(200, whole))
         for length in range(len(whole.rstrip())):
-            for part in (
-                whole[:length],
-                whole[length:],
-            ):  # of a connection that lost its end, or its beginning
-                heard = question.sound(Reply(200, part), account)
-                assert says_no_more(heard, outcome, sample.framed), f"{name} cut at {length}"
+            for reply, framed in (
+                (Reply(200, whole[:length], ended=False), True),  # of a connection that lost its end
+                (Reply(200, whole[:length]), sample.framed),  # of a provider that lost it itself
+                (Reply(200, whole[length:]), sample.framed),
+            ):
+                heard = question.sound(reply, account)
+                assert says_no_more(heard, outcome, framed), f"{name} cut at {length}"
 
 
 def _answers(sample: Sample, speaker: Dialect) -> Iterable[tuple[str, Question, bytes]]:

@@ -179,7 +179,7 @@ def test_given_anything_else_about_an_object_then_it_stays_unreadable(body: byte
     ],
 )
 def test_pairs_among_noise_are_read(body: bytes, pairs: dict[str, list[str]]) -> None:
-    assert read_pairs(body, KEYS, SPOKEN) == pairs
+    assert read_pairs(Reply(200, body), KEYS, SPOKEN) == pairs
 
 
 @pytest.mark.parametrize(
@@ -195,4 +195,4 @@ def test_pairs_among_noise_are_read(body: bytes, pairs: dict[str, list[str]]) ->
     ],
 )
 def test_given_other_noise_about_pairs_then_they_stay_unreadable(body: bytes) -> None:
-    assert isinstance(read_pairs(body, KEYS, SPOKEN), Failure)
+    assert isinstance(read_pairs(Reply(200, body), KEYS, SPOKEN), Failure)

@@ -11,6 +11,7 @@ import pytest
 from tests.factories import messages
 from tests.stages.test_accounts import changed
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
+from tests.waiting import eventually
 from worker.ledger.audit import audit
 from worker.ledger.doubt import Resolution, Selection, chunks, in_doubt, resolve
 from worker.ledger.governor import open_route
@@ -204,13 +205,14 @@ def test_states_of_used_ids_are_not_taken_over(open_world: OpenWorld, route: str
     enqueued_after_all(world, "5 seconds")
     world.rows("UPDATE messages SET due_at = now() RETURNING id")
 
-    world.dispatch(route)
-    for _ in range(5):
+    def polled() -> bool:
         world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
         world.poll(route)
-        world.provider.settle_down()
+        return world.statuses() == {IN_DOUBT: 4}
 
-    assert world.statuses() == {IN_DOUBT: 4}
+    world.dispatch(route)
+    eventually(polled)
+
     held(world, 4, route)
 
 

@@ -212,7 +212,8 @@ class AlphaSmsHttp:
     def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
         """They answer with an id, or with errors: taken if there is an id, whatever count stands beside it,
         and refused if there are errors and none. Both, or neither, leave it open; so does whatever is not
-        HTTP 200, for they answer with that, errors included (sheet, section 1)."""
+        HTTP 200, for they answer with that, errors included (sheet, section 1). By an id that may have been
+        cut short nobody is asked: it would be another message's."""
         (item,) = items
         if http := read_http(reply):
             return http.doubted()
@@ -222,7 +223,8 @@ class AlphaSmsHttp:
         if "errors" in said and "id" not in said:
             return self._refused(item, said)
         theirs = one(said, "id")
-        if "errors" in said or not ID.fullmatch(theirs):
+        cut = "id" in said and not (theirs or reply.ended)
+        if "errors" in said or not (cut or ID.fullmatch(theirs)):
             return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
         count = SEGMENTS.get(one(said, *COUNTS))
         return Answered([Verdict(item.reference, SUBMITTED["id"], "id", theirs, count)])
@@ -374,7 +376,7 @@ def _lifetime(item: Item) -> str:
 
 
 def _pairs(reply: Reply) -> Pairs | Failure:
-    return read_http(reply) or pairs.read(reply.body, KEYS, SPOKEN)
+    return read_http(reply) or pairs.read(reply, KEYS, SPOKEN)
 
 
 def _errors(said: Pairs) -> list[str]:

@@ -127,10 +127,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP answer, complete and of bounded size."""
+    """One HTTP answer, of bounded size. `ended`: its head told where it ends, by a length or in chunks, and
+    there it ended; else only the connection did, and what was cut off cannot be noticed (RFC 9112, 6.3)."""
 
     status: int
     body: bytes = field(repr=False)
+    ended: bool = True
 
 
 class Asked(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from worker.providers import noise
-from worker.providers.contract import UNREADABLE, Failure
+from worker.providers.contract import UNREADABLE, Failure, Reply
 
 Pairs: TypeAlias = Mapping[str, Sequence[str]]
 """Every value of a key, in their order; keys in small letters."""
@@ -19,13 +19,18 @@ LARGEST = 16_384
 
 NAME = re.compile(r"[a-z][a-z_]*")
 
+HALF = re.compile(rb"[^\s:]+\Z")
+"""What may have been longer, for nothing stands behind it."""
 
-def read(body: bytes, keys: Collection[str], spoken: Collection[str]) -> Pairs | Failure:
+
+def read(reply: Reply, keys: Collection[str], spoken: Collection[str]) -> Pairs | Failure:
     """The pairs of an answer that begins with one, but for what PHP says of itself; else UNREADABLE.
 
     Any name may be a key, but the sentence after a `spoken` one ends only at a key we know: colons follow
-    words there, too.
+    words there, too. Where only the connection says that the answer ends, its last word may be half a one:
+    of a pair the key stays, with nothing behind it.
     """
+    body = reply.body if reply.ended else HALF.sub(b"", reply.body)
     if len(body) > LARGEST:
         return UNREADABLE.because(detail=f"{len(body)} bytes are too many")
     found: dict[str, list[str]] = {}

@@ -15,7 +15,7 @@ from worker.sandbox.misdeeds import KILLING, Ending, Misdeed, Moment
 from worker.sandbox.provider import Call, Provider, Refused, Reply, Request
 from worker.sandbox.pushes import Pusher
 from worker.sandbox.traffic import Traffic
-from worker.sandbox.wire import Cut, Dropped, idle_of, transport_of
+from worker.sandbox.wire import Cut, Dropped, Truncated, idle_of, transport_of
 
 NOTHING = Reply(b"", "text/plain")  # of what was never looked at
 
@@ -134,4 +134,6 @@ def _ended(misdeed: Misdeed, reply: Reply, transport: asyncio.Transport) -> Resp
         return Dropped(transport)
     if misdeed.ending is Ending.CUT:
         return Cut(reply.body, reply.media_type, transport)
+    if misdeed.ending is Ending.TRUNCATED:
+        return Truncated(reply.body, reply.media_type, transport)
     return _response(reply)

@@ -15,7 +15,6 @@ from worker.sandbox.spoiling import (
     PAGE,
     compressed,
     deep,
-    half,
     in_other_encoding,
     noisy,
     of_other_shape,
@@ -35,6 +34,7 @@ class Ending(Enum):
     ANSWERED = "the whole answer"
     DROPPED = "the connection closes without a byte"
     CUT = "the head announces the whole body, half of it comes, the connection closes"
+    TRUNCATED = "the head announces no length, half of the body comes, the connection closes"
     KILLED = "the caller is killed without a byte"
     KILLED_ANSWERING = "the caller reads half of the answer and is killed"
     KILLED_ANSWERED = "the whole answer has come, and the caller is killed before it can act on it"
@@ -182,6 +182,7 @@ FAULTS: Mapping[str, Fault] = {
         {"seconds": Parameter(float, 0, 3600, 1)},
     ),
     "cut": Fault(lambda _: Misdeed(ending=Ending.CUT), {}),
+    "truncated": Fault(lambda _: Misdeed(ending=Ending.TRUNCATED), {}),
     # kill -9 of the caller, for a sandbox that may
     "kill_unread": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}, Moment.UNREAD),
     "kill_before": Fault(lambda _: Misdeed(take=False, ending=Ending.KILLED), {}),
@@ -214,7 +215,6 @@ FAULTS: Mapping[str, Fault] = {
         lambda p: _recoded(p["code"]), {"code": Parameter(None, default=777)}, traits=Trait.LISTS
     ),
     # our answer, spoilt
-    "truncated": Fault(_spoilt(half), {}),
     "wrong_root": Fault(_spoilt(of_other_shape), {}),
     "wrong_encoding": Fault(_spoilt(in_other_encoding), {}),
     "deep": Fault(

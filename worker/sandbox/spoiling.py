@@ -27,11 +27,6 @@ def without(items: Sequence[Any], share: float) -> list[Any]:
     return [item for item, gone in zip(items, picked(len(items), share), strict=True) if not gone]
 
 
-def half(reply: Reply) -> Reply:
-    """Well announced, and yet only the first half."""
-    return reply._replace(body=reply.body[: len(reply.body) // 2])
-
-
 def of_other_shape(reply: Reply) -> Reply:
     """XML under another root, JSON inside a list, text inside JSON."""
     body = reply.body
