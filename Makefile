@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 REDIS8 := $(CURDIR)/.redis8
 
-ABOUT_REDIS := tests/test_intake.py tests/test_lost_answers.py tests/test_redis.py tests/test_dispatcher.py \
-	tests/test_bell.py tests/test_marks.py tests/test_readiness.py tests/stages/test_ingest.py \
+ABOUT_REDIS := tests/test_intake.py tests/test_lost_answers.py tests/test_redis.py tests/test_client.py \
+	tests/messaging/test_wakeup.py tests/monitoring/test_heartbeat.py tests/monitoring/test_readiness.py tests/stages/test_ingest.py \
 	tests/stages/test_round_trips.py tests/e2e
 
 .DEFAULT_GOAL := help

@@ -5,8 +5,8 @@ import sys
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from worker.ledger.schema import metadata
-from worker.settings import Settings
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.ledger.schema import metadata
 
 
 def run(connection: Connection) -> None:
@@ -17,7 +17,7 @@ def run(connection: Connection) -> None:
 
 
 def main() -> None:
-    """With a connection from worker.ledger.migrate; else, called as `alembic`, by the environment."""
+    """With a connection from bulk_dispatch.ledger.migrate; else, called as `alembic`, by the environment."""
     given = context.config.attributes.get("connection")
     if given is not None:
         run(given)

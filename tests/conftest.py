@@ -16,18 +16,18 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from bulk_dispatch.config.server_urls import next_database
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.migrate import upgrade
+from bulk_dispatch.ledger.schema import metadata
+from bulk_dispatch.local.servers.ephemeral import throwaway
+from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.runtime import Ring, Runtime, silence
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.server import running
 from tests.faults.proxy import Proxy, Target
-from worker.addresses import next_database
-from worker.intake import Intake
-from worker.ledger import Ledger
-from worker.ledger.migrate import upgrade
-from worker.ledger.schema import metadata
-from worker.local.pair import Addresses
-from worker.local.throwaway import throwaway
-from worker.runtime import Ring, Runtime, silence
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.server import running
-from worker.settings import Settings
 
 TEMPLATE = "worker_template"
 _numbers = itertools.count(1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from worker.sms.message import Message
+from bulk_dispatch.domain.message import Message
 
 
 def message(number: int = 1, **changes: Any) -> Message:

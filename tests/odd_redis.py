@@ -8,8 +8,8 @@ from pathlib import Path
 
 import redis
 
+from bulk_dispatch.local.servers.binaries import redis_programs
 from tests.waiting import eventually
-from worker.local.binaries import redis_programs
 
 
 @contextmanager

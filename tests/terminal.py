@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from bulk_dispatch.config.settings import inherited_environment
 from tests.waiting import eventually
-from worker.settings import inherited_environment
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 120  # seconds that a line may take
@@ -21,7 +21,7 @@ def bare_environment() -> dict[str, str]:
     """The environment of who has set nothing of ours; `worker` and `python` are those of these tests."""
     given = {name: value for name, value in inherited_environment().items() if not name.startswith("WORKER_")}
     path = os.pathsep.join((str(Path(sys.executable).parent), given.get("PATH", os.defpath)))
-    return {**given, "PYTHONPATH": str(ROOT), "PATH": path}
+    return {**given, "PYTHONPATH": str(ROOT / "worker"), "PATH": path}
 
 
 # -- the first terminal
@@ -40,7 +40,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 def up(env: Mapping[str, str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """`worker up`, once it works. What it says is in `up.log`."""
     with (folder / "up.log").open("wb") as log:
-        words = ["-m", "worker", "up", "--sandbox-port", "0", "--flower-port", "0", "--web-port", "0"]
+        words = ["-m", "bulk_dispatch", "up", "--sandbox-port", "0", "--flower-port", "0", "--web-port", "0"]
         process = subprocess.Popen(
             [sys.executable, "-c", AT_A_TERMINAL, *words], env=env, cwd=folder, stdout=log, stderr=log
         )

@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.intake import CONSUMER, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError, Parcel
+from bulk_dispatch.intake_scripts import CROWDED
+from bulk_dispatch.local.locks import FileLock, opened
+from bulk_dispatch.local.servers import server
+from bulk_dispatch.local.servers.paths import data_directory, settle
+from bulk_dispatch.local.servers.redis import Redis
+from bulk_dispatch.local.servers.server import Durability
+from bulk_dispatch.local.wait import wait_until
 from tests.factories import message, messages
-from worker.intake import CONSUMER, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError, Parcel
-from worker.intake_scripts import CROWDED
-from worker.local import server
-from worker.local.locks import FileLock, opened
-from worker.local.place import data_directory, settle
-from worker.local.redis import Redis
-from worker.local.server import Durability
-from worker.local.waiting import wait_until
-from worker.sms.fields import MessageError
-from worker.sms.message import Lane, Message
 
 PATIENCE = timedelta(seconds=20)
 NEVER = timedelta(hours=1)  # nothing has been idle for so long

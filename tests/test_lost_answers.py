@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
+from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.intake import CONNECTIONS, DeadLetter, Intake, IntakeError, Unrouted
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.faults.proxy import Proxy
 from tests.waiting import eventually
-from worker.dispatcher import Dispatcher
-from worker.intake import CONNECTIONS, DeadLetter, Intake, IntakeError, Unrouted
-from worker.sms.message import Lane
 
 NEVER = timedelta(hours=1)
 LETTER = DeadLetter.about(Lane.BULK, "why", 1)

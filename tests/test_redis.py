@@ -2,7 +2,7 @@
 
 import os
 
-from worker.intake import Intake
+from bulk_dispatch.intake import Intake
 
 
 def test_given_a_version_was_asked_for_then_the_suite_runs_on_it(intake: Intake) -> None:

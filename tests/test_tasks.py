@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.stages.dispatch import Dispatched, dispatch
+from bulk_dispatch.tasks import Passed, if_known, keeping
 from tests.conftest import Setup
-from worker.sms.message import Lane
-from worker.stages.dispatch import Dispatched, dispatch
-from worker.tasks import Passed, if_known, keeping
 
 URGENT, OTHER, BULK = ("dispatch", "alpha:urgent"), ("dispatch", "beta:urgent"), ("dispatch", "alpha:bulk")
 RINGS = [

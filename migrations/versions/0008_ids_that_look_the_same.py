@@ -48,7 +48,7 @@ def downgrade() -> None:
 
 
 def normal(value: str) -> str:
-    """As `worker.sms.fields.client_id_of` read it when this was written; an id that cannot be seen stays."""
+    """As `bulk_dispatch.domain.validation.client_id_of` read it when this was written; an id that cannot be seen stays."""
     return unicodedata.normalize("NFC", UNSEEN.sub("", value)).strip() or value
 
 

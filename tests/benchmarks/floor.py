@@ -20,8 +20,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import psycopg
 
+from bulk_dispatch.cli.context import SANDBOX_KEY
 from tests.benchmarks.installation import LOOK, PACKAGE, Installation, await_ended
-from worker.cli.session import SANDBOX_KEY
 
 TABLES = """
     CREATE TABLE floor_messages (

@@ -18,25 +18,25 @@ import psutil
 import psycopg
 import redis
 
+from bulk_dispatch.cli import process_set
+from bulk_dispatch.cli.context import SANDBOX_KEY, routes_file
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.migrate import upgrade
+from bulk_dispatch.local.processes.spec import Child
+from bulk_dispatch.local.processes.supervisor import Supervisor
+from bulk_dispatch.local.servers.ephemeral import throwaway
+from bulk_dispatch.local.servers.server import Durability
+from bulk_dispatch.local.servers.server_pair import Addresses, Pair
+from bulk_dispatch.messaging.wakeup import QUEUES, celery_app, consumers
 from tests.ports import held_ports
 from tests.waiting import eventually
-from worker.bell import QUEUES, celery_app, consumers
-from worker.cli import fleet
-from worker.cli.session import SANDBOX_KEY, routes_file
-from worker.ledger import Ledger
-from worker.ledger.migrate import upgrade
-from worker.local.child import Child
-from worker.local.pair import Addresses, Pair
-from worker.local.server import Durability
-from worker.local.supervisor import Supervisor
-from worker.local.throwaway import throwaway
-from worker.settings import Settings
 
 ROUTE = "bench"
 PACKAGE = 1000  # messages a request
 LOOK = 0.5  # seconds from sending to the first question
 SANDBOX = ("--final-least", "0.05", "--final-most", "0.3")
-AS_SHIPPED = len(fleet.WORKERS)  # worker processes
+AS_SHIPPED = len(process_set.WORKERS)  # worker processes
 LOOKS = 30  # times as long as a look took, until the next
 STUCK = 120.0  # seconds without a single message ending
 
@@ -70,7 +70,7 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """Of every process."""
-        return fleet.environment(self.settings)
+        return process_set.environment(self.settings)
 
     @property
     def conninfo(self) -> str:
@@ -120,7 +120,7 @@ def installation(parent: Path) -> Iterator[Installation]:
         [port] = stack.enter_context(held_ports(1))
         place = Installation(folder, addresses, port)
         place.write_routes()
-        children = [fleet.sandbox(place.environment, port, *SANDBOX)]
+        children = [process_set.sandbox(place.environment, port, *SANDBOX)]
         log = stack.enter_context((folder / "sandbox.log").open("w", encoding="utf-8"))
         stack.enter_context(Supervisor(children, lambda line: print(line, file=log, flush=True)))
         eventually(lambda: _answers(f"{place.url}/sandbox/health"))
@@ -140,7 +140,7 @@ def working(place: Installation, children: Sequence[Child]) -> Iterator[Supervis
 def workers(place: Installation, processes: int = AS_SHIPPED) -> list[Child]:
     """Celery workers and beat: three processes as `worker up` runs them, or all queues in one, or the lanes
     in one and polling in another; beyond three, more for the bulk lane and for polling by turns."""
-    children = fleet.workers(place.environment)
+    children = process_set.workers(place.environment)
     urgent, bulk, poll, beat = children
     if processes == 1:
         return [_reading(bulk, "urgent,bulk,poll,celery", 8), beat]
@@ -188,7 +188,7 @@ def write_campaign(path: Path, count: int, name: str = "campaign", first: int = 
 @contextmanager
 def sending(place: Installation, file: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """`worker send` at its work; at the end it has done it."""
-    command = (sys.executable, "-m", "worker", "send", str(file), "--json")
+    command = (sys.executable, "-m", "bulk_dispatch", "send", str(file), "--json")
     log = place.folder / "send.log"
     with (
         log.open("wb") as said,

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.domain.message import Lane, Message
 from tests.benchmarks.installation import (
     ROUTE,
     Installation,
@@ -21,8 +23,6 @@ from tests.benchmarks.installation import (
     write_campaign,
 )
 from tests.waiting import eventually
-from worker.dispatcher import Dispatcher
-from worker.sms.message import Lane, Message
 
 PROBE = re.compile(rb"\+38067\d{7}")  # numbers that no campaign has
 ENTERED = "SELECT 1 FROM messages WHERE campaign = 'campaign' LIMIT 1"

@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.gc_tuning import collect_rarely
+from bulk_dispatch.ledger.packages import open_messages
+from bulk_dispatch.ledger.transitions import Looks, Move, Package, claim, settle
+from bulk_dispatch.providers.interface import Answered, Reply, Request, Statuses, Verdict
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.ingest import ingest
+from bulk_dispatch.stages.outcomes import first_looks, reported, settled
+from bulk_dispatch.stages.provider_calls import asked_for
 from tests.benchmarks.installation import ROUTE, Installation, servers, spent, write_campaign
 from tests.benchmarks.reading_probe import checked, rows
 from tests.benchmarks.receipts import Found
-from worker.dispatcher import Dispatcher
-from worker.garbage import collect_rarely
-from worker.ledger.transitions import Looks, Move, Package, claim, settle
-from worker.ledger.under_way import open_messages
-from worker.lines import Line
-from worker.providers.contract import Answered, Reply, Request, Statuses, Verdict
-from worker.runtime import Runtime
-from worker.sms.message import Lane, Message
-from worker.stages.exchange import asked_for
-from worker.stages.ingest import ingest
-from worker.stages.verdicts import first_looks, reported, settled
 
 
 @dataclass(frozen=True)

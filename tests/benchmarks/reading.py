@@ -130,7 +130,7 @@ def _build_of(ref: str, folder: Path) -> Path:
 
 def _probed(build: Path, folder: Path) -> dict[str, Cost]:
     command = (sys.executable, "-P", str(PROBE), str(folder), *CASES)
-    environment = {**os.environ, "PYTHONPATH": str(build)}
+    environment = {**os.environ, "PYTHONPATH": str(build / "worker")}
     told = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
     if Path(told["build"]).resolve() != build.resolve():
         raise RuntimeError(f"measured the build in {told['build']} instead of {build}")

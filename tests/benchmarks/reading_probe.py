@@ -15,10 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import worker
-from worker.lines import Line, accept, make_ready
-from worker.settings import read_routes
-from worker.sms.message import FIELDS, Message
+import bulk_dispatch
+from bulk_dispatch.config.settings import read_routes
+from bulk_dispatch.domain.message import FIELDS, Message
+from bulk_dispatch.routing import Line, accept, make_ready
 
 WARM = 2_000  # messages before the clock runs
 PASSES = 5  # the least of them counts
@@ -27,9 +27,9 @@ PASSES = 5  # the least of them counts
 def rows(file: Path) -> Iterator[Mapping[str, Any]]:
     """The rows of a file by the names in its heading, as this build reads them."""
     try:
-        from worker.campaign.heading import Wanted
-        from worker.campaign.rows import Rows
-        from worker.campaign.source import lines_of, opened
+        from bulk_dispatch.campaign.heading import Wanted
+        from bulk_dispatch.campaign.rows import Rows
+        from bulk_dispatch.campaign.source import lines_of, opened
     except ImportError:  # a build that came before these has its own
         yield from _older(file)
         return
@@ -41,9 +41,9 @@ def rows(file: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _older(file: Path) -> Iterator[Mapping[str, Any]]:
-    read: Callable[[Iterable[str]], Iterator[tuple[int, Any]]] = vars(import_module("worker.cli.send"))[
-        "_rows"
-    ]
+    read: Callable[[Iterable[str]], Iterator[tuple[int, Any]]] = vars(
+        import_module("bulk_dispatch.cli.send")
+    )["_rows"]
     with file.open(encoding="utf-8", newline="") as stream:
         for _, row in read(stream):
             yield row
@@ -89,7 +89,7 @@ def main() -> None:
     lines = make_ready(read_routes(Path(folder, "routes.toml")))
     gc.disable()  # nothing here is freed by it, and it comes by when it likes
     found = {name: measure(Path(folder, f"{name}.csv"), lines) for name in names}
-    sys.stdout.write(json.dumps({"build": str(Path(worker.__file__).parents[1]), "found": found}))
+    sys.stdout.write(json.dumps({"build": str(Path(bulk_dispatch.__file__).parents[2]), "found": found}))
 
 
 if __name__ == "__main__":

@@ -23,14 +23,14 @@ from urllib.parse import urlencode
 
 from sqlalchemy import text
 
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import Ledger, receipts
+from bulk_dispatch.ledger.migrate import upgrade
+from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.local.servers.ephemeral import throwaway
+from bulk_dispatch.local.servers.server_pair import Addresses
 from tests.factories import messages
 from tests.ledger.book import LOOK, Book
-from worker.ledger import Ledger, receipts
-from worker.ledger.migrate import upgrade
-from worker.ledger.transitions import Move, settle
-from worker.local.pair import Addresses
-from worker.local.throwaway import throwaway
-from worker.sms.status import Status
 
 SECRET = "a-secret-of-some-length"
 CONNECTIONS = 64
@@ -186,7 +186,7 @@ def _web(addresses: Addresses, folder: Path) -> Iterator[tuple[int, int]]:
         "WORKER_ROUTES": str(routes),
         "WORKER_LOG_LEVEL": "WARNING",
     }
-    command = [sys.executable, "-m", "worker", "web", "--port", "0"]
+    command = [sys.executable, "-m", "bulk_dispatch", "web", "--port", "0"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as web:
         try:
             assert web.stderr is not None

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.ledger.routes import LOCKED_ROUTE
+from bulk_dispatch.ledger.transitions import claim, enqueue
+from bulk_dispatch.ledger.transitions.claim import LISTED
+from bulk_dispatch.runtime import Runtime
 from tests.benchmarks.installation import PACKAGE, ROUTE, Installation
 from tests.factories import message
-from worker.ledger.governor import LOCKED_ROUTE
-from worker.ledger.transitions import claim, enqueue
-from worker.ledger.transitions.claiming import LISTED
-from worker.runtime import Runtime
-from worker.sms.message import Lane
-from worker.sms.package import Item
 
 USUAL = 100_000  # numbers on a list
 LENGTHS = (0, USUAL, 10 * USUAL)

@@ -21,9 +21,9 @@ from xml.sax.saxutils import escape
 import httpx
 from sqlalchemy import Engine, create_engine, text
 
+from bulk_dispatch.cli.context import SANDBOX_KEY
 from tests.benchmarks.installation import LOOK, Installation, await_ended
 from tests.waiting import eventually
-from worker.cli.session import SANDBOX_KEY
 
 TABLE = """
     CREATE TABLE today (

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.queries import books
 from tests.benchmarks.installation import (
     AS_SHIPPED,
     ROUTE,
@@ -18,8 +20,6 @@ from tests.benchmarks.installation import (
     working,
     write_campaign,
 )
-from worker.ledger import Ledger
-from worker.ledger.queries import books
 
 Tell = Callable[[int], None]
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import typer
 
+from bulk_dispatch.cli.send_file import Sending, Ways
+from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.intake import Intake
 from tests.conftest import Setup
-from worker.cli.sending import Sending, Ways
-from worker.dispatcher import Dispatcher
-from worker.intake import Intake
-from worker.sms.message import Lane
 
 CASES = Path(__file__).parent / "cases"
 ROUTES: dict[str, dict[str, object]] = {"alpha": {"url": "http://127.0.0.1:9"}}

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from worker.campaign.check import Check, Refusal, Rules
-from worker.campaign.rows import Row
-from worker.sms.message import Foreseen, Message, Said
-from worker.sms.segments import Encoding
+from bulk_dispatch.campaign.check import Check, Refusal, Rules
+from bulk_dispatch.campaign.rows import Row
+from bulk_dispatch.domain.message import Foreseen, Message, Said
+from bulk_dispatch.domain.segments import Encoding
 
 TEXT = "Your order is ready"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from worker.campaign.heading import Wanted
-from worker.campaign.rows import Row, Rows
-from worker.campaign.source import UnreadableError, lines_of
-from worker.sms.fields import MessageError
+from bulk_dispatch.campaign.heading import Wanted
+from bulk_dispatch.campaign.rows import Row, Rows
+from bulk_dispatch.campaign.source import UnreadableError, lines_of
+from bulk_dispatch.domain.validation import MessageError
 
 FIELDS = ("client_id", "recipient", "sender", "text", "kind", "route", "send_at")
 WANTED = Wanted(FIELDS, ("client_id", "recipient"), ("url", "name"), {})
@@ -338,7 +338,7 @@ def test_a_json_line_that_is_none_spoils_itself_alone() -> None:
 
 
 def test_a_file_is_read_from_the_disk_by_its_content(tmp_path: Path) -> None:
-    from worker.campaign.source import opened
+    from bulk_dispatch.campaign.source import opened
 
     path = tmp_path / "list.xlsx"
     path.write_text("client_id,recipient,text\na,+380931110001,Hello\n", "utf-8")

@@ -1,9 +1,9 @@
 """What is ready to leave comes back from the disk as it went there."""
 
+from bulk_dispatch.campaign.spool import Spool
+from bulk_dispatch.client import parcels
+from bulk_dispatch.domain.message import Lane
 from tests.factories import messages
-from worker.campaign.spool import Spool
-from worker.dispatcher import parcels
-from worker.sms.message import Lane
 
 
 def test_parcels_come_back_in_their_order() -> None:

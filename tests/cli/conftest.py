@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.config.settings import Settings, inherited_environment
+from bulk_dispatch.ledger import Ledger
 from tests.conftest import Setup
 from tests.ledger.book import Book
-from worker.ledger import Ledger
-from worker.settings import Settings, inherited_environment
 
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
 
@@ -45,13 +45,13 @@ class Shell:
     @classmethod
     def at(cls, settings: Settings, folder: Path) -> "Shell":
         """A shell whose commands have these settings."""
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[2] / "worker")
         return cls({**inherited_environment(), **settings.environment(), "PYTHONPATH": root}, folder)
 
     def worker(self, *words: str, stdin: str = "", **env: str) -> Ran:
         """Run a command; whatever it meets, nobody sees a traceback."""
         done = subprocess.run(
-            [sys.executable, "-m", "worker", *words],
+            [sys.executable, "-m", "bulk_dispatch", *words],
             input=stdin,
             capture_output=True,
             text=True,
@@ -66,7 +66,7 @@ class Shell:
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """A command under way."""
         return subprocess.Popen(
-            [sys.executable, "-m", "worker", *words],
+            [sys.executable, "-m", "bulk_dispatch", *words],
             env=dict(self.env),
             cwd=self.folder,
             stdout=subprocess.PIPE,

@@ -2,11 +2,11 @@
 
 import pytest
 
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.invariants import INVARIANTS
+from bulk_dispatch.ledger.transitions import enqueue
 from tests.cli.conftest import Shell
 from tests.factories import messages
-from worker.ledger import Ledger
-from worker.ledger.invariants import INVARIANTS
-from worker.ledger.transitions import enqueue
 
 
 @pytest.fixture

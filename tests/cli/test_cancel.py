@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.stages.cancel import Fate
+from bulk_dispatch.stages.dispatch import dispatch
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book
-from worker.sms.message import Lane
-from worker.sms.status import Status
-from worker.stages.cancel import Fate
-from worker.stages.dispatch import dispatch
 
 NOTHING = {fate.value: 0 for fate in Fate}
 BETA: dict[str, object] = {**ROUTE, "mode": "async"}

@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import pytest
 
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.migrate import head
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.transitions import enqueue
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import messages
-from worker.ledger import Ledger
-from worker.ledger.governor import register_routes
-from worker.ledger.migrate import head
-from worker.ledger.transitions import enqueue
-from worker.sms.doubt import Doubt
-from worker.sms.message import Lane, Message
 
 CSV = "client_id,recipient,text\na,+380931110001,Hello\nb,+380931110002,Hello\n"
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from bulk_dispatch.domain.status import Status
 from tests.cli.conftest import Shell
 from tests.factories import message, messages
 from tests.ledger.book import Book
-from worker.sms.status import Status
 
 TEXT, NUMBER = "Your code is 271828", "+380939990009"
 

@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bulk_dispatch.domain.content import Kind, VCard, Viber, ViberSms, WapPush
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.package import Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.transitions import Claim, Looks, Move, Read, claim, enqueue, read, settle
+from bulk_dispatch.runtime import silence
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message
-from worker.ledger import Ledger
-from worker.ledger.transitions import Claim, Looks, Move, Read, claim, enqueue, read, settle
-from worker.runtime import silence
-from worker.sms.content import Kind, VCard, Viber, ViberSms, WapPush
-from worker.sms.message import Lane, Message
-from worker.sms.package import Limits
-from worker.sms.status import Status
 
 TO = ["send", "--to", "+380931110001", "--sender", "Shop"]
 LINK = "https://shop.example/1"

@@ -10,21 +10,21 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from bulk_dispatch.cli.checks import Finding, examine
+from bulk_dispatch.cli.context import opened_intake
+from bulk_dispatch.config.server_urls import next_database
+from bulk_dispatch.config.settings import Settings, read_routes
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.intake import MARKS, DeadLetter, Intake
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.routes import register_routes, stop_route
+from bulk_dispatch.ledger.transitions import Looks, Move, claim, enqueue, settle
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.odd_redis import odd_redis
-from worker.addresses import next_database
-from worker.cli.examination import Finding, examine
-from worker.cli.session import opened_intake
-from worker.intake import MARKS, DeadLetter, Intake
-from worker.ledger import Ledger
-from worker.ledger.governor import register_routes, stop_route
-from worker.ledger.transitions import Looks, Move, claim, enqueue, settle
-from worker.settings import Settings, read_routes
-from worker.sms.message import Lane
-from worker.sms.package import Limits
-from worker.sms.status import Status
 
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
 

@@ -8,15 +8,15 @@ from contextlib import closing
 import pytest
 from sqlalchemy import create_engine
 
+from bulk_dispatch import Dispatcher
+from bulk_dispatch.config.server_urls import database_address
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger import TooOldError
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message
 from tests.old_postgres import old_postgres
-from worker import Dispatcher
-from worker.addresses import database_address
-from worker.intake import Intake
-from worker.ledger import TooOldError
-from worker.sms.message import Lane
 
 SAID = "PostgreSQL 16 is too old; 18 is needed"
 ONE = ["--to", "+380931110001", "--sender", "Shop", "--text", "Hello"]
@@ -68,7 +68,7 @@ def test_given_an_old_server_when_a_command_comes_then_it_refuses_at_once_with_b
 
 
 def test_given_an_old_server_when_a_worker_starts_then_it_ends_and_says_why(shell: Shell) -> None:
-    words = ["-A", "worker.tasks", "worker", "-Q", "bulk", "--pool", "threads", "-n", "bulk@%h"]
+    words = ["-A", "bulk_dispatch.tasks", "worker", "-Q", "bulk", "--pool", "threads", "-n", "bulk@%h"]
     done = subprocess.run(
         [sys.executable, "-m", "celery", *words],
         env=dict(shell.env),

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from bulk_dispatch.cli.context import SANDBOX_ROUTES
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.segments import segments
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.providers import PROVIDERS
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
-from worker.cli.session import SANDBOX_ROUTES
-from worker.intake import Intake
-from worker.providers import PROVIDERS
-from worker.sms.content import Kind
-from worker.sms.message import Lane, Message
-from worker.sms.segments import segments
 
 TO = ("--to", "+380931110001")
 BASIC = {"line-break", "signs", "cyrillic", "two-segments", "link"}

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from bulk_dispatch.config.settings import names_only, read_routes
+from bulk_dispatch.intake import Intake
 from tests.cli.conftest import ROUTE, Shell
 from tests.cli.test_doctor import freeze, leave
 from tests.conftest import Setup
-from worker.intake import Intake
-from worker.settings import names_only, read_routes
 
 
 @pytest.fixture

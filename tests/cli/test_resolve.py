@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import Connection, Ledger
+from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.messaging.wakeup import celery_app, sees
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import LOOK, Book
-from worker.bell import celery_app, sees
-from worker.ledger import Connection, Ledger
-from worker.ledger.transitions import Move, settle
-from worker.sms.message import Message
-from worker.sms.status import Status
 
 HELD: dict[str, object] = {**ROUTE, "in_doubt": "hold"}
 ASKED: dict[str, object] = {**ROUTE, "mode": "async", "key": "hush-4711", "reference_offset": 1_000_000}

@@ -7,26 +7,26 @@ from decimal import Decimal
 
 import pytest
 
+from bulk_dispatch.cli.checks import Finding, examine
+from bulk_dispatch.cli.output import money
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.questions import note_refused, refused_questions
+from bulk_dispatch.ledger.receipts import Word, keep
+from bulk_dispatch.ledger.routes import note_clock, register_routes
+from bulk_dispatch.ledger.transitions import enqueue
+from bulk_dispatch.runtime import silence
+from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
+from bulk_dispatch.sandbox.server import running
+from bulk_dispatch.sandbox.webcom.options import WebcomOptions
+from bulk_dispatch.stages.dispatch import dispatch
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.factories import message
 from tests.stages.world import KIND
-from worker.cli.examination import Finding, examine
-from worker.cli.output import money
-from worker.ledger import Ledger
-from worker.ledger.governor import note_clock, register_routes
-from worker.ledger.questions import note_refused, refused_questions
-from worker.ledger.receipts import Word, keep
-from worker.ledger.transitions import enqueue
-from worker.runtime import silence
-from worker.sandbox.alphasms.options import AlphasmsOptions
-from worker.sandbox.server import running
-from worker.sandbox.webcom.options import WebcomOptions
-from worker.settings import Settings
-from worker.sms.message import Lane
-from worker.sms.question import Question
-from worker.sms.status import Status
-from worker.stages.dispatch import dispatch
 
 STOPPED = frozenset({"380939999991", "380939999992"})
 PROVIDERS = replace(

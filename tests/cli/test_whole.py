@@ -22,7 +22,7 @@ def env(folder: Path) -> dict[str, str]:
 def worker(env: dict[str, str], folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", *words],
+        [sys.executable, "-m", "bulk_dispatch", *words],
         env=env,
         cwd=folder,
         capture_output=True,
@@ -90,7 +90,7 @@ def test_up_with_a_routes_file_that_is_none_says_so_and_starts_nothing(
 
 def test_a_command_that_is_told_to_end_takes_its_servers_with_it(env: dict[str, str], folder: Path) -> None:
     os.mkfifo(folder / "nothing comes")
-    command = [sys.executable, "-m", "worker", "send", "nothing comes", "--sender", "Shop"]
+    command = [sys.executable, "-m", "bulk_dispatch", "send", "nothing comes", "--sender", "Shop"]
     process = subprocess.Popen(
         command, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -5,19 +5,19 @@ from decimal import Decimal
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.intake import DeadLetter, Intake
+from bulk_dispatch.ledger.routes import note_balance, register_routes, stop_route
+from bulk_dispatch.ledger.suppressions import suppress
+from bulk_dispatch.ledger.transitions import Move, enqueue, settle
+from bulk_dispatch.ledger.transitions.transition import move
+from bulk_dispatch.providers import PROVIDERS
+from bulk_dispatch.providers.code_texts import in_words, meaning
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message
 from tests.ledger.book import LOOK, Book
-from worker.intake import DeadLetter, Intake
-from worker.ledger.governor import note_balance, register_routes, stop_route
-from worker.ledger.stop_list import suppress
-from worker.ledger.transitions import Move, enqueue, settle
-from worker.ledger.transitions.moves import move
-from worker.providers import PROVIDERS
-from worker.providers.code_words import in_words, meaning
-from worker.sms.message import Lane, Message
-from worker.sms.status import Status, Verb
 
 WIDE = 80
 LONG = "3b0c1f2e4d5a69788796a5b4c3d2e1f0"  # an id as uuid4().hex makes it
@@ -135,8 +135,8 @@ def test_given_a_code_when_people_are_told_then_its_words_stand_beside_it(
 
 
 def test_given_a_number_that_a_dialect_knows_then_it_has_words() -> None:
-    from worker.providers.alphasms_codes import DELIVERY, REFUSALS, REPORTED, SUBMITTED, WITHDRAWN
-    from worker.providers.alphasms_http import STATES
+    from bulk_dispatch.providers.alphasms.codes import DELIVERY, REFUSALS, REPORTED, SUBMITTED, WITHDRAWN
+    from bulk_dispatch.providers.alphasms.http import STATES
 
     xml = {*DELIVERY, *SUBMITTED.table, *REPORTED.table, *WITHDRAWN.table}
     assert [code for code in xml if not meaning("alphasms-xml", code)] == []

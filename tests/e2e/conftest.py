@@ -11,19 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
+from bulk_dispatch.cli import process_set
+from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.queries import Books, books
+from bulk_dispatch.local.processes.supervisor import Supervisor
+from bulk_dispatch.messaging.wakeup import QUEUES, celery_app, consumers
 from tests.conftest import Setup
 from tests.ports import held_ports
 from tests.waiting import eventually
-from worker.bell import QUEUES, celery_app, consumers
-from worker.cli import fleet
-from worker.dispatcher import Dispatcher
-from worker.intake import Intake
-from worker.ledger import Ledger
-from worker.ledger.queries import Books, books
-from worker.local.supervisor import Supervisor
-from worker.settings import Settings
-from worker.sms.message import Message
-from worker.sms.status import FINAL, Status
 
 SWIFT = {
     "poll_first": "300ms",
@@ -118,7 +118,7 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
         [port] = opened.enter_context(held_ports(1))
         url = f"http://127.0.0.1:{port}"
         settings = replace(setup.routes(**swift(url, routes)), log_level=log_level)
-        env = fleet.environment(settings)
+        env = process_set.environment(settings)
         journal = ("--journal", str(setup.folder / "sandbox.journal"))
         workers = [
             replace(
@@ -126,9 +126,9 @@ def install(setup: Setup, ledger: Ledger, intake: Intake) -> Iterator[Install]:
                 command=_pooled(child.command, pool),
                 env={**child.env, **env_of.get(child.name, {})},
             )
-            for child in fleet.workers(env)
+            for child in process_set.workers(env)
         ]
-        children = [fleet.sandbox(env, port, *journal, *sandbox), *workers]
+        children = [process_set.sandbox(env, port, *journal, *sandbox), *workers]
         log: list[str] = []
         dispatcher = opened.enter_context(closing(Dispatcher(settings)))
         supervisor = opened.enter_context(

@@ -3,10 +3,10 @@ again, every committed instant keeps what the ledger claims."""
 
 import time
 
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.ledger.audit import audit
 from tests.e2e.conftest import Install, Installation
 from tests.factories import message
-from worker.ledger.audit import audit
-from worker.sms.status import FINAL, Status
 
 MESSAGES = 4000
 FAULTS = [

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bulk_dispatch.local.processes.spec import Ending
+from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.messaging.wakeup import celery_app, waiting
 from tests.conftest import Setup
 from tests.e2e.conftest import Install, Installation
 from tests.faults.proxy import Proxy, Target
 from tests.waiting import eventually
-from worker.bell import celery_app, waiting
-from worker.local.child import Ending
-from worker.local.pair import Addresses
 
 IN_ORDER = Ending("beat", 0, killed=False)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane
 from tests.e2e.conftest import Install
 from tests.factories import message
 from tests.faults import clock
-from worker.sms.message import Lane
 
 HOUR = 3600
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from celery import Celery
 
+from bulk_dispatch.cli import process_set
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.local.processes.supervisor import Supervisor
+from bulk_dispatch.messaging.wakeup import BACKLOG
 from tests.conftest import Setup
 from tests.waiting import eventually
-from worker.bell import BACKLOG
-from worker.cli import fleet
-from worker.intake import Intake
-from worker.local.supervisor import Supervisor
-from worker.sms.message import Lane
 
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
 
@@ -27,7 +27,7 @@ def test_a_process_that_could_do_nothing_ends_and_says_why(
     setup: Setup, name: str, route: dict[str, object], said: str
 ) -> None:
     settings = setup.routes(alpha={**ROUTE, **route})
-    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == name]
+    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == name]
 
     ended = subprocess.run(
         child.command, env=dict(child.env), capture_output=True, text=True, timeout=60, check=False
@@ -40,11 +40,11 @@ def test_a_process_that_could_do_nothing_ends_and_says_why(
 
 def test_a_message_by_send_task_needs_no_ledger(setup: Setup, intake: Intake) -> None:
     settings = replace(setup.routes(alpha=ROUTE), database_url="postgresql+psycopg://me@127.0.0.1:9/none")
-    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == "urgent"]
+    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
     log: list[str] = []
     with Supervisor([child], log.append):
         Celery(broker=settings.broker_url, set_as_current=False).send_task(
-            "worker.enqueue",
+            "bulk_dispatch.enqueue",
             kwargs={"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": "Hi"},
         )
 
@@ -53,11 +53,11 @@ def test_a_message_by_send_task_needs_no_ledger(setup: Setup, intake: Intake) ->
 
 def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(setup: Setup) -> None:
     settings = replace(setup.routes(alpha=ROUTE), redis_url="redis://127.0.0.1:9/0")
-    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == "urgent"]
+    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
     log: list[str] = []
     with Supervisor([child], log.append):
         Celery(broker=settings.broker_url, set_as_current=False).send_task(
-            "worker.enqueue",
+            "bulk_dispatch.enqueue",
             kwargs={"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": "Hi"},
         )
 
@@ -71,7 +71,7 @@ def test_beat_adds_no_tick_where_a_hundred_wait(setup: Setup) -> None:
     settings = setup.routes(alpha=ROUTE)
     broker = Intake.connect(settings.redis_url.replace("db=0", "db=1")).client
     broker.lpush("bulk", *["unheard"] * BACKLOG)
-    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == "beat"]
+    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "beat"]
     log: list[str] = []
     with Supervisor([child], log.append):
         eventually(lambda: broker.llen("poll") >= 4, within=40)

@@ -4,17 +4,17 @@ from typing import Any
 
 import httpx
 
+from bulk_dispatch.cli import process_set
+from bulk_dispatch.local.processes.supervisor import Supervisor
 from tests.e2e.conftest import Install
 from tests.factories import message
 from tests.ports import held_ports
 from tests.waiting import eventually
-from worker.cli import fleet
-from worker.local.supervisor import Supervisor
 
 
 def test_flower_shows_workers_and_tasks_but_no_texts(install: Install) -> None:
     installation = install(alpha={})
-    env = {**fleet.environment(installation.settings), "FLOWER_BASIC_AUTH": "watch:man"}
+    env = {**process_set.environment(installation.settings), "FLOWER_BASIC_AUTH": "watch:man"}
 
     def tasks() -> list[dict[str, Any]]:
         try:
@@ -25,7 +25,7 @@ def test_flower_shows_workers_and_tasks_but_no_texts(install: Install) -> None:
     with (
         held_ports(1) as [port],
         httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("watch", "man"), timeout=10) as ask,
-        Supervisor([fleet.flower(env, port)], installation.log.append),
+        Supervisor([process_set.flower(env, port)], installation.log.append),
     ):
         eventually(tasks, within=40)  # beat's visits
         installation.dispatcher.enqueue(message(1, text="nobody's business"))
@@ -34,7 +34,7 @@ def test_flower_shows_workers_and_tasks_but_no_texts(install: Install) -> None:
             lambda: [
                 t
                 for t in tasks()
-                if t["name"] == "worker.dispatch" and "'messages': 1" in (t["result"] or "")
+                if t["name"] == "bulk_dispatch.dispatch" and "'messages': 1" in (t["result"] or "")
             ]
         )
         assert "alpha" in done[0]["args"]

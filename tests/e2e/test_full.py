@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.intake import Intake
 from tests.conftest import Setup
 from tests.e2e.conftest import Install
 from tests.factories import message
-from worker.intake import Intake
-from worker.settings import Settings
-from worker.sms.message import Lane
 
 ROOM = 2 * 2**20  # bytes that are free at first
 
@@ -38,7 +38,7 @@ sent = 0
 try:
     while True:
         message = {"client_id": f"o-{sent}", "recipient": f"+38093{sent:07d}", "sender": "Shop", "text": "Hi"}
-        app.send_task("worker.enqueue", kwargs=message, retry=False)
+        app.send_task("bulk_dispatch.enqueue", kwargs=message, retry=False)
         sent += 1
 except OperationalError as problem:
     print(sent, problem)

@@ -8,11 +8,11 @@ import pytest
 import redis
 from celery import Celery
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import FINAL, Status
 from tests.e2e.conftest import Install, Installation
 from tests.factories import message, messages
 from tests.waiting import eventually
-from worker.sms.message import Lane, Message
-from worker.sms.status import FINAL, Status
 
 
 def split(count: int) -> list[Message]:
@@ -142,10 +142,12 @@ def test_an_application_that_does_not_import_us_sends_a_task(install: Install) -
     app = Celery(broker=installation.settings.broker_url, set_as_current=False)
     plain = {"client_id": "plain-1", "recipient": "+380931110001", "sender": "Shop", "text": "secret text"}
 
-    app.send_task("worker.enqueue", args=[plain])
-    app.send_task("worker.enqueue", args=[[{**plain, "client_id": "plain-2"}, {"client_id": "no number"}]])
-    app.send_task("worker.enqueue", kwargs={**plain, "client_id": "plain-3"})
-    app.send_task("worker.enqueue", args=["order-18", "+380931110001", "Shop", "secret text"])
+    app.send_task("bulk_dispatch.enqueue", args=[plain])
+    app.send_task(
+        "bulk_dispatch.enqueue", args=[[{**plain, "client_id": "plain-2"}, {"client_id": "no number"}]]
+    )
+    app.send_task("bulk_dispatch.enqueue", kwargs={**plain, "client_id": "plain-3"})
+    app.send_task("bulk_dispatch.enqueue", args=["order-18", "+380931110001", "Shop", "secret text"])
 
     found = installation.await_final(3)
     assert found.balanced

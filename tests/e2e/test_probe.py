@@ -2,10 +2,10 @@
 
 import httpx
 
+from bulk_dispatch.cli.context import SANDBOX_LOGIN, SANDBOX_PASSWORD
+from bulk_dispatch.domain.status import FINAL
 from tests.cli.conftest import Shell
 from tests.e2e.conftest import Install
-from worker.cli.session import SANDBOX_LOGIN, SANDBOX_PASSWORD
-from worker.sms.status import FINAL
 
 ROUTES: dict[str, dict[str, object]] = {
     "alpha": {},

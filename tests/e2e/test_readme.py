@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.config.settings import Settings, names_only, read_routes
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.ledger.queries import History
+from bulk_dispatch.routing import make_ready
 from tests.guards.page import SHELLS, Block, blocks, typed
 from tests.guards.repository import text
 from tests.terminal import Terminal, bare_environment, still_running, up
 from tests.waiting import eventually
-from worker.dispatcher import Dispatcher
-from worker.ledger.queries import History
-from worker.lines import make_ready
-from worker.settings import Settings, names_only, read_routes
-from worker.sms.status import FINAL, Status
 
 BLOCKS = blocks(text("README.md"))
 LINES = [line for block in BLOCKS if block.kind in SHELLS for line in typed(block.body)]
@@ -34,13 +34,13 @@ NOT_ENTERED = {
     ". .venv/bin/activate": "these tests have an environment already, whatever it is called",
     "cp deploy/": "would write into the checkout; tests/guards/test_command_line.py looks for the files",
     "docker compose ": "takes Docker; tests/guards/test_compose.py reads what it would run",
-    "celery -A worker.tasks ": "runs until Ctrl-C; `worker up` has the same workers and beat",
+    "celery -A bulk_dispatch.tasks ": "runs until Ctrl-C; `worker up` has the same workers and beat",
     "worker web ": "runs until Ctrl-C; `worker up` has one",
 }
 """How lines begin that are not typed here, and why."""
 
 NOT_RUN = {
-    "mermaid": "a drawing; tests/guards/test_road_drawing.py holds that of the road against the table",
+    "mermaid": "a drawing; tests/guards/test_state_diagram.py holds that of the road against the table",
     "": "a drawing of the folders",
 }
 """Kinds of blocks that nobody can run, and why."""

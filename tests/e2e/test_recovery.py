@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import make_url
 
+from bulk_dispatch.cli.checks import examine
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.monitoring.heartbeat import read_marks
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.e2e.conftest import Install, Installation
 from tests.factories import message, messages
 from tests.faults.proxy import Proxy, Target
 from tests.waiting import eventually
-from worker.cli.examination import examine
-from worker.intake import Intake
-from worker.local.pair import Addresses
-from worker.marks import read_marks
-from worker.settings import Settings
-from worker.sms.message import Lane
-from worker.sms.status import Status
 
 PROMPTLY = 15.0  # seconds after the end of a fault
 

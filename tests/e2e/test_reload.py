@@ -8,14 +8,14 @@ from contextlib import closing
 import pytest
 from celery import Celery
 
+from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.monitoring.heartbeat import Mark, read_marks
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.e2e.conftest import Install, Installation, swift
 from tests.factories import message, messages
 from tests.waiting import eventually
-from worker.dispatcher import Dispatcher
-from worker.marks import Mark, read_marks
-from worker.sms.message import Lane, Message
 
 ALPHA: dict[str, dict[str, object]] = {"alpha": {"mode": "sync"}}
 BOTH: dict[str, dict[str, object]] = {**ALPHA, "beta": {"mode": "async"}}
@@ -59,7 +59,7 @@ def test_messages_for_a_new_route_wait_and_are_sent_once_the_routes_are_read_aga
 
     hand_over(installation, *(message(n, route=("alpha", "beta")[n % 2]) for n in range(1, 41)))
     Celery(broker=installation.settings.broker_url, set_as_current=False).send_task(
-        "worker.enqueue",
+        "bulk_dispatch.enqueue",
         kwargs={
             "client_id": "by-task",
             "recipient": "+380931110001",

@@ -7,11 +7,11 @@ from urllib.parse import quote, quote_plus
 
 from celery import Celery
 
+from bulk_dispatch.domain.message import Message
 from tests.e2e.conftest import Install, Installation
 from tests.factories import message
 from tests.stages.test_dispatch import dead_port
 from tests.waiting import eventually
-from worker.sms.message import Message
 
 LOGIN, PASSWORD = "shop-of-olena", "pass&word=73 91/Жу"
 TEXT = "Ваш код 739154 & <ніхто> не знає"
@@ -102,10 +102,10 @@ def _by_celery(installation: Installation) -> None:
     app = Celery(broker=installation.settings.broker_url, set_as_current=False)
     for number in (80, 81):
         (one,) = private([number], route="smart")
-        app.send_task("worker.enqueue", args=[one.as_dict()])
-        app.send_task("worker.enqueue", kwargs={**one.as_dict(), "client_id": TEXT, "recipient": TEXT})
-        app.send_task("worker.enqeue", args=[one.as_dict()])
-        app.send_task("worker.enqueue", args=[one.as_dict()], serializer="pickle")
+        app.send_task("bulk_dispatch.enqueue", args=[one.as_dict()])
+        app.send_task("bulk_dispatch.enqueue", kwargs={**one.as_dict(), "client_id": TEXT, "recipient": TEXT})
+        app.send_task("bulk_dispatch.enqeue", args=[one.as_dict()])
+        app.send_task("bulk_dispatch.enqueue", args=[one.as_dict()], serializer="pickle")
 
 
 def _dealt_with(installation: Installation) -> bool:

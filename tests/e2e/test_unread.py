@@ -7,13 +7,13 @@ from typing import Any
 
 from celery import Celery
 
+from bulk_dispatch.cli import process_set
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.local.processes.supervisor import Supervisor
+from bulk_dispatch.messaging.wakeup import DOOR
 from tests.conftest import Setup
 from tests.waiting import eventually
-from worker.bell import DOOR
-from worker.cli import fleet
-from worker.intake import Intake
-from worker.local.supervisor import Supervisor
-from worker.sms.message import Lane
 
 TEXT = "Ваш код 739154"
 MESSAGE = {"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": TEXT}
@@ -36,8 +36,8 @@ def without(part: str) -> Callable[[Envelope], Envelope]:
 
 
 SPOILT: list[tuple[Callable[[Envelope], Envelope], str]] = [
-    (head(task="worker.enqeue"), "there is no task of that name"),
-    (head(task=["worker.enqueue"]), "it is no task"),
+    (head(task="bulk_dispatch.enqeue"), "there is no task of that name"),
+    (head(task=["bulk_dispatch.enqueue"]), "it is no task"),
     (head(id=None), "it is no task"),
     (head(eta="tomorrow"), "it is no valid task: InvalidTaskError"),
     (head(expires="tomorrow"), "it is no valid task: InvalidTaskError"),
@@ -62,13 +62,15 @@ def test_what_is_no_task_is_kept_with_its_reason_and_the_worker_goes_on(setup: S
     settings = setup.routes(alpha={"url": "http://127.0.0.1:9"})
     broker = Intake.connect(settings.redis_url.replace("db=0", "db=1")).client
     app = Celery(broker=settings.broker_url, set_as_current=False)
-    app.send_task("worker.enqueue", kwargs=MESSAGE)
+    app.send_task("bulk_dispatch.enqueue", kwargs=MESSAGE)
     [good] = broker.lrange(DOOR, 0, -1)
     items = [json.dumps(spoil(json.loads(good))) for spoil, _ in SPOILT]
     broker.lpush(DOOR, *items, *RAW)
-    app.send_task("worker.enqueue", args=[[{**MESSAGE, "client_id": "b"}] * 10_001])
-    app.send_task("worker.enqueue", args=[[{**MESSAGE, "client_id": str(n)} for n in range(50)], MESSAGE])
-    (child,) = [one for one in fleet.workers(fleet.environment(settings)) if one.name == "urgent"]
+    app.send_task("bulk_dispatch.enqueue", args=[[{**MESSAGE, "client_id": "b"}] * 10_001])
+    app.send_task(
+        "bulk_dispatch.enqueue", args=[[{**MESSAGE, "client_id": str(n)} for n in range(50)], MESSAGE]
+    )
+    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
     log: list[str] = []
 
     with Supervisor([child], log.append) as supervisor:

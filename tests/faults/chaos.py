@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bulk_dispatch.domain.message import Lane
 from tests.faults import world as worlds
 from tests.faults.fleet import Fleet
 from tests.faults.matrix import Result, judged
 from tests.faults.world import EVERY, Batch, World
 from tests.waiting import eventually
-from worker.sms.message import Lane
 
 NAME = "random_kills"
 QUICK = ("sync", "async", "far", "webcom")  # hundreds of messages a request

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psutil
 
+from bulk_dispatch.cli import process_set as processes
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.local.processes.spec import Child, Restarts
+from bulk_dispatch.local.processes.supervisor import Supervisor
+from bulk_dispatch.messaging.wakeup import QUEUES, BrokerError, celery_app, consumers
 from tests.waiting import eventually
-from worker.bell import QUEUES, BrokerError, celery_app, consumers
-from worker.cli import fleet as processes
-from worker.local.child import Child, Restarts
-from worker.local.supervisor import Supervisor
-from worker.settings import Settings
 
 WORKERS = ("urgent", "bulk", "poll")
 SWIFTLY = Restarts(

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from bulk_dispatch.sandbox.faults import read_rule
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.provider import Trait
+from bulk_dispatch.sandbox.providers import FAMILIES
 from tests.faults.fleet import Fleet
 from tests.faults.proxy import Proxy
 from tests.faults.tally import times_by_digest
 from tests.waiting import eventually
-from worker.sandbox.faults import read_rule
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.provider import Trait
-from worker.sandbox.providers import FAMILIES
 
 NAME = "sandbox"  # of its process
 REQUEST = 1000  # bytes; no request that sends is shorter

@@ -18,12 +18,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from bulk_dispatch.local.servers.ephemeral import throwaway
+from bulk_dispatch.local.servers.server import Durability, first_number
+from bulk_dispatch.local.servers.server_pair import Addresses, Pair
+from bulk_dispatch.local.servers.shared import revive
 from tests.faults.proxy import Proxy
 from tests.waiting import eventually
-from worker.local.pair import Addresses, Pair
-from worker.local.server import Durability, first_number
-from worker.local.servers import revive
-from worker.local.throwaway import throwaway
 
 UNLIMITED = -1
 SEGMENT = 16 * 2**20  # bytes of a WAL segment: PostgreSQL cannot live without room for one

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.sandbox.account import content_digest
-from worker.sandbox.alphasms.codes import State
-from worker.sms.message import Message
-from worker.sms.status import FINAL, Status
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.alphasms.codes import State
 
 BY_THE_NETWORK = str(State.REJECTED.value)
 ENDED = FINAL | {Status.UNCONFIRMED}

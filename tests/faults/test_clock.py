@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.local.servers.server_pair import Addresses
 from tests.faults.clock import SHARED, Steps, offset, swept
-from worker.local.pair import Addresses
 
 CLOCKS = """
 import json, time

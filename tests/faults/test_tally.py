@@ -2,10 +2,10 @@
 
 import pytest
 
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.sandbox.account import content_digest
 from tests.factories import message
 from tests.faults.tally import NONE, Pardon, Tally, Told, count, times_by_digest
-from worker.sandbox.account import content_digest
-from worker.sms.status import Status
 
 ONE = message(1)
 DIGEST = content_digest(ONE.recipient, ONE.sender, ONE.text)

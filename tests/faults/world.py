@@ -17,6 +17,23 @@ import httpx
 import psutil
 from sqlalchemy import TextClause, text
 
+from bulk_dispatch.cli import process_set as processes
+from bulk_dispatch.cli.context import SANDBOX_ROUTES, Table, routes_file, sandbox_pushes
+from bulk_dispatch.client import Dispatcher, EnqueueError
+from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.domain.doubt_policy import SETTLING
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger import Connection, Ledger, LedgerError
+from bulk_dispatch.ledger.audit import Finding, audit
+from bulk_dispatch.ledger.migrate import upgrade
+from bulk_dispatch.ledger.queries import RouteRow, route_rows
+from bulk_dispatch.ledger.routes import open_route
+from bulk_dispatch.ledger.suppressions import suppress
+from bulk_dispatch.ledger.transitions import enqueue
+from bulk_dispatch.monitoring.heartbeat import read_marks
+from bulk_dispatch.providers import PROVIDERS
 from tests.faults import fleet, servers
 from tests.faults.fleet import Fleet
 from tests.faults.provider import Provider
@@ -25,23 +42,6 @@ from tests.faults.servers import Servers
 from tests.faults.tally import Pardon, Tally, Told, count, times
 from tests.ports import held_ports
 from tests.waiting import eventually
-from worker.cli import fleet as processes
-from worker.cli.session import SANDBOX_ROUTES, Table, routes_file, sandbox_pushes
-from worker.dispatcher import Dispatcher, EnqueueError
-from worker.intake import Intake
-from worker.ledger import Connection, Ledger, LedgerError
-from worker.ledger.audit import Finding, audit
-from worker.ledger.governor import open_route
-from worker.ledger.migrate import upgrade
-from worker.ledger.queries import RouteRow, route_rows
-from worker.ledger.stop_list import suppress
-from worker.ledger.transitions import enqueue
-from worker.marks import read_marks
-from worker.providers import PROVIDERS
-from worker.settings import Settings
-from worker.sms.doubt import SETTLING
-from worker.sms.message import Lane, Message
-from worker.sms.status import FINAL, Status
 
 SWIFT: Table = {
     "connect_timeout": "500ms",
@@ -274,7 +274,7 @@ class World:
 
     @staticmethod
     def _command(*arguments: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", "worker", *arguments)
+        return (sys.executable, "-m", "bulk_dispatch", *arguments)
 
     @property
     def _own(self) -> dict[str, str]:

@@ -60,7 +60,7 @@ def option(command: Sequence[str], *names: str) -> str:
 
 def celery_workers(commands: Iterable[Sequence[str]]) -> list[Sequence[str]]:
     """Those commands that start a Celery worker."""
-    return [command for command in commands if "worker.tasks" in command and "worker" in command]
+    return [command for command in commands if "bulk_dispatch.tasks" in command and "worker" in command]
 
 
 def consumed(commands: Iterable[Sequence[str]]) -> set[str]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import typer
 
+from bulk_dispatch.cli import COMMANDS, application
 from tests.guards.page import commands, inline_commands
 from tests.guards.repository import ROOT, services, text
-from worker.cli import COMMANDS, application
 
 README = text("README.md")
 WORKER: Any = typer.main.get_command(application())

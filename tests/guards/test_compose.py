@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.cli.process_set import GRACE
+from bulk_dispatch.config.server_urls import next_database
+from bulk_dispatch.config.settings import Route, Settings, duration
+from bulk_dispatch.monitoring.heartbeat import BEAT, STILL
 from tests.guards.repository import (
     ROOT,
     celery_workers,
@@ -19,10 +23,6 @@ from tests.guards.repository import (
     text,
     variables,
 )
-from worker.addresses import next_database
-from worker.cli.fleet import GRACE
-from worker.marks import BEAT, STILL
-from worker.settings import Route, Settings, duration
 
 NAME = pyproject()["project"]["name"]
 ENDS_BY_ITSELF = {"migrate"}

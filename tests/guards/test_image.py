@@ -99,11 +99,11 @@ class NotInTheImage(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, NotInTheImage())
 
 import celery.apps.beat, celery.apps.worker, celery.bin.celery, celery.concurrency.thread, flower.command
-import worker.tasks
-from worker.bell import celery_app
-from worker.cli import application
-from worker.ledger import Ledger
-from worker.ledger.migrate import head
+import bulk_dispatch.tasks
+from bulk_dispatch.messaging.wakeup import celery_app
+from bulk_dispatch.cli import application
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.migrate import head
 
 application()
 head()
@@ -136,13 +136,13 @@ def test_what_we_depend_on_is_all_that_running_loads() -> None:
     absent = [
         module
         for module, distributions in packages_distributions().items()
-        if module != "worker" and not held & {canonicalize_name(name) for name in distributions}
+        if module != "bulk_dispatch" and not held & {canonicalize_name(name) for name in distributions}
     ]
     assert "pytest" in absent
     done = subprocess.run(
         [sys.executable, "-c", RUN_EVERYTHING, json.dumps(absent)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "worker")},
         capture_output=True,
         text=True,
         check=False,

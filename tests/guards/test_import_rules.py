@@ -36,54 +36,67 @@ def importing(contract: str, path: str, imported: str, shown: str = "") -> Breac
 
 BREACHES = (
     # a place for everything, and the direction
-    Breach("rooms", "worker/newcomer.py", "", "newcomer"),
-    Breach("rooms", "worker/helpers/__init__.py", "", "helpers"),
-    importing("rooms", "worker/ledger/queries.py", "worker.runtime"),
-    importing("rooms", "worker/intake.py", "worker.ledger"),
-    importing("rooms", "worker/transport.py", "worker.settings"),
-    importing("rooms", "worker/sms/message.py", "worker.providers.contract"),
-    importing("rooms", "worker/cli/routes.py", "worker.tasks"),
-    importing("rooms", "worker/sandbox/alphasms/codes.py", "worker.sms.status"),
-    importing("rooms", "worker/local/place.py", "worker.sms.status"),
-    importing("rooms", "worker/serving.py", "worker.sms.status"),
-    importing("rooms", "worker/ledger/schema.py", "worker", "worker.ledger.schema -> worker"),
-    importing("stages", "worker/stages/poll.py", "worker.stages.rescue"),
-    importing("stages", "worker/stages/verdicts.py", "worker.stages.dispatch"),
-    Breach("stages", "worker/stages/archive.py", "", "archive"),
+    Breach("rooms", "worker/bulk_dispatch/newcomer.py", "", "newcomer"),
+    Breach("rooms", "worker/bulk_dispatch/helpers/__init__.py", "", "helpers"),
+    importing("rooms", "worker/bulk_dispatch/ledger/queries.py", "bulk_dispatch.runtime"),
+    importing("rooms", "worker/bulk_dispatch/intake.py", "bulk_dispatch.ledger"),
+    importing("rooms", "worker/bulk_dispatch/http_client.py", "bulk_dispatch.config.settings"),
+    importing("rooms", "worker/bulk_dispatch/domain/message.py", "bulk_dispatch.providers.interface"),
+    importing("rooms", "worker/bulk_dispatch/cli/routes.py", "bulk_dispatch.tasks"),
+    importing("rooms", "worker/bulk_dispatch/sandbox/alphasms/codes.py", "bulk_dispatch.domain.status"),
+    importing("rooms", "worker/bulk_dispatch/local/servers/paths.py", "bulk_dispatch.domain.status"),
+    importing("rooms", "worker/bulk_dispatch/http_server.py", "bulk_dispatch.domain.status"),
+    importing(
+        "rooms",
+        "worker/bulk_dispatch/ledger/schema.py",
+        "bulk_dispatch",
+        "bulk_dispatch.ledger.schema -> bulk_dispatch",
+    ),
+    importing("stages", "worker/bulk_dispatch/stages/poll.py", "bulk_dispatch.stages.rescue"),
+    importing("stages", "worker/bulk_dispatch/stages/outcomes.py", "bulk_dispatch.stages.dispatch"),
+    Breach("stages", "worker/bulk_dispatch/stages/archive.py", "", "archive"),
     # fences
-    importing("strangers", "worker/ledger/transitions/settling.py", "worker.providers.contract"),
-    importing("strangers", "worker/intake.py", "worker.providers"),
-    importing("readings", "worker/sandbox/alphasms/reading.py", "worker.providers.xml"),
-    importing("readings", "worker/providers/contract.py", "worker.sandbox.alphasms.codes"),
-    importing("pure", "worker/sms/segments.py", "os"),
-    importing("pure", "worker/sms/backoff.py", "random"),
-    importing("pure", "worker/providers/xml.py", "socket"),
-    importing("pure", "worker/providers/alphasms_xml.py", "httpx"),
-    importing("bystanders", "worker/stages/ingest.py", "worker.local.servers"),
-    importing("bystanders", "worker/tasks.py", "worker.sandbox.options"),
-    importing("bystanders", "worker/tasks.py", "worker.web.server"),
-    importing("rooms", "worker/web/door.py", "worker.dispatcher"),
-    importing("face", "worker/tasks.py", "worker.dispatcher"),
+    importing(
+        "strangers", "worker/bulk_dispatch/ledger/transitions/settle.py", "bulk_dispatch.providers.interface"
+    ),
+    importing("strangers", "worker/bulk_dispatch/intake.py", "bulk_dispatch.providers"),
+    importing(
+        "readings", "worker/bulk_dispatch/sandbox/alphasms/reading.py", "bulk_dispatch.providers.formats.xml"
+    ),
+    importing(
+        "readings", "worker/bulk_dispatch/providers/interface.py", "bulk_dispatch.sandbox.alphasms.codes"
+    ),
+    importing("pure", "worker/bulk_dispatch/domain/segments.py", "os"),
+    importing("pure", "worker/bulk_dispatch/domain/backoff.py", "random"),
+    importing("pure", "worker/bulk_dispatch/providers/formats/xml.py", "socket"),
+    importing("pure", "worker/bulk_dispatch/providers/alphasms/xml.py", "httpx"),
+    importing("bystanders", "worker/bulk_dispatch/stages/ingest.py", "bulk_dispatch.local.servers.shared"),
+    importing("bystanders", "worker/bulk_dispatch/tasks.py", "bulk_dispatch.sandbox.options"),
+    importing("bystanders", "worker/bulk_dispatch/tasks.py", "bulk_dispatch.webhooks.server"),
+    importing("rooms", "worker/bulk_dispatch/webhooks/app.py", "bulk_dispatch.client"),
+    importing("face", "worker/bulk_dispatch/tasks.py", "bulk_dispatch.client"),
     # a room for each library
-    importing("httpx", "worker/stages/dispatch.py", "httpx"),
-    importing("codings", "worker/transport.py", "zlib"),
-    importing("codings", "worker/providers/xml.py", "brotli"),
-    importing("lxml", "worker/providers/alphasms_xml.py", "lxml"),
-    importing("sqlalchemy", "worker/cli/reports.py", "sqlalchemy"),
-    importing("sqlalchemy", "worker/cli/migrations.py", "alembic"),
-    importing("psycopg", "worker/ledger/__init__.py", "psycopg", "worker.ledger -> psycopg"),
-    importing("redis", "worker/bell.py", "redis"),
-    importing("phonenumbers", "worker/sms/message.py", "phonenumbers"),
-    importing("tzdata", "worker/sms/instants.py", "tzdata"),
-    importing("charset_normalizer", "worker/campaign/rows.py", "charset_normalizer"),
-    importing("rooms", "worker/campaign/check.py", "worker.dispatcher"),
-    importing("celery", "worker/cli/fleet.py", "celery"),
-    importing("celery", "worker/runtime.py", "kombu"),
-    importing("terminal", "worker/dispatcher.py", "rich"),
-    importing("terminal", "worker/sandbox/options.py", "typer"),
-    importing("asgi", "worker/cli/demo.py", "uvicorn"),
-    importing("asgi", "worker/tasks.py", "starlette"),
-    importing("asgi", "worker/local/place.py", "worker.serving"),
+    importing("httpx", "worker/bulk_dispatch/stages/dispatch.py", "httpx"),
+    importing("codings", "worker/bulk_dispatch/http_client.py", "zlib"),
+    importing("codings", "worker/bulk_dispatch/providers/formats/xml.py", "brotli"),
+    importing("lxml", "worker/bulk_dispatch/providers/alphasms/xml.py", "lxml"),
+    importing("sqlalchemy", "worker/bulk_dispatch/cli/reports.py", "sqlalchemy"),
+    importing("sqlalchemy", "worker/bulk_dispatch/cli/db.py", "alembic"),
+    importing(
+        "psycopg", "worker/bulk_dispatch/ledger/__init__.py", "psycopg", "bulk_dispatch.ledger -> psycopg"
+    ),
+    importing("redis", "worker/bulk_dispatch/messaging/wakeup.py", "redis"),
+    importing("phonenumbers", "worker/bulk_dispatch/domain/message.py", "phonenumbers"),
+    importing("tzdata", "worker/bulk_dispatch/domain/instants.py", "tzdata"),
+    importing("charset_normalizer", "worker/bulk_dispatch/campaign/rows.py", "charset_normalizer"),
+    importing("rooms", "worker/bulk_dispatch/campaign/check.py", "bulk_dispatch.client"),
+    importing("celery", "worker/bulk_dispatch/cli/process_set.py", "celery"),
+    importing("celery", "worker/bulk_dispatch/runtime.py", "kombu"),
+    importing("terminal", "worker/bulk_dispatch/client.py", "rich"),
+    importing("terminal", "worker/bulk_dispatch/sandbox/options.py", "typer"),
+    importing("asgi", "worker/bulk_dispatch/cli/demo.py", "uvicorn"),
+    importing("asgi", "worker/bulk_dispatch/tasks.py", "starlette"),
+    importing("asgi", "worker/bulk_dispatch/local/servers/paths.py", "bulk_dispatch.http_server"),
 )
 
 
@@ -93,7 +106,7 @@ def lint(folder: Path, cache: Path, *options: str) -> subprocess.CompletedProces
     return subprocess.run(
         [sys.executable, "-c", program, "--no-logo", "--cache-dir", str(cache), *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": str(folder / "worker"), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,
@@ -156,7 +169,7 @@ def test_every_library_has_a_room() -> None:
     }
     sources = [path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py")]
     used = {name for source in sources for name in _imported(source)}
-    assert used - set(sys.stdlib_module_names) - {"worker"} <= rooms
+    assert used - set(sys.stdlib_module_names) - {"bulk_dispatch"} <= rooms
 
 
 def _imported(source: str) -> Iterator[str]:
@@ -170,7 +183,7 @@ def _imported(source: str) -> Iterator[str]:
 def test_one_place_computes_instants() -> None:
     """In Python, by the zone data that we ship: those of PostgreSQL and of the host are others."""
     pages = {path: path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py")}
-    of_our_own = {ROOT / "worker/zones.py"}
+    of_our_own = {ROOT / "worker/bulk_dispatch/timezones.py"}
     sandbox = {path for path in pages if "sandbox" in path.parts}  # the providers' clocks are theirs
     for path, page in pages.items():
         assert "AT TIME ZONE" not in page.upper().replace("`AT TIME ZONE`", ""), path
@@ -179,7 +192,7 @@ def test_one_place_computes_instants() -> None:
 
 
 def test_applications_import_us_quickly() -> None:
-    """`import worker` loads none of the heavy libraries; each is loaded when first needed."""
+    """`import bulk_dispatch` loads none of the heavy libraries; each is loaded when first needed."""
     heavy = {
         "alembic",
         "celery",
@@ -193,11 +206,11 @@ def test_applications_import_us_quickly() -> None:
         "starlette",
         "typer",
     }
-    program = "import sys, worker; print(*sys.modules)"
+    program = "import sys, bulk_dispatch; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "worker")},
         capture_output=True,
         text=True,
         check=True,

@@ -1,9 +1,9 @@
 """Whoever is in the registry of providers is in everything that is to run over all of them."""
 
+from bulk_dispatch.cli.context import SANDBOX_ROUTES
+from bulk_dispatch.providers import PROVIDERS
 from tests.faults.provider import PROVIDED, SENDS
 from tests.faults.world import ACCOUNTS
-from worker.cli.session import SANDBOX_ROUTES
-from worker.providers import PROVIDERS
 
 
 def test_the_sandbox_plays_every_provider() -> None:

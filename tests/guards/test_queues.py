@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.cli import process_set
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.messaging.wakeup import DOOR, QUEUES, queue_of
+from bulk_dispatch.stages import dispatch, ingest, poll, rescue
 from tests.guards.page import commands
 from tests.guards.repository import ROOT, celery_workers, consumed, option, services, text
-from worker.bell import DOOR, QUEUES, queue_of
-from worker.cli import fleet
-from worker.sms.message import Lane
-from worker.stages import dispatch, ingest, poll, rescue
 
 STAGES = {stage.__name__.rpartition(".")[2] for stage in (dispatch, ingest, poll, rescue)}
 STAGES |= {"match", "watch"}
@@ -27,7 +27,7 @@ NAMES = {
 
 PLACES: dict[str, list[Sequence[str]]] = {
     "docker-compose.yml": [service.get("command", []) for service in services().values()],
-    "worker up": [child.command for child in fleet.workers({})],
+    "worker up": [child.command for child in process_set.workers({})],
     "README.md": list(commands(text("README.md"))),
 }
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
@@ -64,17 +64,23 @@ def test_a_ring_goes_to_a_queue_there_is(stage: str) -> None:
 def door() -> dict[str, Any]:
     """The tasks and beat's timetable, for the routes of the example."""
     program = (
-        "import json; from dataclasses import replace; from worker import lines, settings, tasks, timetable; "
+        "import json; from dataclasses import replace; "
+        "from bulk_dispatch import beat_schedule, routing, tasks; "
+        "from bulk_dispatch.config import settings; "
         "ROUTES = settings.read_routes(tasks.settings.routes, secret=settings.names_only).values(); "
         "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
-        "beat = timetable.timetable(lines.make_ready({route.name: route for route in TOLD}).values()); "
+        "beat = beat_schedule.timetable(routing.make_ready({route.name: route for route in TOLD}).values()); "
         "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "
         "print(json.dumps(told, default=str))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "WORKER_ROUTES": str(Path("deploy/routes.example.toml"))},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "worker"),
+            "WORKER_ROUTES": str(Path("deploy/routes.example.toml")),
+        },
         capture_output=True,
         text=True,
         check=True,
@@ -84,11 +90,11 @@ def door() -> dict[str, Any]:
 
 
 def test_a_task_is_a_stage_or_the_door(door: dict[str, Any]) -> None:
-    assert door["tasks"] == {f"worker.{stage}" for stage in STAGES} | {"worker.enqueue"}
+    assert door["tasks"] == {f"bulk_dispatch.{stage}" for stage in STAGES} | {"bulk_dispatch.enqueue"}
     assert door["default"] == DOOR
 
 
 def test_beat_visits_every_stage_on_a_queue_there_is(door: dict[str, Any]) -> None:
     visits = door["beat"].values()
-    assert {visit["task"] for visit in visits} == door["tasks"] - {"worker.enqueue"}
+    assert {visit["task"] for visit in visits} == door["tasks"] - {"bulk_dispatch.enqueue"}
     assert {visit["options"]["queue"] for visit in visits} == set(QUEUES) - {DOOR}

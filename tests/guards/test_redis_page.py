@@ -4,7 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
-from worker.intake import Intake
+from bulk_dispatch.intake import Intake
 
 PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
 NO_COMMANDS = {"connect", "close", "bell_key"}

@@ -11,10 +11,10 @@ from alembic.script import ScriptDirectory
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bulk_dispatch.local.servers import binaries
+from bulk_dispatch.version import __version__
 from tests.guards.page import commands, inline_commands
 from tests.guards.repository import ROOT, pyproject, text
-from worker.local import binaries
-from worker.version import __version__
 
 TOP_LEVEL = {
     "worker", "migrations", "tests", "deploy", "docker-compose.yml", "pyproject.toml", "README.md",
@@ -105,7 +105,7 @@ def test_what_people_are_told_to_install_is_ours() -> None:
         for found in INSTALL.findall(filled_in(page))
     ]
 
-    assert any(path == "worker/local/binaries.py" for path, _, _ in told)
+    assert any(path == "worker/bulk_dispatch/local/servers/binaries.py" for path, _, _ in told)
     for path, name, extras in told:
         assert name == project["name"], path
         assert not set(filter(None, extras.split(","))) - project["optional-dependencies"].keys(), path

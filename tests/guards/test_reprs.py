@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import worker
+import bulk_dispatch
 
 PERSONAL = {"recipient", "recipients", "text", "sms_text", "number", "cell", "content", "raw"}
 SPOKEN = {"body", "query", "headers", "data", "defaults"}
@@ -18,8 +18,8 @@ HIDDEN = PERSONAL | SPOKEN | CREDENTIALS
 
 def values() -> Iterator[type[Any]]:
     """Every value object, except those of the make-believe providers."""
-    for module in pkgutil.walk_packages(worker.__path__, "worker."):
-        if module.name.startswith("worker.sandbox") or module.name.endswith("__main__"):
+    for module in pkgutil.walk_packages(bulk_dispatch.__path__, "bulk_dispatch."):
+        if module.name.startswith("bulk_dispatch.sandbox") or module.name.endswith("__main__"):
             continue
         for made in vars(importlib.import_module(module.name)).values():
             own = isinstance(made, type) and made.__module__ == module.name

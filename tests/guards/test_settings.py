@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.config.settings import Route, Settings, names_only, read_routes
+from bulk_dispatch.providers import PROVIDERS
+from bulk_dispatch.routing import make_ready
 from tests.guards.page import first_cells
 from tests.guards.repository import ROOT, text, variables
-from worker.lines import make_ready
-from worker.providers import PROVIDERS
-from worker.settings import Route, Settings, names_only, read_routes
 
 SETTINGS = {f"WORKER_{field.name.upper()}" for field in fields(Settings)}
 OPTIONS = {key for dialect in PROVIDERS.values() for key in dialect.options}

@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Connection, text
 
-from tests.ledger.model import TICK, Look, Model, ModelPackage, Who, Word
-from worker.ledger.doubt import Chunk, Resolution, Resolved, Selection, chunks, resolve
-from worker.ledger.governor import Streak, note_failure, open_route, pause_route, route_works, stop_route
-from worker.ledger.leases import (
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.package import Item, Limits, PackageState
+from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.ledger.in_doubt import Chunk, Resolution, Resolved, Selection, chunks, resolve
+from bulk_dispatch.ledger.leases import (
     Leased,
     answered,
     doubt_lapsed,
@@ -24,8 +25,10 @@ from worker.ledger.leases import (
     lease_polls,
     renew,
 )
-from worker.ledger.stop_list import suppress, unsuppress
-from worker.ledger.transitions import (
+from bulk_dispatch.ledger.packages import OpenMessage, open_messages
+from bulk_dispatch.ledger.routes import Streak, note_failure, open_route, pause_route, route_works, stop_route
+from bulk_dispatch.ledger.suppressions import suppress, unsuppress
+from bulk_dispatch.ledger.transitions import (
     Claim,
     Clock,
     Conflict,
@@ -41,10 +44,7 @@ from worker.ledger.transitions import (
     split,
     take_job,
 )
-from worker.ledger.under_way import OpenMessage, open_messages
-from worker.sms.message import Lane, Message
-from worker.sms.package import Item, Limits, PackageState
-from worker.sms.status import Status, Verb
+from tests.ledger.model import TICK, Look, Model, ModelPackage, Who, Word
 
 
 class Act(Protocol):

@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, text
 
-from worker.ledger import Ledger
-from worker.ledger.governor import register_routes
-from worker.ledger.queries import Books, books
-from worker.ledger.stop_list import suppress
-from worker.ledger.transitions import (
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.package import Limits, PackageState
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.queries import Books, books
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.suppressions import suppress
+from bulk_dispatch.ledger.transitions import (
     Claim,
     Enqueued,
     Looks,
@@ -24,10 +27,7 @@ from worker.ledger.transitions import (
     enqueue,
     settle,
 )
-from worker.local.waiting import wait_until
-from worker.sms.message import Lane, Message
-from worker.sms.package import Limits, PackageState
-from worker.sms.status import Status
+from bulk_dispatch.local.wait import wait_until
 
 ROUTE = "alpha"
 PATIENCE = timedelta(seconds=20)

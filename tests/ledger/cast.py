@@ -11,6 +11,11 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.in_doubt import Chunk, Resolution
+from bulk_dispatch.ledger.transitions import Clock, Package
 from tests.ledger.acts import (
     Act,
     Door,
@@ -31,11 +36,6 @@ from tests.ledger.acts import (
     client_id,
 )
 from tests.ledger.model import Look, Who, Word
-from worker.ledger.doubt import Chunk, Resolution
-from worker.ledger.transitions import Clock, Package
-from worker.sms.message import Lane
-from worker.sms.package import PackageState
-from worker.sms.status import Status
 
 ROUTES = ("alpha", "beta")
 EVERYTHING = 1000

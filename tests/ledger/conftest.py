@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.local.servers.server_pair import Addresses
 from tests.conftest import database, emptied
 from tests.ledger.book import Book
-from worker.ledger import Ledger
-from worker.local.pair import Addresses
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 
-from worker.ledger.transitions import Clock
-from worker.sms.message import Lane, Message
-from worker.sms.package import PackageState
-from worker.sms.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, sources
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, sources
+from bulk_dispatch.ledger.transitions import Clock
 
 TICK = timedelta(minutes=1)
 """Long enough that the real time an example takes is nothing beside it."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, event, text
 
+from bulk_dispatch.local.wait import wait_until
 from tests.ledger.book import PATIENCE, Background, Book
-from worker.local.waiting import wait_until
 
 Work = Callable[[Connection], Any]
 

@@ -9,15 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import CORRECTABLE, Status
+from bulk_dispatch.ledger.audit import Finding, audit
+from bulk_dispatch.ledger.invariants import INVARIANTS, VIEWS
+from bulk_dispatch.ledger.transitions import Move, Package, settle, split, take_job
 from tests.factories import message
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
 from tests.ledger.test_books import VERBS, Life
-from worker.ledger.audit import Finding, audit
-from worker.ledger.invariants import INVARIANTS, VIEWS
-from worker.ledger.transitions import Move, Package, settle, split, take_job
-from worker.sms.message import Message
-from worker.sms.package import PackageState
-from worker.sms.status import CORRECTABLE, Status
 
 
 def audited(book: Book) -> tuple[Finding, ...]:

@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.leases import doubt_lapsed, lease_doubts, lease_polls, renew
+from bulk_dispatch.ledger.queries import books, by_status, history
+from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
-from worker.ledger import Ledger
-from worker.ledger.leases import doubt_lapsed, lease_doubts, lease_polls, renew
-from worker.ledger.queries import books, by_status, history
-from worker.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
-from worker.sms.message import Lane
-from worker.sms.package import PackageState
-from worker.sms.status import FINAL, Status
 
 # -- a random life -----------------------------------------------------------------------------------
 

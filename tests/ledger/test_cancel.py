@@ -6,15 +6,15 @@ from decimal import Decimal
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.packages import held_messages, live_packages, open_messages
+from bulk_dispatch.ledger.queries import now, route_names, route_rows
+from bulk_dispatch.ledger.routes import TRUSTED, note_balance, note_clock, register_routes
+from bulk_dispatch.ledger.transitions import Place, Queue, cancel, cancel_named, cancel_next, claim
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, ROUTE, Book, at_once, blocked
-from worker.ledger.governor import TRUSTED, note_balance, note_clock, register_routes
-from worker.ledger.queries import now, route_names, route_rows
-from worker.ledger.transitions import Place, Queue, cancel, cancel_named, cancel_next, claim
-from worker.ledger.under_way import held_messages, live_packages, open_messages
-from worker.sms.message import Lane
-from worker.sms.package import Limits
-from worker.sms.status import Status
 
 HOUR = timedelta(hours=1)
 

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection
 
+from bulk_dispatch.domain.content import Flash, Kind
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.package import OVERHEAD, Item, Limits, PackageState
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.routes import Streak, note_failure, open_route, pause_route, route_works, stop_route
+from bulk_dispatch.ledger.suppressions import suppress
+from bulk_dispatch.ledger.transitions import Claim, Package, cancel, claim, enqueue, split
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, eventually
 from tests.ledger.race import race
-from worker.ledger.governor import Streak, note_failure, open_route, pause_route, route_works, stop_route
-from worker.ledger.stop_list import suppress
-from worker.ledger.transitions import Claim, Package, cancel, claim, enqueue, split
-from worker.sms.content import Flash, Kind
-from worker.sms.message import Lane, Message
-from worker.sms.package import OVERHEAD, Item, Limits, PackageState
-from worker.sms.status import Status
 
 SOON = timedelta(milliseconds=200)
 HOUR = timedelta(hours=1)

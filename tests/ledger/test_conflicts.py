@@ -2,9 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from tests.factories import message, messages
-from tests.ledger.book import Book
-from worker.ledger.conflicts import (
+from bulk_dispatch.ledger.conflicts import (
     Place,
     RecordedConflict,
     after_all_of,
@@ -12,6 +10,8 @@ from worker.ledger.conflicts import (
     latest_conflicts,
     recent_conflicts,
 )
+from tests.factories import message, messages
+from tests.ledger.book import Book
 
 DAY = timedelta(days=1)
 

@@ -6,15 +6,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, text
 
+from bulk_dispatch.domain.content import Sms, Viber
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.status import CORRECTABLE, Status
+from bulk_dispatch.ledger.audit import audit
+from bulk_dispatch.ledger.queries import history
+from bulk_dispatch.ledger.suppressions import suppress, unsuppress
+from bulk_dispatch.ledger.transitions import Conflict, Enqueued, enqueue
 from tests.factories import message, messages
 from tests.ledger.book import LONG_AGO, LOOK, Book, at_once, blocked
-from worker.ledger.audit import audit
-from worker.ledger.queries import history
-from worker.ledger.stop_list import suppress, unsuppress
-from worker.ledger.transitions import Conflict, Enqueued, enqueue
-from worker.sms.content import Sms, Viber
-from worker.sms.message import Message
-from worker.sms.status import CORRECTABLE, Status
 
 CORRECTED = Enqueued(new=1, duplicates=0, conflicts=(), corrected=1)
 CONFLICT = Enqueued(new=0, duplicates=0, conflicts=(Conflict("client-1", ("sender",)),))

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from bulk_dispatch.domain.content import Kind, Sms
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import ClientIdConflict, Lane, Message
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.suppressions import unsuppress
+from bulk_dispatch.ledger.transitions import Conflict, Enqueued, enqueue
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, blocked
-from worker.ledger.stop_list import unsuppress
-from worker.ledger.transitions import Conflict, Enqueued, enqueue
-from worker.sms.content import Kind, Sms
-from worker.sms.doubt import Doubt
-from worker.sms.message import ClientIdConflict, Lane, Message
-from worker.sms.status import Status
 
 TOMORROW = datetime(2031, 1, 1, tzinfo=UTC)
 

@@ -15,11 +15,10 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from tests.conftest import Setup
-from tests.factories import message, messages
-from tests.ledger.book import LOOK, Book, at_once, eventually
-from worker.ledger import Ledger, LedgerError
-from worker.ledger.migrate import (
+from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.validation import client_id_of
+from bulk_dispatch.ledger import Ledger, LedgerError
+from bulk_dispatch.ledger.migrate import (
     _run,
     behind,
     check_migrated,
@@ -29,12 +28,13 @@ from worker.ledger.migrate import (
     upgrade,
     upgraded,
 )
-from worker.ledger.queries import books, revision
-from worker.ledger.schema import metadata
-from worker.ledger.transitions import Conflict, Move, enqueue, settle
-from worker.ledger.transitions.moves import move
-from worker.sms.fields import client_id_of
-from worker.sms.status import Status, Verb
+from bulk_dispatch.ledger.queries import books, revision
+from bulk_dispatch.ledger.schema import metadata
+from bulk_dispatch.ledger.transitions import Conflict, Move, enqueue, settle
+from bulk_dispatch.ledger.transitions.transition import move
+from tests.conftest import Setup
+from tests.factories import message, messages
+from tests.ledger.book import LOOK, Book, at_once, eventually
 
 # -- up and down -----------------------------------------------------------------------------------------
 

@@ -28,18 +28,18 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import text
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.audit import audit
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.schema import metadata
+from bulk_dispatch.ledger.transitions import Clock
 from tests.ledger.acts import Act, Door, Enter, Lapse, Leasing, Looking, Offer, Taking, Writing
 from tests.ledger.book import Book
 from tests.ledger.cast import EVERYTHING, ROUTES, Cast
 from tests.ledger.model import TICK, Look, Model, ModelRoute, Who, Word
 from tests.ledger.race import Outcome, race
 from tests.ledger.watch import Watch
-from worker.ledger.audit import audit
-from worker.ledger.governor import register_routes
-from worker.ledger.schema import metadata
-from worker.ledger.transitions import Clock
-from worker.sms.message import Lane
-from worker.sms.status import Status
 
 FEW = settings(max_examples=55, stateful_step_count=40, derandomize=True)
 MANY = settings(max_examples=5000, stateful_step_count=60)

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.packages import open_messages
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.transitions import Clock, Move, Package, claim, enqueue, settle
 from tests.benchmarks.whole import FILL
 from tests.factories import messages
 from tests.ledger.book import LOOK, ROUTE, Book
-from worker.ledger.governor import register_routes
-from worker.ledger.transitions import Clock, Move, Package, claim, enqueue, settle
-from worker.ledger.under_way import open_messages
-from worker.sms.message import Lane
-from worker.sms.package import Limits
-from worker.sms.status import Status
 
 OLD = 200_000  # with a quarter of it no plan went wrong that went wrong over millions
 COUNT = 1000

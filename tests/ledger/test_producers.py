@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, in_doubt, resolve, statuses
+from bulk_dispatch.ledger.packages import held_messages, open_messages
+from bulk_dispatch.ledger.queries import history, producers_of
+from bulk_dispatch.ledger.transitions import Queue, cancel, cancel_named, cancel_next
 from tests.factories import message, messages
 from tests.ledger.book import LOOK, Book
-from worker.ledger.doubt import Resolution, Selection, chunks, in_doubt, resolve, statuses
-from worker.ledger.queries import history, producers_of
-from worker.ledger.transitions import Queue, cancel, cancel_named, cancel_next
-from worker.ledger.under_way import held_messages, open_messages
-from worker.sms.message import Lane, Message
-from worker.sms.status import Status
 
 NUMBERS = {"": "+380931110001", "bank": "+380932220002", "shop": "+380933330003"}
 

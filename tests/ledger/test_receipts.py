@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection
 
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import receipts
+from bulk_dispatch.ledger.queries import route_rows
+from bulk_dispatch.ledger.receipts import GATHER, MOST, Word
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.transitions import Move, settle
 from tests.factories import message, messages
 from tests.ledger.book import LOOK, Background, Book
-from worker.ledger import receipts
-from worker.ledger.governor import register_routes
-from worker.ledger.queries import route_rows
-from worker.ledger.receipts import GATHER, MOST, Word
-from worker.ledger.transitions import Move, settle
-from worker.sms.status import Status
 
 DELIVERED = Word(
     "p-1", Status.DELIVERED, "ok", datetime(2026, 5, 1, tzinfo=UTC), first_channel=True, read=True

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from bulk_dispatch.domain.content import Kind, Viber, ViberSms
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Item, Limits, PackageState
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.packages import doubtful_items
+from bulk_dispatch.ledger.routes import TRUSTED, note_clock
+from bulk_dispatch.ledger.transitions import Claim, Read, cancel, claim, read
+from bulk_dispatch.timezones import Span
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once
-from worker.ledger.governor import TRUSTED, note_clock
-from worker.ledger.transitions import Claim, Read, cancel, claim, read
-from worker.ledger.under_way import doubtful_items
-from worker.sms.content import Kind, Viber, ViberSms
-from worker.sms.message import Lane
-from worker.sms.package import Item, Limits, PackageState
-from worker.sms.status import Status
-from worker.zones import Span
 
 ANY = Limits(1000, 10**9)
 NOT = timedelta(0)

@@ -6,12 +6,12 @@ from contextlib import closing
 import pytest
 from sqlalchemy import create_engine
 
+from bulk_dispatch.ledger import Ledger, LedgerError, LedgerRefusedError, TooOldError
+from bulk_dispatch.ledger.server import LEAST, ServerSettings, check_version
+from bulk_dispatch.local.servers.server_pair import Addresses
 from tests.conftest import database
 from tests.factories import message
 from tests.ledger.book import Book
-from worker.ledger import Ledger, LedgerError, LedgerRefusedError, TooOldError
-from worker.ledger.server import LEAST, ServerSettings, check_version
-from worker.local.pair import Addresses
 
 NOBODY = "postgresql+psycopg://me@127.0.0.1:9/none"
 

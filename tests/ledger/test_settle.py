@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection
 
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.leases import Leased, answered, doubt_lapsed, lease_doubts, lease_polls, renew
+from bulk_dispatch.ledger.packages import OpenMessage, open_messages
+from bulk_dispatch.ledger.queries import history, route_rows
+from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book, at_once, blocked, eventually
-from worker.ledger.leases import Leased, answered, doubt_lapsed, lease_doubts, lease_polls, renew
-from worker.ledger.queries import history, route_rows
-from worker.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
-from worker.ledger.under_way import OpenMessage, open_messages
-from worker.sms.content import Kind
-from worker.sms.message import Lane, Message
-from worker.sms.package import PackageState
-from worker.sms.status import Status
 
 SOON = timedelta(milliseconds=100)
 HOUR = timedelta(hours=1)

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import FINAL, Status, Verb
+from bulk_dispatch.ledger.queries import books
 from tests.ledger.book import Book
 from tests.ledger.model import OVER, TICK, Line, Model
-from worker.ledger.queries import books
-from worker.sms.package import PackageState
-from worker.sms.status import FINAL, Status, Verb
 
 _MESSAGES = text("""
     SELECT id, client_id, route, status, package_id, attempts, due_at - now() AS due_in,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.local.servers.cleanup import main as end_leftovers
+from bulk_dispatch.local.servers.server import Durability
+from bulk_dispatch.local.servers.shared import embedded
 from tests.local.world import eventually, processes_in
-from worker.local.leftovers import main as end_leftovers
-from worker.local.server import Durability
-from worker.local.servers import embedded
 
 
 @pytest.fixture

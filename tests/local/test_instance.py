@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.local.processes.instance import AlreadyRunningError, only_one
 from tests.local.world import PATIENCE, python
-from worker.local.instance import AlreadyRunningError, only_one
 
 UP = """
 import sys
 from pathlib import Path
-from worker.local.instance import only_one
+from bulk_dispatch.local.processes.instance import only_one
 with only_one(Path(sys.argv[1]), {"flower": 5555}):
     print(flush=True)
     sys.stdin.read()

@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 import redis
 
+from bulk_dispatch.local.errors import LocalError
+from bulk_dispatch.local.servers.cleanup import main as end_leftovers
+from bulk_dispatch.local.servers.postgres import buffers_mb
+from bulk_dispatch.local.servers.server import Durability
+from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.local.servers.shared import embedded, kept_running
 from tests.local.world import (
     HOLD,
     PATIENCE,
@@ -23,12 +29,6 @@ from tests.local.world import (
     redis_server,
     sql,
 )
-from worker.local.errors import LocalError
-from worker.local.leftovers import main as end_leftovers
-from worker.local.pair import Addresses
-from worker.local.postgres import buffers_mb
-from worker.local.server import Durability
-from worker.local.servers import embedded, kept_running
 
 FAST = Durability.KILL
 
@@ -219,8 +219,8 @@ def test_comers_and_goers_never_meet_a_server_that_is_being_stopped(used_dir: Pa
 import sys
 from pathlib import Path
 from tests.local.world import sql
-from worker.local.server import Durability
-from worker.local.servers import embedded
+from bulk_dispatch.local.servers.server import Durability
+from bulk_dispatch.local.servers.shared import embedded
 for _ in range(8):
     with embedded(Path(sys.argv[1]), Durability.KILL) as addresses:
         assert sql(addresses, "select 1") == 1

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.local.processes.spec import Child, Ending, Restarts, Turn, described
+from bulk_dispatch.local.processes.supervisor import Supervisor
+from bulk_dispatch.local.wait import wait_until
 from tests.local.world import PATIENCE, eventually, processes_in, python
-from worker.local.child import Child, Ending, Restarts, Turn, described
-from worker.local.supervisor import Supervisor
-from worker.local.waiting import wait_until
 
 SOON = Restarts(timedelta(milliseconds=10), timedelta(milliseconds=40), timedelta(seconds=30))
 
@@ -170,7 +170,7 @@ def test_a_killed_supervisor_leaves_no_child_and_its_last_wish_is_done(tmp_path:
 import sys
 from datetime import timedelta
 from tests.local.test_supervisor import POLITE, STUBBORN, child
-from worker.local.supervisor import Supervisor
+from bulk_dispatch.local.processes.supervisor import Supervisor
 mark = sys.argv[1]
 children = [child("a", POLITE, f"{mark}/"), child("b", STUBBORN, f"{mark}/")]
 wish = (sys.executable, "-c", "import sys, pathlib; pathlib.Path(sys.argv[1]).touch()", f"{mark}/wish")

@@ -14,10 +14,10 @@ from typing import Self
 import redis
 import sqlalchemy as sa
 
-from worker.local.errors import LocalError
-from worker.local.pair import Addresses
-from worker.local.processes import program
-from worker.local.waiting import wait_until
+from bulk_dispatch.local.errors import LocalError
+from bulk_dispatch.local.processes.os_processes import program
+from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.local.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = timedelta(seconds=20)
@@ -27,9 +27,9 @@ PATIENCE = timedelta(seconds=20)
 HOLD = """
 import dataclasses, json, os, sys
 from pathlib import Path
-from worker.local.errors import LocalError
-from worker.local.server import Durability
-from worker.local.servers import embedded
+from bulk_dispatch.local.errors import LocalError
+from bulk_dispatch.local.servers.server import Durability
+from bulk_dispatch.local.servers.shared import embedded
 data_dir, uid = Path(sys.argv[1]), int(sys.argv[2])
 if uid != os.geteuid():
     os.setgroups([])

@@ -8,7 +8,7 @@ from random import Random
 
 import atheris  # type: ignore[import-untyped]  # in no list of dependencies: see fuzz
 
-with atheris.instrument_imports(include=["worker.providers", "json"]):
+with atheris.instrument_imports(include=["bulk_dispatch.providers", "json"]):
     from tests.providers.fuzz import KEPT
     from tests.providers.mutate import mutated
     from tests.providers.seeds import target

@@ -11,19 +11,11 @@ from importlib import import_module
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from tests.providers.questions import OTHERS
-from tests.providers.rules import (
-    NOW,
-    REPORTS,
-    SETTLES,
-    Outcome,
-    as_document,
-    assert_request,
-    assert_same,
-    assert_sound,
-)
-from worker.providers import dialect
-from worker.providers.contract import (
+from bulk_dispatch.domain.content import KINDS, Kind, content_of
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers import dialect
+from bulk_dispatch.providers.interface import (
     Account,
     Acknowledgement,
     Answered,
@@ -41,9 +33,17 @@ from worker.providers.contract import (
     Statuses,
     Verdict,
 )
-from worker.sms.content import KINDS, Kind, content_of
-from worker.sms.package import Item
-from worker.sms.status import Status
+from tests.providers.questions import OTHERS
+from tests.providers.rules import (
+    NOW,
+    REPORTS,
+    SETTLES,
+    Outcome,
+    as_document,
+    assert_request,
+    assert_same,
+    assert_sound,
+)
 
 __all__ = [
     "NOW",

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from tests.providers.rules import NOW, REPORTS, SETTLES, Outcome, assert_sound
-from worker.providers.account import Balances, Prices, Scheduling, StopLists
-from worker.providers.contract import (
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers.account import Balances, Prices, Scheduling, StopLists
+from bulk_dispatch.providers.interface import (
     Account,
     Cancels,
     Clocks,
@@ -19,8 +20,7 @@ from worker.providers.contract import (
     Request,
     Statuses,
 )
-from worker.sms.package import Item
-from worker.sms.status import Status
+from tests.providers.rules import NOW, REPORTS, SETTLES, Outcome, assert_sound
 
 if TYPE_CHECKING:
     from tests.providers.harness import Sample

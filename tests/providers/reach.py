@@ -7,8 +7,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
+from bulk_dispatch import providers
 from tests.providers.seeds import Target
-from worker import providers
 
 DIALECTS = str(Path(providers.__file__).parent)
 

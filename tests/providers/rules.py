@@ -14,8 +14,10 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from lxml import etree
 
-from worker.providers.account import Balance, Price, Scheduled
-from worker.providers.contract import (
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.status import FINAL, ROADS, Status, Verb
+from bulk_dispatch.providers.account import Balance, Price, Scheduled
+from bulk_dispatch.providers.interface import (
     FAILURES,
     Account,
     Answered,
@@ -27,8 +29,6 @@ from worker.providers.contract import (
     Taken,
     Verdict,
 )
-from worker.sms.package import Item
-from worker.sms.status import FINAL, ROADS, Status, Verb
 
 SETTLES = ROADS[Verb.SETTLE][Status.SENDING] - {Status.FAILED}
 """What an answer to a submit may say of a message. Giving a message up is for us to decide, not for them."""

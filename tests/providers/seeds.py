@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from bulk_dispatch.providers import PROVIDERS, dialect
+from bulk_dispatch.providers.interface import Account, Reply
 from tests.providers.harness import sample_of
 from tests.providers.questions import Question, pushes, questions
-from worker.providers import PROVIDERS, dialect
-from worker.providers.contract import Account, Reply
 
 SEEDS = Path(__file__).parent / "seeds"
 STATUSES = (200, 400, 500)  # of HTTP: well, their document error, and a fault that may carry a body

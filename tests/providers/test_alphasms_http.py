@@ -8,24 +8,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.providers.harness import (
-    NOW,
-    AskCase,
-    PushCase,
-    Sample,
-    StatusCase,
-    SubmitCase,
-    run_ask,
-    run_push,
-    run_status,
-    run_submit,
-    sms,
-)
-from tests.providers.rules import parameters, shown
-from worker.providers import alphasms_http as dialect_file
-from worker.providers.account import Balance, Price
-from worker.providers.alphasms_http import AlphaSmsHttp
-from worker.providers.contract import (
+from bulk_dispatch.domain.content import Content, Flash, Ping, Sms, Viber, ViberSms, Voice, WapPush
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers.account import Balance, Price
+from bulk_dispatch.providers.alphasms import http as dialect_file
+from bulk_dispatch.providers.alphasms.http import AlphaSmsHttp
+from bulk_dispatch.providers.interface import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -47,12 +39,20 @@ from worker.providers.contract import (
     Taken,
     Verdict,
 )
-from worker.sms.content import Content, Flash, Ping, Sms, Viber, ViberSms, Voice, WapPush
-from worker.sms.doubt import Doubt
-from worker.sms.fields import MessageError
-from worker.sms.message import Message
-from worker.sms.package import Item, Limits
-from worker.sms.status import Status
+from tests.providers.harness import (
+    NOW,
+    AskCase,
+    PushCase,
+    Sample,
+    StatusCase,
+    SubmitCase,
+    run_ask,
+    run_push,
+    run_status,
+    run_submit,
+    sms,
+)
+from tests.providers.rules import parameters, shown
 
 KEY = "0f3c-secret-key-e9"
 

@@ -8,26 +8,17 @@ from decimal import Decimal
 import pytest
 from lxml import etree
 
-from tests.providers.harness import (
-    AskCase,
-    JobCase,
-    PushCase,
-    Sample,
-    StatusCase,
-    SubmitCase,
-    run_ask,
-    run_job,
-    run_push,
-    run_status,
-    run_submit,
-    sms,
-)
-from tests.providers.rules import SCHEMAS
-from worker.providers import alphasms_codes as codes_file
-from worker.providers import alphasms_messages as messages_file
-from worker.providers.account import Balance, Price
-from worker.providers.alphasms_xml import AlphaSmsXml
-from worker.providers.contract import (
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers.account import Balance, Price
+from bulk_dispatch.providers.alphasms import codes as codes_file
+from bulk_dispatch.providers.alphasms import messages as messages_file
+from bulk_dispatch.providers.alphasms.xml import AlphaSmsXml
+from bulk_dispatch.providers.interface import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -50,12 +41,21 @@ from worker.providers.contract import (
     Statuses,
     Verdict,
 )
-from worker.sms.content import Kind
-from worker.sms.doubt import Doubt
-from worker.sms.fields import MessageError
-from worker.sms.message import Message
-from worker.sms.package import Item, Limits
-from worker.sms.status import Status
+from tests.providers.harness import (
+    AskCase,
+    JobCase,
+    PushCase,
+    Sample,
+    StatusCase,
+    SubmitCase,
+    run_ask,
+    run_job,
+    run_push,
+    run_status,
+    run_submit,
+    sms,
+)
+from tests.providers.rules import SCHEMAS
 
 KEY = "0f3c-secret-key-e9"
 SYNC = Account("https://alphasms.example", key=KEY, options={"mode": "sync"})

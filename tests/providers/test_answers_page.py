@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.providers.harness import sms
-from worker.providers import PROVIDERS, dialect
-from worker.providers import alphasms_codes as xml_codes
-from worker.providers import alphasms_http as http_codes
-from worker.providers import smartswitch as smart_codes
-from worker.providers import webcom_texts as webcom
-from worker.providers.contract import (
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.providers import PROVIDERS, dialect
+from bulk_dispatch.providers.alphasms import codes as xml_codes
+from bulk_dispatch.providers.alphasms import http as http_codes
+from bulk_dispatch.providers.interface import (
     Account,
     Answered,
     Asked,
@@ -31,8 +30,9 @@ from worker.providers.contract import (
     Taken,
     Verdict,
 )
-from worker.sms.doubt import Doubt
-from worker.sms.status import FINAL, Status
+from bulk_dispatch.providers.smartswitch import http as smart_codes
+from bulk_dispatch.providers.webcom import error_texts as webcom
+from tests.providers.harness import sms
 
 PAGE = Path(__file__).parents[2] / "docs" / "answers.md"
 

@@ -10,23 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.providers.bodies import NONSENSE, SPLINTERS
-from tests.providers.harness import NOW, Sample, reply_of, sample_of
-from tests.providers.mutate import mutated
-from tests.providers.questions import OTHERS, Question, calls, first_calls, pushes, questions
-from tests.providers.rules import (
-    ENDS,
-    REPORTS,
-    SETTLES,
-    assert_request,
-    decides_nothing,
-    personal,
-    says_no_more,
-    shown,
-)
-from tests.providers.seeds import SEEDS, Target, targets
-from worker.providers import PROVIDERS, dialect
-from worker.providers.contract import (
+from bulk_dispatch.domain.content import KINDS, Kind, Sms
+from bulk_dispatch.domain.doubt_policy import POLICIES, Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, fitting
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers import PROVIDERS, dialect
+from bulk_dispatch.providers.interface import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -42,11 +32,21 @@ from worker.providers.contract import (
     Schedules,
     Statuses,
 )
-from worker.sms.content import KINDS, Kind, Sms
-from worker.sms.doubt import POLICIES, Doubt
-from worker.sms.message import Message
-from worker.sms.package import Item, fitting
-from worker.sms.status import Status
+from tests.providers.bodies import NONSENSE, SPLINTERS
+from tests.providers.harness import NOW, Sample, reply_of, sample_of
+from tests.providers.mutate import mutated
+from tests.providers.questions import OTHERS, Question, calls, first_calls, pushes, questions
+from tests.providers.rules import (
+    ENDS,
+    REPORTS,
+    SETTLES,
+    assert_request,
+    decides_nothing,
+    personal,
+    says_no_more,
+    shown,
+)
+from tests.providers.seeds import SEEDS, Target, targets
 
 few = settings(max_examples=100, deadline=None)
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.config.settings import Route
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers import PROVIDERS
+from bulk_dispatch.routing import Line, accept, line
 from tests.guards.page import rows
 from tests.guards.repository import text
-from worker.lines import Line, accept, line
-from worker.providers import PROVIDERS
-from worker.settings import Route
-from worker.sms.content import Kind
-from worker.sms.fields import MessageError
-from worker.sms.message import Message
 
 Changes = Mapping[str, Any]
 

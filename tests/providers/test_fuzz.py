@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.providers.interface import Reply
 from tests.providers.fuzz import KEPT, blind
 from tests.providers.reach import telling
 from tests.providers.rules import Outcome
 from tests.providers.seeds import Target, targets
-from worker.providers.contract import Reply
 
 ALL = targets()
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from bulk_dispatch.providers.alphasms.http import KEYS, SPOKEN
+from bulk_dispatch.providers.formats import json_api, xml
+from bulk_dispatch.providers.formats.key_value import read as read_pairs
+from bulk_dispatch.providers.interface import Failure, Reply
 from tests.providers.questions import Question, questions
 from tests.providers.rules import decides_nothing
 from tests.providers.test_every_provider import every_provider, of
-from worker.providers import jsonapi, xml
-from worker.providers.alphasms_http import KEYS, SPOKEN
-from worker.providers.contract import Failure, Reply
-from worker.providers.pairs import read as read_pairs
 
 WARNING = b"<br />\n<b>Warning</b>:  Undefined index: x in <b>/var/www/api.php</b> on line <b>7</b><br />\n"
 NOTICE = b"\nNotice: Undefined variable: x in /var/www/api.php on line 12\n"
@@ -158,7 +158,7 @@ SPOILT_JSON = {
 
 @pytest.mark.parametrize("body", SPOILT_JSON.values(), ids=SPOILT_JSON)
 def test_given_anything_else_about_an_object_then_it_stays_unreadable(body: bytes) -> None:
-    assert isinstance(jsonapi.load(body), Failure)
+    assert isinstance(json_api.load(body), Failure)
 
 
 @pytest.mark.parametrize(

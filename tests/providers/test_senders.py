@@ -2,11 +2,11 @@
 
 import pytest
 
+from bulk_dispatch.config.settings import Route
+from bulk_dispatch.domain.content import Viber, ViberSms
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.routing import Line, accept, line
 from tests.factories import message
-from worker.lines import Line, accept, line
-from worker.settings import Route
-from worker.sms.content import Viber, ViberSms
-from worker.sms.fields import MessageError
 
 
 def route(provider: str) -> dict[str, Line]:

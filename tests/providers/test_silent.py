@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import pytest
 
+from bulk_dispatch.cli.probe_messages import probes
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.providers import PROVIDERS, dialect
+from bulk_dispatch.providers.interface import Dialect, Push, Receipts, Reply, Request, Statuses
+from bulk_dispatch.timezones import zone
 from tests.guards.page import rows
 from tests.guards.repository import text
 from tests.providers.harness import sample_of, sms
-from worker.cli.probes import probes
-from worker.providers import PROVIDERS, dialect
-from worker.providers.contract import Dialect, Push, Receipts, Reply, Request, Statuses
-from worker.sms.package import Item
-from worker.zones import zone
 
 NOW = datetime(2031, 3, 4, 7, 0, tzinfo=UTC)
 

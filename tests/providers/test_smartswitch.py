@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.providers.harness import NOW, PushCase, Sample, SubmitCase, run_push, run_submit, sms
-from tests.providers.rules import parameters, personal, shown
-from worker.providers import smartswitch as dialect_file
-from worker.providers.contract import (
+from bulk_dispatch.domain.content import Flash, Ping, Sms
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, fitting
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers.interface import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -33,13 +36,10 @@ from worker.providers.contract import (
     Statuses,
     Verdict,
 )
-from worker.providers.smartswitch import SmartSwitch
-from worker.sms.content import Flash, Ping, Sms
-from worker.sms.doubt import Doubt
-from worker.sms.fields import MessageError
-from worker.sms.message import Message
-from worker.sms.package import Item, fitting
-from worker.sms.status import Status
+from bulk_dispatch.providers.smartswitch import http as dialect_file
+from bulk_dispatch.providers.smartswitch.http import SmartSwitch
+from tests.providers.harness import NOW, PushCase, Sample, SubmitCase, run_push, run_submit, sms
+from tests.providers.rules import parameters, personal, shown
 
 LOGIN, PASSWORD = "secret-login", "secret&password=1"
 

@@ -9,22 +9,14 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.providers.harness import (
-    NOW,
-    AskCase,
-    PushCase,
-    Sample,
-    StatusCase,
-    SubmitCase,
-    run_ask,
-    run_push,
-    run_status,
-    run_submit,
-    sms,
-)
-from worker.providers import webcom_texts as texts_file
-from worker.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
-from worker.providers.contract import (
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, Limits, fitting
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
+from bulk_dispatch.providers.interface import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -46,14 +38,22 @@ from worker.providers.contract import (
     Statuses,
     Verdict,
 )
-from worker.providers.webcom_message import TYPES
-from worker.providers.webcom_xml import WebcomXml
-from worker.sms.content import Kind
-from worker.sms.doubt import Doubt
-from worker.sms.fields import MessageError
-from worker.sms.message import Message
-from worker.sms.package import Item, Limits, fitting
-from worker.sms.status import Status
+from bulk_dispatch.providers.webcom import error_texts as texts_file
+from bulk_dispatch.providers.webcom.messages import TYPES
+from bulk_dispatch.providers.webcom.xml import WebcomXml
+from tests.providers.harness import (
+    NOW,
+    AskCase,
+    PushCase,
+    Sample,
+    StatusCase,
+    SubmitCase,
+    run_ask,
+    run_push,
+    run_status,
+    run_submit,
+    sms,
+)
 
 TOKEN = Account("https://my3.webcom.example", token="k-51-demo-token")
 LOGIN = Account("https://my3.webcom.example", login="secret-login", password="secret-password")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulk_dispatch.providers.formats import xml
+from bulk_dispatch.providers.interface import UNREADABLE, Failure
 from tests.providers.harness import as_document
-from worker.providers import xml
-from worker.providers.contract import UNREADABLE, Failure
 
 CODE = "471199"  # stands for whatever a provider may echo
 PACKAGE = b"<package>1</package>"

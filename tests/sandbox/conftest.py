@@ -5,8 +5,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from bulk_dispatch.sandbox.server import Mix, SandboxOptions, Timings, running
 from tests.sandbox.customer import Customer
-from worker.sandbox.server import Mix, SandboxOptions, Timings, running
 
 QUICK = Timings(first=0.01, final=(0.03, 0.06), job=0.1)
 ALL_DELIVERED = Mix(delivered=1, undeliverable=0, expired=0, rejected=0)

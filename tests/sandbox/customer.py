@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import httpx
 
-from worker.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.options import SandboxOptions
 
 T = TypeVar("T")
 KEY = SandboxOptions().key

@@ -20,7 +20,7 @@ PROGRAM = """
 import json
 import sys
 from pathlib import Path
-from worker.sandbox.server import Mix, SandboxOptions, Timings, serve
+from bulk_dispatch.sandbox.server import Mix, SandboxOptions, Timings, serve
 
 options = SandboxOptions(
     port=int(sys.argv[1]),

@@ -10,16 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.fault_effects import FAULTS, Moment
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.provider import Provider, Trait
+from bulk_dispatch.sandbox.providers import FAMILIES
+from bulk_dispatch.sandbox.server import Timings
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import KEY, Customer, eventually, msg
 from tests.sandbox.listener import listening
 from tests.sandbox.process import started
-from worker.sandbox.account import content_digest
-from worker.sandbox.misdeeds import FAULTS, Moment
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.provider import Provider, Trait
-from worker.sandbox.providers import FAMILIES
-from worker.sandbox.server import Timings
 
 PHONE, SENDER, TEXT = "380931110001", "ShopNews", "Hello"
 DIGEST = content_digest(PHONE, SENDER, TEXT)

@@ -7,17 +7,17 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.alphasms.account import Taken
+from bulk_dispatch.sandbox.alphasms.codes import State
+from bulk_dispatch.sandbox.alphasms.http_handlers import http_state
+from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
+from bulk_dispatch.sandbox.alphasms.provider import alphasms
+from bulk_dispatch.sandbox.outcomes import Mix
+from bulk_dispatch.sandbox.provider import Call, Orders
+from bulk_dispatch.sandbox.server import SandboxOptions, Timings
 from tests.sandbox.conftest import ALL_DELIVERED, Another
 from tests.sandbox.customer import KEY, Customer, asked, codes, eventually, lines, msg, package
-from worker.sandbox.account import content_digest
-from worker.sandbox.alphasms.account import Taken
-from worker.sandbox.alphasms.codes import State
-from worker.sandbox.alphasms.http_desk import http_state
-from worker.sandbox.alphasms.options import AlphasmsOptions
-from worker.sandbox.alphasms.provider import alphasms
-from worker.sandbox.mix import Mix
-from worker.sandbox.provider import Call, Orders
-from worker.sandbox.server import SandboxOptions, Timings
 
 SMS = {"from": "ShopNews", "to": "380931110001", "message": "Hello"}
 VIBER = {

@@ -7,11 +7,11 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
+from bulk_dispatch.sandbox.server import SandboxOptions, Timings
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, asked, codes, error, eventually, lines, msg, package, xml
-from worker.sandbox.account import content_digest
-from worker.sandbox.alphasms.options import AlphasmsOptions
-from worker.sandbox.server import SandboxOptions, Timings
 
 SLOW = SandboxOptions(timings=Timings(first=3600, final=(7200, 7200)))
 UNDER_WAY = SandboxOptions(timings=Timings(first=0, final=(7200, 7200)))

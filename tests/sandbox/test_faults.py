@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
+from bulk_dispatch.sandbox.fault_effects import FAULTS
 from tests.sandbox.customer import Customer, codes, error, eventually, ids, msg, package
-from worker.sandbox.misdeeds import FAULTS
 
 FOUR = [msg(own, f"+38093111000{own}") for own in range(1, 5)]
 IN_TEST_IDLE = {"drop_idle"}

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from bulk_dispatch.sandbox.alphasms.account import Job
+from bulk_dispatch.sandbox.server import SandboxOptions, Timings
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, codes, eventually, msg, package, xml
-from worker.sandbox.alphasms.account import Job
-from worker.sandbox.server import SandboxOptions, Timings
 
 ENDS = {"COMPLETE", "FAILED", "NOTFOUND"}
 SAMPLE = """<package key="sandbox-key"><message-async>

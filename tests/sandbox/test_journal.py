@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.sandbox.journal import Journal
+from bulk_dispatch.sandbox.server import SandboxOptions, running
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, codes, eventually, lines, msg
 from tests.sandbox.process import started
-from worker.sandbox.journal import Journal
-from worker.sandbox.server import SandboxOptions, running
 
 KEPT = ("taken", "twice", "repeats_refused", "refused", "jobs", "largest_package")
 

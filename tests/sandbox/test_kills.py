@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.sandbox.client_processes import Caller, Spared
+from bulk_dispatch.sandbox.server import SandboxOptions
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import PATIENCE, Customer, codes, msg, package
 from tests.sandbox.process import started
-from worker.sandbox.callers import Caller, Spared
-from worker.sandbox.server import SandboxOptions
 
 FOUR = [msg(own) for own in range(1, 5)]
 MANY = [msg(own) for own in range(1, 3001)]  # an answer larger than what a socket holds

@@ -2,10 +2,10 @@
 
 import pytest
 
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.server import Mix, SandboxOptions
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, codes, lines, msg, xml
-from worker.sandbox.account import content_digest
-from worker.sandbox.server import Mix, SandboxOptions
 
 SAMPLE = """<?xml version="1.0" encoding="utf-8"?>
 <package key="sandbox-key">

@@ -4,7 +4,7 @@ from math import ceil
 
 import pytest
 
-from worker.sandbox.packing import segments_of
+from bulk_dispatch.sandbox.packing import segments_of
 
 CASES = [
     ("", 1),

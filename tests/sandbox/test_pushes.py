@@ -6,12 +6,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
+from bulk_dispatch.sandbox.pushes import CONNECTIONS
+from bulk_dispatch.sandbox.server import SandboxOptions, Timings
 from tests.sandbox.conftest import ALL_DELIVERED, QUICK, Another
 from tests.sandbox.customer import Customer, asked, codes, eventually, msg, package
 from tests.sandbox.listener import Listener, Told, listening
-from worker.sandbox.alphasms.options import AlphasmsOptions
-from worker.sandbox.pushes import CONNECTIONS
-from worker.sandbox.server import SandboxOptions, Timings
 
 NAME = "alphasms-xml"
 SLOW = Timings(first=3600, final=(7200, 7200))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.sandbox.spoiling import picked
+from bulk_dispatch.sandbox.corruption import picked
 
 
 @pytest.mark.parametrize(

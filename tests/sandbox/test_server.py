@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from bulk_dispatch.http_server import bound_socket
+from bulk_dispatch.sandbox.server import Mix, SandboxOptions, Timings, running
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, codes, error, eventually, msg
 from tests.sandbox.process import started
-from worker.sandbox.server import Mix, SandboxOptions, Timings, running
-from worker.serving import bound_socket
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

@@ -8,13 +8,13 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from worker.sandbox.account import content_digest
-from worker.sandbox.journal import Journal
-from worker.sandbox.mix import Mix, Timings
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.provider import Call, Orders, Provider, Refused, Reply
-from worker.sandbox.smartswitch.options import SmartSwitchOptions
-from worker.sandbox.smartswitch.provider import smartswitch
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.journal import Journal
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.outcomes import Mix, Timings
+from bulk_dispatch.sandbox.provider import Call, Orders, Provider, Refused, Reply
+from bulk_dispatch.sandbox.smartswitch.options import SmartSwitchOptions
+from bulk_dispatch.sandbox.smartswitch.provider import smartswitch
 
 NOW = 1_930_011_223.0  # seconds since 1970
 WHO = [("_login", "sandbox"), ("_password", "sandbox-password")]

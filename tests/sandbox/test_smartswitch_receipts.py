@@ -6,11 +6,11 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from worker.sandbox.mix import Mix, Timings
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.provider import Call, News, Orders, Provider, Push, Receipts
-from worker.sandbox.smartswitch.options import SmartSwitchOptions
-from worker.sandbox.smartswitch.provider import smartswitch
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.outcomes import Mix, Timings
+from bulk_dispatch.sandbox.provider import Call, News, Orders, Provider, Push, Receipts
+from bulk_dispatch.sandbox.smartswitch.options import SmartSwitchOptions
+from bulk_dispatch.sandbox.smartswitch.provider import smartswitch
 
 NOW = 1_930_011_223.0  # seconds since 1970
 TIMINGS = Timings(first=1, final=(2, 2))

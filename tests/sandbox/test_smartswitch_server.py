@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.server import SandboxOptions
 from tests.sandbox.conftest import ALL_DELIVERED, QUICK, Another
 from tests.sandbox.customer import PATIENCE, Customer, eventually
 from tests.sandbox.listener import Told, listening
 from tests.sandbox.process import started
-from worker.sandbox.account import content_digest
-from worker.sandbox.server import SandboxOptions
 
 WHO = "_login=sandbox&_password=sandbox-password"
 ONE = (

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from bulk_dispatch.sandbox.alphasms.account import Taken
+from bulk_dispatch.sandbox.server import Mix, SandboxOptions, Timings
 from tests.sandbox.conftest import Another
 from tests.sandbox.customer import Customer, asked, codes, eventually, lines, msg, package, xml
-from worker.sandbox.alphasms.account import Taken
-from worker.sandbox.server import Mix, SandboxOptions, Timings
 
 FINALS = {102, 103, 105, 108}
 NEVER = Timings(first=3600, final=(3600, 3600))

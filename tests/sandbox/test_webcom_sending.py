@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.outcomes import Mix
+from bulk_dispatch.sandbox.provider import Orders
+from bulk_dispatch.sandbox.webcom.options import WebcomOptions
+from bulk_dispatch.sandbox.webcom.texts import ERRORS, REFUSALS, Refusal
 from tests.sandbox.webcom_shop import HEADERS, NOON, Shop, Told, abonent, id_of, request, sms, told, viber
-from worker.sandbox.account import content_digest
-from worker.sandbox.mix import Mix
-from worker.sandbox.provider import Orders
-from worker.sandbox.webcom.options import WebcomOptions
-from worker.sandbox.webcom.texts import ERRORS, REFUSALS, Refusal
 
 SAMPLE = """<?xml version="1.0" encoding="utf-8"?>
 <request>

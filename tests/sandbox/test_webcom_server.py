@@ -13,14 +13,14 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.server import SandboxOptions
+from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from tests.sandbox import listener
 from tests.sandbox.conftest import ALL_DELIVERED, QUICK, Another
 from tests.sandbox.customer import PATIENCE, Customer, eventually
 from tests.sandbox.process import started
 from tests.sandbox.webcom_shop import HEADERS, TOKEN, abonent, request, sms, viber
-from worker.sandbox.account import content_digest
-from worker.sandbox.server import SandboxOptions
-from worker.sandbox.webcom.options import WebcomOptions
 
 WEBCOM = {"provider": "webcom-xml"}
 OPTIONS = SandboxOptions(mix=ALL_DELIVERED, timings=QUICK)

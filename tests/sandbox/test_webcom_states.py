@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bulk_dispatch.sandbox.journal import Journal
+from bulk_dispatch.sandbox.outcomes import Mix
+from bulk_dispatch.sandbox.provider import Orders
 from tests.sandbox.webcom_shop import NOON, Shop, Told, abonent, id_of, request, sms, told, viber
-from worker.sandbox.journal import Journal
-from worker.sandbox.mix import Mix
-from worker.sandbox.provider import Orders
 
 FAILED = Mix(delivered=0, undeliverable=1, expired=0, rejected=0)
 REJECTED = Mix(delivered=0, undeliverable=0, expired=0, rejected=1)

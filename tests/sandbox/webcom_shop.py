@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
-from worker.sandbox.journal import Journal
-from worker.sandbox.mix import Mix, Timings
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.provider import Call, News, Orders, Refused, Reply
-from worker.sandbox.webcom.options import WebcomOptions
-from worker.sandbox.webcom.provider import Webcom, webcom
+from bulk_dispatch.sandbox.journal import Journal
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.outcomes import Mix, Timings
+from bulk_dispatch.sandbox.provider import Call, News, Orders, Refused, Reply
+from bulk_dispatch.sandbox.webcom.options import WebcomOptions
+from bulk_dispatch.sandbox.webcom.provider import Webcom, webcom
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 NOON = datetime(2031, 3, 4, 12, tzinfo=MOSCOW).timestamp()

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.schema import metadata
+from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.server import running
 from tests.conftest import Setup, database
 from tests.stages.world import KIND, ROUTES, OpenWorld, Provider, World
-from worker.ledger import Ledger
-from worker.ledger.schema import metadata
-from worker.local.pair import Addresses
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.server import running
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from worker.intake import DeadLetter, Entry, Intake, Place
-from worker.ledger import Ledger
-from worker.providers.contract import Failure, Reply, Request
-from worker.runtime import Runtime
-from worker.transport import KEEPALIVE, Transport
+from bulk_dispatch.http_client import KEEPALIVE, Transport
+from bulk_dispatch.intake import DeadLetter, Entry, Intake, Place
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.providers.interface import Failure, Reply, Request
+from bulk_dispatch.runtime import Runtime
 
 
 class Died(BaseException):

@@ -12,17 +12,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.factories import message
-from tests.stages.world import KEY, KIND, LOGIN, PASSWORD, OpenWorld, World
-from worker.ledger.governor import TRUSTED
-from worker.providers.account import Price, Scheduled, Scheduling
-from worker.providers.contract import Account, Failure, Reply
-from worker.providers.webcom_xml import WebcomXml
-from worker.sandbox.alphasms.options import AlphasmsOptions
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.webcom.options import WebcomOptions
-from worker.sms.status import Status
-from worker.stages.account import (
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.routes import TRUSTED
+from bulk_dispatch.providers.account import Price, Scheduled, Scheduling
+from bulk_dispatch.providers.interface import Account, Failure, Reply
+from bulk_dispatch.providers.webcom.xml import WebcomXml
+from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.webcom.options import WebcomOptions
+from bulk_dispatch.stages.account import (
     Imported,
     Told,
     Watched,
@@ -34,6 +32,8 @@ from worker.stages.account import (
     import_stop_list,
     watch,
 )
+from tests.factories import message
+from tests.stages.world import KEY, KIND, LOGIN, PASSWORD, OpenWorld, World
 
 WEBCOM: dict[str, object] = {"provider": "webcom-xml", "token": KEY, "schedule_ahead": "2h"}
 SMARTSWITCH: dict[str, object] = {

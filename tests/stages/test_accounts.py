@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.in_doubt import Selection, elsewhere, in_doubt
+from bulk_dispatch.routing import line
+from bulk_dispatch.stages.cancel import Fate, cancel_names
 from tests.factories import messages
 from tests.stages.world import ENDLESS, KIND, LOGIN, PASSWORD, OpenWorld, World
-from worker.ledger.doubt import Selection, elsewhere, in_doubt
-from worker.lines import line
-from worker.sms.status import Status
-from worker.stages.cancel import Fate, cancel_names
 
 DELIVERED, IN_DOUBT, SENT = Status.DELIVERED, Status.IN_DOUBT, Status.SENT
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
+from bulk_dispatch.stages.cancel import STEP, Fate, Selection, cancel_all, cancel_names
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KEY, LOGIN, PASSWORD, OpenWorld, World
-from worker.sandbox.alphasms.options import AlphasmsOptions
-from worker.sms.message import Lane, Message
-from worker.sms.status import Status
-from worker.stages.cancel import STEP, Fate, Selection, cancel_all, cancel_names
 
 WHY = "by order of the shop"
 ALL = Selection()

@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.content import Sms
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.ledger.audit import audit
+from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, in_doubt, resolve
+from bulk_dispatch.ledger.routes import open_route
+from bulk_dispatch.providers.interface import Receipt
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.webcom.options import WebcomOptions
+from bulk_dispatch.stages.cancel import cancel_names
+from bulk_dispatch.stages.outcomes import first_looks
+from bulk_dispatch.stages.receipts import take
 from tests.factories import messages
 from tests.stages.test_accounts import changed
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
-from worker.ledger.audit import audit
-from worker.ledger.doubt import Resolution, Selection, chunks, in_doubt, resolve
-from worker.ledger.governor import open_route
-from worker.providers.contract import Receipt
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.webcom.options import WebcomOptions
-from worker.sms.content import Sms
-from worker.sms.package import Item
-from worker.sms.status import FINAL, Status
-from worker.stages.cancel import cancel_names
-from worker.stages.receipts import take
-from worker.stages.verdicts import first_looks
 
 DELIVERED, IN_DOUBT, SENT, QUEUED = Status.DELIVERED, Status.IN_DOUBT, Status.SENT, Status.QUEUED
 SAYS_SO: SandboxOptions = replace(KIND, webcom=WebcomOptions(repeat="text"))

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.http_client import steady
+from bulk_dispatch.http_server import bound_socket
+from bulk_dispatch.ledger.routes import stop_route
+from bulk_dispatch.ledger.transitions import cancel
+from bulk_dispatch.sandbox.server import running
+from bulk_dispatch.stages.dispatch import PACKAGES, Dispatched, dispatch
 from tests.factories import message, messages
 from tests.stages.world import KIND, OpenWorld, World
 from tests.waiting import eventually
-from worker.ledger.governor import stop_route
-from worker.ledger.transitions import cancel
-from worker.sandbox.server import running
-from worker.serving import bound_socket
-from worker.sms.message import Lane
-from worker.sms.status import Status
-from worker.stages.dispatch import PACKAGES, Dispatched, dispatch
-from worker.transport import steady
 
 IN_DOUBT, QUEUED, REJECTED, SENT = Status.IN_DOUBT, Status.QUEUED, Status.REJECTED, Status.SENT
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.intake import GROUP, Entry, Intake
+from bulk_dispatch.ledger.suppressions import suppress
+from bulk_dispatch.ledger.transitions import enqueue
+from bulk_dispatch.providers.alphasms.xml import AlphaSmsXml
+from bulk_dispatch.providers.interface import Account
+from bulk_dispatch.stages.ingest import ENTRIES, IDLE, OCTETS, ROUNDS, Ingested, ingest
 from tests.factories import message, messages
 from tests.stages.mortal import Died, Fate, mortal
 from tests.stages.world import World
-from worker.intake import GROUP, Entry, Intake
-from worker.ledger.stop_list import suppress
-from worker.ledger.transitions import enqueue
-from worker.providers.alphasms_xml import AlphaSmsXml
-from worker.providers.contract import Account
-from worker.sms.message import Lane, Message
-from worker.sms.status import Status
-from worker.stages.ingest import ENTRIES, IDLE, OCTETS, ROUNDS, Ingested, ingest
 
 STREAMS = {lane: f"worker:intake:{lane.value}" for lane in Lane}
 BULK = STREAMS[Lane.BULK]

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.server import Mix
+from bulk_dispatch.stages.dispatch import dispatch
+from bulk_dispatch.stages.ingest import ingest
+from bulk_dispatch.stages.poll import poll
+from bulk_dispatch.stages.rescue import rescue
 from tests.factories import message
 from tests.stages.mortal import Died, Fate, mortal
 from tests.stages.world import KEY, KIND, QUICK, OpenWorld, World
 from tests.waiting import eventually
-from worker.runtime import Runtime
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.server import Mix
-from worker.sms.message import Lane, Message
-from worker.sms.status import FINAL, Status
-from worker.stages.dispatch import dispatch
-from worker.stages.ingest import ingest
-from worker.stages.poll import poll
-from worker.stages.rescue import rescue
 
 LIFE = SandboxOptions(key=KEY, mix=Mix(refused=0.02), timings=QUICK)
 """A provider as in life: some are refused, some never arrive."""

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers.interface import JobPhase, JobReport, Jobs, Reply
+from bulk_dispatch.sandbox.server import Mix
+from bulk_dispatch.stages.poll import BREATH, Polled, poll
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KIND, QUICK, OpenWorld, World
 from tests.waiting import eventually
-from worker.providers.contract import JobPhase, JobReport, Jobs, Reply
-from worker.sandbox.server import Mix
-from worker.sms.status import Status
-from worker.stages.poll import BREATH, Polled, poll
 
 SENDING, SENT, DELIVERED, IN_DOUBT = Status.SENDING, Status.SENT, Status.DELIVERED, Status.IN_DOUBT
 REJECTED, UNCONFIRMED = Status.REJECTED, Status.UNCONFIRMED

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.questions import Refused, refused_questions
+from bulk_dispatch.ledger.routes import open_route
+from bulk_dispatch.stages.account import Watched, ask_balance, watch
+from bulk_dispatch.stages.cancel import Fate, Selection, cancel_all
+from bulk_dispatch.stages.poll import UNASKED
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KEY, OpenWorld, World
-from worker.ledger.governor import open_route
-from worker.ledger.questions import Refused, refused_questions
-from worker.sms.doubt import Doubt
-from worker.sms.question import Question
-from worker.sms.status import Status
-from worker.stages.account import Watched, ask_balance, watch
-from worker.stages.cancel import Fate, Selection, cancel_all
-from worker.stages.poll import UNASKED
 
 DELIVERED, IN_DOUBT, SENDING, SENT = Status.DELIVERED, Status.IN_DOUBT, Status.SENDING, Status.SENT
 FAILED, QUEUED, UNCONFIRMED = Status.FAILED, Status.QUEUED, Status.UNCONFIRMED

@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bulk_dispatch.domain.content import ViberSms
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import Ledger, LedgerError, receipts
+from bulk_dispatch.ledger.queries import history
+from bulk_dispatch.ledger.transitions import Move, Package, settle
+from bulk_dispatch.providers.interface import Receipt, Verdict
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.outcomes import first_looks, name_messages, requeue
+from bulk_dispatch.stages.receipts import Told, match, take
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, blocked
-from worker.ledger import Ledger, LedgerError, receipts
-from worker.ledger.queries import history
-from worker.ledger.transitions import Move, Package, settle
-from worker.providers.contract import Receipt, Verdict
-from worker.runtime import Runtime
-from worker.sms.content import ViberSms
-from worker.sms.message import Message
-from worker.sms.package import PackageState
-from worker.sms.status import Status
-from worker.stages.receipts import Told, match, take
-from worker.stages.verdicts import first_looks, name_messages, requeue
 
 SECRET = "a-secret-of-some-length"
 ENDS = (Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED, Status.CANCELLED)
@@ -126,7 +126,7 @@ def test_what_is_not_committed_is_not_told_of_either(desk: Desk, caplog: pytest.
     """It is tried again, five times a second."""
     away = Ledger.connect("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     told = {"smart": [Receipt("p-1", None, code="flew", strange=True)]}
-    with caplog.at_level(logging.DEBUG, "worker"):
+    with caplog.at_level(logging.DEBUG, "bulk_dispatch"):
         with pytest.raises(LedgerError):
             take(away, desk.runtime.lines, told)
         assert caplog.messages == []

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, resolve
+from bulk_dispatch.ledger.transitions import Looks, Package, claim
+from bulk_dispatch.providers.interface import Reply
+from bulk_dispatch.stages.dispatch import _record
+from bulk_dispatch.stages.rescue import Rescued, rescue
 from tests.factories import message, messages
 from tests.stages.test_poll import BAD_REPORTS, named
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
-from worker.ledger.doubt import Resolution, Selection, chunks, resolve
-from worker.ledger.transitions import Looks, Package, claim
-from worker.providers.contract import Reply
-from worker.sms.message import Lane
-from worker.sms.package import Limits
-from worker.sms.status import Status
-from worker.stages.dispatch import _record
-from worker.stages.rescue import Rescued, rescue
 
 SENDING, SENT, DELIVERED, IN_DOUBT = Status.SENDING, Status.SENT, Status.DELIVERED, Status.IN_DOUBT
 QUEUED, FAILED, REJECTED = Status.QUEUED, Status.FAILED, Status.REJECTED

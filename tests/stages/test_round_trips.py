@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import CHUNK
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger.receipts import name_messages
+from bulk_dispatch.providers.interface import Receipt
+from bulk_dispatch.stages.receipts import match, take
 from tests.factories import messages
 from tests.stages.world import OpenWorld, World
-from worker.intake import Intake
-from worker.ledger.receipts import name_messages
-from worker.providers.contract import Receipt
-from worker.sms.message import Lane
-from worker.sms.package import CHUNK
-from worker.sms.status import Status
-from worker.stages.receipts import match, take
 
 COUNT = 1000
 WIDE = {"package_items": COUNT, "status_items": COUNT}

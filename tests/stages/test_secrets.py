@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.runtime import Runtime
 from tests.factories import message, messages
 from tests.stages.test_dispatch import dead_port
 from tests.stages.test_pipeline import BY_COMMAND
 from tests.stages.world import KEY, LOGIN, PASSWORD, OpenWorld, World
-from worker.runtime import Runtime
-from worker.sms.message import Lane, Message
-from worker.sms.status import Status
 
 TEXT = 'Ваш код 739154 & <ніхто> "не знає"'
 NUMBER = "+380671234567"
@@ -39,7 +39,7 @@ def private(number: int = 4567, **changes: Any) -> Message:
 
 def told(caplog: pytest.LogCaptureFixture) -> str:
     """All that we logged: the lines, their parts, and the errors they carry."""
-    ours = [record for record in caplog.records if record.name.split(".")[0] == "worker"]
+    ours = [record for record in caplog.records if record.name.split(".")[0] == "bulk_dispatch"]
     return "\n".join(
         f"{record.getMessage()} {record.args!r} {record.exc_info!r} {record.exc_text!r}" for record in ours
     )

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bulk_dispatch.domain.content import Content, Flash, Ping, Sms, VCard, Viber
+from bulk_dispatch.routing import accept
+from bulk_dispatch.sandbox.account import content_digest
+from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.smartswitch.options import SmartSwitchOptions
+from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from tests.factories import message
 from tests.stages.world import KIND, OpenWorld, World
-from worker.lines import accept
-from worker.sandbox.account import content_digest
-from worker.sandbox.alphasms.options import AlphasmsOptions
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.smartswitch.options import SmartSwitchOptions
-from worker.sandbox.webcom.options import WebcomOptions
-from worker.sms.content import Content, Flash, Ping, Sms, VCard, Viber
 
 LINED = Sms("One\ntwo")
 PLAIN = Sms("Ready")

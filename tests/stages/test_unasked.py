@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, Receipt
+from bulk_dispatch.stages.outcomes import mend_route
+from bulk_dispatch.stages.poll import Polled
+from bulk_dispatch.stages.receipts import Told, take
+from bulk_dispatch.stages.rescue import Rescued
 from tests.factories import messages
 from tests.stages.world import ENDLESS, OpenWorld, World
-from worker.providers.contract import LOST, NOT_SENT, Failure, Receipt
-from worker.sms.status import Status
-from worker.stages.poll import Polled
-from worker.stages.receipts import Told, take
-from worker.stages.rescue import Rescued
-from worker.stages.verdicts import mend_route
 
 SENT, DELIVERED, IN_DOUBT, QUEUED = Status.SENT, Status.DELIVERED, Status.IN_DOUBT, Status.QUEUED
 UNCONFIRMED = Status.UNCONFIRMED

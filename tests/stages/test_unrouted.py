@@ -7,16 +7,16 @@ from datetime import timedelta
 
 import pytest
 
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.intake import Intake, Unrouted
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.ingest import IDLE, PATIENCE, UNKNOWN, Ingested, ingest
 from tests.factories import message, messages
 from tests.stages.mortal import Died, Fate, mortal
 from tests.stages.test_ingest import nothing_is_left, raw_entry
 from tests.stages.world import World
-from worker.intake import Intake, Unrouted
-from worker.lines import Line
-from worker.runtime import Runtime
-from worker.sms.message import Lane
-from worker.sms.status import Status
-from worker.stages.ingest import IDLE, PATIENCE, UNKNOWN, Ingested, ingest
 
 GAMMA = Unrouted(Lane.BULK, "gamma")
 

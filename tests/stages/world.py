@@ -13,21 +13,21 @@ from typing import Any
 import httpx
 from sqlalchemy import Row, text
 
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.intake import CONSUMER, GROUP
+from bulk_dispatch.ledger.queries import Books, History, books, by_status, history
+from bulk_dispatch.ledger.routes import open_route
+from bulk_dispatch.ledger.transitions import Claim, claim, enqueue
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.server import Mix, Timings
+from bulk_dispatch.stages.dispatch import Dispatched, dispatch
+from bulk_dispatch.stages.ingest import Ingested, ingest
+from bulk_dispatch.stages.poll import Polled, poll
+from bulk_dispatch.stages.rescue import Rescued, rescue
 from tests.waiting import eventually
-from worker.intake import CONSUMER, GROUP
-from worker.ledger.governor import open_route
-from worker.ledger.queries import Books, History, books, by_status, history
-from worker.ledger.transitions import Claim, claim, enqueue
-from worker.lines import Line
-from worker.runtime import Runtime
-from worker.sandbox.options import SandboxOptions
-from worker.sandbox.server import Mix, Timings
-from worker.sms.message import Lane, Message
-from worker.sms.status import FINAL, Status
-from worker.stages.dispatch import Dispatched, dispatch
-from worker.stages.ingest import Ingested, ingest
-from worker.stages.poll import Polled, poll
-from worker.stages.rescue import Rescued, rescue
 
 KEY, LOGIN, PASSWORD = "test-key", "test-login", "test-password"
 QUICK = Timings(first=0.01, final=(0.03, 0.06), job=0.1)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import httpx
 from sqlalchemy import text
 
+from bulk_dispatch.config.settings import read_routes
+from bulk_dispatch.domain.content import Sms
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.routing import Line, make_ready
 from tests.faults.cases.case import Case
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
-from worker.lines import Line, make_ready
-from worker.settings import read_routes
-from worker.sms.content import Sms
-from worker.sms.package import Item
-from worker.sms.status import Status
 
 OLDER = 4.0  # seconds that a stranger's end lies before our messages: more than clock_tolerance, and rounding
 ACCOUNTS = ("sync", "webcom")  # one for each provider that knows our ids; jobs are of the first, too

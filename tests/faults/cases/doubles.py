@@ -2,11 +2,11 @@
 
 from functools import partial
 
+from bulk_dispatch.domain.status import Status
 from tests.faults import clock
 from tests.faults.cases.case import Case
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
-from worker.sms.status import Status
 
 
 def two_beats(world: World, batch: Batch) -> None:

@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from bulk_dispatch.domain.status import FINAL, Status
 from tests.faults.cases.case import Case
 from tests.faults.tally import Pardon
 from tests.faults.world import Batch, World
-from worker.sms.status import FINAL, Status
 
 HELD = ("held",)  # nobody is asked there
 

@@ -9,14 +9,14 @@ from functools import partial
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from bulk_dispatch.client import EnqueueError
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.messaging.wakeup import DOOR
 from tests.faults.cases.case import Case
 from tests.faults.proxy import Proxy
 from tests.faults.world import BOTH, Batch, World
 from tests.waiting import eventually
-from worker.bell import DOOR
-from worker.dispatcher import EnqueueError
-from worker.sms.message import Message
-from worker.sms.status import Status
 
 MINUTE = 60.0
 WHILE = 20.0  # seconds: longer than what reconnects by itself at once
@@ -132,7 +132,7 @@ def _taken_as_tasks(world: World, batch: Batch) -> list[Message]:
         for start in range(0, len(batch.messages), 10):
             ten = [message.as_dict() for message in batch.messages[start : start + 10]]
             try:
-                app.send_task("worker.enqueue", args=[ten], producer=producer, retry=False)
+                app.send_task("bulk_dispatch.enqueue", args=[ten], producer=producer, retry=False)
             except OperationalError:
                 return batch.messages[:start]
     return batch.messages

@@ -4,12 +4,12 @@ import time
 from contextlib import ExitStack
 from functools import partial
 
+from bulk_dispatch.domain.status import FINAL, Status
 from tests.faults.cases.case import Act, Case
 from tests.faults.provider import ASKS, LATE, SENDS, each
 from tests.faults.tally import Pardon
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
-from worker.sms.status import FINAL, Status
 
 MESSAGES = "TABLE messages IN SHARE MODE"  # no message is entered or moved
 PACKAGES = "TABLE packages IN SHARE MODE"  # no package is opened or moved

@@ -4,12 +4,12 @@ import time
 from functools import partial
 from typing import Any
 
+from bulk_dispatch.domain.doubt_policy import SETTLING
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers import PROVIDERS
 from tests.faults.cases.case import Case
 from tests.faults.provider import ASKS, LATE, SENDS, each
 from tests.faults.world import AT_MOST_ONCE, BOTH, EVERY, Batch, World
-from worker.providers import PROVIDERS
-from worker.sms.doubt import SETTLING
-from worker.sms.status import Status
 
 Rule = dict[str, Any]
 

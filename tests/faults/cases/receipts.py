@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 
+from bulk_dispatch.cli.context import SANDBOX_RECEIPTS as SECRET
+from bulk_dispatch.domain.status import Status
 from tests.faults.cases.case import Case
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
-from worker.cli.session import SANDBOX_RECEIPTS as SECRET
-from worker.sms.status import Status
 
 PUSHED = ("webcom", "smartswitch")
 FORGED = 300

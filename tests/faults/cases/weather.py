@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
+from bulk_dispatch.domain.status import Status
 from tests.faults.cases.case import Case
 from tests.faults.servers import Servers
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
-from worker.sms.status import Status
 
 EVENTS = "TABLE events IN SHARE MODE"  # nothing is recorded: whoever has something to record waits
 IN_HAND = 3.0  # seconds at most that a step is held: PostgreSQL lets nobody wait for a lock longer than five

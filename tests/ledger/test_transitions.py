@@ -1,0 +1,320 @@
+"""The road of a message, every step of it and every step off it, on a real PostgreSQL."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.domain.package import Limits, PackageState
+from bulk_dispatch.domain.status import FINAL, ROADS, Status, Verb, roads, sources
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.transitions import Move, Read, cancel, claim, read, settle
+from bulk_dispatch.ledger.transitions.transition import move as make_moves
+from tests.factories import message
+from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
+
+WRITERS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT, Verb.READ, Verb.COLLIDE)
+SECOND = Limits(items=1, octets=10**6)
+
+
+def walkers(source: Status) -> dict[Status, Message]:
+    """A message for each target, on a route of its own: a claim can then be for it alone."""
+    late = LONG_AGO if source is Status.EXPIRED else None
+    return {
+        target: message(number, route=f"to-{target}", valid_until=late)
+        for number, target in enumerate(Status, 1)
+    }
+
+
+def attempt(connection: Connection, verb: Verb, row: Any, target: Status) -> None:
+    """Try to move one message. The verb's own function if it can be asked for that; else its statement."""
+    move = Move(row.id, row.package_id, target)
+    looks = {row.package_id: LOOK} if row.package_id else {}
+    if verb is Verb.SETTLE:
+        settle(connection, [move], looks)
+    elif verb is Verb.REPORT:
+        settle(connection, [], looks, news=[move])
+    elif verb is Verb.READ:
+        read(connection, [Read(row.id)] if target is Status.DELIVERED else [])
+    elif verb is Verb.CANCEL and target is Status.CANCELLED:
+        cancel(connection, [row.client_id])
+    elif verb is Verb.CLAIM and target in (Status.SENDING, Status.EXPIRED):
+        if target is Status.EXPIRED:
+            spoil = text("UPDATE messages SET valid_until = now() - interval '1 second' WHERE id = :id")
+            connection.execute(spoil, {"id": row.id})
+        claim(connection, row.route, Lane.BULK, limits=SECOND, parallel=100, lease=LEASE)
+    else:
+        make_moves(connection, verb, [move])
+
+
+def differing(before: dict[int, Any], after: dict[int, Any]) -> list[int]:
+    """The messages whose row is another now; being too late is the test's own doing."""
+
+    def told(row: Any) -> dict[str, Any]:
+        return {**row._mapping, "valid_until": None}
+
+    assert after.keys() == before.keys()
+    return [number for number in after if told(after[number]) != told(before[number])]
+
+
+def test_the_matrix_knows_every_verb_that_writes() -> None:
+    assert {*WRITERS, Verb.ENQUEUE} == set(Verb)
+
+
+@pytest.mark.parametrize("source", Status)
+@pytest.mark.parametrize("verb", WRITERS)
+def test_a_verb_makes_its_moves_with_one_event_each_and_no_others(
+    book: Book, verb: Verb, source: Status
+) -> None:
+    offered = walkers(source)
+    book.bring(list(offered.values()), source)
+    assert set(book.statuses().values()) == {source}
+    book.do(register_routes, [walker.route for walker in offered.values()])
+
+    for target, walker in offered.items():
+        before, last = book.messages(), book.events()[-1].id
+        [row] = [row for row in before.values() if row.client_id == walker.client_id]
+
+        book.do(attempt, verb, row, target)
+
+        after, added = book.messages(), book.events(after=last)
+        if (source, target) in roads(verb):
+            stays = verb is Verb.COLLIDE and source == target  # held, as it was: only its history tells more
+            assert differing(before, after) == ([] if stays else [row.id]), f"{source} by {verb} to {target}"
+            assert after[row.id].status == target
+            assert [(e.message_id, e.verb, e.source, e.target) for e in added] == [
+                (row.id, verb, source, target)
+            ]
+        else:
+            assert differing(before, after) == [], f"{source} by {verb} to {target}"
+            assert added == []
+    assert book.books().balanced
+
+
+@pytest.mark.parametrize("source", Status)
+def test_a_message_enqueued_again_stays_where_it_is(book: Book, source: Status) -> None:
+    offered = list(walkers(source).values())
+    book.bring(offered, source)
+    rows, events = book.messages(), book.events()
+
+    again = book.enqueue(offered)
+
+    assert (again.new, again.duplicates, again.conflicts) == (0, len(offered), ())
+    assert book.messages() == rows
+    assert book.events() == events
+
+
+@pytest.mark.parametrize("source", sorted(FINAL))
+def test_a_final_status_is_stamped_with_its_instant(book: Book, source: Status) -> None:
+    before = book.one("SELECT now()")
+
+    book.bring(list(walkers(source).values()), source)
+
+    assert all(before <= row.finalized_at for row in book.messages().values())
+
+
+# -- what the database itself refuses ----------------------------------------------------------------
+
+
+@pytest.fixture
+def refusing(ledger: Ledger) -> Iterator[Connection]:
+    """A connection to try inserts on; whatever the database takes is rolled back."""
+    with ledger.begin() as connection:
+        yield connection
+
+
+def accepted(connection: Connection, statement: str, values: dict[str, Any]) -> bool:
+    """Whether the database takes it."""
+    attempted = connection.begin_nested()
+    try:
+        connection.execute(text(statement), values)
+    except IntegrityError:
+        return False
+    finally:
+        attempted.rollback()
+    return True
+
+
+def test_the_database_takes_events_on_the_road_and_no_others(refusing: Connection) -> None:
+    insert = "INSERT INTO events (message_id, verb, source, target) VALUES (1, :verb, :source, :target)"
+    on_the_road = {(verb, source, target) for verb in Verb for source, target in roads(verb)}
+
+    taken = {
+        (verb, source, target)
+        for verb, source, target in product(Verb, [None, *Status], Status)
+        if accepted(refusing, insert, {"verb": verb, "source": source, "target": target})
+    }
+
+    assert len(on_the_road) == sum(len(targets) for verb in ROADS.values() for targets in verb.values())
+    assert taken - on_the_road == set()
+    assert on_the_road - taken == set()
+
+
+@pytest.mark.parametrize(
+    ("verb", "source", "target"),
+    [("resurrect", "queued", "sending"), ("claim", "lost", "sending"), ("claim", "queued", "lost")],
+)
+def test_the_database_refuses_events_in_words_it_does_not_know(
+    refusing: Connection, verb: str, source: str, target: str
+) -> None:
+    insert = "INSERT INTO events (message_id, verb, source, target) VALUES (1, :verb, :source, :target)"
+
+    assert not accepted(refusing, insert, {"verb": verb, "source": source, "target": target})
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MESSAGE = {
+    "client_id": "a",
+    "status": "queued",
+    "due_at": NOW,
+    "finalized_at": None,
+    "package_id": None,
+    "lane": "bulk",
+    "kind": "sms",
+    "route": "alpha",
+    "recipient": "+380930000001",
+    "sender": "Shop",
+    "text": "Hello",
+}
+PACKAGE = {"route": "alpha", "lane": "bulk", "state": "open", "items": 1, "rescue_at": NOW, "job": None}
+ROUTE_ROW = {"name": "alpha", "state": "open", "paused_until": None}
+
+
+def insert(table: str, values: dict[str, Any]) -> Callable[[Connection], bool]:
+    names = ", ".join(values)
+    marks = ", ".join(f":{name}" for name in values)
+    return lambda connection: accepted(
+        connection, f"INSERT INTO {table} ({names}) VALUES ({marks})", dict(values)
+    )
+
+
+def stands(status: Status) -> dict[str, Any]:
+    """A message as the verbs would leave it in a status."""
+    return {
+        **MESSAGE,
+        "status": status.value,
+        "due_at": NOW if status is Status.QUEUED else None,
+        "finalized_at": NOW if status in FINAL else None,
+        "package_id": 1 if status in (Status.SENDING, Status.SENT, Status.IN_DOUBT) else None,
+    }
+
+
+def refused(table: str, base: dict[str, Any], *changes: dict[str, Any]) -> list[Any]:
+    return [pytest.param(table, {**base, **change}, id=f"{table}: {_words(change)}") for change in changes]
+
+
+def _words(change: dict[str, Any]) -> str:
+    return " ".join(f"{name}={'set' if value is NOW else value}" for name, value in change.items())
+
+
+REFUSED: Sequence[Any] = [
+    *refused(
+        "messages",
+        MESSAGE,
+        {"status": "lost"},
+        {"status": "QUEUED"},
+        {"status": ""},
+        {"status": None},
+        {"lane": "slow"},
+        {"lane": None},
+        {"kind": "fax"},
+        {"kind": None},
+        {"client_id": None},
+        {"route": None},
+        {"recipient": None},
+        {"sender": None},
+        {"text": None},
+        {"due_at": None},
+        {"package_id": 1},
+        {"finalized_at": NOW},
+    ),
+    *(
+        pytest.param("messages", {**stands(status), "finalized_at": None}, id=f"{status} with no end")
+        for status in sorted(FINAL)
+    ),
+    *(
+        pytest.param("messages", {**stands(status), "finalized_at": NOW}, id=f"{status} with an end")
+        for status in Status
+        if status not in FINAL
+    ),
+    *(
+        pytest.param("messages", {**stands(status), "due_at": NOW}, id=f"{status} and due")
+        for status in Status
+        if status is not Status.QUEUED
+    ),
+    *(
+        pytest.param("messages", {**stands(status), "package_id": None}, id=f"{status} without a package")
+        for status in (Status.SENDING, Status.SENT, Status.IN_DOUBT)
+    ),
+    *refused(
+        "packages",
+        PACKAGE,
+        {"state": "lost"},
+        {"state": None},
+        {"rescue_at": None},
+        {"state": "job"},
+        {"items": None},
+        {"route": None},
+    ),
+    *refused(
+        "routes",
+        ROUTE_ROW,
+        {"state": "closed"},
+        {"state": None},
+        {"state": "paused"},
+        {"paused_until": NOW},
+        {"state": "stopped", "paused_until": NOW},
+        {"name": None},
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "values"), REFUSED)
+def test_the_database_refuses_what_no_verb_would_write(
+    refusing: Connection, table: str, values: dict[str, Any]
+) -> None:
+    assert not insert(table, values)(refusing)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_the_database_takes_a_message_as_the_verbs_leave_it(refusing: Connection, status: Status) -> None:
+    assert insert("messages", stands(status))(refusing)
+
+
+@pytest.mark.parametrize("state", PackageState)
+def test_the_database_takes_a_package_in_every_state(refusing: Connection, state: PackageState) -> None:
+    assert insert("packages", {**PACKAGE, "state": state.value, "job": "job-1"})(refusing)
+
+
+@pytest.mark.parametrize(
+    ("state", "until"),
+    [("open", None), ("paused", NOW), ("stopped", None)],
+    ids=["open", "paused", "stopped"],
+)
+def test_the_database_takes_a_route_in_every_state(
+    refusing: Connection, state: str, until: datetime | None
+) -> None:
+    assert insert("routes", {**ROUTE_ROW, "state": state, "paused_until": until})(refusing)
+
+
+@pytest.mark.parametrize(
+    ("table", "values"), [("messages", MESSAGE), ("routes", ROUTE_ROW)], ids=["client id", "route"]
+)
+def test_the_database_refuses_the_same_name_twice(book: Book, table: str, values: dict[str, Any]) -> None:
+    names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+    book.rows(f"INSERT INTO {table} ({names}) VALUES ({marks})", **values)
+
+    with pytest.raises(IntegrityError, match="duplicate key"):
+        book.rows(f"INSERT INTO {table} ({names}) VALUES ({marks})", **values)
+
+
+def test_the_table_of_sources_is_the_table_of_roads() -> None:
+    for verb, target in product(Verb, Status):
+        expected = {source for source, to in roads(verb) if to is target}
+        assert sources(verb, target) == expected

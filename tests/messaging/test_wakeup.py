@@ -1,0 +1,82 @@
+"""Bell: rings that are heard once, now or later."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.messaging.wakeup import BACKLOG, Bell, celery_app, waiting
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def app(servers: Addresses) -> Iterator[Celery]:
+    with celery_app(servers.broker_url) as app:
+        yield app
+        eventually(lambda: not timers())  # else a ring might be heard in another test
+
+
+def timers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+
+def heard(app: Celery) -> int:
+    """Rings for pollers that nobody has answered."""
+    return waiting(app)["poll"]
+
+
+def test_a_ring_for_later_is_heard_later_and_once(app: Celery, intake: Intake) -> None:
+    bell = Bell(app, intake)
+
+    bell.ring("poll", "alpha", after=0.3)
+    bell.ring("poll", "alpha", after=0.3)
+
+    assert heard(app) == 0
+    eventually(lambda: heard(app) == 1)
+    assert not intake.first_ring("poll:alpha", timedelta(seconds=1))  # by now it is a ring like any other
+
+
+def test_a_ring_for_later_keeps_none_from_being_heard_now(app: Celery, intake: Intake) -> None:
+    bell = Bell(app, intake)
+
+    bell.ring("poll", "alpha", after=0.3)
+    bell.ring("poll", "alpha")
+
+    assert heard(app) == 1
+    eventually(lambda: not timers())
+    assert heard(app) == 1  # nobody came yet
+
+
+def test_a_ring_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake: Intake) -> None:
+    away = Intake.connect("redis://127.0.0.1:1/0", tries=0)
+
+    Bell(app, away).ring("poll", "alpha", after=0.1)
+
+    assert not timers()
+    assert heard(app) == 0
+    away.close()
+
+
+def test_where_a_hundred_rings_wait_one_more_is_not_added(app: Celery, intake: Intake) -> None:
+    bell = Bell(app, intake)
+
+    for number in range(BACKLOG + 5):
+        bell.ring("poll", f"route-{number}")
+
+    assert heard(app) == BACKLOG
+
+
+def test_a_ring_does_not_grow_stale_by_anybodys_clock(
+    app: Celery, intake: Intake, servers: Addresses
+) -> None:
+    Bell(app, intake).ring("poll", "alpha")
+
+    broker = Intake.connect(servers.redis_url.replace("db=0", "db=1")).client
+    [ring] = broker.lrange("poll", 0, -1)
+    broker.close()
+    assert json.loads(ring)["headers"]["expires"] is None

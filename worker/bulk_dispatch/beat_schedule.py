@@ -1,0 +1,71 @@
+"""The timetable of beat: which stage it visits where, and how often. Visits carry no work."""
+
+import time
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery.schedules import schedule
+
+from bulk_dispatch.config.settings import Route
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.messaging.wakeup import queue_of
+from bulk_dispatch.routing import Line
+from bulk_dispatch.stages.account import can_be_watched
+from bulk_dispatch.stages.poll import TICK
+
+RESCUE_TICK = 2 * TICK
+
+_START = datetime(2000, 1, 1, tzinfo=UTC)  # of the clock below; any instant would do
+
+
+def steady_now() -> datetime:
+    """The instant by a clock that nobody sets, for Celery to reckon with: it is nobody's date.
+
+    By the wall clock, as Celery has it by default, beat would ring nothing for as long as that was set back.
+    """
+    return _START + timedelta(seconds=time.monotonic())
+
+
+def every(interval: timedelta) -> schedule:
+    """Once an interval, whatever is done to the wall clock."""
+    return schedule(interval, nowfun=steady_now)
+
+
+def timetable(lines: Collection[Line]) -> dict[str, dict[str, Any]]:
+    """The visits of these lines, as Celery's beat_schedule has them, by stage and name."""
+    return {**_often(line.route for line in lines), **_now_and_then(lines)}
+
+
+def _often(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
+    """Every stage of every lane and route."""
+    visits = [("ingest", lane.value, TICK) for lane in Lane]
+    for route in routes:
+        visits += [("dispatch", f"{route.name}:{lane.value}", TICK) for lane in Lane]
+        visits += [("poll", route.name, TICK), ("rescue", route.name, RESCUE_TICK)]
+        visits += [("match", route.name, TICK)] if route.receipts else []
+    return {
+        f"{stage} {name}": {
+            "task": f"bulk_dispatch.{stage}",
+            "args": name.split(":"),
+            "schedule": every(interval),
+            "options": {"queue": queue_of(stage, name)},
+        }
+        for stage, name, interval in visits
+    }
+
+
+def _now_and_then(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
+    """A look at each account whose provider tells of it: one at once, for nobody knows what changed while no
+    beat was there, and then now and then."""
+    return {
+        f"watch {line.route.name}": {
+            "task": "bulk_dispatch.watch",
+            "args": [line.route.name],
+            "schedule": every(line.route.balance_every),
+            "last_run_at": steady_now() - line.route.balance_every,
+            "options": {"queue": queue_of("watch", line.route.name)},
+        }
+        for line in lines
+        if can_be_watched(line)
+    }

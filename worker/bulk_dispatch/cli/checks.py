@@ -1,0 +1,493 @@
+"""The examination of `worker doctor`: looks for what would lose, repeat or delay messages."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from bulk_dispatch.cli.context import opened_intake, opened_ledger
+from bulk_dispatch.cli.output import money
+from bulk_dispatch.config.settings import Settings, SettingsError, names_only, read_routes
+from bulk_dispatch.domain.doubt_policy import SETTLING, Doubt
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.intake import ROOM, TIGHT, Intake, IntakeError, IntakeNotAllowedError
+from bulk_dispatch.ledger import Ledger, LedgerError, LedgerRefusedError
+from bulk_dispatch.ledger.conflicts import recent_conflicts
+from bulk_dispatch.ledger.in_doubt import elsewhere, overdue
+from bulk_dispatch.ledger.migrate import behind
+from bulk_dispatch.ledger.queries import RouteRow, route_rows
+from bulk_dispatch.ledger.questions import Refused, all_refused
+from bulk_dispatch.ledger.server import server_settings
+from bulk_dispatch.messaging.wakeup import (
+    QUEUES,
+    VISIBILITY,
+    BrokerError,
+    BrokerNotAllowedError,
+    Celery,
+    bound_queues,
+    celery_app,
+    consumers,
+    sees,
+    waiting,
+)
+from bulk_dispatch.messaging.wakeup import answers as broker_answers
+from bulk_dispatch.monitoring.heartbeat import Mark, read_marks
+from bulk_dispatch.monitoring.liveness import Evidence, Judgement, State
+from bulk_dispatch.providers.interface import Clocks
+from bulk_dispatch.routing import Line, make_ready, shown_route
+from bulk_dispatch.stages.account import is_low, is_off
+from bulk_dispatch.stages.time_limits import longest_step
+from bulk_dispatch.timezones import data_version
+
+T = TypeVar("T")
+
+OFF = timedelta(seconds=60)
+"""A clock that is further off than that is worth a look. Much more than a mark takes to be written."""
+
+RECENT = timedelta(days=1)  # a conflict that is older was told of yesterday
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ok, warning (works, but look at it), or bad (does not work, or must not be sent
+    like this)."""
+
+    what: str
+    verdict: str
+    seen: str
+
+    @property
+    def severity(self) -> int:
+        """0 well, 1 a warning, 2 something does not work."""
+        return VERDICTS.index(self.verdict)
+
+
+VERDICTS = ("ok", "warning", "bad")
+
+NOT_ALLOWED = (LedgerRefusedError, IntakeNotAllowedError, BrokerNotAllowedError)
+"""It is there, and does not let us look."""
+
+UNUSABLE = (LedgerError, IntakeError, BrokerError, SettingsError)
+
+Check: TypeAlias = tuple[str, Callable[[], Iterable[Finding]]]
+"""What is looked at, and the look."""
+
+
+def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
+    """Every check, each by itself: one that cannot be made is told, and the others are made all the same.
+
+    `patience` is how many seconds the workers have to answer.
+    """
+    with opened_ledger(settings) as ledger, opened_intake(settings, tries=1) as intake:
+        yield from _of_one(
+            ("database", lambda: _database(ledger)),
+            ("durability", lambda: _durability(ledger)),
+            ("conflicts", lambda: _conflicts(ledger)),
+        )
+        yield from _of_one(
+            ("intake", lambda: _intake(intake)),
+            ("eviction", lambda: _eviction(intake)),
+            ("persistence", lambda: _persistence(intake)),
+            ("memory", lambda: _memory(intake)),
+            ("dead letters", lambda: _dead_letters(intake)),
+            ("unrouted", lambda: _unrouted(intake)),
+        )
+        yield from _of_one(
+            ("broker", lambda: _broker(settings)),
+            ("broker", lambda: _apart(settings, intake)),
+            ("broker", lambda: _foreign(settings)),
+        )
+        yield from _of_one(
+            ("routes", lambda: _routes(settings)),
+            ("time limits", lambda: _time_limits(settings)),
+            ("routes", lambda: _route_states(settings, ledger)),
+        )
+        yield Finding("time zones", "ok", f"by the data of tzdata {data_version()}, whatever this host has")
+        yield from _workers(settings, intake, patience)
+
+
+def _of_one(vital: Check, *others: Check) -> Iterator[Finding]:
+    """The checks of one server or file: where it cannot be used at all, the others need not try."""
+    what, look = vital
+    try:
+        yield from look()
+    except NOT_ALLOWED as problem:
+        yield _unseen(what, problem)
+    except UNUSABLE as problem:
+        yield Finding(what, "bad", str(problem))
+        others = tuple((other, partial(_hidden_behind, other, what)) for other, _ in others)
+    for other, look_there in others:
+        yield from _guarded(other, look_there)
+
+
+def _hidden_behind(what: str, vital: str) -> Iterator[Finding]:
+    if what != vital:  # of that enough is said
+        yield Finding(what, "warning", f"cannot be seen without the {vital}")
+
+
+def _guarded(what: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except UNUSABLE as problem:
+        yield _unseen(what, problem)
+
+
+def _unseen(what: str, problem: Exception | str) -> Finding:
+    return Finding(what, "warning", f"cannot be seen: {problem}")
+
+
+# -- the ledger
+
+
+def _database(ledger: Ledger) -> Iterator[Finding]:
+    there, expected = behind(ledger)
+    with ledger.begin() as connection:
+        name = f"PostgreSQL {server_settings(connection).version}"
+    if there != expected:
+        yield Finding("database", "bad", f"stands at {there or 'nothing'}, {expected} is expected")
+    else:
+        yield Finding("database", "ok", f"{name}, migrated to {there}")
+
+
+def _durability(ledger: Ledger) -> Iterator[Finding]:
+    with ledger.begin() as connection:
+        server = server_settings(connection)
+    if server.lazy:
+        yield Finding("durability", "bad", server.warning)
+
+
+def _conflicts(ledger: Ledger) -> Iterator[Finding]:
+    """Who gives an id twice learns of it nowhere else, unless he asks."""
+    with ledger.begin() as connection:
+        count, first = recent_conflicts(connection, RECENT)
+    if first:
+        yield Finding(
+            "conflicts",
+            "warning",
+            f"{count} messages within a day, since {first:%Y-%m-%d %H:%M} UTC, were not sent: their client "
+            "ids had been used before, with other content; see `worker conflicts list`",
+        )
+
+
+# -- the intake
+
+
+def _intake(intake: Intake) -> Iterator[Finding]:
+    intake.takes()
+    yield Finding("intake", "ok", "Redis takes what is written")
+
+
+def _eviction(intake: Intake) -> Iterator[Finding]:
+    policy = intake.configuration().get("maxmemory-policy")
+    if policy is None:
+        yield _unseen(
+            "eviction", "Redis refuses both CONFIG and INFO; its maxmemory-policy must be noeviction"
+        )
+    elif policy != "noeviction":
+        yield Finding("eviction", "bad", f"maxmemory-policy is {policy}: full memory would drop messages")
+    else:
+        yield Finding("eviction", "ok", "maxmemory-policy is noeviction")
+
+
+def _persistence(intake: Intake) -> Iterator[Finding]:
+    appends = intake.configuration().get("appendonly")
+    if appends is None:
+        yield _unseen("persistence", "Redis refuses both CONFIG and INFO; its appendonly must be yes")
+    elif appends != "yes":
+        yield Finding("persistence", "bad", "appendonly is off: a restart of Redis would drop messages")
+    else:
+        yield Finding("persistence", "ok", "appendonly is on")
+
+
+def _dead_letters(intake: Intake) -> Iterator[Finding]:
+    if letters := intake.dead_letters():
+        yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
+
+
+def _unrouted(intake: Intake) -> Iterator[Finding]:
+    for place, count, since in intake.unrouted():
+        route = shown_route(place.route)
+        yield Finding(
+            "unrouted",
+            "warning",
+            f"{count} {place.lane} messages wait for a route that no worker knew: {route}, the oldest since "
+            f"{since:%Y-%m-%d %H:%M:%S} UTC",
+        )
+
+
+def _memory(intake: Intake) -> Iterator[Finding]:
+    """Who fills Redis is told long before it is full: then it takes nothing any more but what empties it."""
+    full = intake.fullness()
+    if full > TIGHT:
+        refused = (
+            "the Dispatcher is refused" if full > ROOM else f"from {ROOM:.0%} on the Dispatcher is refused"
+        )
+        yield Finding(
+            "memory",
+            "bad" if full > ROOM else "warning",
+            f"{full:.0%} of Redis's maxmemory are used; {refused}: see who fills it, and whether it drains",
+        )
+
+
+# -- the broker
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    broker_answers(celery_app(settings.broker_url))
+    yield from ()
+
+
+def _apart(settings: Settings, intake: Intake) -> Iterator[Finding]:
+    """The broker needs a database of its own: others' visibility time-outs and keys reach into it."""
+    if _same_database(celery_app(settings.broker_url), intake):
+        yield Finding("broker", "bad", "shares a Redis database with the intake; give it one of its own")
+
+
+def _foreign(settings: Settings) -> Iterator[Finding]:
+    foreign = [name for name in bound_queues(celery_app(settings.broker_url)) if not _ours(name)]
+    if foreign:
+        yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
+    else:
+        yield Finding("broker", "ok", "holds no queues but ours")
+
+
+def _ours(queue: str) -> bool:
+    """Our queues, and those through which Celery talks to its workers."""
+    return queue in QUEUES or queue.endswith("celery.pidbox") or queue.startswith("celeryev")
+
+
+def _same_database(app: Celery, intake: Intake) -> bool:
+    """By a mark left at one door and looked for at the other: addresses have many spellings."""
+    mark = f"doctor-{uuid.uuid4().hex}"
+    intake.first_ring(mark, timedelta(seconds=30))
+    try:
+        return sees(app, intake.bell_key(mark))
+    finally:
+        intake.answered(mark)
+
+
+def _time_limits(settings: Settings) -> Iterator[Finding]:
+    """A task that outlives the visibility time-out is handed to a second worker too."""
+    longest = max((longest_step(route), name) for name, route in read_routes(settings.routes).items())
+    if longest[0] >= timedelta(seconds=VISIBILITY):
+        yield Finding(
+            "time limits",
+            "bad",
+            f"a step of {longest[1]} may take {longest[0]}; the visibility time-out is {VISIBILITY} s",
+        )
+    else:
+        seen = f"no step takes longer than {longest[0]}; the visibility time-out is {VISIBILITY} s"
+        yield Finding("time limits", "ok", seen)
+
+
+def _routes(settings: Settings) -> Iterator[Finding]:
+    lines = make_ready(read_routes(settings.routes))
+    yield Finding("routes", "ok", f"{', '.join(lines)} ({settings.routes})")
+
+
+def _route_states(settings: Settings, ledger: Ledger) -> Iterator[Finding]:
+    lines = make_ready(read_routes(settings.routes))
+    accounts = {name: line.route.account_ids for name, line in lines.items() if line.doubt in SETTLING}
+    with ledger.begin() as connection:
+        rows = route_rows(connection)
+        strange = elsewhere(connection, accounts)
+        old = overdue(connection, {name: line.route.doubt_most for name, line in lines.items()})
+        refused = all_refused(connection)
+    for row in rows:
+        if row.name in lines:
+            yield from _state(row)
+            yield from _doubt(row, lines[row.name], old.get(row.name, 0), strange.get(row.name, 0))
+            yield from _account(row, lines[row.name])
+        elif row.unfinished:
+            yield Finding(
+                "routes",
+                "bad",
+                f"{row.name} is not in the routes file: {row.unfinished} messages are stranded",
+            )
+    yield from (_refused(name, one) for name, one in refused if name in lines)
+
+
+def _refused(route: str, one: Refused) -> Finding:
+    """A question that is refused costs what only its answer could have told; sending goes on."""
+    seen = (
+        f"{route} does not answer ({one.question}) since {one.refused_at:%Y-%m-%d %H:%M:%S} UTC: {one.why}; "
+        f"to be asked again from {one.ask_at:%H:%M:%S}. It goes on sending; meanwhile {_COSTS[one.question]}"
+    )
+    return Finding("questions", "warning", seen)
+
+
+_COSTS = {
+    Question.STATUS: "what no receipt tells of ends unconfirmed at its horizon, and doubt stays doubt",
+    Question.JOB: "the messages of a job are asked for one by one",
+    Question.CANCEL: "nothing is withdrawn there",
+    Question.BALANCE: "nobody watches its money",
+    Question.CLOCK: "nothing is given to it before its time",
+    Question.PRICES: "it tells no prices",
+    Question.SCHEDULED: "it does not list what it holds",
+    Question.STOP_LIST: "its stop list cannot be pulled",
+}
+"""What it costs that a question is not answered."""
+
+
+def _state(row: RouteRow) -> Iterator[Finding]:
+    """A pause ends by itself; a stop waits for a person, and its messages with it."""
+    if row.state != "open":
+        verdict = "warning" if row.state == "paused" else "bad"
+        yield Finding("routes", verdict, f"{row.name} is {row.state}: {row.why}")
+
+
+def _doubt(row: RouteRow, line: Line, old: int, strange: int) -> Iterator[Finding]:
+    """What is being settled is as it should be; what waits for a person is told."""
+    held = row.in_doubt if line.doubt is Doubt.HOLD else 0
+    if held or old:
+        since = f", {old} of them for longer than {line.route.doubt_most}" if old else ""
+        seen = f"{row.in_doubt} messages of {row.name} are in doubt{since}: see `worker resolve`"
+        yield Finding("doubt", "warning", seen)
+    elif row.in_doubt:
+        yield Finding("doubt", "ok", f"{row.in_doubt} messages of {row.name} are in doubt, and being settled")
+    if strange:
+        yield Finding(
+            "doubt",
+            "bad",
+            f"{strange} of them left {row.name} by another account, where nobody asks any more: give some "
+            "route of that name the account again, or settle them with `worker resolve`",
+        )
+
+
+def _account(row: RouteRow, line: Line) -> Iterator[Finding]:
+    """What the route's provider told, when it was last asked."""
+    if row.balance is not None and is_low(line, row.balance):
+        seen = f"{money(row.balance)} {row.currency or ''}".strip()
+        least = line.route.balance_least
+        yield Finding(
+            "balance", "warning", f"{seen} are left at {row.name}, below its balance_least of {least}"
+        )
+    if row.clock_ahead is not None and isinstance(line.dialect, Clocks) and is_off(row.clock_ahead):
+        way = "ahead of" if row.clock_ahead > timedelta(0) else "behind"
+        off = abs(row.clock_ahead)
+        yield Finding(
+            "their clock",
+            "warning",
+            f"that of {row.name} is {off} {way} ours: `zone` is wrong, or a clock. "
+            "Nothing is given to them before its time",
+        )
+
+
+def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Finding]:
+    """Who answers, and who works: an answer alone says little."""
+    unseen: list[Finding] = []
+    evidence = _evidence(settings, intake, patience, unseen)
+    yield from unseen
+    hidden = {finding.what for finding in unseen}
+    if "marks" not in hidden:
+        yield from _beat(evidence)
+        yield from _clocks(evidence)
+        yield from _namesakes(evidence)
+    yield from _consumers(evidence)
+    yield from _known_routes(settings, evidence)
+
+
+def _consumers(evidence: Evidence) -> Iterator[Finding]:
+    judgements = evidence.judge()
+    for judged in judgements:
+        if not judged.healthy:
+            verdict = "warning" if judged.state is State.GONE else "bad"
+            yield Finding("workers", verdict, _told(judged, evidence))
+    if evidence.answers is None:  # nobody could be asked, and that was told
+        return
+    missing = [name for name in QUEUES if name not in set().union(*evidence.answers.values())]
+    if not evidence.answers:
+        yield Finding("workers", "bad", "no Celery worker answers: nothing is sent")
+    elif missing:
+        yield Finding("workers", "bad", f"no worker consumes {', '.join(missing)}")
+    elif all(judged.healthy for judged in judgements):
+        yield Finding("workers", "ok", f"{len(evidence.answers)} answer, every queue has a consumer")
+
+
+def _namesakes(evidence: Evidence) -> Iterator[Finding]:
+    """Celery asks a node and hears one answer, whoever gave it."""
+    for node, pids in evidence.namesakes().items():
+        numbers = ", ".join(map(str, sorted(pids)))
+        yield Finding(
+            "workers",
+            "warning",
+            f"{len(pids)} processes are called {node} ({numbers}): give each a name of its own, by -n",
+        )
+
+
+def _known_routes(settings: Settings, evidence: Evidence) -> Iterator[Finding]:
+    """A worker that does not know a route leaves its messages where they are."""
+    try:
+        routes = read_routes(settings.routes, secret=names_only)
+    except SettingsError:  # told already
+        return
+    digests = {name: route.settings_digest for name, route in routes.items()}
+    for mark in _there(evidence):
+        if mark.kept:
+            yield Finding("routes", "bad", f"{mark.node} keeps the routes it had: {mark.kept}")
+        if unlike := mark.unlike(digests):
+            verdict = "warning" if digests.keys() <= (mark.routes or {}).keys() else "bad"
+            yield Finding("routes", verdict, f"{mark.node} {unlike}: reload it (worker reload) or restart it")
+
+
+def _evidence(settings: Settings, intake: Intake, patience: float, unseen: list[Finding]) -> Evidence:
+    """In this order: a ring that waited before the ping was taken meanwhile, if anybody hears. What cannot be
+    seen is `unseen`, and nothing speaks of it in the evidence."""
+
+    def seen(what: str, look: Callable[[], T], otherwise: T) -> T:
+        try:
+            return look()
+        except UNUSABLE as problem:
+            unseen.append(_unseen(what, problem))
+            return otherwise
+
+    nobody: tuple[datetime, list[Mark]] = (datetime.now(UTC), [])
+    rings: dict[str, int] = seen("rings", lambda: waiting(celery_app(settings.broker_url)), {})
+    answers = seen("workers", lambda: consumers(celery_app(settings.broker_url), patience), None)
+    now, marks = seen("marks", lambda: read_marks(intake), nobody)
+    return Evidence(now, marks, rings, answers)
+
+
+def _told(judged: Judgement, evidence: Evidence) -> str:
+    answers = judged.node in (evidence.answers or {})
+    who = "one of that name" if judged.pid else "it"
+    return (
+        f"{judged.sentence(evidence.now)}; {who} {'answers a ping' if answers else 'does not answer a ping'}"
+    )
+
+
+def _beat(evidence: Evidence) -> Iterator[Finding]:
+    """Without beat nothing is polled or rescued, and a lost ring stays lost."""
+    if evidence.beats:
+        yield Finding("beat", "ok", f"{', '.join(beat.node for beat in evidence.beats)} rings")
+        return
+    last = max((mark.worked_at for mark in evidence.marks if mark.is_beat and mark.worked_at), default=None)
+    since = f" since {last:%H:%M:%S} UTC" if last else ""
+    yield Finding("beat", "bad", f"no beat has rung{since}: nothing is asked about")
+
+
+def _clocks(evidence: Evidence) -> Iterator[Finding]:
+    """No stage goes by them, but `send_at` is checked by them, and people compare logs."""
+    there = _there(evidence)
+    for mark in there:
+        if abs(mark.ahead) > OFF:
+            yield Finding("clocks", "warning", _off(mark))
+    if there and all(abs(mark.ahead) <= OFF for mark in there):
+        yield Finding("clocks", "ok", f"none is further than {OFF.seconds} s from Redis's")
+
+
+def _there(evidence: Evidence) -> list[Mark]:
+    """The beats that ring, and the workers that are not gone."""
+    gone = {judged.node for judged in evidence.judge() if judged.state is State.GONE}
+    return [
+        *evidence.beats,
+        *(mark for mark in evidence.marks if not mark.is_beat and mark.node not in gone),
+    ]
+
+
+def _off(mark: Mark) -> str:
+    way = "ahead of" if mark.ahead > timedelta(0) else "behind"
+    seconds = f"{abs(mark.ahead).total_seconds():.0f} s"
+    return f"{mark.node} is {seconds} {way} Redis's"

@@ -1,0 +1,83 @@
+"""The processes of a whole installation on one machine, as `worker up` and `worker demo` run them."""
+
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+
+from bulk_dispatch.config.settings import Settings, inherited_environment
+from bulk_dispatch.local.processes.spec import Child, Turn
+
+WORKERS = (("urgent", "urgent,celery", 4), ("bulk", "bulk", 4), ("poll", "poll", 4))
+"""Name, queues and threads of each Celery worker: a lane never waits for another."""
+
+GRACE = timedelta(seconds=45)  # an exchange in flight is finished: it may take the route's time-outs
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of a child: ours, with addresses filled in."""
+    return {
+        **inherited_environment(),
+        **settings.environment(),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def workers(env: Mapping[str, str]) -> list[Child]:
+    """A Celery worker per lane, and beat."""
+    celery = (sys.executable, "-m", "celery", "--quiet", "-A", "bulk_dispatch.tasks")
+    children = [
+        Child(
+            name=name,
+            command=(
+                *celery, "worker", "-n", f"{name}@%h", "-Q", queues, "--pool", "threads",
+                "--concurrency", str(threads), "--without-gossip", "--without-mingle",
+            ),
+            env=env,
+            turn=Turn.FIRST,
+            grace=GRACE,
+        )
+        for name, queues, threads in WORKERS
+    ]  # fmt: skip
+    return [*children, Child(name="beat", command=(*celery, "beat"), env=env)]
+
+
+def sandbox(env: Mapping[str, str], port: int, *options: str) -> Child:
+    """The make-believe provider on a port."""
+    command = (sys.executable, "-m", "bulk_dispatch", "sandbox", "--port", str(port), *options)
+    return Child(name="sandbox", command=command, env=env)
+
+
+def web(env: Mapping[str, str], port: int) -> Child:
+    """The door for receipts, on a loopback port."""
+    command = (sys.executable, "-m", "bulk_dispatch", "web", "--port", str(port))
+    return Child(name="web", command=command, env=env)
+
+
+def flower(env: Mapping[str, str], port: int) -> Child:
+    """Flower on a loopback port. It listens to events; nothing depends on it."""
+    command = (
+        sys.executable, "-m", "celery", "-A", "bulk_dispatch.tasks", "flower",
+        "--address=127.0.0.1", f"--port={port}", "--logging=warning",
+    )  # fmt: skip
+    return Child(name="flower", command=command, env=env, stop_signal=signal.SIGTERM)
+
+
+def free_ports(*wanted: int) -> list[int]:
+    """Each of these if it is free, else any free port of the loopback address; no two alike: one that is let
+    go may be given again at once."""
+    with ExitStack() as held:
+        return [_bound(held.enter_context(socket.socket()), port) for port in wanted]
+
+
+def _bound(probe: socket.socket, wanted: int) -> int:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for port in (wanted, 0):
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return int(probe.getsockname()[1])
+    raise OSError("no free port on 127.0.0.1")

@@ -1,0 +1,298 @@
+"""Dispatcher: what applications hold. It puts messages into the intake, or straight into the ledger."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bulk_dispatch.config.settings import Settings, SettingsError, names_only, read_routes
+from bulk_dispatch.domain.message import (
+    PRODUCER_LIMIT,
+    ClientIdConflict,
+    Foreseen,
+    Lane,
+    Message,
+    Said,
+    check_send_at,
+)
+from bulk_dispatch.domain.package import CHUNK
+from bulk_dispatch.domain.validation import check_name, client_id_of, instant
+
+if TYPE_CHECKING:  # each of these is loaded when first needed
+    from bulk_dispatch.intake import Intake, Parcel
+    from bulk_dispatch.ledger import Connection, Ledger
+    from bulk_dispatch.ledger.conflicts import Place, RecordedConflict
+    from bulk_dispatch.ledger.queries import History
+    from bulk_dispatch.messaging.wakeup import Bell
+    from bulk_dispatch.routing import Line
+
+HIGH_WATER = 200_000  # messages in a lane's stream; a producer waits while there are more
+
+
+class EnqueueError(RuntimeError):
+    """The message could not be handed over, and is not. One sentence; try again later."""
+
+
+class Dispatcher:
+    """Hands messages over. Safe to share between threads; open one per process and keep it.
+
+    What `enqueue` promises when it returns: the messages are in Redis, and will be sent once per client id.
+    Redis writes its log to disk every second, so a power cut (not a crash) may lose about the last second;
+    with `connection=` the promise is your own commit.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @classmethod
+    def from_env(cls) -> "Dispatcher":
+        """A dispatcher for the WORKER_… environment variables. Raises SettingsError, naming the variable."""
+        settings = Settings.from_env()
+        if settings.embedded:
+            raise SettingsError(
+                "WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; `worker up` prints the ones it serves"
+            )
+        return cls(settings)
+
+    def enqueue(self, message: Message, *, connection: "Connection | None" = None) -> None:
+        """Hand over one message; it leaves within milliseconds if nothing is ahead of it.
+
+        With `connection`, the message is written into the ledger inside your own SQLAlchemy transaction:
+        it exists if and only if you commit. Call `ring()` after the commit, or it waits for the next tick
+        (a second). Raises MessageError naming the field, ClientIdConflict (only with `connection`: through
+        Redis a conflict is found later, and recorded), EnqueueError if Redis is away.
+        """
+        routed = self.accept(message)
+        if connection is None:
+            for parcel in parcels([routed]):
+                self._add(parcel)
+        else:
+            self._write(connection, [routed])
+
+    def enqueue_many(
+        self, messages: Iterable[Message], progress: Callable[[int], None] = lambda _: None
+    ) -> int:
+        """Hand over any number of messages, in constant memory; returns how many.
+
+        Waits while more than HIGH_WATER messages of a lane are ahead. `progress` is told the count so far.
+        Raises like `enqueue`; messages before the one at fault are handed over (hand the rest over again:
+        client ids make that safe).
+        """
+        return self.hand_over(parcels(map(self.accept, messages)), progress)
+
+    def hand_over(self, packed: "Iterable[Parcel]", progress: Callable[[int], None] = lambda _: None) -> int:
+        """Hand over what `parcels` has packed, as `enqueue_many` does after it."""
+        count = 0
+        for parcel in packed:
+            self._wait_for_room(parcel)
+            self._add(parcel)
+            count += parcel.count
+            progress(count)
+        return count
+
+    def accept(self, message: Message) -> Message:
+        """The message as it would be handed over, its route filled in. Raises MessageError."""
+        if message.send_at:
+            check_send_at(message.send_at, datetime.now(UTC))
+        return self._accept(message)
+
+    def default_route(self) -> str:
+        """The route of messages that name none; empty if there are several and none is the default. `accept`
+        need not copy a message made with it, which takes a third of the time to make one."""
+        from bulk_dispatch.routing import default_route
+
+        return default_route(self._lines)
+
+    def region(self, route: str = "") -> str:
+        """The country of numbers that name none, as a route has it, or the default one; empty for none."""
+        from bulk_dispatch.routing import region_of_route
+
+        return region_of_route(route, self._lines)
+
+    def status(self, client_id: str, producer: str = "") -> "History | None":
+        """What the ledger knows of a message; None if it has not seen it (it may still be in Redis). A client
+        id is a producer's own: of another's message under the same id this tells nothing."""
+        from bulk_dispatch.ledger.queries import history
+
+        with self._ledger.begin() as connection:
+            return history(connection, client_id, producer)
+
+    def foresee(self, messages: "Sequence[Message]") -> Foreseen:
+        """What the ledger would say to messages if they arrived now. What still waits in Redis it has not
+        seen. Raises LedgerError."""
+        from bulk_dispatch.ledger.transitions import foresee
+
+        with self._ledger.begin() as connection:
+            return foresee(connection, messages)
+
+    def said_in(self, campaign: str) -> "Iterator[Said]":
+        """What the messages of a campaign say that the ledger has. Raises LedgerError."""
+        from bulk_dispatch.ledger.transitions import said_in
+
+        with self._ledger.snapshot() as connection:
+            yield from said_in(connection, campaign)
+
+    def notices(self, names: "Iterable[str]", lanes: "Iterable[Lane]") -> list[str]:
+        """What who hands over should know: that nobody takes it, or does not know the routes it names.
+        Nothing if Redis is away: handing over says that."""
+        from bulk_dispatch.intake import IntakeError
+        from bulk_dispatch.monitoring.heartbeat import read_marks
+        from bulk_dispatch.monitoring.readiness import nobody_works, routes_unknown_to_workers
+
+        try:
+            now, marks = read_marks(self._intake)
+        except IntakeError:
+            return []
+        told = (
+            nobody_works(now, marks, {lane.value for lane in lanes}),
+            routes_unknown_to_workers(now, marks, set(names)),
+        )
+        return [sentence for sentence in told if sentence]
+
+    def lacks(self) -> str:
+        """What the settings of the ledger's server lack, in one sentence; empty if nothing, or if it is away:
+        handing over does not depend on it. Raises TooOldError for one that will never do."""
+        return self._ledger.lacks()
+
+    def conflicts(
+        self, producer: str = "", after: "datetime | str | None" = None, limit: int | None = None
+    ) -> "Iterator[RecordedConflict]":
+        """What a producer handed over and was not sent, because the client id stood for something else; the
+        oldest first, `limit` of it at most.
+
+        `after` leaves out what was recorded until that instant. A conflict is seen when ingest has met it and
+        committed; so who asks again and again asks from a minute before the last one seen, or misses what
+        two workers recorded at the same time. Raises MessageError for a name or an instant that is none.
+        """
+        producer = client_id_of(producer)
+        check_name("producer", producer, 0, PRODUCER_LIMIT)
+        return islice(self._conflicts(producer, instant("after", after)), limit)
+
+    def ring(self, message: Message | None = None) -> None:
+        """Say that messages were committed with `connection=`; all routes are told, or the message's own."""
+        names = [self._accept(message).route] if message else list(self._lines)
+        lanes = [message.lane] if message else list(Lane)
+        for name in names:
+            for lane in lanes:
+                self._bell.ring("dispatch", f"{name}:{lane.value}")
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.__dict__.pop("_bell", None)
+        for part in ("_intake", "_ledger"):
+            if part in self.__dict__:
+                self.__dict__.pop(part).close()
+
+    # -- the way in
+
+    def _add(self, parcel: "Parcel") -> None:
+        with _handing_over(parcel.count):
+            bell = self._bell  # first: what is wrong with the broker's address must be told before, not after
+            self._intake.add_parcel(parcel)
+        bell.ring("ingest", parcel.lane.value)
+
+    def _wait_for_room(self, parcel: "Parcel") -> None:
+        """Back-pressure: Redis is a door, not a store."""
+        with _handing_over(parcel.count):
+            while self._intake.waiting()[parcel.lane] >= HIGH_WATER:
+                self._bell.ring("ingest", parcel.lane.value)
+                time.sleep(0.05)
+
+    def _write(self, connection: "Connection", messages: list[Message]) -> None:
+        from bulk_dispatch.ledger.server import check_connection
+        from bulk_dispatch.ledger.transitions import enqueue
+
+        check_connection(connection)
+        entered = enqueue(connection, messages)
+        for conflict in entered.conflicts:
+            raise ClientIdConflict(conflict.client_id, conflict.fields)
+
+    # -- the record
+
+    def _conflicts(self, producer: str, after: "datetime | None") -> "Iterator[RecordedConflict]":
+        """Page by page, with no transaction held while the caller looks at one."""
+        from bulk_dispatch.ledger.conflicts import after_all_of, conflicts_after
+
+        place: Place | None = after_all_of(after)
+        while place is not None:
+            with self._ledger.begin() as connection:
+                page, place = conflicts_after(connection, producer, place, CHUNK)
+            yield from page
+
+    # -- opened when first needed
+
+    @cached_property
+    def _lines(self) -> "Mapping[str, Line]":
+        from bulk_dispatch.routing import make_ready
+
+        return make_ready(read_routes(self._settings.routes, secret=names_only))
+
+    @cached_property
+    def _accept(self) -> Callable[[Message], Message]:
+        from bulk_dispatch.routing import accept
+
+        return partial(accept, lines=self._lines)
+
+    @cached_property
+    def _intake(self) -> "Intake":
+        from bulk_dispatch.intake import Intake
+
+        return Intake.connect(self._settings.redis_url)
+
+    @cached_property
+    def _bell(self) -> "Bell":
+        from bulk_dispatch.messaging.wakeup import Bell, celery_app
+
+        return Bell(celery_app(self._settings.broker_url), self._intake)
+
+    @cached_property
+    def _ledger(self) -> "Ledger":
+        from bulk_dispatch.ledger import Ledger
+
+        return Ledger.connect(self._settings.database_url, connections=2)
+
+
+@contextmanager
+def _handing_over(count: int) -> Iterator[None]:
+    """Say what did not happen when Redis is away, or an address is none."""
+    from bulk_dispatch.intake import IntakeError
+    from bulk_dispatch.messaging.wakeup import BrokerError
+
+    try:
+        yield
+    except (IntakeError, BrokerError) as problem:
+        raise EnqueueError(f"{count} messages not handed over: {problem}") from problem
+
+
+def parcels(messages: Iterable[Message]) -> "Iterator[Parcel]":
+    """Messages packed for the intake: as many as go into one entry, of one lane each, in order.
+
+    If making one fails, those before it come first, then the failure.
+    """
+    from bulk_dispatch.intake import Parcel
+
+    for head in _heads(messages):
+        for lane in Lane:
+            if chunk := [message for message in head if message.lane is lane]:
+                yield Parcel.of(lane, chunk)
+
+
+def _heads(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """CHUNK messages at a time. If making one fails, those before it come first, then the failure."""
+    stream = iter(messages)
+    failure: Exception | None = None
+    while failure is None:
+        head: list[Message] = []
+        try:
+            for message in islice(stream, CHUNK):
+                head.append(message)  # noqa: PERF402 - what was made before a failure must not be lost
+        except Exception as problem:
+            failure = problem
+        if head:
+            yield head
+        elif failure is None:
+            return
+    raise failure

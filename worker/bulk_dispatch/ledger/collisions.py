@@ -1,0 +1,65 @@
+"""Collisions: a message of ours under whose id the provider knows another one.
+
+Another ledger has used the account before: staging beside production, a ledger made anew, a copy. What they
+tell of that id is then said of a stranger's message. Two things give it away: they had the id before we ever
+sent anything under it that may have reached them; or what they tell happened before the message was ours. The
+message is held: in doubt for its collision, nobody asks about it or sends it again, and a person decides.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+from bulk_dispatch.domain.status import Status, Verb
+
+COLLIDED = f"""coalesce((
+    SELECT e.verb = '{Verb.COLLIDE}' FROM events e
+    WHERE e.message_id = m.id AND e.target = '{Status.IN_DOUBT}' ORDER BY e.id DESC LIMIT 1
+), false)"""  # noqa: S608 - our own constants
+"""Of a message m in doubt: it is so for a collision."""
+
+# A provider whose clock is known to be behind tells instants as much too early. It is looked up only for what
+# seems to be early.
+EARLY = """(CASE WHEN n.happened_at < m.enqueued_at - n.behind
+    THEN n.happened_at < m.enqueued_at - n.behind + least(
+        (SELECT r.clock_ahead FROM routes r WHERE r.name = m.route), interval '0')
+    ELSE false END)"""
+"""Of news n about a message m: it happened before the message was ours, so it is of another."""
+
+TAKEN_BEFORE = "they had a message under our id before we sent any"
+TOLD_TOO_EARLY = "what they tell of it happened before it was enqueued"
+
+
+def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
+    """Those of these messages that have just been sent for the first time, as far as anybody can have got
+    them: whatever was tried before was surely not taken."""
+    found = connection.execute(
+        text(f"""
+            SELECT id FROM unnest(CAST(:ids AS bigint[])) AS m (id) WHERE NOT EXISTS (
+                SELECT FROM events e WHERE e.message_id = m.id
+                AND e.target = '{Status.IN_DOUBT}' AND e.verb <> '{Verb.COLLIDE}'
+            )
+        """),  # noqa: S608 - our own constants
+        {"ids": list(message_ids)},
+    )
+    return set(found.scalars())
+
+
+def way_out(route: str) -> str:
+    """What an operator does about ids that are taken."""
+    return (
+        f"give {route} a reference_offset that no ledger has used there, reload, "
+        f"then `worker routes resume {route}` and `worker resolve --route {route} --as requeue`; but if this "
+        "ledger was restored from a backup, they may be ours: look them up first"
+    )
+
+
+def told_too_early(route: str, messages: int, early: timedelta) -> str:
+    """Why a route is stopped whose provider told what cannot be."""
+    seconds = timedelta(seconds=int(early.total_seconds()))
+    return (
+        f"collision: {messages} messages ended there before we had them, by up to {seconds}. Either another "
+        f"ledger has used our ids at this account: {way_out(route)}. Or their clock, or our `zone` for it, "
+        "is off by that: set it right, or clock_tolerance, resume, and resolve them as sent"
+    )

@@ -1,0 +1,272 @@
+"""The governor: one row a route says whether it may send, for the whole fleet and by the database's clock.
+
+Rates and fair share will be decided here too, under the same lock.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.ledger.questions import ask_again
+
+ROUTE_IS_OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
+"""Of a row of routes: it is open, or its pause is over. Says nothing of what is on the wire."""
+
+# The halves of a package that is searched leave one after another: they take no more places than it did.
+_OPEN_PACKAGES = f"""
+    SELECT urgent + least(bulk, :bulk) < :both AND (:lane = '{Lane.URGENT}' OR bulk < :bulk) AS room,
+           urgent + bulk AS busy
+    FROM (SELECT count(*) FILTER (WHERE lane = '{Lane.URGENT}') AS urgent,
+                 count(*) FILTER (WHERE lane = '{Lane.BULK}') AS bulk
+          FROM packages WHERE route = :route AND rescue_at IS NOT NULL AND state = '{PackageState.OPEN}') AS o
+"""  # noqa: S608 - our own constants
+
+HAS_ROOM = f"(SELECT room FROM ({_OPEN_PACKAGES}) AS p)"  # noqa: S608 - our own constants
+"""One more package of a lane may be on the wire, as far as others are committed (see `places`)."""
+
+MAY_SEND = f"({HAS_ROOM} AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_OPEN}))"
+"""The route is open and has room. A first look, without a lock: who opens a package locks the route first,
+and looks again."""
+
+LOCKED_ROUTE = f"FROM routes WHERE name = :route AND {ROUTE_IS_OPEN} FOR NO KEY UPDATE"
+"""Locks the route until the transaction ends, if it is open; no row if it is not, or not registered. So
+pause, concurrency (and, once they exist, rate and fair share) are one decision for the whole fleet."""
+
+
+def places(lane: Lane, parallel: int) -> dict[str, object]:
+    """For whom HAS_ROOM asks, how many packages of both lanes may be on the wire, and how many of bulk: of
+    several, one is kept for urgent messages."""
+    return {"lane": lane, "both": parallel, "bulk": max(1, parallel - 1)}
+
+
+def refusal(connection: Connection, route: str, lane: Lane, parallel: int) -> str:
+    """Why a lane of the route may not send now; empty if it may. Locks nothing."""
+    row = connection.execute(
+        text(f"""
+            SELECT r.state, r.why, {ROUTE_IS_OPEN} AS open, p.room, p.busy
+            FROM routes r, ({_OPEN_PACKAGES}) AS p WHERE r.name = :route
+        """),  # noqa: S608 - our own constants
+        {"route": route, **places(lane, parallel)},
+    ).one_or_none()
+    if row is None:
+        return "the route is not registered"
+    if not row.open:
+        return f"the route is {row.state}: {row.why}"
+    return "" if row.room else f"{row.busy} packages are on the wire"
+
+
+def register_routes(connection: Connection, names: Iterable[str]) -> None:
+    """Give every configured route its row, open unless it has one."""
+    connection.execute(
+        text("""
+            INSERT INTO routes (name) SELECT unnest(CAST(:names AS text[])) ORDER BY 1 ON CONFLICT DO NOTHING
+        """),
+        {"names": list(names)},
+    )
+
+
+class Streak(NamedTuple):
+    """The failures of a route since a package last went through."""
+
+    failures: int
+    blind: int  # of them, those that left doubt which nobody can settle
+
+
+def note_failure(connection: Connection, route: str, *, blind: bool) -> Streak:
+    """Count a failure, and say of which streak it is; of none where the route is stopped, or not there.
+
+    Many requests are on the wire at once, and those that fail during a pause had left before it: they are one
+    failure, blind if one of them is. What fails otherwise in between does not end a streak of blind ones.
+    """
+    # `blind` holds which of the failures were, so that each counts once.
+    this = "failures + CASE WHEN state = 'paused' AND paused_until > now() THEN 0 ELSE 1 END"
+    row = connection.execute(
+        text(f"""
+            UPDATE routes SET failures = {this},
+                              blind = CASE WHEN :blind AND {this} <> ALL (blind) THEN blind || ({this})
+                                           ELSE blind END
+            WHERE name = :route AND state <> 'stopped'
+            RETURNING failures, cardinality(blind)
+        """),  # noqa: S608 - our own constants
+        {"route": route, "blind": blind},
+    ).one_or_none()
+    return Streak(*row) if row else Streak(0, 0)
+
+
+def pause_route(connection: Connection, route: str, wait: timedelta, why: str) -> None:
+    """Send nothing for a while, after a failure that was noted. A longer pause stays as long, and a stopped
+    route stopped."""
+    connection.execute(
+        text("""
+            UPDATE routes SET state = 'paused', paused_until = greatest(paused_until, now() + :wait),
+                              why = :why, changed_at = now()
+            WHERE name = :route AND state <> 'stopped'
+        """),
+        {"route": route, "wait": wait, "why": why},
+    )
+
+
+def stop_route(connection: Connection, route: str, why: str) -> bool:
+    """Send nothing until somebody opens the route again. False if there is no such route."""
+    stopped = connection.execute(
+        text("""
+            UPDATE routes SET state = 'stopped', paused_until = NULL, why = :why, changed_at = now()
+            WHERE name = :route
+        """),
+        {"route": route, "why": why},
+    )
+    return bool(stopped.rowcount)
+
+
+def open_route(connection: Connection, route: str) -> bool:
+    """Let the route send again, and be asked what it refused. False if there is no such route."""
+    ask_again(connection, route)
+    opened = connection.execute(
+        text("""
+            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0, blind = '{}',
+                              refused = 0, refused_as = NULL, changed_at = now()
+            WHERE name = :route
+        """),
+        {"route": route},
+    )
+    return bool(opened.rowcount)
+
+
+def route_works(connection: Connection, route: str) -> None:
+    """A package went through: forget failures in a row. Touches the row only if there were any.
+
+    A pause is waited for all the same: what went through had left before it. But they do answer: what failed
+    until now is no streak of blind ones, nor of refusals.
+    """
+    connection.execute(
+        text(f"""
+            UPDATE routes
+            SET blind = '{{}}', refused = 0, refused_as = NULL, changed_at = now(),
+                failures = CASE WHEN {ROUTE_IS_OPEN} THEN 0 ELSE failures END,
+                state = CASE WHEN {ROUTE_IS_OPEN} THEN 'open' ELSE state END,
+                paused_until = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE paused_until END,
+                why = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE why END
+            WHERE name = :route AND state <> 'stopped'
+              AND (failures > 0 AND {ROUTE_IS_OPEN} OR blind <> '{{}}' OR refused > 0)
+        """),  # noqa: S608 - our own constants
+        {"route": route},
+    )
+
+
+def sending_tells(connection: Connection, route: str) -> bool:
+    """Whether sending finds out by itself if the account may go on: messages are due to leave, or packages
+    have gone through since the provider began to refuse to say what became of others."""
+    found: bool = connection.execute(
+        text(f"""
+            SELECT EXISTS (
+                SELECT FROM messages WHERE route = :route AND lane IN ({_LANES}) AND due_at <= now()
+            ) OR EXISTS (
+                SELECT FROM packages WHERE route = :route AND state IN ({_WENT_THROUGH}) AND opened_at > (
+                    SELECT max(refused_at) FROM refused_questions
+                    WHERE route = :route AND question IN ('{Question.STATUS}', '{Question.JOB}')
+                )
+            )
+        """),  # noqa: S608 - our own constants
+        {"route": route},
+    ).scalar_one()
+    return found
+
+
+_LANES = ", ".join(f"'{lane}'" for lane in Lane)
+_WENT_THROUGH = f"'{PackageState.SETTLED}', '{PackageState.JOB}', '{PackageState.CLOSED}'"
+
+
+def note_refusals(connection: Connection, route: str, words: str, count: int) -> int:
+    """Count messages refused in the same words, one after another; other words begin anew. They do answer, so
+    a streak of blind failures ends. Returns how many there are by now."""
+    streak: int | None = connection.execute(
+        text("""
+            UPDATE routes SET blind = '{}', refused_as = :words,
+                              refused = CASE WHEN refused_as = :words THEN refused ELSE 0 END + :count
+            WHERE name = :route RETURNING refused
+        """),
+        {"route": route, "words": words, "count": count},
+    ).scalar_one_or_none()
+    return streak or 0
+
+
+# -- the account
+
+
+TRUSTED = timedelta(minutes=2)
+"""A provider's clock that is further off is trusted with no schedule [webcom sheet, section 8]."""
+
+
+def note_balance(connection: Connection, route: str, amount: Decimal, currency: str) -> datetime:
+    """Keep what a provider said of the money left. Returns when that was."""
+    noted: datetime = connection.execute(
+        text("""
+            UPDATE routes SET balance = :amount, currency = :currency, balance_at = now()
+            WHERE name = :route RETURNING balance_at
+        """),
+        {"route": route, "amount": amount, "currency": currency or None},
+    ).scalar_one()
+    return noted
+
+
+def note_clock(connection: Connection, route: str, ahead: timedelta) -> None:
+    """Keep how far a provider's clock is ahead of ours."""
+    connection.execute(
+        text("UPDATE routes SET clock_ahead = :ahead WHERE name = :route"), {"route": route, "ahead": ahead}
+    )
+
+
+def clock_skew(connection: Connection, route: str) -> timedelta | None:
+    """How far a provider's clock was ahead of ours when last asked; None if it never was."""
+    found: timedelta | None = connection.execute(
+        text("SELECT clock_ahead FROM routes WHERE name = :route"), {"route": route}
+    ).scalar_one_or_none()
+    return found
+
+
+def trusted_ahead(ahead: timedelta, skew: timedelta | None) -> timedelta:
+    """How long before its time a provider with a clock of its own may be given a message: `ahead`; not at all
+    while that clock is unknown, or off by more than TRUSTED."""
+    return ahead if skew is not None and abs(skew) <= TRUSTED else timedelta(0)
+
+
+# -- sending again to know
+
+
+def begin_repeat(
+    connection: Connection, route: str, accounts: Sequence[str], lease: timedelta
+) -> datetime | None:
+    """Whether doubt is to be settled by sending again now: some that left by these accounts is due, the route
+    is open, and nobody else is at it. Returns until when it is our turn.
+
+    It is one request at a time beside the `parallel` ones, so that doubt need not wait for a campaign.
+    """
+    until: datetime | None = connection.execute(
+        text(f"""
+            UPDATE routes SET repeating_until = now() + :lease
+            WHERE name = :route AND coalesce(repeating_until <= now(), true)
+              AND {ROUTE_IS_OPEN}
+              AND EXISTS (
+                  SELECT FROM packages
+                  WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'
+                    AND coalesce(account = ANY(CAST(:accounts AS text[])), true)
+              )
+            RETURNING repeating_until
+        """),  # noqa: S608 - our own constants
+        {"route": route, "accounts": list(accounts), "lease": lease},
+    ).scalar_one_or_none()
+    return until
+
+
+def end_repeat(connection: Connection, route: str, until: datetime) -> None:
+    """The next may, unless our turn was over and he has begun already."""
+    connection.execute(
+        text("UPDATE routes SET repeating_until = NULL WHERE name = :route AND repeating_until = :until"),
+        {"route": route, "until": until},
+    )

@@ -1,0 +1,290 @@
+"""The book: its tables, keys and CHECKs. The migrations build exactly this, and a test compares the two.
+
+`messages.status` stands in no index, nor in the condition of one: then Postgres can settle and report in
+place (a HOT update) instead of touching every index. So the queue is "due_at is set", not "status is queued";
+a CHECK keeps the two the same. Foreign keys between the big tables are left out for the same reason;
+`worker books --check` proves what they would have promised.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    Interval,
+    MetaData,
+    Numeric,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.doubt_policy import POLICIES
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.domain.status import FINAL, Status, Verb, roads
+
+
+def sql_list(values: Iterable[str]) -> str:
+    """Our own constants as an SQL list, in a stable order: 'a', 'b'."""
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+def sql_roads(verb: Verb) -> str:
+    """The moves `verb` may make, as an SQL list of (source, target) pairs."""
+    return ", ".join(f"('{source}', '{target}')" for source, target in roads(verb))
+
+
+_INSTANT = DateTime(timezone=True)
+_NOW = text("now()")
+_WITH_PACKAGE = (Status.SENDING, Status.IN_DOUBT, Status.SENT)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+message_reference = Sequence("message_reference", metadata=metadata, data_type=BigInteger)
+"""Our ids at the providers: one sequence for all, never reused. Where a new ledger begins its migration says:
+in a range of its own, so that two ledgers may share an account."""
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("reference", BigInteger, nullable=False, server_default=message_reference.next_value()),
+    Column("package_id", BigInteger),  # the fence: only this package's writers may settle it
+    Column("enqueued_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("due_at", _INSTANT),  # when it may be claimed; set exactly while queued
+    Column("valid_until", _INSTANT),  # too late to send after this
+    Column("finalized_at", _INSTANT),  # set exactly when final
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),  # tries used up
+    Column("segments", SmallInteger),  # as the provider counts them
+    Column("status", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("campaign", Text),
+    Column("recipient", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("provider_id", Text),  # theirs
+    Column("in_doubt", Text),  # its own policy; empty: its route's
+    Column("send_at", _INSTANT),  # not to leave, or at least not to arrive, before this
+    Column("viber_valid_until", _INSTANT),
+    Column("read_at", _INSTANT),  # when they say it was read
+    Column("counted", SmallInteger),  # segments, by our own count
+    Column("extra", JSONB),  # what its content holds beside a text
+    Column("producer", Text, nullable=False, server_default=""),  # whose client id it is
+    Column("corrected_by", BigInteger),  # the id of the message that went out in its stead
+    CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
+    CheckConstraint(f"lane IN ({sql_list(Lane)})", name="lane"),
+    CheckConstraint(f"kind IN ({sql_list(Kind)})", name="kind"),
+    CheckConstraint(f"in_doubt IN ({sql_list(POLICIES)})", name="in_doubt"),
+    CheckConstraint(f"(status = '{Status.QUEUED}') = (due_at IS NOT NULL)", name="due_while_queued"),
+    CheckConstraint(f"(status IN ({sql_list(FINAL)})) = (finalized_at IS NOT NULL)", name="finalized"),
+    CheckConstraint(f"status NOT IN ({sql_list(_WITH_PACKAGE)}) OR package_id IS NOT NULL", name="packed"),
+    CheckConstraint(f"status <> '{Status.QUEUED}' OR package_id IS NULL", name="unpacked_while_queued"),
+    CheckConstraint("corrected_by IS NULL OR finalized_at IS NOT NULL", name="corrected_when_final"),
+    postgresql_with={"fillfactor": 50},
+)
+"""Pages are filled by half. Settle and report change no indexed column, so with room in the page they touch
+no index; and the ledger is even smaller than with full pages."""
+
+# Once per client id and producer, but those that were corrected. The client id comes first: it nearly always
+# tells two keys apart by itself, and is all that the upper pages have to keep.
+Index(
+    "uq_messages_client_id_producer",
+    messages.c.client_id,
+    messages.c.producer,
+    unique=True,
+    postgresql_where=text("corrected_by IS NULL"),
+)
+# Those that were corrected: a handful.
+Index(
+    "ix_messages_corrected",
+    messages.c.client_id,
+    messages.c.producer,
+    postgresql_where=text("corrected_by IS NOT NULL"),
+)
+
+# Claim reads a lane of this from the front, oldest first; or both, urgent before bulk.
+Index(
+    "ix_messages_queue",
+    messages.c.route,
+    messages.c.lane.desc(),
+    messages.c.due_at,
+    messages.c.id,
+    postgresql_where=text("due_at IS NOT NULL"),
+)
+# Poll and rescue work by package.
+Index("ix_messages_package_id", messages.c.package_id, postgresql_where=text("package_id IS NOT NULL"))
+
+packages = Table(
+    "packages",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("items", Integer, nullable=False),  # messages it left with
+    Column("job", Text),  # the provider's job id
+    Column("opened_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("doubted_at", _INSTANT),  # when it was first in doubt
+    Column("poll_at", _INSTANT),  # the next look at what was sent; also the lease of whoever looks now
+    Column("rescue_at", _INSTANT),  # open: when its lease runs out; in doubt: the next question
+    Column("polls", Integer, nullable=False, server_default=text("0")),  # looks so far
+    Column("asks", Integer, nullable=False, server_default=text("0")),  # questions so far while in doubt
+    Column("why", Text),  # what went wrong, if anything did
+    Column("account", Text),  # by which it left, see Route.account_id; empty before anybody noted it
+    CheckConstraint(f"state IN ({sql_list(PackageState)})", name="state"),
+    CheckConstraint(f"state <> '{PackageState.OPEN}' OR rescue_at IS NOT NULL", name="leased_while_open"),
+    CheckConstraint(f"state <> '{PackageState.JOB}' OR job IS NOT NULL", name="job_named"),
+)
+Index("ix_packages_poll", packages.c.route, packages.c.poll_at, postgresql_where=text("poll_at IS NOT NULL"))
+Index(
+    "ix_packages_rescue",
+    packages.c.route,
+    packages.c.rescue_at,
+    postgresql_where=text("rescue_at IS NOT NULL"),
+)
+
+_ALL_ROADS = " OR ".join(
+    f"(verb = '{verb}' AND (source, target) IN ({sql_roads(verb)}))"
+    for verb in Verb
+    if verb is not Verb.ENQUEUE
+)
+_ENTRIES = sql_list(target for _, target in roads(Verb.ENQUEUE))
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),  # orders what one instant holds
+    Column("message_id", BigInteger, nullable=False),
+    Column("package_id", BigInteger),
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("happened_at", _INSTANT),  # by the provider's clock
+    Column("verb", Text, nullable=False),
+    Column("source", Text),
+    Column("target", Text, nullable=False),
+    Column("code", Text),  # the provider's word, verbatim
+    Column("note", Text),  # why, or by whom
+    CheckConstraint(
+        # Without IS NOT NULL a missing source would make the rest unknown, and CHECK lets the unknown pass.
+        f"(verb = '{Verb.ENQUEUE}' AND source IS NULL AND target IN ({_ENTRIES})) "
+        f"OR (source IS NOT NULL AND ({_ALL_ROADS}))",
+        name="road",
+    ),
+)
+Index("ix_events_message_id", events.c.message_id)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("paused_until", _INSTANT),
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("why", Text),
+    Column("changed_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("balance", Numeric),  # money left, when last asked
+    Column("currency", Text),
+    Column("balance_at", _INSTANT),
+    Column("clock_ahead", Interval),  # how far their clock was ahead of ours, when last asked
+    Column("repeating_until", _INSTANT),  # the lease of whoever sends again to settle doubt
+    Column("blind", ARRAY(Integer), nullable=False, server_default=text("'{}'")),  # failures that left doubt
+    Column(
+        "refused", Integer, nullable=False, server_default=text("0")
+    ),  # messages in a row, in words unknown
+    Column("refused_as", Text),  # those words
+    CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
+    CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
+)
+
+refused_questions = Table(
+    "refused_questions",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("question", Text, primary_key=True),
+    Column("refused_at", _INSTANT, nullable=False, server_default=_NOW),  # since when
+    Column("ask_at", _INSTANT, nullable=False),  # not to be asked again before
+    Column("refusals", Integer, nullable=False, server_default=text("1")),  # in a row
+    Column("why", Text, nullable=False),
+    CheckConstraint(f"question IN ({sql_list(Question)})", name="question"),
+)
+"""Kinds of question that the provider of a route does not answer; a row stands here as long as that is so."""
+
+provider_ids = Table(
+    "provider_ids",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("id", Text, primary_key=True),  # theirs, or ours where they may name that
+    Column("message_id", BigInteger, nullable=False),
+)
+"""Which message a receipt is about. Kept for routes that get receipts: an index on messages.provider_id would
+make every settlement of every route touch all indexes."""
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("provider_id", Text, nullable=False),
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("status", Text),  # what it amounts to
+    Column("code", Text),
+    Column("happened_at", _INSTANT),
+    Column("first_channel", Boolean, nullable=False, server_default=text("false")),
+    Column("read", Boolean, nullable=False, server_default=text("false")),
+    CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
+)
+"""Receipts that no message is known for yet: they may have come before the answer to the sending."""
+Index("ix_receipts_route", receipts.c.route, receipts.c.provider_id)
+
+stop_list = Table(
+    "stop_list",
+    metadata,
+    Column("recipient", Text, primary_key=True),
+    Column("added_at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("why", Text),
+)
+
+duplicates = Table(
+    "duplicates",
+    metadata,
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("count", Integer, nullable=False),
+)
+"""One row an ingest that met repeats: a counter in one row would make every ingest wait for the last."""
+
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("client_id", Text, nullable=False),
+    Column("at", _INSTANT, nullable=False, server_default=_NOW),
+    Column("fields", Text, nullable=False),  # what differs, for people
+    Column("offered", JSONB, nullable=False),  # the message that was not sent
+    Column("digest", Text, nullable=False),  # of `offered`: the same conflict is recorded once
+    Column("producer", Text, nullable=False, server_default=""),
+    UniqueConstraint("client_id", "producer", "digest"),
+)
+# Whoever asks wants the latest.
+Index("ix_conflicts_at", conflicts.c.at, conflicts.c.id)

@@ -1,0 +1,140 @@
+"""Cancel: what is still queued is withdrawn, by name or queue by queue; or because of the stop list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.ledger.suppressions import MEANT
+from bulk_dispatch.ledger.transitions.transition import Move, move
+
+# Locked in one order, so that two who withdraw the same messages wait for each other and not in a circle.
+_NAMED = text("""
+    SELECT id, client_id FROM messages
+    WHERE client_id = ANY(CAST(:ids AS text[])) AND producer = :producer AND corrected_by IS NULL
+      AND due_at IS NOT NULL
+    ORDER BY due_at, id FOR UPDATE
+""")
+
+
+def cancel(connection: Connection, client_ids: Sequence[str], note: str = "", producer: str = "") -> int:
+    """Withdraw messages of a producer that are still queued. Returns how many were."""
+    return len(cancel_named(connection, client_ids, note, producer))
+
+
+def cancel_named(
+    connection: Connection, client_ids: Sequence[str], note: str = "", producer: str = ""
+) -> list[str]:
+    """The same; returns the client ids of those withdrawn."""
+    rows = connection.execute(_NAMED, {"ids": list(client_ids), "producer": producer}).all()
+    _withdraw(connection, [row.id for row in rows], note)
+    return [row.client_id for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Whose queued messages are meant: of a route and a lane, of one campaign and one producer unless those
+    are empty, enqueued until an instant: who cancels does not mean what comes later."""
+
+    route: str
+    lane: Lane
+    campaign: str
+    until: datetime
+    producer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a queue: all up to this message has been seen."""
+
+    due_at: datetime
+    message_id: int
+
+
+# By the index of the queue, from where the last part ended: what is withdrawn leaves dead entries in front,
+# and messages of other campaigns are read once.
+_AHEAD = """
+    messages WHERE route = :route AND lane = :lane AND due_at IS NOT NULL
+      AND (due_at, id) > (coalesce(CAST(:due_at AS timestamptz), '-infinity'), CAST(:message_id AS bigint))
+      AND enqueued_at <= :until
+"""
+_NEXT = f"SELECT id, due_at FROM {_AHEAD} {{narrower}} ORDER BY due_at, id LIMIT :limit FOR UPDATE"  # noqa: S608
+
+
+def cancel_next(
+    connection: Connection, queue: Queue, after: Place | None, limit: int, note: str = ""
+) -> tuple[int, Place | None]:
+    """Withdraw the next messages of a queue, at most `limit`. Returns how many, and the place to go on from;
+    None at the end."""
+    given = {name: part for name in ("campaign", "producer") if (part := getattr(queue, name))}
+    narrower = " ".join(f"AND {name} = :{name}" for name in given)
+    values = {**_from(queue, after, limit), **given}
+    rows = connection.execute(text(_NEXT.format(narrower=narrower)), values).all()
+    _withdraw(connection, [row.id for row in rows], note)
+    place = Place(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
+    return len(rows), place
+
+
+# No index knows whom a message is for, and none is worth what it would cost every message. So the queue is
+# read from the front, a bounded part at a time and without locks; only what is found is locked then, and only
+# if it is still queued.
+_LOOK = text(f"""
+    WITH looked AS MATERIALIZED (
+        SELECT id, due_at, recipient FROM {_AHEAD} ORDER BY due_at, id LIMIT :limit
+    )
+    SELECT due_at, id, (SELECT count(*) FROM looked) AS looked,
+           ARRAY(SELECT l.id FROM looked l JOIN stop_list s USING (recipient) WHERE {MEANT}) AS listed
+    FROM looked ORDER BY due_at DESC, id DESC LIMIT 1
+""")  # noqa: S608 - our own constants
+_STILL_QUEUED = text("""
+    SELECT id FROM messages WHERE id = ANY(CAST(:ids AS bigint[])) AND due_at IS NOT NULL
+    ORDER BY due_at, id FOR UPDATE
+""")
+
+
+def suppress_next(
+    connection: Connection,
+    queue: Queue,
+    after: Place | None,
+    limit: int,
+    note: str = "",
+    *,
+    numbers: Sequence[str] = (),
+) -> tuple[int, Place | None]:
+    """Suppress who is on the stop list among the next messages of a queue, of every campaign; of these
+    numbers only, if any are given. At most `limit` are looked at. Returns how many were suppressed, and the
+    place to go on from; None at the end."""
+    values = {**_from(queue, after, limit), "numbers": list(numbers) or None}
+    last = connection.execute(_LOOK, values).one_or_none()
+    if last is None:
+        return 0, None
+    queued: Sequence[int] = []
+    if last.listed:
+        queued = connection.execute(_STILL_QUEUED, {"ids": last.listed}).scalars().all()
+        _withdraw(connection, queued, note, Status.SUPPRESSED)
+    return len(queued), Place(last.due_at, last.id) if last.looked == limit else None
+
+
+def _from(queue: Queue, after: Place | None, limit: int) -> dict[str, object]:
+    """What _AHEAD is bound to."""
+    return {
+        "route": queue.route,
+        "lane": queue.lane.value,
+        "until": queue.until,
+        "due_at": after.due_at if after else None,
+        "message_id": after.message_id if after else 0,
+        "limit": limit,
+    }
+
+
+def _withdraw(
+    connection: Connection, message_ids: Sequence[int], note: str, target: Status = Status.CANCELLED
+) -> None:
+    """Cancel, or suppress, queued messages whose locks we hold."""
+    moves = [Move(message_id, None, target) for message_id in message_ids]
+    moved = move(connection, Verb.CANCEL, moves, note).get(target, 0)
+    if moved != len(moves):  # only a write that bypassed this file can do that
+        raise RuntimeError(f"{target} {moved} of {len(moves)} messages that were locked")

@@ -1,0 +1,260 @@
+"""Claim: from the queue into a package that leaves in one request; and halves of one that cannot be read."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Item, Limits, PackageState, fitting
+from bulk_dispatch.domain.status import Status, Verb, sources
+from bulk_dispatch.ledger.outbound import COLUMNS, item
+from bulk_dispatch.ledger.routes import (
+    HAS_ROOM,
+    LOCKED_ROUTE,
+    MAY_SEND,
+    clock_skew,
+    places,
+    refusal,
+    trusted_ahead,
+)
+from bulk_dispatch.ledger.schema import sql_list
+from bulk_dispatch.ledger.transitions.transition import Move, lock_packages, move
+from bulk_dispatch.timezones import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Messages claimed to leave in one request."""
+
+    id: int
+    lane: Lane
+    items: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: a package, or none and the reason; `more` if the queue holds more than this."""
+
+    package: Package | None
+    expired: int = 0
+    suppressed: int = 0
+    more: bool = False
+    why: str = ""
+
+
+# What is scheduled may leave `ahead` of its time and no sooner: then the provider holds it. What waits for
+# another try may not leave before that, whatever its time. MAY_SEND names no column of m: it is judged once,
+# before a row is read or locked.
+_PICK = f"""
+    SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
+    FROM messages m
+    WHERE {MAY_SEND}
+      AND m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
+      AND (m.due_at <= now() OR m.due_at = m.send_at)
+      AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{narrower}}
+    ORDER BY m.lane DESC, m.due_at, m.id
+    LIMIT :items FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - our own constants
+_LANE, _LATE = -2, -1  # the last two columns, by place as in `items.item`
+_LANES: Mapping[Lane | None, str] = {**{lane: f"AND m.lane = '{lane}'" for lane in Lane}, None: ""}
+_TOLD = "AND (m.send_at IS NULL OR m.send_at <= now() OR m.send_at < :untold_from OR m.send_at >= :untold_to)"
+_PICK_OF = {lane: text(_PICK.format(narrower=narrower)) for lane, narrower in _LANES.items()}
+_PICK_TOLD_OF = {lane: text(_PICK.format(narrower=narrower + _TOLD)) for lane, narrower in _LANES.items()}
+
+# Else several would pick hundreds of messages each, and all but one find the route full.
+_BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' || :route, 0))")
+
+_LOCK = text(f"SELECT 1 {LOCKED_ROUTE}")
+
+# The numbers are hidden from the planner in a SELECT: it would weigh each of them, which takes longer than
+# the look-up. What it plans without is right for a list of any length: one walk down the index for each, in
+# their order. Joined to the messages it would be one in no order, or a hash of the whole list. They travel as
+# one text, in half the time of an array: no number holds a comma.
+LISTED = """
+    SELECT recipient FROM stop_list
+    WHERE recipient = ANY (CAST((SELECT string_to_array(:recipients, ',')) AS text[]))
+"""
+"""Which of :recipients are on the stop list."""
+
+# A statement of its own, after the route is locked: it must count what was committed while we waited, and see
+# who was put on the stop list. If anybody was, it opens nothing and says who: as a rule nobody was, and a
+# statement for the list alone would cost as much again as the look-up.
+_CLAIM = text(f"""
+    WITH listed AS ({LISTED}), opened AS (
+        INSERT INTO packages (route, account, lane, state, items, rescue_at)
+        SELECT :route, :account, :package_lane, '{PackageState.OPEN}', :items, now() + :lease
+        WHERE NOT EXISTS (SELECT FROM listed) AND {HAS_ROOM} RETURNING id
+    ), moved AS (
+        UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
+        WHERE m.id = ANY(CAST(:ids AS bigint[]))
+          AND status IN ({sql_list(s for s in sources(Verb.CLAIM, Status.SENDING) if s)})
+        RETURNING m.id, m.package_id, old.status AS source
+    ), written AS (
+        INSERT INTO events (message_id, package_id, verb, source, target)
+        SELECT id, package_id, '{Verb.CLAIM}', source, '{Status.SENDING}' FROM moved
+    )
+    SELECT (SELECT id FROM opened) AS id, (SELECT count(*) FROM moved) AS moved,
+           ARRAY(SELECT recipient FROM listed) AS listed
+""")  # noqa: S608 - our own constants
+
+
+def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
+    connection: Connection,
+    route: str,
+    lane: Lane,
+    *,
+    limits: Limits,
+    parallel: int,
+    lease: timedelta,
+    ahead: timedelta = timedelta(0),
+    clocked: bool = False,
+    untold: Span | None = None,
+    apart: Callable[[Kind], str] = lambda _: "",
+    account: str = "",
+) -> Claim:
+    """Take the next messages of a route into a package, if the governor lets us.
+
+    The bulk lane leaves one of the `parallel` packages to the urgent lane; if there is only one, it takes
+    urgent messages first. Those whose validity has passed expire here. Those that the provider holds until
+    their time leave `ahead` of it, unless its clock is off, or their time is `untold`: it falls into an hour
+    that cannot be told to the provider. Only kinds of one family, as `apart` names it, leave together. The
+    package remembers by which `account` it leaves.
+
+    Whoever has been put on the stop list since the message was enqueued, or scheduled, or queued again, is
+    suppressed here. What is committed to the list before the route is locked counts, however long that took.
+    Who is added later finds the message on the wire, from where it cannot be called back: only its provider
+    can be asked to cancel it.
+
+    The route is locked last, from the decision to the commit, so that no urgent message waits while another
+    claim picks. Who finds it full or shut by then takes nothing. Bulk claims of a route go one by one.
+    """
+    skew = clock_skew(connection, route) if clocked else timedelta(0)
+    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
+    values |= places(lane, parallel)
+    if lane is Lane.BULK:
+        connection.execute(_BULK_TURN, values)
+    whose = None if lane is Lane.BULK and parallel == 1 else lane  # of both, urgent sorts first
+    if untold:
+        values |= {"untold_from": untold[0], "untold_to": untold[1]}
+    picked = connection.execute((_PICK_TOLD_OF if untold else _PICK_OF)[whose], values).all()
+    expired = _expire(connection, [row for row in picked if row[_LATE]])
+    good = [row for row in picked if not row[_LATE]]
+    if not good:
+        why = refusal(connection, route, lane, parallel) or "nothing is due"
+        return Claim(None, expired, more=bool(picked), why=why)
+    items = _together(good, limits, skew or timedelta(0), apart)
+    values |= {"account": account or None, "lease": lease}
+    package, suppressed = None, 0
+    if connection.execute(_LOCK, values).one_or_none():
+        lanes = {row.id: row[_LANE] for row in good}
+        package, suppressed = _open_package(connection, values, items, lanes)
+    if package is None and suppressed == len(items):
+        return Claim(None, expired, suppressed, more=True, why="all that was due is on the stop list")
+    if package is None:
+        why = refusal(connection, route, lane, parallel) or "the route was full or shut a moment ago"
+        return Claim(None, expired, suppressed, why=why)
+    more = len(picked) == limits.items or len(items) < len(good)
+    return Claim(package, expired, suppressed, more=more)
+
+
+def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
+    """End those whose validity has passed. Returns how many ended."""
+    moves = [Move(row.id, None, Status.EXPIRED) for row in late]
+    moved = move(connection, Verb.CLAIM, moves, note="validity passed while queued")
+    return moved.get(Status.EXPIRED, 0)
+
+
+def _together(
+    rows: Sequence[Row[Any]], limits: Limits, skew: timedelta, apart: Callable[[Kind], str]
+) -> Sequence[Item]:
+    """Those of these rows that may leave with the first, as many as fit."""
+    items = [item(row, limits, skew) for row in rows]
+    kind, family = items[0].kind, apart(items[0].kind)
+    return fitting([one for one in items if one.kind is kind or apart(one.kind) == family], limits)
+
+
+def _open_package(
+    connection: Connection, values: dict[str, Any], items: Sequence[Item], lanes: Mapping[int, str]
+) -> tuple[Package | None, int]:
+    """The package, of a route that we have locked, and how many were suppressed in its stead. None if its
+    last room was taken while we picked, or nobody is left."""
+    suppressed = 0
+    while items:  # round again only if somebody was put on the list a moment ago
+        package, listed = _opened(connection, values | {"package_lane": lanes[items[0].id]}, items)
+        if not listed:
+            return package, suppressed
+        suppressed += _suppress(connection, [item for item in items if item.recipient in listed])
+        items = [item for item in items if item.recipient not in listed]
+    return None, suppressed
+
+
+def _opened(
+    connection: Connection, values: dict[str, Any], items: Sequence[Item]
+) -> tuple[Package | None, Collection[str]]:
+    """The package of all of these; or none, and who of them is on the stop list."""
+    ids, recipients = [item.id for item in items], ",".join([item.recipient for item in items])
+    values = {**values, "items": len(items), "ids": ids, "recipients": recipients}
+    row = connection.execute(_CLAIM, values).one()
+    if row.id is None:
+        return None, frozenset(row.listed)
+    if row.moved != len(ids):  # we hold their locks: only a write that bypassed this file can do that
+        raise RuntimeError(f"claimed {row.moved} of {len(ids)} messages that were locked")
+    return Package(row.id, Lane(values["package_lane"]), items), frozenset()
+
+
+def _suppress(connection: Connection, items: Sequence[Item]) -> int:
+    """End those whose number is on the stop list by now. Returns how many ended."""
+    moves = [Move(item.id, None, Status.SUPPRESSED) for item in items]
+    moved = move(connection, Verb.CLAIM, moves, note="put on the stop list while queued")
+    return moved.get(Status.SUPPRESSED, 0)
+
+
+_OPEN_HALF = text(f"""
+    INSERT INTO packages (route, account, lane, state, items, rescue_at)
+    SELECT route, account, lane, '{PackageState.OPEN}', :items, now() + :lease FROM packages WHERE id = :whole
+    RETURNING id
+""")  # noqa: S608 - our own constants
+
+
+def split(connection: Connection, package: Package, lease: timedelta, why: str) -> list[Package]:
+    """Halve a package that was surely not taken, each half a new open package; the old one is refused.
+
+    Returns no halves if somebody else has settled it meanwhile, or a part of it: what has left the package
+    must not leave again with a half. The stop list is not asked again: a half leaves in the step that has
+    just claimed the whole.
+    """
+    held = lock_packages(connection, [package.id], PackageState.OPEN)
+    if not held or _still_sending(connection, package) < len(package.items):
+        return []
+    middle = len(package.items) // 2
+    halves = []
+    for items in (package.items[:middle], package.items[middle:]):
+        values = {"whole": package.id, "items": len(items), "lease": lease}
+        half_id: int = connection.execute(_OPEN_HALF, values).scalar_one()
+        connection.execute(
+            text("""
+                UPDATE messages SET package_id = :half_id
+                WHERE id = ANY(CAST(:ids AS bigint[])) AND package_id = :package_id AND status = 'sending'
+            """),
+            {"half_id": half_id, "package_id": package.id, "ids": [item.id for item in items]},
+        )
+        halves.append(Package(half_id, package.lane, items))
+    connection.execute(
+        text(f"""
+            UPDATE packages SET state = '{PackageState.REFUSED}', rescue_at = NULL, why = :why WHERE id = :id
+        """),  # noqa: S608 - our own constants
+        {"id": package.id, "why": why},
+    )
+    return halves
+
+
+def _still_sending(connection: Connection, package: Package) -> int:
+    count: int = connection.execute(
+        text("SELECT count(*) FROM messages WHERE package_id = :id AND status = :sending"),
+        {"id": package.id, "sending": Status.SENDING.value},
+    ).scalar_one()
+    return count

@@ -1,0 +1,145 @@
+"""Moves: the mechanism that settle, report, cancel and expiry share."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, TextClause, text
+
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.status import FINAL, Status, Verb, sources
+from bulk_dispatch.ledger.bulk_params import bound, sql_rows
+from bulk_dispatch.ledger.collisions import EARLY, TOLD_TOO_EARLY, told_too_early
+from bulk_dispatch.ledger.routes import stop_route
+from bulk_dispatch.ledger.schema import sql_list, sql_roads
+
+log = logging.getLogger(__name__)
+
+
+class Move(NamedTuple):
+    """One message to one status. `package_id` is the fence: a row that has left that package stays as it is.
+
+    `delay` is how long a message queued again must wait; `tried` whether this used up an attempt; `note` says
+    why of this move alone, where the reason given for all of them is not its own. `behind`: so far may the
+    clock that tells `happened_at` be behind ours.
+    """
+
+    message_id: int
+    package_id: int | None
+    target: Status
+    code: str = ""
+    provider_id: str = ""
+    segments: int | None = None
+    happened_at: datetime | None = None
+    delay: timedelta = timedelta(0)
+    tried: bool = False
+    note: str = ""
+    behind: timedelta = timedelta(0)
+
+
+_COLUMNS = {
+    "message_id": "bigint",
+    "package_id": "bigint",
+    "target": "text",
+    "code": "text",
+    "provider_id": "text",
+    "segments": "smallint",
+    "happened_at": "timestamptz",
+    "delay": "interval",
+    "tried": "smallint",
+    "note": "text",
+    "behind": "interval",
+}
+
+
+def _move_statement(verb: Verb) -> TextClause:
+    """Begins with its verb, for whoever looks at what the database is doing. News that is older than its
+    message collides, whatever it says: it is of another message."""
+    held = sources(Verb.COLLIDE, Status.IN_DOUBT)
+    return text(f"""
+        /* {verb} */ WITH news AS (
+            {sql_rows(_COLUMNS)}
+        ), moved AS (
+            UPDATE messages m SET
+                status = CASE WHEN {EARLY} THEN '{Status.IN_DOUBT}' ELSE n.target END,
+                package_id = CASE WHEN n.target <> '{Status.QUEUED}' THEN m.package_id END,
+                due_at = CASE WHEN n.target = '{Status.QUEUED}'
+                              THEN now() + n.delay END,
+                finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) AND NOT {EARLY} THEN now() END,
+                attempts = m.attempts + n.tried,
+                provider_id = coalesce(n.provider_id, m.provider_id),
+                segments = coalesce(n.segments, m.segments)
+            FROM news n
+            WHERE m.id = n.message_id
+              AND m.package_id IS NOT DISTINCT FROM n.package_id
+              AND (m.status, n.target) IN ({sql_roads(verb)})
+              AND (NOT {EARLY} OR m.status IN ({sql_list(status for status in held if status)}))
+            RETURNING m.id, n.package_id, old.status AS source, m.status AS target, n.code, n.happened_at,
+                      n.note, CASE WHEN {EARLY} THEN m.route END AS collided,
+                      m.enqueued_at - n.happened_at AS early
+        ), written AS (
+            INSERT INTO events (message_id, package_id, verb, source, target, code, note, happened_at)
+            SELECT id, package_id, CASE WHEN collided IS NULL THEN '{verb}' ELSE '{Verb.COLLIDE}' END,
+                   source, target, code,
+                   CASE WHEN collided IS NULL THEN coalesce(note, :why) ELSE '{TOLD_TOO_EARLY}' END,
+                   happened_at
+            FROM moved
+        )
+        SELECT target, collided, count(*) AS messages, max(early) AS early
+        FROM moved GROUP BY target, collided
+    """)  # noqa: S608 - our own constants
+
+
+_VERBS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT, Verb.COLLIDE)
+_MOVE = {verb: _move_statement(verb) for verb in _VERBS}
+
+Moved = Mapping[Status, int]
+"""How many messages really entered each status."""
+
+
+def move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str = "") -> Moved:
+    """Make moves of one verb, each only by a road of that verb; `note` says why, where a move does not.
+
+    News that happened before its message was ours collides instead: the message is in doubt, and its route
+    stops.
+    """
+    if not moves:
+        return {}
+    columns: dict[str, list[Any]] = {
+        "message_id": [m.message_id for m in moves],
+        "package_id": [m.package_id for m in moves],
+        "target": [m.target for m in moves],
+        "code": [m.code or None for m in moves],
+        "provider_id": [m.provider_id or None for m in moves],
+        "segments": [m.segments for m in moves],
+        "happened_at": [m.happened_at for m in moves],
+        "delay": [m.delay for m in moves],
+        "tried": [int(m.tried) for m in moves],
+        "note": [m.note or None for m in moves],
+        "behind": [m.behind for m in moves],
+    }
+    rows = connection.execute(_MOVE[verb], {**bound(columns), "why": note or None}).all()
+    moved: Counter[Status] = Counter()
+    for row in rows:
+        moved[Status(row.target)] += row.messages
+        if row.collided:
+            log.error("collision route=%s messages=%d early=%s", row.collided, row.messages, row.early)
+            stop_route(connection, row.collided, told_too_early(row.collided, row.messages, row.early))
+    return moved
+
+
+def lock_packages(
+    connection: Connection, package_ids: Iterable[int], state: PackageState | None = None
+) -> list[int]:
+    """Lock packages, in order; those in `state` only, if one is given."""
+    return list(
+        connection.execute(
+            text(f"""
+                SELECT id FROM packages WHERE id = ANY(CAST(:ids AS bigint[]))
+                {"AND state = :state" if state else ""} ORDER BY id FOR UPDATE
+            """),  # noqa: S608 - our own constants
+            {"ids": list(package_ids), **({"state": state.value} if state else {})},
+        ).scalars()
+    )

@@ -1,0 +1,1 @@
+"""The processes of `worker up`: started, watched, started again, and ended."""

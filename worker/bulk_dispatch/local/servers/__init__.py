@@ -1,0 +1,1 @@
+"""Embedded PostgreSQL and Redis of one data directory."""

@@ -1,0 +1,1 @@
+"""Celery: its app, its broker, wake-ups between processes, and beat's schedule."""

@@ -1,0 +1,1 @@
+"""What processes report of themselves, how it is judged, and what `worker doctor` looks at."""

@@ -1,0 +1,380 @@
+"""Marks of work done: what each process says of itself, for others to judge (see monitoring.liveness).
+
+A worker writes down when it last came to a door and when it last ended a step, and beat when it last rang.
+While a step is in hand it says so again every second or two, however long the step takes: whoever holds one
+and says nothing is not at work on it. Instants are those of Redis: hosts need not agree on the time.
+
+By the same way a process learns that its routes are to be read again, and tells which it knows.
+"""
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from uuid import uuid4
+
+from bulk_dispatch.intake import Asked, Intake, IntakeError
+
+log = logging.getLogger(__name__)
+
+STILL = timedelta(seconds=20)
+"""Who was still for so long is asked why. Twenty visits of beat, and longer than the 15 s in which a process
+comes back by itself once a fault is over."""
+
+KEPT = timedelta(hours=1)
+"""What said nothing for so long is forgotten. Also what a step may take if nobody said: see "time limits"."""
+
+EVERY = 1.0  # seconds between two marks of a process, at least; twice as much at most while a step is in hand
+
+IDLE = KEPT.total_seconds() / 4
+"""Seconds after which who has nothing to do says once more that it is there. Not oftener: of a pool of
+processes, which share a name, an idle one would speak over those that work."""
+
+LOOK = 2.0  # seconds after which who has nothing to do, or to say, looks whether it was asked for something
+
+BEAT = "beat"
+
+
+class Process(NamedTuple):
+    """Which process it is: no two are alike, whatever they are called."""
+
+    machine: str  # the kernel's run and the namespace of numbers there; empty: unknown
+    pid: int
+    started: int  # ticks after that run began: numbers are given again
+
+    @classmethod
+    def own(cls) -> Self:
+        """This process."""
+        return cls(_machine(), os.getpid(), _started(os.getpid()) or 0)
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """One as it is written beside the node; None if there is none."""
+        machine, _, rest = text.partition(".")
+        pid, _, started = rest.partition(".")
+        return cls(machine, int(pid), int(started)) if pid.isdecimal() and started.isdecimal() else None
+
+    def __str__(self) -> str:
+        return f"{self.machine}.{self.pid}.{self.started}"
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether it has not ended; None if that cannot be told from here."""
+        if self.machine != _machine():
+            return None
+        return _started(self.pid) == self.started
+
+
+@cache
+def _machine() -> str:
+    """This run of the kernel, and the namespace of process numbers. Where there is no /proc, chance: then
+    nobody can say whether a process has ended."""
+    try:
+        run = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        return sha256(f"{run} {Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:12]
+    except OSError:
+        return uuid4().hex[:12]
+
+
+def _started(pid: int) -> int | None:
+    """When a process here began; None if there is none, or it has ended and nobody has looked after it."""
+    try:
+        # What stands before the last bracket may be anything. After it: the state, and 19 on when it began.
+        told = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        return None if told[0] in "ZX" else int(told[19])
+    except (OSError, LookupError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What one process last said of itself."""
+
+    node: str
+    queues: frozenset[str]  # those it consumes; beat: those it visits
+    told_at: datetime  # it said this
+    heard_at: datetime  # it came up, came to a door, or left one
+    worked_at: datetime | None = None  # it ended a step, and not by an error; beat: it rang
+    unbroken_since: datetime | None = None  # beat: it rang from then on, without a gap
+    busy: int = 0  # steps in hand
+    hands: int = 1  # steps it can have in hand
+    longest: timedelta = KEPT  # what a step of its may take
+    trouble: str = ""  # what kind of error ended the last step that failed, if none succeeded since
+    ahead: timedelta = timedelta(0)  # of Redis's clock, its own; less than nothing: behind
+    routes: Mapping[str, str] | None = (
+        None  # it knows these, each with a digest of its settings; None: unsaid
+    )
+    kept: str = ""  # why it has kept them when it was asked to read them again
+    reloads: int = 0  # of the askings of all, the last that it followed
+    process: Process | None = None  # of that node; None: of a version that does not say
+    began_at: datetime | None = None
+
+    @classmethod
+    def read(cls, place: str, told_at: datetime, facts: Mapping[str, Any]) -> Self:
+        """A mark as the intake has it: instants stand there as seconds before it was told."""
+        node, _, process = place.partition("#")
+
+        def instant(name: str) -> datetime | None:
+            ago = facts.get(name)
+            return None if ago is None else told_at - timedelta(seconds=ago)
+
+        clock, longest = facts.get("clock"), facts.get("longest")
+        return cls(
+            node,
+            frozenset(facts["queues"]),
+            told_at,
+            instant("heard") or told_at,
+            instant("worked"),
+            instant("unbroken"),
+            busy=facts["busy"],
+            hands=facts["hands"],
+            longest=KEPT if longest is None else timedelta(seconds=longest),
+            trouble=facts["trouble"],
+            ahead=timedelta(seconds=0 if clock is None else clock - told_at.timestamp()),
+            routes=facts.get("routes"),
+            kept=facts.get("kept", ""),
+            reloads=facts.get("reloads", 0),
+            process=Process.read(process),
+            began_at=instant("began"),
+        )
+
+    @property
+    def place(self) -> str:
+        """Where the intake has it."""
+        return f"{self.node}#{self.process}" if self.process else self.node
+
+    def unlike(self, digests: Mapping[str, str]) -> str:
+        """What sets the routes it knows apart from these, each with a digest of its settings; empty if
+        nothing does, or it does not say which it knows."""
+        if self.routes is None:
+            return ""
+        unknown = [name for name in digests if name not in self.routes]
+        other = [name for name, digest in digests.items() if self.routes.get(name, digest) != digest]
+        gone = [name for name in self.routes if name not in digests]
+        found = (
+            ("does not know", unknown),
+            ("has other settings of", other),
+            ("still knows", gone),
+        )
+        return ", ".join(f"{what} {' and '.join(names)}" for what, names in found if names)
+
+    @property
+    def is_beat(self) -> bool:
+        """Whether it rings, and consumes nothing."""
+        return self.node.startswith(f"{BEAT}@")
+
+
+def read_marks(intake: Intake) -> tuple[datetime, list[Mark]]:
+    """Redis's clock now, and the marks there are. Those too old are forgotten, and those of processes of this
+    machine that have ended. Raises IntakeError."""
+    now, found = intake.marks()
+    marks = [Mark.read(place, *told) for place, told in sorted(found.items())]
+    old = {mark.place for mark in marks if now - mark.told_at > KEPT or _lives(mark) is False}
+    if old:
+        intake.forget_marks(*old)
+    kept = [mark for mark in marks if mark.place not in old]
+    return now, [mark for mark in kept if not _is_succeeded(mark, kept)]
+
+
+def _lives(mark: Mark) -> bool | None:
+    return mark.process.lives if mark.process else None
+
+
+def _is_succeeded(mark: Mark, marks: Collection[Mark]) -> bool:
+    """Whether another process has its name since it fell silent: it was killed, then, and started anew.
+    Unless we know that it lives; or it speaks again."""
+    return not _lives(mark) and any(
+        other.node == mark.node and other.began_at is not None and other.began_at > mark.told_at
+        for other in marks
+        if other is not mark
+    )
+
+
+class Crew:
+    """The hands of this process, and who tells of them.
+
+    Steps only take notes here. A thread of its own writes, at most once a second: so Redis being away, or
+    silent, costs no step a moment.
+    """
+
+    idle = IDLE
+
+    def __init__(
+        self,
+        connect: Callable[[], Intake],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        read_again: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._wall = wall
+        self._read_again = read_again
+        self._node = ""
+        self._process = ""
+        self._began = clock()
+        self._queues: tuple[str, ...] = ()
+        self._hands = 1
+        self._longest = KEPT
+        self._routes: Mapping[str, str] | None = None
+        self._kept = ""
+        self._begin_anew()
+        os.register_at_fork(after_in_child=self._begin_anew)  # a pool of processes: threads do not come along
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._intake: Intake | None = None
+        self._busy = 0
+        self._heard = self._clock()
+        self._worked: float | None = None
+        self._unbroken: float | None = None
+        self._trouble = ""
+        self._told = -math.inf
+        self._hung_up = False
+        self._followed = Asked()  # of a file read meanwhile nothing is known: so it is read once more
+
+    def introduce(
+        self, node: str, queues: Collection[str], hands: int = 1, longest: timedelta = KEPT
+    ) -> None:
+        """Who this is, and how long a step of its may take. Whoever is not introduced leaves no marks."""
+        self._node, self._queues, self._hands, self._longest = node, tuple(queues), hands, longest
+        self._process, self._began = str(Process.own()), self._clock()  # of a pool of processes: their parent
+
+    def knows(self, routes: Mapping[str, str], longest: timedelta = KEPT, kept: str = "") -> None:
+        """Which routes this process knows, each with a digest of its settings; how long a step may take by
+        them; and why it has kept them, if it could not read them again."""
+        self._routes, self._longest, self._kept = routes, longest, kept
+
+    def ask(self) -> None:
+        """Have the routes read again, soon, by all processes of that name. Safe in the handler of a signal:
+        it takes no lock."""
+        self._hung_up = True
+
+    def present(self) -> None:
+        """It is up and listens."""
+        self._note(busy=0)
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """One step, from coming to the door to leaving it."""
+        self._note(busy=+1)
+        try:
+            yield
+        except Exception as problem:
+            self._note(busy=-1, trouble=type(problem).__name__)  # no more: its text may quote a number
+            raise
+        except BaseException:
+            self._note(busy=-1)
+            raise
+        self._note(busy=-1, worked=True)
+
+    def rang(self) -> None:
+        """Beat visited a queue, or saw that enough rings wait there."""
+        self._note(busy=0, worked=True)
+
+    def leave(self) -> None:
+        """This process ends in peace."""
+        node, self._node = self._node, ""
+        with self._writing:  # what is under way must not land after it was forgotten
+            if node and self._intake:  # else nothing was written, or Redis is away
+                try:
+                    self._intake.forget_marks(f"{node}#{self._process}")
+                except IntakeError as problem:
+                    log.info("mark_stays node=%s problem=%s", node, problem)
+
+    def _note(self, busy: int, *, worked: bool = False, trouble: str = "") -> None:
+        if not self._node:
+            return
+        with self._lock:
+            self._heard = self._clock()
+            self._busy += busy
+            if worked:
+                if self._worked is None or self._heard - self._worked > STILL.total_seconds():
+                    self._unbroken = self._heard
+                self._worked, self._trouble = self._heard, ""
+            elif trouble:
+                self._trouble = trouble
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._tell, name="marks", daemon=True)
+                self._thread.start()
+        self._news.set()
+
+    def _tell(self) -> None:
+        intake = self._connect()
+        while self._node:
+            news = self._news.wait(EVERY if self._busy else min(LOOK, self.idle))
+            self._news.clear()
+            self._pass_on(intake)
+            with self._writing:
+                asked = self._write(intake) if news or self._busy or self._is_due() else self._look(intake)
+            if asked is not None and asked != self._followed:
+                self._follow(asked)
+            time.sleep(EVERY)
+
+    def _is_due(self) -> bool:
+        """Whether it has been silent for long."""
+        return self._clock() - self._told >= self.idle
+
+    def _write(self, intake: Intake) -> Asked | None:
+        node = self._node
+        if not node:  # it left meanwhile
+            return None
+        try:
+            asked = intake.leave_mark(node, self._facts(), self._process)
+        except IntakeError:  # the stages say what is wrong; here it is only told later
+            self._intake = None
+            self._news.set()
+            return None
+        self._intake, self._told = intake, self._clock()
+        return asked
+
+    def _look(self, intake: Intake) -> Asked | None:
+        """What it is asked for; None if Redis is away."""
+        try:
+            return intake.asked_to_reload(self._node)
+        except IntakeError:
+            return None
+
+    def _pass_on(self, intake: Intake) -> None:
+        """A signal comes to one process of a pool; by way of Redis all of them learn of it."""
+        node = self._node
+        if node and self._hung_up:
+            with suppress(IntakeError):  # it stays asked for
+                intake.ask_to_reload(node)
+                self._hung_up = False
+
+    def _follow(self, asked: Asked) -> None:
+        self._read_again()
+        self._followed = asked
+        self.present()
+
+    def _facts(self) -> dict[str, object]:
+        with self._lock:
+            now = self._clock()
+            return {
+                "queues": self._queues,
+                "began": now - self._began,
+                "heard": now - self._heard,
+                "worked": None if self._worked is None else now - self._worked,
+                "unbroken": None if self._unbroken is None else now - self._unbroken,
+                "busy": self._busy,
+                "hands": self._hands,
+                "longest": self._longest.total_seconds(),
+                "trouble": self._trouble,
+                "clock": self._wall(),
+                "routes": self._routes,
+                "kept": self._kept,
+                "reloads": self._followed.fleet,
+            }

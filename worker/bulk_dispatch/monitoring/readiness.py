@@ -1,0 +1,65 @@
+"""Readiness: what a producer should be told before it hands messages over, by the marks alone.
+
+Cheap: no Celery, and nobody is pinged. So it says what nobody has shown to be true, never what somebody might
+still do: a message that waits is safe.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.monitoring.heartbeat import Mark
+from bulk_dispatch.monitoring.liveness import Evidence, State
+
+LANES = tuple(lane.value for lane in Lane)
+"""The queues of those who ingest and dispatch: a lane has one of its own."""
+
+HEARS = frozenset({State.WORKS, State.BUSY, State.FAILING})
+"""It was at a door a moment ago. Whether its steps succeed is for `worker doctor` to say."""
+
+WAIT = "messages wait in Redis until one takes them"
+START = "worker up, or the celery commands of the README"
+
+
+def nobody_works(now: datetime, marks: Collection[Mark], lanes: Collection[str] = LANES) -> str:
+    """One sentence if what is handed over now would lie in Redis: nobody ingests one of these lanes, or no
+    beat rings; empty if all is well."""
+    missing = [lane for lane in lanes if not _workers(now, marks, [lane], HEARS)]
+    beats = Evidence(now, marks, waiting={}).beats
+    silent = _workers(now, marks, lanes, {State.UNRUNG})
+    if len(missing) == len(lanes) and not beats and silent:  # alive or not, nobody rings for them
+        last = max(mark.told_at for mark in silent)
+        return f"no beat is running, and no worker was heard of since {last:%H:%M:%S} UTC: {WAIT} ({START})"
+    if len(missing) == len(lanes) and not beats:
+        return f"no worker is running: {WAIT} ({START})"
+    if missing:
+        return f"no worker takes {' or '.join(missing)} messages: {WAIT} ({START})"
+    if not beats:
+        return f"no beat is running: nothing is asked about, and a lost wake-up stays lost ({START})"
+    return ""
+
+
+def routes_unknown_to_workers(now: datetime, marks: Collection[Mark], names: Collection[str]) -> str:
+    """One sentence if some worker that ingests or dispatches does not know some of these routes; else
+    empty."""
+    missing = {
+        mark.node: unknown
+        for mark in _workers(now, marks, LANES, HEARS | {State.UNRUNG})
+        if (unknown := [name for name in names if name not in (mark.routes or names)])  # it may not say
+    }
+    if not missing:
+        return ""
+    said = "; ".join(f"{node} does not know {', '.join(routes)}" for node, routes in missing.items())
+    return f"{said}: such messages wait until the routes are read again there (worker reload)"
+
+
+def _workers(
+    now: datetime, marks: Collection[Mark], queues: Collection[str], states: Collection[State]
+) -> list[Mark]:
+    """The workers that consume one of these queues and are in one of these states."""
+    evidence = Evidence(now, marks, waiting={})
+    return [
+        mark
+        for mark in marks
+        if not mark.is_beat and mark.queues & set(queues) and evidence.judge_worker(mark).state in states
+    ]

@@ -1,0 +1,1 @@
+"""AlphaSMS: XML and plain HTTP."""

@@ -1,0 +1,396 @@
+"""AlphaSMS, plain HTTP: one message a call, and words a person can read for an answer.
+
+Source: AlphaSMS documentation, captured answers, and what public clients look for. Easily misread:
+
+- Answers are `key:value` pairs parted by blanks or by lines, though the documentation calls them JSON.
+  Values hold colons and blanks too: times, texts of errors, names of states in the customer's language.
+- The count of segments is called `sms_count` or `smd_count`.
+- `code` alone says where a message stands; 5 (out of reach) is not the end of it.
+
+There is no id of ours in a call and a repeat is a second message, so doubt is left to a person. States are
+asked for by their id, one a call.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, timedelta
+from math import ceil
+from typing import ClassVar, TypeAlias
+from urllib.parse import quote, urlencode, urlsplit
+
+from bulk_dispatch.domain.content import Kind, Viber, ViberSms, WapPush
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.instants import SECOND, full
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers.account import Balance, Price
+from bulk_dispatch.providers.alphasms import limits
+from bulk_dispatch.providers.alphasms.codes import CODE
+from bulk_dispatch.providers.alphasms.webhook import ID, read_hints
+from bulk_dispatch.providers.formats import key_value
+from bulk_dispatch.providers.formats.key_value import Pairs, one
+from bulk_dispatch.providers.formats.numbers import SEGMENTS, currency, ended, money
+from bulk_dispatch.providers.formats.options import PLUS, choice, number, number_format, zone
+from bulk_dispatch.providers.formats.unknown_words import kept
+from bulk_dispatch.providers.interface import (
+    CREDENTIALS,
+    MISDIRECTED,
+    UNREADABLE,
+    Account,
+    Acknowledgement,
+    Answered,
+    Asked,
+    Failure,
+    Push,
+    Receipt,
+    Reply,
+    Request,
+    Verdict,
+    read_http,
+)
+
+# --- constants ---------------------------------------------------------------------------------------
+
+PATH = "/api/http.php"
+DATE = "%Y-%m-%dT%H:%M:%S%z"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
+VIBER = (Kind.VIBER, Kind.VIBER_SMS)
+KEYS = ("id", "sms_count", "smd_count", "code", "status_time", "balance", "price", "currency")
+COUNTS = ("sms_count", "smd_count")
+FLASHES = ("1", "true", "yes", "on")  # what `flash` may hold; the page names it and no value
+VERSIONS = ("sent", "left-out")  # `version` is required on an old page and absent from later ones
+SPOKEN = ("errors", "status")  # their values are sentences
+
+# --- limits ------------------------------------------------------------------------------------------
+
+ITEMS = 20  # small packages: what is lost with one is in doubt
+IN_FLIGHT = 8
+OCTETS = 1_048_576
+LIFETIME = (timedelta(seconds=60), timedelta(seconds=86_400))  # of a Viber message
+
+# --- code tables -------------------------------------------------------------------------------------
+
+SUBMITTED = {"id": Status.SENT, "receiver": Status.REJECTED}
+"""What an answer to `send` amounts to, by what stands in it: an id, or the error about the receiver."""
+
+ERRORS = {
+    "login": re.compile(r"^(wrong|invalid) (login|password)\b"),
+    "key": re.compile(r"^(wrong|invalid) key\b"),  # a guess: nobody has seen one
+    "command": re.compile(r"^unknown command\b"),
+    "receiver": re.compile(r"valid receiver"),  # they ask for a valid receiver number
+    "not found": re.compile(r"\bnot found\b"),  # the SMS
+}
+"""The texts of `errors` that are understood, by a word for each."""
+
+FAILURES = {
+    "login": CREDENTIALS,
+    "key": CREDENTIALS,
+    "command": MISDIRECTED,  # every call has the same, so no message is to blame
+}
+"""Errors that are about the call and not about its message."""
+
+STATES = {
+    "0": Status.SENT,  # pending
+    "1": Status.SENT,  # being sent
+    "2": Status.SENT,
+    "3": Status.DELIVERED,
+    "5": Status.SENT,  # out of reach: they go on trying
+    "10": Status.CANCELLED,  # deleted
+    "50": Status.UNDELIVERABLE,  # delivered in part, which nobody can read
+    "95": Status.UNDELIVERABLE,  # operator not supported
+    "96": Status.UNDELIVERABLE,  # network failure
+    "99": Status.UNDELIVERABLE,  # bad number, number not in service
+    "116": Status.DELIVERED,  # and read, in Viber
+}
+"""`code` in the answer to `receive`."""
+
+READ = "116"
+
+Parameters: TypeAlias = list[tuple[str, str]]
+
+
+class AlphaSmsHttp:
+    """The dialect for one account.
+
+    Options: `package_items`, `in_flight` (calls at once, of states too), `zone` of the times that carry none;
+    of its own `params_in` (form, or query: then login and text stand in addresses, and in the logs of
+    whatever these pass), `number_format` (plus or digits), `flash` (what says that a text is one) and
+    `version` (sent or left-out). Raises ValueError for a bad option and for missing credentials.
+    """
+
+    kinds: ClassVar[Collection[Kind]] = KINDS
+    options: ClassVar[Mapping[str, str]] = {
+        "params_in": "form",
+        "number_format": PLUS,
+        "flash": FLASHES[0],
+        "version": VERSIONS[0],
+    }
+    doubt: ClassVar[Doubt] = Doubt.HOLD
+    by_reference: ClassVar[bool] = False
+    hints: ClassVar[bool] = True
+    longest_ahead = timedelta(days=1)  # unpublished; what waits here is cancelled more surely
+    status_items = 1
+    price_items = 1
+    cancel_items = 1
+
+    def __init__(self, account: Account) -> None:
+        given = account.options
+        self.status_in_flight = number(given, "in_flight", IN_FLIGHT)
+        self.limits = Limits(
+            items=number(given, "package_items", ITEMS),
+            octets=OCTETS,
+            call=1,
+            in_flight=self.status_in_flight,
+            shortest=LIFETIME[0],
+            longest=LIFETIME[1],
+        )
+        self._in_query = choice(given, "params_in", ("form", "query"), "form") == "query"
+        self._zone = zone(given, "Europe/Kyiv")
+        self._url = account.url.rstrip("/") + PATH
+        self._number = number_format(given, self.options["number_format"])
+        self._flash = choice(given, "flash", FLASHES, self.options["flash"])
+        sent = choice(given, "version", VERSIONS, self.options["version"]) == "sent"
+        version = [("version", urlsplit(account.url).scheme or "https")] if sent else []
+        self._login = [*version, *_login(account)]
+        self._secrets = (*account.secrets, *filter(None, [account.login]))
+
+    # --- build ---------------------------------------------------------------------------------------
+
+    def check(self, message: Message) -> None:
+        """Raise MessageError if AlphaSMS cannot carry the message over plain HTTP."""
+        if message.kind not in KINDS:
+            raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over HTTP")
+        limits.check(message)
+        content = message.content
+        if isinstance(content, WapPush) and not content.text:
+            raise MessageError("text", "", "must be there: over HTTP a link goes with a text")
+        if isinstance(content, ViberSms):
+            own = content.sms_sender
+            limits.check_sender("sms_sender" if own else "sender", own or message.sender)
+            limits.check_segments("sms_text", content.sms_text)
+        if message.send_at is not None:  # of what leaves at once it is told within what they take
+            _check_lifetime(message)
+
+    def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message
+        """Everything may leave together."""
+        return ""
+
+    def submit(self, items: Sequence[Item]) -> Request:
+        """`send` of the one item."""
+        (item,) = items
+        return self._request("send", _message(item, self._number(item.recipient), self._flash))
+
+    def status(self, asked: Sequence[Asked]) -> Request:
+        """`receive` of the one message, by their id."""
+        (about,) = asked
+        return self._request("receive", [("id", about.provider_id)])
+
+    def cancel(self, asked: Sequence[Asked]) -> Request:
+        """`delete` of the one message, which works until its time."""
+        (about,) = asked
+        return self._request("delete", [("id", about.provider_id)])
+
+    def balance(self) -> Request:
+        """`balance`."""
+        return self._request("balance", [])
+
+    def prices(self, recipients: Sequence[str]) -> Request:
+        """`price` of the one number."""
+        (recipient,) = recipients
+        return self._request("price", [("to", self._number(recipient))])
+
+    def _request(self, command: str, parameters: Parameters) -> Request:
+        encoded = urlencode([*self._login, ("command", command), *parameters], quote_via=quote, safe="")
+        if self._in_query:
+            return Request(url=f"{self._url}?{encoded}", body=b"", method="GET")
+        return Request(url=self._url, body=encoded.encode(), headers=FORM)
+
+    # --- read ----------------------------------------------------------------------------------------
+
+    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
+        """They answer with an id, or with errors: taken if there is an id, whatever count stands beside it,
+        and refused if there are errors and none. Both, or neither, leave it open; so does whatever is not
+        HTTP 200, for they answer with that, errors included (sheet, section 1). By an id that may have been
+        cut short nobody is asked: it would be another message's."""
+        (item,) = items
+        if http := read_http(reply):
+            return http.doubted()
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        if "errors" in said and "id" not in said:
+            return self._refused(item, said)
+        theirs = one(said, "id")
+        cut = "id" in said and not (theirs or reply.ended)
+        if "errors" in said or not (cut or ID.fullmatch(theirs)):
+            return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
+        count = SEGMENTS.get(one(said, *COUNTS))
+        return Answered([Verdict(item.reference, SUBMITTED["id"], "id", theirs, count)])
+
+    def _refused(self, item: Item, said: Pairs) -> Answered | Failure:
+        """What is about the call refuses it as a whole; anything else is about the message, and kept in their
+        words if we do not know them."""
+        errors = _errors(said)
+        if word := next((word for word in FAILURES if word in errors), ""):
+            return FAILURES[word].because(word)
+        if set(errors) == {"receiver"}:
+            return Answered([Verdict(item.reference, SUBMITTED["receiver"], "receiver")])
+        words = kept("; ".join(said["errors"]), item, self._secrets)
+        return Answered([Verdict(item.reference, Status.REJECTED, words, strange=True)])
+
+    def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
+        """What `code` says; never the text in `status`. An error about the message is no news of it."""
+        (about,) = asked
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        errors = _errors(said)
+        if errors == ["not found"] and "code" not in said:
+            return Answered([Verdict(about.reference, None, "not found", known=False)])
+        if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in said):
+            return _failure(errors)
+        return Answered([self._verdict(about, said)])
+
+    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
+        """How they answer is not published; code 10 is their word for deleted. What is still under way could
+        not be deleted any more."""
+        answer = self.read_status(asked, reply)
+        if isinstance(answer, Failure):
+            return answer
+        (told,) = answer.verdicts
+        return Answered([told._replace(status=None)]) if told.status is Status.SENT else answer
+
+    def _verdict(self, asked: Asked, said: Pairs) -> Verdict:
+        code = "" if "errors" in said else one(said, "code")
+        theirs = one(said, "id") if "id" in said else asked.provider_id
+        if code not in STATES or theirs != asked.provider_id:
+            shown = code if CODE.fullmatch(code) else "?"
+            return Verdict(asked.reference, None, shown, strange=True)
+        return Verdict(
+            asked.reference,
+            STATES[code],
+            code,
+            asked.provider_id,
+            happened_at=ended(one(said, "status_time").replace("/", "-"), self._zone),
+            read=code == READ,
+        )
+
+    def read_balance(self, reply: Reply) -> Balance | Failure:
+        """What is left, rounded; they name no currency."""
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        amount = money(one(said, "balance"))
+        if _errors(said) or amount is None:
+            return _failure(_errors(said))
+        return Balance(amount, currency(one(said, "currency")))
+
+    def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
+        """The price of a segment to the one number; 0 where they do not send."""
+        (recipient,) = recipients
+        said = _pairs(reply)
+        if isinstance(said, Failure):
+            return said
+        amount, unit = money(one(said, "price")), currency(one(said, "currency"))
+        if _errors(said) or amount is None or amount.is_signed() or not unit:
+            return _failure(_errors(said))
+        return {recipient: Price(amount, unit)}
+
+    # --- receipts ------------------------------------------------------------------------------------
+
+    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+        """Hints: see alphasms_push."""
+        return read_hints(push)
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - nothing to name
+        """What they want to hear is not published."""
+        return Acknowledgement()
+
+
+# --- what is sent ------------------------------------------------------------------------------------
+
+
+def _login(account: Account) -> Parameters:
+    """Who we are: the key, or what older accounts have."""
+    if account.key:
+        return [("key", account.key)]
+    if account.login and account.password:
+        return [("login", account.login), ("pass", account.password)]
+    raise ValueError("AlphaSMS needs a key, or a login and a password")
+
+
+def _check_lifetime(message: Message) -> None:
+    """What Viber has, alone or before its SMS."""
+    limits.check_lasts("viber_valid_until", message.viber_valid_until, message.send_at, LIFETIME)
+    if message.kind is Kind.VIBER:
+        limits.check_lasts("valid_until", message.valid_until, message.send_at, LIFETIME)
+
+
+def _message(item: Item, number: str, flash: str) -> Parameters:
+    content = item.content
+    parameters = [("to", number)]
+    if isinstance(content, ViberSms):
+        parameters += [("from", content.sms_sender or item.sender), ("message", content.sms_text)]
+    elif not isinstance(content, Viber):
+        parameters += [("from", item.sender), ("message", getattr(content, "text", ""))]
+    if isinstance(content, WapPush):
+        parameters.append(("wap", content.url))
+    if item.kind is Kind.FLASH:
+        parameters.append(("flash", flash))
+    if item.send_at:
+        parameters.append(("ask_date", full(item.send_at, SECOND).astimezone(UTC).strftime(DATE)))
+    return parameters + (_viber(item, content) if isinstance(content, Viber) else [])
+
+
+def _viber(item: Item, content: Viber) -> Parameters:
+    kind = "button" if content.button else "image" if content.image else "text"
+    optional = {
+        "viber_image": content.image,
+        "viber_url": content.url,
+        "viber_button": content.button,
+        "viber_lifetime": _lifetime(item),
+        "viber_sms": "1" if isinstance(content, ViberSms) else "",
+    }
+    return [
+        ("viber", "1"),
+        ("viber_type", kind),
+        ("viber_from", item.sender),
+        ("viber_message", content.text),
+        *((name, value) for name, value in optional.items() if value),
+    ]
+
+
+def _lifetime(item: Item) -> str:
+    """Seconds that Viber may take, from when it leaves, never too few; nothing if that has no end."""
+    ends = [end for end in (item.viber_valid_until, item.valid_until) if end]
+    if not (ends and item.leaves_at):
+        return ""
+    shortest, longest = LIFETIME
+    lasts = max(shortest, min(longest, min(ends) - item.leaves_at))
+    return str(ceil(lasts.total_seconds()))
+
+
+# --- what is answered --------------------------------------------------------------------------------
+
+
+def _pairs(reply: Reply) -> Pairs | Failure:
+    return read_http(reply) or key_value.read(reply, KEYS, SPOKEN)
+
+
+def _errors(said: Pairs) -> list[str]:
+    """Our words for their errors; "?" for one that nobody has seen."""
+    return [
+        next((word for word, seen in ERRORS.items() if seen.search(text.strip().lower())), "?")
+        for text in said.get("errors", ())
+    ]
+
+
+def _failure(errors: Sequence[str]) -> Failure:
+    """What keeps them from answering a question: the account's error before all others."""
+    word = next((word for word in FAILURES if word in errors), "")
+    if word:
+        return FAILURES[word].because(word)
+    return UNREADABLE.because(detail="errors of another kind" if errors else "not what was asked for")

@@ -1,0 +1,1 @@
+"""Formats that several providers answer in, read with distrust."""

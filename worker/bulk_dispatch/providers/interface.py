@@ -1,0 +1,380 @@
+"""What a provider is to us: pure pairs of build and read. No I/O lives here or in any dialect.
+
+A dialect turns our values into a Request and their Reply into Verdicts. Somebody else carries the bytes.
+Whatever goes wrong is a Failure: a record that says whether they can have the messages, and what to do
+with the route. What is not proven untaken is in doubt.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from zoneinfo import ZoneInfo
+
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.status import Status
+
+
+class Taken(Enum):
+    """Can they have it?"""
+
+    NO = "no"  # surely not: safe to queue again, here or elsewhere
+    PERHAPS = "perhaps"  # nobody knows: in doubt
+
+
+class Remedy(Enum):
+    """What a failure asks of the route."""
+
+    NONE = "none"  # carry on
+    PAUSE = "pause"  # back off, then try again by itself
+    STOP = "stop"  # nothing will work until a person has acted
+    HALVE = "halve"  # one message may be spoiling the document: look for it
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failure we know by name. `detail` is for people: never a text, a number or a credential."""
+
+    name: str
+    taken: Taken
+    remedy: Remedy
+    meaning: str
+    code: str = ""
+    detail: str = ""
+    wait: timedelta = field(default=timedelta(0), compare=False)  # how long the route should pause at least
+
+    def because(self, code: str = "", detail: str = "") -> "Failure":
+        """The same failure with the provider's code, or with what was seen."""
+        return replace(self, code=code, detail=detail)
+
+    def doubted(self) -> "Failure":
+        """The same, where nobody knows whether they have it: to look for a bad message may repeat others."""
+        remedy = Remedy.PAUSE if self.remedy is Remedy.HALVE else self.remedy
+        return replace(self, taken=Taken.PERHAPS, remedy=remedy)
+
+    def __str__(self) -> str:
+        about = ", ".join(part for part in (f"code {self.code}" if self.code else "", self.detail) if part)
+        return f"{self.name}: {self.meaning}" + (f" ({about})" if about else "")
+
+
+NOT_SENT = Failure("not_sent", Taken.NO, Remedy.PAUSE, "the request never left")
+LOST = Failure("lost", Taken.PERHAPS, Remedy.PAUSE, "the request left and no answer came")
+THROTTLED = Failure("throttled", Taken.NO, Remedy.PAUSE, "too fast for them")
+CREDENTIALS = Failure("credentials", Taken.NO, Remedy.STOP, "they do not let us in")
+MONEY = Failure("money", Taken.NO, Remedy.PAUSE, "money or quota used up")
+MALFORMED = Failure("malformed", Taken.NO, Remedy.HALVE, "they cannot read our document")
+MISDIRECTED = Failure("misdirected", Taken.NO, Remedy.STOP, "that address does not take messages")
+NOT_OFFERED = Failure("not_offered", Taken.PERHAPS, Remedy.PAUSE, "they do not offer that")
+SERVER_ERROR = Failure("server_error", Taken.PERHAPS, Remedy.PAUSE, "they failed while answering")
+UNREADABLE = Failure("unreadable", Taken.PERHAPS, Remedy.PAUSE, "their answer cannot be understood")
+COLLISION = Failure(
+    "collision",
+    Taken.PERHAPS,
+    Remedy.STOP,
+    "another ledger has used this account, and our ids are taken there",
+)
+REFUSING = Failure(
+    "refusing", Taken.NO, Remedy.STOP, "they refuse message after message in words we do not know"
+)
+
+FAILURES = (
+    NOT_SENT,
+    LOST,
+    THROTTLED,
+    CREDENTIALS,
+    MONEY,
+    MALFORMED,
+    MISDIRECTED,
+    NOT_OFFERED,
+    SERVER_ERROR,
+    UNREADABLE,
+    COLLISION,
+    REFUSING,
+)
+"""Every failure there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Our login at a provider, as a dialect needs it."""
+
+    url: str
+    key: str = field(default="", repr=False)
+    login: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be seen in a log, an error or a repr."""
+        return tuple(secret for secret in (self.key, self.login, self.password, self.token) if secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, complete. Body and headers carry credentials and texts, so the repr hides them."""
+
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer, of bounded size. `ended`: its head told where it ends, by a length or in chunks, and
+    there it ended; else only the connection did, and what was cut off cannot be noticed (RFC 9112, 6.3)."""
+
+    status: int
+    body: bytes = field(repr=False)
+    ended: bool = True
+
+
+class Asked(NamedTuple):
+    """A message whose state we ask for: by our reference, by theirs, or both, as the provider allows."""
+
+    reference: int
+    provider_id: str = ""
+
+
+class Verdict(NamedTuple):
+    """What they say of one message.
+
+    `status` is the status their word amounts to, or None for no news (an unknown code is no news, with
+    `strange` set). `known` is False when they say they have no such message. `code` is their word,
+    verbatim. `failure` is set where the verdict also says something of the route (money out, throttled).
+    `first_channel`: it is the end of its first channel only; a message that falls back goes on. `read`: they
+    say that it was read, too. `suppress`: this recipient wants nothing from us. `used`: they had a message
+    under our id before: ours, if we have sent it before, and else a stranger's.
+    """
+
+    reference: int
+    status: Status | None
+    code: str = ""
+    provider_id: str = ""
+    segments: int | None = None
+    happened_at: datetime | None = None
+    known: bool = True
+    strange: bool = False
+    failure: Failure | None = None
+    first_channel: bool = False
+    read: bool = False
+    suppress: bool = False
+    used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """They answered message by message. Items of ours that are missing here are in doubt."""
+
+    verdicts: Sequence[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class JobTaken:
+    """They took the package as an asynchronous job; nothing is known of its messages yet."""
+
+    job: str
+
+
+class JobPhase(Enum):
+    """Where a job stands."""
+
+    RUNNING = "running"  # waiting or being worked on: look again
+    DONE = "done"  # every message has been dealt with: ask for each
+    BROKEN = "broken"  # broke off; a part may have been taken: ask for each, after a wait
+    GONE = "gone"  # they do not know it (yet, or any more)
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """What they say of a job; `code` is their word."""
+
+    phase: JobPhase
+    code: str = ""
+
+
+class Dialect(Protocol):
+    """A provider's wire format for one account: what it can carry, and how that is sent.
+
+    The constructor raises ValueError for an option that cannot be used and for missing credentials. What only
+    some can do is in the smaller protocols below, and in `account`.
+    """
+
+    options: ClassVar[Mapping[str, str]]  # keys of a route that this dialect alone knows, and their defaults
+    kinds: ClassVar[Collection[Kind]]  # of content that it carries
+    doubt: ClassVar[Doubt]  # how its doubt is settled unless the route says otherwise
+    limits: Limits  # of a package
+
+    def __init__(self, account: Account) -> None: ...
+
+    def check(self, message: Message) -> None:
+        """Raise MessageError if this provider cannot carry the message."""
+
+    def apart(self, kind: Kind) -> str:
+        """The family of a kind; only messages of one family leave together."""
+
+    def submit(self, items: Sequence[Item]) -> Request:
+        """The request that sends these items, in this order."""
+
+    def read_submit(self, items: Sequence[Item], reply: Reply) -> "Answered | JobTaken | Failure":
+        """What became of them. Verdict statuses are those of `settle`, and no item gets two."""
+
+
+@runtime_checkable
+class Schedules(Protocol):
+    """A dialect whose provider holds messages until their time (`Item.send_at`)."""
+
+    longest_ahead: timedelta  # how long before its time a message may be handed over
+
+
+@runtime_checkable
+class Clocks(Protocol):
+    """A dialect whose provider reads times by a clock of its own, without an offset."""
+
+    zone: ZoneInfo  # in which that clock goes; an hour that it shows twice cannot be told to them
+
+    def clock(self) -> Request:
+        """The request that asks what time it is there."""
+
+    def read_clock(self, reply: Reply, now: datetime) -> timedelta | Failure:
+        """How far their clock, read in the zone we were given, is ahead of `now` (aware)."""
+
+
+@runtime_checkable
+class Rewrites(Protocol):
+    """A dialect whose provider may change a text on its way."""
+
+    rewrites: bool  # it does on this route: how many segments there are is theirs to say
+
+
+@runtime_checkable
+class Respells(Protocol):
+    """A dialect that cannot write every text as it was given."""
+
+    def respelled(self, message: Message) -> Message:
+        """The message as it will arrive. As such it is counted and kept."""
+
+
+@runtime_checkable
+class Statuses(Protocol):
+    """A dialect whose provider can be asked about messages it has taken."""
+
+    status_items: int  # messages a request
+    status_in_flight: int  # requests at once
+    by_reference: ClassVar[bool]  # by our own id; else by theirs only, so not before they gave one
+
+    def status(self, asked: Sequence[Asked]) -> Request:
+        """The request that asks for their states."""
+
+    def read_status(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
+        """Their states; only what was asked for is answered."""
+
+
+@runtime_checkable
+class Cancels(Protocol):
+    """A dialect whose provider can be told to forget a message that has not left it."""
+
+    cancel_items: int  # messages a request
+
+    def cancel(self, asked: Sequence[Asked]) -> Request:
+        """The request that withdraws them. To repeat it is harmless."""
+
+    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
+        """CANCELLED for what will never arrive; any other news as in `read_status`; None where it is too
+        late, and with `failure` or `strange` where that is no answer."""
+
+
+@runtime_checkable
+class Jobs(Protocol):
+    """A dialect whose packages may become asynchronous jobs."""
+
+    job_kept: timedelta  # how long they remember one
+
+    def job(self, job: str) -> Request:
+        """The request that asks where a job stands."""
+
+    def read_job(self, reply: Reply) -> JobReport | Failure:
+        """Where it stands."""
+
+
+# -- receipts: they tell without being asked
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What they sent to our address. It is of bounded size, and as untrusted as any answer."""
+
+    body: bytes = field(repr=False)
+    query: str = field(default="", repr=False)  # as it stands in the URL, undecoded
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What they say of one message, which they name by their id (or, where `Receipts.hints`, perhaps by
+    ours). The other fields mean what they mean in a Verdict."""
+
+    id: str
+    status: Status | None
+    code: str = ""
+    happened_at: datetime | None = None
+    first_channel: bool = False
+    read: bool = False
+    strange: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What they want to hear once we have their receipts; always with HTTP 200."""
+
+    body: bytes = field(default=b"OK", repr=False)
+    media_type: str = "text/plain"
+
+
+@runtime_checkable
+class Receipts(Protocol):
+    """A dialect whose provider pushes states to us."""
+
+    hints: ClassVar[bool]  # a push says only that there is news: the message is then asked about
+
+    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+        """What was pushed, in its order; UNREADABLE if it cannot be understood."""
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:
+        """The answer that says we have these, and for ever."""
+
+
+def joined(verdicts: Iterable[Verdict], lost: Status | None) -> list[Verdict]:
+    """One verdict a message; those that contradict each other decide nothing, and it is `lost`."""
+    found: dict[int, Verdict] = {}
+    for verdict in verdicts:
+        first = found.setdefault(verdict.reference, verdict)
+        if first is not verdict and first != verdict:
+            found[verdict.reference] = Verdict(verdict.reference, lost, first.code, strange=True)
+    return list(found.values())
+
+
+def read_http(reply: Reply) -> Failure | None:
+    """The failure an HTTP status alone amounts to, the same for every provider; None for 200.
+
+    429 means throttled wherever it is used. Other client errors say that the web server turned the request
+    away; anything else that is not 200 leaves it open whether the application has seen it.
+    """
+    if reply.status == 200:
+        return None
+    return _HTTP.get(reply.status, SERVER_ERROR).because(detail=f"HTTP {reply.status}")
+
+
+_HTTP = {
+    429: THROTTLED,
+    **dict.fromkeys((401, 403), CREDENTIALS),
+    **dict.fromkeys((404, 405, 410), MISDIRECTED),
+    **dict.fromkeys((400, 411, 413, 414, 415, 422), MALFORMED),
+    501: NOT_OFFERED,
+}

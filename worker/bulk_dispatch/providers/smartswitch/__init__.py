@@ -1,0 +1,1 @@
+"""StreamCo SMARTSwitch: parameters out, JSON:API in."""

@@ -1,0 +1,395 @@
+"""StreamCo SMARTSwitch, HTTP API "message": parameters going out, a JSON:API document coming back.
+
+Source: the public SMARTSwitch wiki. Five things there are easily misread:
+
+- Recipients are groups of repeated parameters, told apart by position alone: the order is the meaning.
+- `data` is an object for one recipient and an array for several.
+- An echo in `request_id` may be theirs (the samples show one that nobody sent): only ours is believed.
+- `ok` is also written with Cyrillic letters.
+- An answer has `data` or `errors`, never both: so `errors` says that nothing of the call was sent. Which
+  message is to blame it does not say, so a call holds one, unless the route wants it otherwise.
+
+Nothing there can be asked afterwards and a repeat is a second message, so doubt is left to a person. States
+come as pushes only. Login and password ride in the URL unless `params_in` is form.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar, TypeAlias
+from urllib.parse import quote, urlencode
+
+from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers.formats import json_api
+from bulk_dispatch.providers.formats.numbers import SEGMENTS
+from bulk_dispatch.providers.formats.options import DIGITS, choice, number, number_format
+from bulk_dispatch.providers.formats.webhook import Record, records
+from bulk_dispatch.providers.interface import (
+    CREDENTIALS,
+    MALFORMED,
+    MONEY,
+    THROTTLED,
+    UNREADABLE,
+    Account,
+    Acknowledgement,
+    Answered,
+    Failure,
+    Push,
+    Receipt,
+    Reply,
+    Request,
+    Verdict,
+    joined,
+    read_http,
+)
+from bulk_dispatch.providers.senders import PRINTABLE, Senders
+
+# --- constants ---------------------------------------------------------------------------------------
+
+PATH = "/api/message"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+KINDS = (Kind.SMS, Kind.PING)
+TYPE = "message"  # of an element in `data`; the page about receipts of suppliers has another
+ID = re.compile(
+    r"(?!0+$)[0-9A-Za-z-]{1,64}"
+)  # 13 digits in the samples; longer than 32 bits, so it stays a text
+WORD = re.compile(r"[A-Za-z_.-]{1,40}")  # a code or state as it may be kept: no number, no sentence
+LATIN = str.maketrans("ок", "ok")  # from Cyrillic
+FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receipt may be called
+
+# --- limits, all unpublished -------------------------------------------------------------------------
+
+ITEMS = 20  # small packages: what is lost with one is in doubt
+IN_FLIGHT = 20  # one wave: measured as fast as ten in a call, once an answer takes a tenth of a second
+CREDENTIALS_MOST = 300  # bytes of login and password, encoded
+OCTETS = {"query": 4_096, "form": 262_144}
+SENDERS = Senders(PRINTABLE)
+
+# --- code tables -------------------------------------------------------------------------------------
+
+STATUSES = {
+    "ok": Status.SENT,  # sent and charged
+    "error": Status.QUEUED,  # neither sent nor charged, for a reason they do not give: safe to try once more
+}
+"""`attributes.status` of one message. Refused a second time, it is REJECTED."""
+
+ERRORS = {"authentication": CREDENTIALS}
+"""`errors[].code`, as far as it is published."""
+
+ERROR_WORDS = {
+    "balance": MONEY,
+    "credit": MONEY,
+    "money": MONEY,
+    "limit": THROTTLED,
+    "throttle": THROTTLED,
+    "throttled": THROTTLED,
+    "throttling": THROTTLED,
+    "busy": THROTTLED,
+    "number": MALFORMED,
+    "destination": MALFORMED,
+    "body": MALFORMED,
+}
+"""Whole words of an unpublished code, in the order of weight: a guess. Beside a `time` that ran out they say
+nothing of what was done before."""
+
+WEIGHT = [failure.name for failure in (CREDENTIALS, MONEY, UNREADABLE, THROTTLED, MALFORMED)]
+"""Of several errors, which one decides: the account's, then what nobody knows."""
+
+PASSING = (MONEY.name, THROTTLED.name)
+"""What is no refusal of the message: it leaves once the account has money, or they have time."""
+
+STATES = {
+    "enroute": Status.SENT,
+    "accepted": Status.SENT,  # by a further hop
+    "unknown": Status.SENT,  # not known, so wait
+    "delivered": Status.DELIVERED,
+    "expired": Status.EXPIRED,
+    "undeliverable": Status.UNDELIVERABLE,
+    "rejected": Status.REJECTED,
+}
+"""States in receipts."""
+
+Parameters: TypeAlias = list[tuple[str, str]]
+"""In their order. A mapping would lose every recipient but the last."""
+
+
+class SmartSwitch:
+    """The dialect for one account.
+
+    Options: `package_items`, `package_bytes` (of a request), `in_flight` (calls at once), `receipts`; of its
+    own `call_items` (messages a call; where several, a package is one call), `params_in` (query or form),
+    `source` (name or number: how senders are given, in one way for a route, because all recipients of a call
+    must have the same parameters), `number_format` (digits or plus), and the names of the fields of a
+    receipt, `receipt_id` and `receipt_state`. Raises ValueError for a bad option and for missing credentials.
+    """
+
+    kinds: ClassVar[Collection[Kind]] = KINDS
+    options: ClassVar[Mapping[str, str]] = {
+        "call_items": "1",
+        "params_in": "query",
+        "source": "name",
+        "number_format": DIGITS,
+        "receipt_id": "message_id",
+        "receipt_state": "message_state",
+    }
+    doubt: ClassVar[Doubt] = Doubt.HOLD
+    hints: ClassVar[bool] = False
+
+    def __init__(self, account: Account) -> None:
+        if not (account.login and account.password):
+            raise ValueError("SMARTSwitch needs a login and a password")
+        given = {**self.options, **{name: value for name, value in account.options.items() if value}}
+        self._mode = choice(given, "params_in", OCTETS, "query")
+        self._octets = number(given, "package_bytes", OCTETS[self._mode])
+        if len(_encoded([("_login", account.login), ("_password", account.password)])) > CREDENTIALS_MOST:
+            raise ValueError(f"login and password must be at most {CREDENTIALS_MOST} bytes in a query")
+        self._source = f"source_{choice(given, 'source', ('name', 'number'), 'name')}"
+        self._number = number_format(given, self.options["number_format"])
+        self._dlr = choice(given, "receipts", ("0", "1"), "0") == "1"
+        self._id = _field_name(given, "receipt_id")
+        self._state = _field_name(given, "receipt_state")
+        self._url = account.url.rstrip("/") + PATH
+        self._login = [("_login", account.login), ("_password", account.password)]
+        self._secrets = account.secrets
+        self.limits = self._limits(given)
+
+    def _limits(self, given: Mapping[str, str]) -> Limits:
+        octets = self._octets - self._length([])
+        several = number(given, "call_items", 1)
+        if several == 1:
+            items, in_flight = number(given, "package_items", ITEMS), number(given, "in_flight", IN_FLIGHT)
+            return Limits(items, octets, call=1, in_flight=in_flight, measure=self._measure)
+        return Limits(min(several, number(given, "package_items", several)), octets, measure=self._measure)
+
+    # --- build ---------------------------------------------------------------------------------------
+
+    def check(self, message: Message) -> None:
+        """Raise MessageError if SMARTSwitch cannot carry the message."""
+        if message.kind not in KINDS:
+            raise MessageError("kind", message.kind.value, "is not carried by SMARTSwitch")
+        if self._source == "source_number" and not (message.sender.isascii() and message.sender.isdigit()):
+            raise MessageError("sender", message.sender, "must be a number: the route's source is number")
+        if self._source == "source_name" and len(message.sender) > SENDERS.most:
+            raise MessageError("sender", message.sender, f"must be at most {SENDERS.most} characters")
+        SENDERS.check("sender", message.sender)
+        alone = Item(0, 10**15, message.recipient, message.sender, message.content)
+        # The credentials may not be at hand where messages are checked, so they are reckoned at their most.
+        length = self._measure(alone) + len(self._url) + CREDENTIALS_MOST
+        if length > self._octets:
+            problem = f"must fit into a request of {self._octets} bytes; more fit where params_in is form"
+            raise MessageError("text", f"{length} bytes", problem)
+
+    def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call may hold all
+        """Everything may leave together."""
+        return ""
+
+    def submit(self, items: Sequence[Item]) -> Request:
+        """One call with a group of parameters for each item."""
+        encoded = self._encoded(items)
+        if self._mode == "query":
+            return Request(url=f"{self._url}?{encoded}", body=b"")
+        return Request(url=self._url, body=encoded.encode(), headers=FORM)
+
+    def _measure(self, item: Item) -> int:
+        """Bytes of one message's parameters, were a ping in the same call."""
+        return len(_encoded(self._group(item, pings=True))) + 1
+
+    def _length(self, items: Sequence[Item]) -> int:
+        return len(self._encoded(items)) + (len(self._url) + 1 if self._mode == "query" else 0)
+
+    def _encoded(self, items: Sequence[Item]) -> str:
+        pings = any(item.kind is Kind.PING for item in items)
+        groups = [pair for item in items for pair in self._group(item, pings)]
+        return _encoded(self._login + groups)
+
+    def _group(self, item: Item, pings: bool) -> Parameters:
+        """The parameters of one recipient: the same for all of a call, empty ones included. How they would
+        be told apart otherwise is not published."""
+        group = [
+            ("destination_number", self._number(item.recipient)),
+            (self._source, item.sender),
+            ("body", "" if item.kind is Kind.PING else getattr(item.content, "text", "")),
+        ]
+        if self._dlr:
+            group.append(("require_dlr", "1"))
+        if pings:
+            group.append(("stealth_ping", "1" if item.kind is Kind.PING else "0"))
+        return [*group, ("request_id", str(item.reference))]
+
+    # --- read ----------------------------------------------------------------------------------------
+
+    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
+        """A verdict for each element that can be matched, or what the errors amount to.
+
+        HTTP statuses of errors are not published, so the document decides, whatever the status.
+        """
+        document = json_api.read(reply.body)
+        if isinstance(document, Failure):
+            return self._without_document(reply) or document
+        if document.errors:
+            return self._refusal(items, document.errors)
+        return self._joined(items, document.data)
+
+    def _without_document(self, reply: Reply) -> Failure | None:
+        """What the HTTP status asks of the route. What they did before they answered so is not known, unless
+        the address was too long: then the web server did not even read it."""
+        http = read_http(reply)
+        if http and not (reply.status == 414 and self._mode == "query"):
+            return http.doubted()
+        return http
+
+    def _refusal(self, items: Sequence[Item], errors: Sequence[json_api.Object]) -> Answered | Failure:
+        """What errors in the place of data come to: nothing of the call was sent, by their page.
+
+        They are about the account or the moment; or they refuse the message, if it is one. Where several hang
+        on a code that is not published, or a time ran out on their side, or nothing is said at all, that page
+        is not enough: they are in doubt, where they wait for a person, and the route backs off.
+        """
+        codes = [json_api.word(error.get("code")) for error in errors]
+        failures = [self._failure(code) for code in codes]
+        failure = min(failures, key=lambda failure: WEIGHT.index(failure.name))
+        if failure.because() in ERRORS.values():
+            return failure
+        if len(items) > 1 or any(map(_ran_out, codes)) or not any(errors):
+            return failure.doubted()
+        passing = {one.name: one for one in failures if one.name in PASSING}
+        first = next((passing[name] for name in PASSING if name in passing), None)
+        return first or Answered([self._refused(items[0], failures)])
+
+    def _refused(self, item: Item, failures: Sequence[Failure]) -> Verdict:
+        """Refused in their word; the first one that is any."""
+        code = next((one.code for one in failures if one.code != "?"), "?")
+        strange = all(one.name == UNREADABLE.name for one in failures)
+        return Verdict(item.reference, Status.REJECTED, code, strange=strange)
+
+    def _failure(self, code: str) -> Failure:
+        plain = code.lower()
+        words = () if _ran_out(code) else re.split(r"[_.-]", plain)
+        guesses = (failure for word, failure in ERROR_WORDS.items() if word in words)
+        return (ERRORS.get(plain) or next(guesses, UNREADABLE)).because(self._shown(code))
+
+    def _joined(self, items: Sequence[Item], elements: Sequence[json_api.Object]) -> Answered:
+        found = zip(_matched(items, elements), elements, strict=True)
+        verdicts = (self._verdict(item, element) for item, element in found if item)
+        return Answered(joined(verdicts, Status.IN_DOUBT))
+
+    def _verdict(self, item: Item, element: json_api.Object) -> Verdict:
+        attributes = json_api.part(element, "attributes")
+        said = json_api.word(attributes.get("status"))
+        code = said.lower().translate(LATIN)
+        status = STATUSES.get(code)
+        theirs = self._own(json_api.word(element.get("id")))
+        if status is None:
+            return Verdict(item.reference, Status.IN_DOUBT, self._shown(said), theirs, strange=True)
+        if status is Status.QUEUED:
+            # Without their id: should a receipt name it, it would be about this try and not the next.
+            return Verdict(item.reference, Status.REJECTED if item.attempts else status, code)
+        segments = SEGMENTS.get(json_api.word(attributes.get("segments")))
+        return Verdict(item.reference, status, code, theirs, segments)
+
+    def _own(self, number: str) -> str:
+        """Their id of a message, as far as it is one. Receipts name messages by it."""
+        return number if ID.fullmatch(number) and not self._holds_secret(number) else ""
+
+    def _shown(self, said: str) -> str:
+        """A code or state as it may be kept. What is no word may be anything, the password included."""
+        return said if WORD.fullmatch(said) and not self._holds_secret(said) else "?"
+
+    def _holds_secret(self, said: str) -> bool:
+        return any(secret in said for secret in self._secrets)
+
+    # --- receipts ------------------------------------------------------------------------------------
+
+    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+        """The state of one message as a form, of one or several as JSON: their side may be set to either."""
+        receipts = [receipt for record in records(push) if (receipt := self._receipt(record))]
+        return receipts or UNREADABLE.because(detail="no id and state in what was pushed")
+
+    def _receipt(self, record: Record) -> Receipt | None:
+        theirs, said = self._own(record.get(self._id, "").strip()), record.get(self._state, "").strip()
+        if not (theirs and said):
+            return None
+        state = said.lower()
+        if state not in STATES:  # whole words: "undeliverable" has "deliver" in it
+            return Receipt(theirs, None, self._shown(said), strange=True)
+        return Receipt(theirs, STATES[state], state)
+
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - names none
+        """What they want to hear is not published."""
+        return Acknowledgement()
+
+
+def _ran_out(code: str) -> bool:
+    """Whether a time of theirs ran out: then nobody knows what they did before."""
+    return "time" in code.lower()
+
+
+def _encoded(pairs: list[tuple[str, str]]) -> str:
+    """quote, so that a blank is %20 as in their samples."""
+    return urlencode(pairs, quote_via=quote, safe="")
+
+
+def _field_name(given: Mapping[str, str], name: str) -> str:
+    if not FIELD.fullmatch(given[name]):
+        raise ValueError(f"{name} must be the name of a field, got {given[name]!r}")
+    return given[name]
+
+
+# --- matching ----------------------------------------------------------------------------------------
+
+
+def _matched(items: Sequence[Item], elements: Sequence[json_api.Object]) -> list[Item | None]:
+    """The item that each element is about: by our id, else by a number that stands once in the call, else by
+    position if no element tells, each fits its place, and the counts agree. None for what is left over."""
+    ours = {str(item.reference): item for item in items}
+    numbers = {_digits(item.recipient): item for item in items}
+    once = numbers if len(numbers) == len(items) else {}
+    found = [_named(element, ours, numbers, once) for element in elements]
+    if any(found) or len(elements) != len(items):
+        return found
+    in_place = all(_fits(element, item, ours) for item, element in zip(items, elements, strict=True))
+    return list(items) if in_place else found
+
+
+def _named(
+    element: json_api.Object, ours: Mapping[str, Item], numbers: Collection[str], once: Mapping[str, Item]
+) -> Item | None:
+    """The item that an element names, if it does not contradict itself: with two of our ids, or with one
+    beside the number of another message of the call, nobody can tell which is meant."""
+    ids, number = _ids(element, ours), _number(element)
+    if not _is_answer(element) or len(ids) > 1:
+        return None
+    if not ids:
+        return once.get(number)
+    item = ours[ids.pop()]
+    return item if number not in numbers or number == _digits(item.recipient) else None
+
+
+def _fits(element: json_api.Object, item: Item, ours: Collection[str]) -> bool:
+    """Whether an element may be the answer to the item in its place: it names no id of ours, nor another
+    number."""
+    return (
+        _is_answer(element) and not _ids(element, ours) and _number(element) in ("", _digits(item.recipient))
+    )
+
+
+def _ids(element: json_api.Object, ours: Collection[str]) -> set[str]:
+    """Those of our ids that stand in an element."""
+    places = (json_api.part(element, "meta"), json_api.part(element, "attributes"), element)
+    return {own for place in places if (own := json_api.word(place.get("request_id"))) in ours}
+
+
+def _is_answer(element: json_api.Object) -> bool:
+    return json_api.word(element.get("type", TYPE)) == TYPE
+
+
+def _number(element: json_api.Object) -> str:
+    return _digits(json_api.word(json_api.part(element, "attributes").get("destination_number")))
+
+
+def _digits(number: str) -> str:
+    return number.removeprefix("+")

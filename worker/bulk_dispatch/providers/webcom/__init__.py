@@ -1,0 +1,1 @@
+"""webcom.mobi: XML over HTTP."""

@@ -1,0 +1,56 @@
+"""The routes that a process goes by: those of the routes file, read once, and again when somebody asks."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from bulk_dispatch.config.settings import Secret, SettingsError, read_routes
+from bulk_dispatch.routing import Line, make_ready
+
+log = logging.getLogger(__name__)
+
+
+class RouteTable:
+    """The lines of a routes file.
+
+    Whoever begins a step takes `lines` as they are then, and keeps to them: reading again makes others, and
+    changes none. A file that cannot be used leaves everything as it was.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._secret: Secret | None = None
+        self._lines: Mapping[str, Line] | None = None
+        self.kept = ""  # why the lines are still the old ones, if the file could not be read again
+
+    def read(self, secret: Secret | None = None) -> Mapping[str, Line]:
+        """Read the file; from now on credentials come from there. Raises SettingsError."""
+        self._secret = secret
+        self._lines = make_ready(read_routes(self._path, secret))
+        return self._lines
+
+    @property
+    def lines(self) -> Mapping[str, Line]:
+        """The lines as they are now. Raises SettingsError if the file was never read, and cannot be."""
+        return self.read(self._secret) if self._lines is None else self._lines
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What is told of each route to others."""
+        return {name: line.route.settings_digest for name, line in self.lines.items()}
+
+    def read_again(self) -> None:
+        """Read the file again. Never raises: the old lines stay, and `kept` says why."""
+        try:
+            routes = read_routes(self._path, self._secret)
+            if routes != {name: line.route for name, line in self.lines.items()}:
+                self._lines = make_ready(routes)
+        except SettingsError as problem:
+            self.kept = str(problem)
+            log.error("routes_kept problem=%s", problem)
+        except Exception as problem:  # of a fault of ours, too: a process without routes would do nothing
+            self.kept = f"unexpected {type(problem).__name__}"
+            log.exception("routes_kept")
+        else:
+            self.kept = ""
+            log.info("routes_read routes=%s", ",".join(self.lines))

@@ -1,0 +1,191 @@
+"""Lines: routes made ready, each with the dialect that speaks for it, and the rule of who may carry what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from bulk_dispatch.config.settings import Route, SettingsError, can_name_a_route, route_keys
+from bulk_dispatch.domain.backoff import Backoff
+from bulk_dispatch.domain.doubt_policy import POLICIES, SETTLING, Doubt
+from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.numbers import region_of
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers import PROVIDERS, dialect
+from bulk_dispatch.providers.interface import Account, Dialect, Respells, Schedules
+
+KEPT = timedelta(seconds=20)  # less than servers keep idle connections, as a rule
+SURELY_LIVING = timedelta(milliseconds=500)  # no server is known to hang up so soon; under load none is idle
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A route made ready: its settings and its dialect."""
+
+    route: Route
+    dialect: Dialect
+    respells: Respells | None = field(init=False, repr=False, compare=False)  # the dialect, if it does
+
+    def __post_init__(self) -> None:
+        # Once, and not for each message: to ask a dialect what it can do takes longer than to check one.
+        able = self.dialect if isinstance(self.dialect, Respells) else None
+        object.__setattr__(self, "respells", able)
+
+    @property
+    def doubt(self) -> Doubt:
+        """How doubt is settled here: as the route says, else as the provider allows."""
+        return Doubt(self.route.in_doubt) if self.route.in_doubt else self.dialect.doubt
+
+    @property
+    def keepalive(self) -> timedelta:
+        """How long a connection may be idle and be used again: as the route says; else only as briefly as
+        nobody hangs up, where nobody could be asked afterwards whether the request had come before that."""
+        if self.route.keepalive is not None:
+            return self.route.keepalive
+        return KEPT if self.doubt in SETTLING else SURELY_LIVING
+
+    def policy(self, own: Doubt | None) -> Doubt:
+        """How doubt about one message is settled: by asking where that is the way; else as the message says
+        of its own, else as the route says."""
+        return self.doubt if own is None or self.doubt in SETTLING else own
+
+    def knows(self, account: str) -> bool:
+        """Whether what left by this account can be asked about here; empty: nobody noted by which."""
+        return account in ("", *self.route.account_ids)
+
+    def retry_delay(self, tries: int, chance: float) -> timedelta:
+        """The wait of a message after so many tries."""
+        return Backoff(self.route.retry_first, self.route.retry_max).delay(tries, chance)
+
+    def pause(self, failures: int, chance: float) -> timedelta:
+        """The wait of the route after so many failures in a row."""
+        return Backoff(self.route.pause_first, self.route.pause_max).delay(failures, chance)
+
+
+def make_ready(routes: Mapping[str, Route]) -> dict[str, Line]:
+    """Every route with its dialect. Raises SettingsError for what a dialect does not know."""
+    return {name: line(route) for name, route in routes.items()}
+
+
+def default_route(lines: Mapping[str, Line]) -> str:
+    """The route of messages that name none: the only one, or the one that is said to be the default; empty if
+    there is no such route."""
+    if len(lines) == 1:
+        return next(iter(lines))
+    return next((name for name, line in lines.items() if line.route.default), "")
+
+
+class UnknownRoute(MessageError):
+    """The message names a route that is not in the routes file, or none where there is no default.
+
+    A newer routes file than the one that was read may have it.
+    """
+
+
+def no_such_route(name: str, lines: Mapping[str, Line]) -> MessageError:
+    """The error about a route that is none of these: an UnknownRoute, unless no file can have it."""
+    none = "" if name else " (none is the default: set default = true for one)"
+    kind = UnknownRoute if not name or can_name_a_route(name) else MessageError
+    return kind("route", name, f"must be one of {', '.join(lines)}{none}")
+
+
+def shown_route(name: str) -> str:
+    """The name of a route that nobody knows, as it may be seen: where columns are mixed up it is somebody's
+    number."""
+    return f"<{len(name)} characters>" if sum(map(str.isdigit, name)) >= 7 else name or "(no name)"
+
+
+def accept(message: Message, lines: Mapping[str, Line]) -> Message:
+    """The message as it will be sent, its route filled in. Raises UnknownRoute, and MessageError if its route
+    cannot carry it."""
+    name = message.route or default_route(lines)
+    if name not in lines:
+        raise no_such_route(name, lines)
+    chosen = lines[name]
+    chosen.dialect.check(message)
+    routed = message if name == message.route else message.routed(name)
+    return chosen.respells.respelled(routed) if chosen.respells else routed
+
+
+def named_route(values: object) -> object:
+    """The route that plain values name, if they are such."""
+    return values.get("route", "") if isinstance(values, Mapping) else ""
+
+
+def unknown_route(values: object, lines: Mapping[str, Line]) -> str | None:
+    """The route that plain values name, if this routes file lacks it and a newer one may have it."""
+    name = named_route(values)
+    if not isinstance(name, str) or (name or default_route(lines)) in lines:
+        return None
+    return name if isinstance(no_such_route(name, lines), UnknownRoute) else None
+
+
+def region_of_route(name: object, lines: Mapping[str, Line]) -> str:
+    """The country that numbers are of which name none, as the route says that a message names, or the default
+    one."""
+    chosen = lines.get((name if isinstance(name, str) else "") or default_route(lines))
+    return chosen.route.region if chosen else ""
+
+
+def line(route: Route) -> Line:
+    """Make a route ready. Raises SettingsError for a provider, a key or a value that its dialect does not
+    know."""
+    if route.provider not in PROVIDERS:
+        raise SettingsError(
+            f"routes.{route.name}.provider must be one of {', '.join(PROVIDERS)}, got {route.provider!r}"
+        )
+    own = PROVIDERS[route.provider].options
+    for key in route.options.keys() - own.keys():
+        known = ", ".join(sorted([*route_keys(), *own]))
+        raise SettingsError(f"routes.{route.name}: unknown key {key!r}; known are {known}")
+    try:
+        speaker = dialect(route.provider, _account(route))
+    except ValueError as problem:
+        raise SettingsError(f"routes.{route.name}: {problem}") from None
+    _check_doubt(route, speaker)
+    _check_schedule(route, speaker)
+    _check_region(route)
+    return Line(route, speaker)
+
+
+def _account(route: Route) -> Account:
+    return Account(
+        url=route.url.rstrip("/"),
+        key=route.key,
+        login=route.login,
+        password=route.password,
+        token=route.token,
+        options={
+            "mode": route.mode,
+            "package_items": str(route.package_items),
+            "package_bytes": str(route.package_bytes),
+            "in_flight": str(route.in_flight),
+            "status_items": str(route.status_items),
+            "zone": route.zone,
+            "receipts": "1" if route.receipts else "",
+            **route.options,
+        },
+    )
+
+
+def _check_doubt(route: Route, speaker: Dialect) -> None:
+    """A way to know is the provider's to offer."""
+    allowed = tuple(dict.fromkeys((speaker.doubt, *POLICIES)))
+    if route.in_doubt and route.in_doubt not in allowed:
+        raise SettingsError(
+            f"routes.{route.name}.in_doubt must be one of {', '.join(allowed)} with {route.provider}, "
+            f"got {route.in_doubt!r}"
+        )
+
+
+def _check_region(route: Route) -> None:
+    try:
+        region_of(route.region)
+    except MessageError as problem:
+        raise SettingsError(f"routes.{route.name}.{problem}") from None
+
+
+def _check_schedule(route: Route, speaker: Dialect) -> None:
+    longest = speaker.longest_ahead if isinstance(speaker, Schedules) else timedelta(0)
+    if route.schedule_ahead > longest:
+        what = f"be at most {longest}" if longest else "be 0s: it holds no messages until their time"
+        raise SettingsError(f"routes.{route.name}.schedule_ahead with {route.provider} must {what}")

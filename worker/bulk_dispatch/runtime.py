@@ -1,0 +1,102 @@
+"""Runtime: everything a stage needs, in one frozen value. The one place where things meet."""
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Protocol
+
+from bulk_dispatch.config.settings import Route, Settings, read_routes
+from bulk_dispatch.http_client import KEEPALIVE, Transport, steady
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.leases import name_account
+from bulk_dispatch.ledger.migrate import check_migrated
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.providers.interface import Failure, Reply, Request
+from bulk_dispatch.routing import Line, make_ready
+
+
+class Ring(Protocol):
+    """Says that there is work, or will be `after` so many seconds. May be heard twice, or not at all."""
+
+    def __call__(self, stage: str, name: str, after: float = 0.0) -> None: ...
+
+
+def silence(stage: str, name: str, after: float = 0.0) -> None:
+    """A doorbell that rings nowhere; beat comes by anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The context of every stage, opened once per process."""
+
+    settings: Settings
+    ledger: Ledger
+    intake: Intake
+    transport: Transport
+    lines: Mapping[str, Line]
+    ring: Ring = silence
+    chance: Callable[[], float] = random.random
+    clock: Callable[[], float] = steady
+    stopping: Callable[[], bool] = field(default=lambda: False)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        ring: Ring = silence,
+        stopping: Callable[[], bool] = lambda: False,
+        or_ahead: bool = False,
+        lines: Mapping[str, Line] | None = None,
+    ) -> "Runtime":
+        """Connect everything and register the routes in the ledger, which must stand where this code expects
+        it; with `or_ahead` it may be further. The routes are those of the routes file, or `lines`.
+
+        Raises SettingsError, LedgerError or IntakeError, each one sentence.
+        """
+        if lines is None:
+            lines = make_ready(read_routes(settings.routes))
+        with ExitStack() as opened:
+            ledger = opened.enter_context(closing(Ledger.connect(settings.database_url)))
+            check_migrated(ledger, or_ahead=or_ahead)
+            _register(ledger, lines)
+            intake = Intake.connect(settings.redis_url)
+            opened.pop_all()
+        return cls(settings, ledger, intake, Transport(), lines, ring=ring, stopping=stopping)
+
+    def knowing(self, lines: Mapping[str, Line]) -> "Runtime":
+        """The same with other routes, which it registers. Raises LedgerError."""
+        _register(self.ledger, lines)
+        return replace(self, lines=lines)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.transport.close()
+        self.intake.close()
+        self.ledger.close()
+
+    def exchange(
+        self,
+        route: Route,
+        request: Request,
+        until: float = math.inf,
+        keepalive: timedelta = KEEPALIVE,
+    ) -> Reply | Failure:
+        """One HTTP exchange with a route's provider, within the route's time-outs, over a connection that has
+        been idle for `keepalive` at most; nothing leaves after `until`, an instant of `clock`."""
+        return self.transport.exchange(
+            request, connect=route.connect_timeout, whole=route.timeout, until=until, keepalive=keepalive
+        )
+
+
+def _register(ledger: Ledger, lines: Mapping[str, Line]) -> None:
+    """Make the routes known to the ledger, and the names of their accounts to what is under way there."""
+    with ledger.begin() as connection:
+        register_routes(connection, lines)
+        for name, line in lines.items():
+            for before in line.route.account_ids[1:]:
+                name_account(connection, name, before, line.route.account_id)

@@ -1,0 +1,405 @@
+"""Dispatch: claim a package, talk to the provider, settle.
+
+Two commits, and nothing held between them: a crash at any point leaves a package that says what was being
+done, and rescue takes it up when its lease runs out.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bulk_dispatch.domain.instants import MINUTE
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import Item, PackageState
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger import Connection
+from bulk_dispatch.ledger.collisions import first_sent, way_out
+from bulk_dispatch.ledger.leases import renew
+from bulk_dispatch.ledger.queries import now
+from bulk_dispatch.ledger.routes import TRUSTED, note_refusals, route_works
+from bulk_dispatch.ledger.transitions import Move, Package, claim, settle, split, take_job
+from bulk_dispatch.providers.interface import (
+    COLLISION,
+    REFUSING,
+    UNREADABLE,
+    Answered,
+    Clocks,
+    Failure,
+    JobTaken,
+    Remedy,
+    Taken,
+    Verdict,
+)
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.concurrency import calls
+from bulk_dispatch.stages.outcomes import (
+    first_looks,
+    mend_route,
+    name_messages,
+    note_segments,
+    note_strange,
+    requeue,
+    settled,
+    suppress_unwilling,
+    worst,
+)
+from bulk_dispatch.stages.provider_calls import Submitted, chunks, lease_end, submit
+from bulk_dispatch.timezones import Span, shown_twice
+
+log = logging.getLogger(__name__)
+
+ALL_REFUSED = 4  # messages refused one by one
+BACK = timedelta(hours=2)  # clocks change by less
+SAME_REFUSALS = 10  # in a row, in the same words that we do not know: hardly each for a reason of its own
+NOT_BEGUN = "not begun any more"
+PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What one step did. `more` if it stopped because a step is bounded; `why` if nothing was claimed."""
+
+    packages: int = 0
+    messages: int = 0
+    expired: int = 0
+    suppressed: int = 0
+    more: bool = False
+    why: str = ""
+
+
+def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
+    """Send what is queued on a route, a bounded number of packages, one after another.
+
+    Rings for another dispatcher if its first claim shows that there is more than it took.
+    """
+    line = runtime.lines[route]
+    done = Dispatched()
+    while done.packages < PACKAGES:
+        if runtime.stopping():
+            return done
+        until = lease_end(runtime, line)
+        with runtime.ledger.begin() as connection:
+            taken = claim(
+                connection,
+                route,
+                lane,
+                limits=line.dialect.limits,
+                parallel=line.route.parallel,
+                lease=line.route.lease,
+                ahead=line.route.schedule_ahead,
+                clocked=isinstance(line.dialect, Clocks),
+                untold=_untold(line, connection),
+                apart=line.dialect.apart,
+                account=line.route.account_id,
+            )
+        done = replace(
+            done,
+            expired=done.expired + taken.expired,
+            suppressed=done.suppressed + taken.suppressed,
+            why=taken.why,
+        )
+        if taken.suppressed:
+            log.info("suppressed_at_claim route=%s messages=%d", route, taken.suppressed)
+        if taken.package is None:
+            return replace(done, more=taken.more)
+        if taken.more and not done.packages:
+            runtime.ring("dispatch", f"{route}:{lane.value}")
+        _deliver(runtime, line, taken.package, until)
+        done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
+    return replace(done, more=True)
+
+
+def _untold(line: Line, connection: Connection) -> Span | None:
+    """The hour within reach that the provider's clock shows twice: a time in it would not tell them when to
+    send. It begins a little early, for times are rounded up and its clock may be ahead of ours."""
+    ahead, dialect = line.route.schedule_ahead, line.dialect
+    if not (ahead and isinstance(dialect, Clocks)):
+        return None
+    current = now(connection)
+    span = shown_twice(dialect.zone, current - BACK, current + ahead + BACK)
+    return (span[0] - TRUSTED - MINUTE, span[1]) if span else None
+
+
+def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> None:
+    """Send a package and record what came of it; if it is refused as unreadable, look for the bad message."""
+    package = _fit(runtime, line, package)
+    call = line.dialect.limits.call
+    if not package.items:
+        return
+    if call and len(package.items) > call:
+        _Calls(runtime, line, package, until).run()
+        return
+    outcome = submit(runtime, line, package.items, until)
+    if isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(package.items) > 1:
+        _Search(runtime, line).run(package, outcome)
+    else:
+        _record(runtime, line, package, outcome)
+
+
+def _fit(runtime: Runtime, line: Line, package: Package) -> Package:
+    """The package without kinds that its dialect does not carry. They were refused when they came, unless
+    the route had another provider then."""
+    strange = {item.kind for item in package.items} - set(line.dialect.kinds)
+    if not strange:
+        return package
+    unfit = [item for item in package.items if item.kind in strange]
+    note = f"{line.route.provider} does not carry it"
+    moves = [Move(item.id, package.id, Status.REJECTED, note=note) for item in unfit]
+    with runtime.ledger.begin() as connection:
+        settle(connection, moves, first_looks(line, [package.id]))
+    log.warning("cannot_be_carried route=%s messages=%d", line.route.name, len(unfit))
+    return replace(package, items=[item for item in package.items if item.kind not in strange])
+
+
+def _record(runtime: Runtime, line: Line, package: Package, outcome: Submitted) -> None:
+    match outcome:
+        case JobTaken(job):
+            with runtime.ledger.begin() as connection:
+                taken = take_job(connection, package.id, job, line.route.job_first)
+                route_works(connection, line.route.name)
+            log.info("package_job route=%s package=%d in_time=%s", line.route.name, package.id, taken)
+        case Answered(verdicts):
+            _record_verdicts(runtime, line, package, verdicts)
+        case Failure():
+            _record_failure(runtime, line, package, outcome)
+
+
+def _record_verdicts(
+    runtime: Runtime, line: Line, package: Package, verdicts: Sequence[Verdict]
+) -> Failure | None:
+    """A verdict a message; a message they do not mention is in doubt. An answer that settles none of them is
+    one that cannot be understood. Returns what it means for the route, if it is in trouble."""
+    told = {verdict.reference: verdict for verdict in verdicts}
+    moves = [
+        _verdict_move(runtime, line, package.id, item, told.get(item.reference)) for item in package.items
+    ]
+    pairs = [(item, told[item.reference]) for item in package.items if item.reference in told]
+    trouble = worst(verdict.failure for verdict in verdicts)
+    if not trouble and all(move.target is Status.IN_DOUBT for move in moves):
+        trouble = UNREADABLE.because(detail="it settles none of the messages")
+    if len(_same_refusals(verdicts)) >= SAME_REFUSALS:  # hardly one of them is to blame: they may try again
+        again = {
+            item.id: requeue(runtime, line, package.id, item, tried=True, code=one.code)
+            for item, one in pairs
+        }
+        moves = [again.get(move.message_id, move) for move in moves]
+    note_strange(line, verdicts)
+    note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
+    with runtime.ledger.begin() as connection:
+        collided = _collided(connection, pairs)
+        if collided:
+            trouble = COLLISION.because(
+                code=told[collided[0].reference].code, detail=way_out(line.route.name)
+            )
+            pairs = [(item, verdict) for item, verdict in pairs if item not in collided]
+        strangers = {item.id for item in collided}
+        moved = settle(
+            connection,
+            [move for move in moves if move.message_id not in strangers],
+            first_looks(line, [package.id]),
+            collided=[_held(move) for move in moves if move.message_id in strangers],
+            why=str(trouble) if trouble else "",
+        )
+        name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
+        suppress_unwilling(line, connection, pairs)
+        trouble = trouble or _refusing(connection, line, verdicts)
+        if trouble:
+            mend_route(runtime, line, connection, trouble)
+    _log(line, package, moved)
+    return trouble
+
+
+def _collided(connection: Connection, pairs: Sequence[tuple[Item, Verdict]]) -> list[Item]:
+    """The messages whose id they had before we had ever sent one under it that they may have: it is a
+    stranger's that they have. A repeat of ours is known to them by rights."""
+    used = [item for item, verdict in pairs if verdict.used]
+    first = first_sent(connection, [item.id for item in used]) if used else set()
+    return [item for item in used if item.id in first]
+
+
+def _held(move: Move) -> Move:
+    """In doubt, with nothing of what they told of the other."""
+    return Move(move.message_id, move.package_id, Status.IN_DOUBT, move.code)
+
+
+def _same_refusals(verdicts: Sequence[Verdict]) -> Sequence[str]:
+    """The words, once a message, if all of them were refused in the same words that we do not know."""
+    strange = [verdict.code for verdict in verdicts if verdict.strange and verdict.status is Status.REJECTED]
+    return strange if len(strange) == len(verdicts) and len(set(strange)) == 1 else ()
+
+
+def _refusing(connection: Connection, line: Line, verdicts: Sequence[Verdict]) -> Failure | None:
+    """Whether they refuse message after message in the same words that we do not know. One such refusal is
+    about its message; so many are about all of them, and what is still queued had better stay so."""
+    same = _same_refusals(verdicts)
+    if not same:
+        route_works(connection, line.route.name)
+        return None
+    streak = note_refusals(connection, line.route.name, same[0], len(same))
+    if streak < SAME_REFUSALS:
+        return None
+    return REFUSING.because(code=same[0], detail=f"{streak} in a row")
+
+
+def _verdict_move(runtime: Runtime, line: Line, package_id: int, item: Item, verdict: Verdict | None) -> Move:
+    move = settled(runtime, line, package_id, item, verdict) if verdict else None
+    code = verdict.code if verdict else ""
+    return move or Move(item.id, package_id, Status.IN_DOUBT, code)
+
+
+def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Failure) -> None:
+    """One fate for all: surely not taken, so queued again; or perhaps taken, so in doubt."""
+    if failure.taken is Taken.PERHAPS:
+        moves = [Move(item.id, package.id, Status.IN_DOUBT, failure.code) for item in package.items]
+    else:
+        # A refused lone document uses up a try: nothing else would ever end it.
+        tried = failure.remedy is Remedy.HALVE
+        moves = [
+            requeue(runtime, line, package.id, item, tried=tried, code=failure.code) for item in package.items
+        ]
+    emptied = PackageState.UNSENT if failure.name == "not_sent" else PackageState.REFUSED
+    with runtime.ledger.begin() as connection:
+        looks = first_looks(line, [package.id])
+        moved = settle(connection, moves, looks, emptied=emptied, why=str(failure))
+        mend_route(runtime, line, connection, failure)
+    _log(line, package, moved)
+
+
+@dataclass(slots=True)
+class _Calls:
+    """A package that leaves in several requests: many on the wire at once, each written down as it is
+    answered.
+
+    What may not begin any more, because time is up or the route is in trouble, was surely not sent and is
+    queued again: so trouble costs no more doubt than what was on the wire.
+    """
+
+    runtime: Runtime
+    line: Line
+    package: Package
+    until: float
+    trouble: bool = False
+
+    def run(self) -> None:
+        """Send, record, and queue again what did not leave."""
+        limits = self.line.dialect.limits
+        parts = [
+            Package(self.package.id, self.package.lane, part)
+            for part in chunks(self.package.items, limits.call)
+        ]
+        left = {part.items[0].id: part for part in parts}
+        for ended in calls(self._send, parts, limits.in_flight, self._may_begin):
+            answered: list[tuple[Package, Sequence[Verdict]]] = []
+            for part, outcome in ended:
+                del left[part.items[0].id]
+                if isinstance(outcome, Answered):
+                    answered.append((part, outcome.verdicts))
+                else:
+                    self.trouble = True
+                    _record(self.runtime, self.line, part, outcome)
+            self._record(answered)
+        self._put_back([item for part in left.values() for item in part.items])
+
+    def _send(self, part: Package) -> Submitted:
+        return submit(self.runtime, self.line, part.items, self.until)
+
+    def _may_begin(self) -> bool:
+        """Whether there is time for a whole exchange, and nothing speaks against it."""
+        latest = self.until - self.line.route.exchange.total_seconds()
+        return not self.trouble and not self.runtime.stopping() and self.runtime.clock() < latest
+
+    def _record(self, answered: Sequence[tuple[Package, Sequence[Verdict]]]) -> None:
+        """All that is there, in one transaction."""
+        if answered:
+            items = [item for part, _ in answered for item in part.items]
+            verdicts = [verdict for _, told in answered for verdict in told]
+            part = Package(self.package.id, self.package.lane, items)
+            self.trouble |= _record_verdicts(self.runtime, self.line, part, verdicts) is not None
+
+    def _put_back(self, items: Sequence[Item]) -> None:
+        back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)
+        moves = [move._replace(note=NOT_BEGUN) for move in back]
+        if moves:
+            why = "" if self.trouble else NOT_BEGUN  # the trouble is the package's reason, and stays it
+            with self.runtime.ledger.begin() as connection:
+                looks = first_looks(self.line, [self.package.id])
+                settle(connection, moves, looks, emptied=PackageState.UNSENT, why=why)
+
+
+@dataclass(slots=True)
+class _Search:
+    """Halving a package that they cannot read, until the messages that spoil it are found.
+
+    Every half is a package of its own, so a crash in mid-search loses nothing. A message is only to blame
+    if others of the same package were taken: if every part is refused, the fault is not in the messages, and
+    the route stops with all of them queued. A part that failed otherwise tells nothing: those refused are
+    queued again, and the search is for another day.
+    """
+
+    runtime: Runtime
+    line: Line
+
+    def run(self, package: Package, failure: Failure) -> None:
+        """Search, then settle the messages to blame."""
+        blamed: list[Package] = []
+        others: list[Submitted] = []
+        heap = self._halves(package, failure)
+        while heap and not self._hopeless(blamed, others):
+            part = heap.pop()
+            until = lease_end(self.runtime, self.line)
+            if not self._still_ours(part):
+                continue
+            outcome = submit(self.runtime, self.line, part.items, until)
+            if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE):
+                others.append(outcome)
+                _record(self.runtime, self.line, part, outcome)
+            elif len(part.items) > 1:
+                heap += self._halves(part, outcome)
+            else:
+                blamed.append(part)
+        self._settle([*blamed, *heap], failure, others)
+
+    def _hopeless(self, blamed: Sequence[Package], others: Sequence[object]) -> bool:
+        """So many refused alone and nothing taken: to go on would be two requests for every message."""
+        return len(blamed) >= ALL_REFUSED and not others
+
+    def _still_ours(self, part: Package) -> bool:
+        """A half may have waited long for its turn; rescue may have taken it up."""
+        with self.runtime.ledger.begin() as connection:
+            return renew(connection, part.id, self.line.route.lease)
+
+    def _halves(self, package: Package, failure: Failure) -> list[Package]:
+        with self.runtime.ledger.begin() as connection:
+            halves = split(connection, package, self.line.route.lease, str(failure))
+        return halves[::-1]
+
+    def _settle(self, blamed: Sequence[Package], failure: Failure, others: Sequence[Submitted]) -> None:
+        to_blame = any(not isinstance(outcome, Failure) for outcome in others)
+        moves = [
+            Move(item.id, part.id, Status.REJECTED, failure.code)
+            if to_blame
+            else requeue(self.runtime, self.line, part.id, item, tried=False, code=failure.code)
+            for part in blamed
+            for item in part.items
+        ]
+        with self.runtime.ledger.begin() as connection:
+            looks = first_looks(self.line, [part.id for part in blamed])
+            settle(connection, moves, looks, emptied=PackageState.REFUSED, why=str(failure))
+            if blamed and not others:
+                mend_route(self.runtime, self.line, connection, replace(failure, remedy=Remedy.STOP))
+        log.warning(
+            "package_halved route=%s blamed=%d to_blame=%s", self.line.route.name, len(blamed), to_blame
+        )
+
+
+def _log(line: Line, package: Package, moved: object) -> None:
+    counts = " ".join(f"{status}={count}" for status, count in dict(moved).items())  # type: ignore[call-overload]
+    log.info(
+        "package_settled route=%s package=%d items=%d %s",
+        line.route.name,
+        package.id,
+        len(package.items),
+        counts,
+    )

@@ -1,0 +1,288 @@
+"""Poll: ask about what was sent, package by package, until every message has its end.
+
+A package that became a job is asked for its job first; when the job has ended, each of its messages is
+asked for by our id, since a job gives no verdicts. Past the horizon a message is unconfirmed. Where they
+refuse to be asked, nothing is asked for a while, and what only they could have told goes the same way.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from bulk_dispatch.domain.backoff import Backoff
+from bulk_dispatch.domain.package import PackageState
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
+from bulk_dispatch.ledger.packages import OpenMessage, open_messages
+from bulk_dispatch.ledger.questions import Refused, refused_questions
+from bulk_dispatch.ledger.transitions import Clock, Looks, Move, read, settle
+from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, Verdict
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.outcomes import (
+    name_messages,
+    note_segments,
+    note_strange,
+    reads,
+    reported,
+    settled,
+    unnamed,
+    worst,
+)
+from bulk_dispatch.stages.provider_calls import PATIENCE, ask, askable, exchanged
+from bulk_dispatch.stages.questions import heard, mend_asked, refuses
+
+log = logging.getLogger(__name__)
+
+MESSAGES = 5000  # a round, at most
+QUESTIONS = 25  # a round, one after another: well before its lease runs out
+ROUNDS = 5  # a step
+TICK = timedelta(seconds=1)  # between beat's visits; what is due sooner is rung for
+BREATH = timedelta(seconds=0.25)  # between such rings: looks at several packages together are cheaper
+GONE_LOOKS = 3  # a job they do not know, or will not speak of, may be one they do not know yet
+UNASKED = "they refuse to be asked"
+
+_DEAF = (LOST.name, NOT_SENT.name)  # nobody answers there
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one step did. `more` if it stopped because a step is bounded."""
+
+    packages: int = 0
+    asked: int = 0
+    final: int = 0
+    strange: int = 0
+    deaf: bool = False  # nobody answers there: the others' turn
+    more: bool = False
+
+
+def poll(runtime: Runtime, route: str) -> Polled:
+    """Look at the packages of a route that are due, a bounded number of them."""
+    line = runtime.lines[route]
+    done = Polled()
+    for _ in range(ROUNDS):
+        if runtime.stopping():
+            return done
+        with runtime.ledger.begin() as connection:
+            leased = lease_polls(connection, route, messages=_askable(line), lease=line.route.lease)
+            wait = None if leased else next_poll(connection, route)
+            refused = refused_questions(connection, route) if leased else {}
+        if wait is not None and wait < TICK:
+            runtime.ring("poll", route, max(wait, BREATH).total_seconds())
+        if not leased:
+            return done
+        full = len(leased) == PACKAGES or sum(package.items for package in leased) >= _askable(line)
+        if full and not done.packages:
+            runtime.ring("poll", route)  # there may be more: let another look meanwhile
+        part = _Round(runtime, line, leased, refused).run()
+        done = Polled(
+            done.packages + part.packages,
+            done.asked + part.asked,
+            done.final + part.final,
+            done.strange + part.strange,
+            part.deaf,
+        )
+        if done.deaf:
+            return done  # every further round would be a time-out, in a pool that serves all routes
+    return replace(done, more=True)
+
+
+def _askable(line: Line) -> int:
+    """How many messages a round can ask about: what is leased and not asked about would wait for nothing."""
+    dialect = line.dialect
+    if not isinstance(dialect, Statuses):
+        return MESSAGES
+    return min(MESSAGES, QUESTIONS * dialect.status_items * dialect.status_in_flight)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One lease of packages, asked about and written down."""
+
+    runtime: Runtime
+    line: Line
+    leased: Sequence[Leased]
+    refused: Mapping[Question, Refused] = field(default_factory=dict)
+
+    def run(self) -> Polled:
+        """Jobs first, then messages, then the book."""
+        jobs = self._jobs()
+        ready = [
+            package
+            for package in self.leased
+            if package.state is not PackageState.JOB
+            or (jobs.get(package.id) is JobPhase.DONE and not self._is_paused(Question.STATUS))
+        ]
+        lost = [package for package in self.leased if jobs.get(package.id) in self._ends_in_doubt]
+        messages, doubtful = self._messages(ready, lost)
+        verdicts, failure = self._ask(messages)
+        strange = note_strange(self.line, verdicts.values())
+        told = (
+            (message.counted, verdicts[message.id].segments) for message in messages if message.id in verdicts
+        )
+        note_segments(self.line, told)
+        failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
+        final = self._write(messages, verdicts, doubtful, failure, self._looks(jobs))
+        deaf = failure is not None and failure.name in _DEAF
+        return Polled(len(self.leased), len(messages), final, strange, deaf)
+
+    def _is_paused(self, question: Question) -> bool:
+        """Whether they refuse the question, and it is not yet time to put it again."""
+        refused = self.refused.get(question)
+        return refused is not None and refused.paused
+
+    @property
+    def _ends_in_doubt(self) -> Sequence[JobPhase]:
+        """In doubt is what a job broken off leaves; and one that is done, if nobody says of what."""
+        return (JobPhase.BROKEN, JobPhase.DONE) if self._is_paused(Question.STATUS) else (JobPhase.BROKEN,)
+
+    def _ask(self, messages: Sequence[OpenMessage]) -> tuple[Mapping[int, Verdict], Failure | None]:
+        """What they say of messages, unless they refuse to; whoever answered for one message does not."""
+        if self._is_paused(Question.STATUS):
+            return {}, None
+        verdicts, failure = ask(self.runtime, self.line, messages)
+        if verdicts or failure:
+            before = Question.STATUS in self.refused
+            trouble = None if verdicts else failure
+            heard(self.runtime, self.line, Question.STATUS, trouble, refused=before)
+        return verdicts, failure
+
+    def _jobs(self) -> dict[int, JobPhase | Failure]:
+        """Where each package's job stands. Asking ends where nobody answers: each question more would take a
+        whole time-out, and the leases would run out over it. So it does where they refuse to."""
+        found: dict[int, JobPhase | Failure] = {}
+        deadline = self.runtime.clock() + self.line.route.lease.total_seconds() * PATIENCE
+        for package in self.leased:
+            if package.state is PackageState.JOB and self.runtime.clock() <= deadline:
+                job = found[package.id] = self._job(package)
+                if isinstance(job, Failure) and refuses(job):
+                    found[package.id] = job if package.tries < GONE_LOOKS else JobPhase.BROKEN
+                    break
+                if isinstance(job, Failure) and job.name in _DEAF:
+                    break
+        return found
+
+    def _job(self, package: Leased) -> JobPhase | Failure:
+        """Where the package's job stands. BROKEN: nothing more is to be learnt from the job."""
+        dialect = self.line.dialect
+        if not (isinstance(dialect, Jobs) and self.line.knows(package.account)):
+            return JobPhase.BROKEN
+        if package.age > dialect.job_kept:
+            return JobPhase.BROKEN
+        if self._is_paused(Question.JOB):
+            return _unknown(package)
+        report = exchanged(self.runtime, self.line, dialect.job(package.job), dialect.read_job)
+        failure = report if isinstance(report, Failure) else None
+        heard(self.runtime, self.line, Question.JOB, failure, refused=Question.JOB in self.refused)
+        if isinstance(report, Failure):
+            log.warning(
+                "job_failed route=%s package=%d failure=%r", self.line.route.name, package.id, str(report)
+            )
+            return report  # asking again is free
+        return _unknown(package) if report.phase is JobPhase.GONE else report.phase
+
+    def _messages(
+        self, ready: Iterable[Leased], lost: Iterable[Leased]
+    ) -> tuple[list[OpenMessage], list[OpenMessage]]:
+        """The messages to ask about, and those of broken jobs, which are in doubt."""
+        with self.runtime.ledger.begin() as connection:
+            waiting = (Status.SENDING, Status.SENT)
+            return (
+                open_messages(connection, [package.id for package in ready], waiting),
+                open_messages(connection, [package.id for package in lost], (Status.SENDING,)),
+            )
+
+    def _write(
+        self,
+        messages: Sequence[OpenMessage],
+        verdicts: Mapping[int, Verdict],
+        doubtful: Iterable[OpenMessage],
+        failure: Failure | None,
+        looks: Mapping[int, Looks],
+    ) -> int:
+        """Settle what came out of jobs, report the rest, and set the next look. Returns how many ended."""
+        route = self.line.route
+        horizon = self._horizon
+        late = {package.id for package in self.leased if package.age > horizon}
+        # Who does not answer at all gets one longest wait more; who cannot be asked, none.
+        silent = Question.STATUS in self.refused and not verdicts
+        can_be_asked = isinstance(self.line.dialect, Statuses) and not silent
+        patience = route.poll_max if can_be_asked else timedelta(0)
+        given_up = {package.id for package in self.leased if package.age > horizon + patience}
+        moves = [Move(m.id, m.package_id, Status.IN_DOUBT) for m in doubtful]
+        news: list[Move] = []
+        unheard = [message for message in messages if message.id not in verdicts]
+        askables = askable(self.line, unheard) if can_be_asked else []
+        may_answer = {message.id for message in askables}
+        note = UNASKED if silent else ""
+        for message in messages:
+            verdict = verdicts.get(message.id)
+            if verdict is None:  # they did not answer, cannot be asked, or it was not their turn
+                tried = failure is not None or message.id not in may_answer
+                if tried and message.package_id in given_up and message.status is Status.SENT:
+                    news.append(Move(message.id, message.package_id, Status.UNCONFIRMED, note=note))
+                continue
+            if message.status is Status.SENDING:
+                moves.append(self._settled(message, verdict))
+            if report := reported(self.line, message, verdict):
+                news.append(report)
+            elif message.package_id in late and message.status is Status.SENT:
+                news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
+        with self.runtime.ledger.begin() as connection:
+            moved = settle(connection, moves, looks, news=news, keeps=(Clock.RESCUE,))
+            read(connection, reads(messages, verdicts))
+            name_messages(self.line, connection, unnamed(messages, verdicts))
+            mend_asked(self.runtime, self.line, connection, verdicts.values(), failure)
+        self._log(moved)
+        return sum(moved.get(status, 0) for status in FINAL)
+
+    def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
+        """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""
+        move = settled(self.runtime, self.line, message.package_id, message, verdict)
+        return move or Move(message.id, message.package_id, Status.IN_DOUBT, verdict.code)
+
+    def _looks(self, jobs: Mapping[int, JobPhase | Failure]) -> dict[int, Looks]:
+        chance = self.runtime.chance()
+        return {
+            package.id: Looks(
+                poll=self._next(package, self._wait(package, jobs, chance)),
+                rescue=self.line.route.doubt_first,
+            )
+            for package in self.leased
+        }
+
+    def _wait(self, package: Leased, jobs: Mapping[int, JobPhase | Failure], chance: float) -> timedelta:
+        """By the back-off; the messages of a job that has just ended begin anew."""
+        route = self.line.route
+        if not isinstance(self.line.dialect, Statuses):
+            return self._horizon  # nobody to ask: receipts tell, or nobody does
+        if package.state is not PackageState.JOB:
+            wait = Backoff(route.poll_first, route.poll_max).delay(package.tries + 1, chance)
+            refused = self.refused.get(Question.STATUS)
+            return max(wait, refused.ask_in) if refused else wait
+        if jobs.get(package.id) is JobPhase.DONE:
+            return route.poll_first
+        return Backoff(route.job_first, route.job_max).delay(package.tries + 1, chance)
+
+    def _next(self, package: Leased, wait: timedelta) -> timedelta:
+        """Not far past the horizon."""
+        left = self._horizon - package.age
+        return min(wait, left + timedelta(seconds=1)) if left > timedelta(0) else wait
+
+    @property
+    def _horizon(self) -> timedelta:
+        """From when a package was opened; what they hold until its time waits longer for its end."""
+        return self.line.route.horizon + self.line.route.schedule_ahead
+
+    def _log(self, moved: Mapping[Status, int]) -> None:
+        counts = " ".join(f"{status}={count}" for status, count in Counter(moved).items())
+        log.info("polled route=%s packages=%d %s", self.line.route.name, len(self.leased), counts)
+
+
+def _unknown(package: Leased) -> JobPhase:
+    """Of a job they say nothing about: perhaps not yet."""
+    return JobPhase.BROKEN if package.tries >= GONE_LOOKS else JobPhase.RUNNING

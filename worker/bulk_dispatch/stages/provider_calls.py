@@ -1,0 +1,185 @@
+"""How a provider is spoken to: what leaves, what comes back, and what a failure to understand it amounts to.
+
+Shared by the stages. No database connection is held meanwhile.
+"""
+
+import logging
+import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.ledger.packages import OpenMessage
+from bulk_dispatch.providers.interface import (
+    LOST,
+    MALFORMED,
+    NOT_OFFERED,
+    NOT_SENT,
+    THROTTLED,
+    UNREADABLE,
+    Answered,
+    Asked,
+    Failure,
+    JobTaken,
+    Remedy,
+    Reply,
+    Request,
+    Statuses,
+    Verdict,
+)
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.concurrency import calls
+from bulk_dispatch.stages.outcomes import worst
+
+log = logging.getLogger(__name__)
+
+HASTE = timedelta(seconds=1)  # before its lease runs out, a package has left or does not leave at all
+PATIENCE = 0.5  # of its lease, how much a round may spend asking
+
+_SPREADING = {
+    failure.name for failure in (NOT_SENT, LOST, THROTTLED, NOT_OFFERED)
+}  # the next question fails too
+
+Message = TypeVar("Message")
+Answer = TypeVar("Answer")
+
+Submitted: TypeAlias = Answered | JobTaken | Failure
+"""What a request that sends comes to."""
+
+
+def lease_end(runtime: Runtime, line: Line) -> float:
+    """Until when a lease that is about to begin lets us send, by our own clock.
+
+    Taken before the lease is, so that it ends sooner here than in the ledger. A process that is held still,
+    or told late that its claim was committed, would otherwise send what others have taken up meanwhile.
+    """
+    return runtime.clock() + (line.route.lease - HASTE).total_seconds()
+
+
+def submit(runtime: Runtime, line: Line, items: Sequence[Item], until: float) -> Submitted:
+    """Send items in one request, with no database connection held and nothing of it after `until`; the
+    references in what comes back are ours.
+
+    A request that cannot even be written was surely not sent, and one of its messages may be to blame. An
+    answer over which the dialect stumbles tells nothing.
+    """
+    offset = line.route.reference_offset
+    sent = [item._replace(reference=item.reference + offset) for item in items] if offset else items
+    try:
+        request = line.dialect.submit(sent)
+    except Exception as problem:
+        _note_stumble("cannot_write", line, problem)
+        return MALFORMED.because(detail=f"we cannot write it: {type(problem).__name__}")
+    read = partial(line.dialect.read_submit, sent)
+    outcome: Submitted = exchanged(runtime, line, request, read, until)
+    if isinstance(outcome, Answered):
+        return Answered(_by_our_reference(line, outcome.verdicts))
+    return outcome
+
+
+def _by_our_reference(line: Line, verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
+    offset = line.route.reference_offset
+    return [one._replace(reference=one.reference - offset) for one in verdicts] if offset else verdicts
+
+
+def exchanged(
+    runtime: Runtime,
+    line: Line,
+    request: Request,
+    read: Callable[[Reply], Answer | Failure],
+    until: float = math.inf,
+) -> Answer | Failure:
+    """What a provider answers, as `read` reads it; with no database connection held."""
+    reply = runtime.exchange(line.route, request, until, line.keepalive)
+    return reply if isinstance(reply, Failure) else understood(line, partial(read, reply))
+
+
+def understood(line: Line, read: Callable[[], Answer | Failure]) -> Answer | Failure:
+    """What a reader of the dialect makes of an answer. One over which it stumbles tells nothing."""
+    try:
+        return read()
+    except Exception as problem:
+        _note_stumble("cannot_read", line, problem)
+        return UNREADABLE.because(detail=f"we stumble over it: {type(problem).__name__}")
+
+
+def _note_stumble(what: str, line: Line, problem: Exception) -> None:
+    """Where, and over what kind of thing. Its own words may quote a text or a number."""
+    [*_, place] = traceback.extract_tb(problem.__traceback__)
+    log.error(
+        "%s route=%s problem=%s at=%s:%s",
+        what,
+        line.route.name,
+        type(problem).__name__,
+        place.filename,
+        place.lineno,
+    )
+
+
+def ask(
+    runtime: Runtime, line: Line, messages: Sequence[OpenMessage]
+) -> tuple[Mapping[int, Verdict], Failure | None]:
+    """Ask the provider for the state of messages, in as few requests as it allows.
+
+    Returns the verdicts by ledger id, and the worst failure of a question, if one failed. A failure that the
+    next question would meet too cuts the asking short, and so do slow answers, well before our lease runs
+    out. A message that was asked for and is missing from a good answer is one they do not know. Where they
+    know messages by their own id only, those that have none yet are not asked for; nor are those that left by
+    another account, which would deny them.
+    """
+    dialect = line.dialect
+    if not isinstance(dialect, Statuses):
+        return {}, None
+    found: dict[int, Verdict] = {}
+    failures: list[Failure] = []
+    deadline = runtime.clock() + line.route.lease.total_seconds() * PATIENCE
+
+    def question(part: Sequence[OpenMessage]) -> Answered | Failure:
+        asked = [asked_for(line, message) for message in part]
+        return exchanged(runtime, line, dialect.status(asked), partial(dialect.read_status, asked))
+
+    def go_on() -> bool:
+        return runtime.clock() <= deadline and not any(map(spreads, failures))
+
+    parts = chunks(askable(line, messages), dialect.status_items)
+    for ended in calls(question, parts, dialect.status_in_flight, go_on):
+        for part, answer in ended:
+            if isinstance(answer, Failure):
+                log.warning("status_failed route=%s failure=%r", line.route.name, str(answer))
+                failures.append(answer)
+                continue
+            told = _by_our_reference(line, answer.verdicts)
+            by_reference = {verdict.reference: verdict for verdict in told}
+            for message in part:
+                told_of = by_reference.get(message.reference)
+                found[message.id] = told_of or Verdict(message.reference, None, known=False)
+    return found, worst(failures)
+
+
+def askable(line: Line, messages: Sequence[OpenMessage]) -> list[OpenMessage]:
+    """Those about which the provider can be asked, of messages that it may have."""
+    dialect = line.dialect
+    if not isinstance(dialect, Statuses):
+        return []
+    known = set(filter(line.knows, {message.account for message in messages}))
+    named = (message for message in messages if dialect.by_reference or message.provider_id)
+    return [message for message in named if message.account in known]
+
+
+def asked_for(line: Line, message: OpenMessage) -> Asked:
+    """A message as a question names it."""
+    return Asked(message.reference + line.route.reference_offset, message.provider_id)
+
+
+def spreads(failure: Failure) -> bool:
+    """Whether the next question would fail too."""
+    return failure.remedy is Remedy.STOP or failure.name in _SPREADING
+
+
+def chunks(messages: Sequence[Message], size: int) -> list[Sequence[Message]]:
+    """Messages in parts of at most `size`."""
+    return [messages[start : start + size] for start in range(0, len(messages), size)]

@@ -1,0 +1,81 @@
+"""Questions: what is put to a provider beside messages, and what a refusal of it does.
+
+Not every page is in everybody's contract. Who refuses a kind of question is asked it ever more rarely, up to
+once an hour, and goes on being given messages: sending finds out by itself whether the account is well.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.ledger import Connection
+from bulk_dispatch.ledger.questions import forget_refused, note_refused
+from bulk_dispatch.ledger.routes import sending_tells
+from bulk_dispatch.providers.interface import (
+    CREDENTIALS,
+    MALFORMED,
+    MISDIRECTED,
+    NOT_OFFERED,
+    UNREADABLE,
+    Failure,
+    Verdict,
+)
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.outcomes import mend_route, worst
+
+log = logging.getLogger(__name__)
+
+RARELY = timedelta(hours=1)  # between two questions of a kind that is refused, at most
+
+_NOT_OFFERED = {failure.name for failure in (MISDIRECTED, NOT_OFFERED)}
+_REFUSING = {CREDENTIALS.name, MALFORMED.name, *_NOT_OFFERED}
+
+
+def refuses(failure: Failure) -> bool:
+    """Whether they do not answer this kind of question, rather than could not this time. An error in words of
+    theirs that nobody knows is such an answer; what is no document of theirs is not."""
+    return failure.name in _REFUSING or (failure.name == UNREADABLE.name and bool(failure.code))
+
+
+def is_not_offered(failure: Failure) -> bool:
+    """Whether there is nobody who would answer this kind of question."""
+    return failure.name in _NOT_OFFERED
+
+
+def heard(
+    runtime: Runtime, line: Line, question: Question, failure: Failure | None, *, refused: bool = True
+) -> None:
+    """Keep what came of a question: that it is refused, or no longer is. `refused` says whether it may have
+    been before. What failed otherwise says nothing of that."""
+    name = line.route.name
+    if failure is None:
+        if refused:
+            with runtime.ledger.begin() as connection:
+                if forget_refused(connection, name, question):
+                    log.info("question_answered route=%s question=%s", name, question)
+    elif refuses(failure):
+        refusal = NOT_OFFERED.because(failure.code, failure.detail) if is_not_offered(failure) else failure
+        first, most = line.route.doubt_first, max(RARELY, line.route.poll_max)
+        with runtime.ledger.begin() as connection:
+            if note_refused(connection, name, question, str(refusal), first, most):
+                log.warning("question_refused route=%s question=%s failure=%r", name, question, str(refusal))
+
+
+def mend_asked(
+    runtime: Runtime, line: Line, connection: Connection, verdicts: Iterable[Verdict], failure: Failure | None
+) -> None:
+    """Do to the route what asking shows about the account: what they say of messages, and how a question
+    failed."""
+    about = failure if failure and _is_of_the_account(failure) else None
+    if about and sending_tells(connection, line.route.name):
+        about = None
+    if trouble := worst([*(verdict.failure for verdict in verdicts), about]):
+        mend_route(runtime, line, connection, trouble)
+
+
+def _is_of_the_account(failure: Failure) -> bool:
+    """Whether it is their own word that they do not let us in. What only the web server says (403, 404) is
+    about the page. Even their word is not believed where sending finds out by itself."""
+    return failure.name == CREDENTIALS.name and bool(failure.code)

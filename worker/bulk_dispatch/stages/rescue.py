@@ -1,0 +1,226 @@
+"""Rescue: take up what a dead process left, and settle what is in doubt.
+
+A package whose lease ran out may have been on the wire: it is in doubt. Where the provider can be asked by
+our id, it is asked; what it denies twice, and for long enough, was surely not taken and is queued again under
+the same id. Where it takes an id only once and tells which messages it has, sending again under the same id
+is the question. Where neither is so, the message's own policy decides, else the route's; holding is the
+default, and what is held waits for a person.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bulk_dispatch.domain.backoff import Backoff
+from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.question import Question
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.in_doubt import Decidable, decidable
+from bulk_dispatch.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
+from bulk_dispatch.ledger.packages import OpenMessage, doubtful_messages
+from bulk_dispatch.ledger.questions import refused_questions
+from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Moved, read, settle
+from bulk_dispatch.providers.interface import Verdict
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.outcomes import (
+    name_messages,
+    note_strange,
+    reads,
+    reported,
+    requeue,
+    settled,
+    unnamed,
+)
+from bulk_dispatch.stages.provider_calls import ask
+from bulk_dispatch.stages.questions import heard, mend_asked
+from bulk_dispatch.stages.resubmit import Settled, by_repeating
+
+log = logging.getLogger(__name__)
+
+MESSAGES = 5000  # a step
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """What one step did, in packages and messages. `more` if there may be more to do at once."""
+
+    lapsed: int = 0
+    doubtful: int = 0
+    taken: int = 0
+    requeued: int = 0
+    more: bool = False
+
+
+def rescue(runtime: Runtime, route: str) -> Rescued:
+    """Take up lapsed packages of a route, then settle a bounded amount of doubt."""
+    line = runtime.lines[route]
+    with runtime.ledger.begin() as connection:
+        lapsed = doubt_lapsed(connection, route, line.route.doubt_first)
+    if lapsed:
+        log.warning("packages_lapsed route=%s packages=%s", route, lapsed)
+    done = _WAYS.get(line.doubt, _by_policy)(runtime, line)
+    if done.doubtful:
+        counts = " ".join(f"{status}={count}" for status, count in done.moved.items())
+        log.info("doubt_settled route=%s messages=%d %s", route, done.doubtful, counts)
+    return Rescued(
+        lapsed=len(lapsed),
+        doubtful=done.doubtful,
+        taken=done.moved.get(Status.SENT, 0),
+        requeued=done.moved.get(Status.QUEUED, 0),
+        more=done.more,
+    )
+
+
+def _is_full(leased: Sequence[Leased]) -> bool:
+    """Whether a step took as much as it may."""
+    return sum(package.items for package in leased) >= MESSAGES or len(leased) >= PACKAGES
+
+
+# -- where nobody can be asked
+
+
+def _by_policy(runtime: Runtime, line: Line, policy: Doubt | None = None) -> Settled:
+    """Do with each message as its policy says, else as the route's, or `policy`; nothing with what is held,
+    but to come by again."""
+    with runtime.ledger.begin() as connection:
+        leased = lease_doubts(connection, line.route.name, messages=MESSAGES, lease=line.route.lease)
+        messages = decidable(connection, [package.id for package in leased], policy or line.doubt)
+    if not leased:
+        return Settled()
+    moves = [_decided(runtime, line, message) for message in messages]
+    with runtime.ledger.begin() as connection:
+        moved = settle(connection, moves, _rare_looks(line, leased), keeps=(Clock.POLL,))
+    return Settled(len(messages), moved, _is_full(leased))
+
+
+def _decided(runtime: Runtime, line: Line, message: Decidable) -> Move:
+    note = f"in doubt; policy {message.policy} of the {'message' if message.own else 'route'}"
+    if message.policy is Doubt.FAIL:
+        return Move(message.id, message.package_id, Status.FAILED, note=note)
+    again = requeue(runtime, line, message.package_id, message, tried=True)
+    return again._replace(note=note if again.target is Status.QUEUED else f"{note}; attempts used up")
+
+
+def _rare_looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
+    """As long again as it has been in doubt: what is held for days may yet be given another policy."""
+    first, most = line.route.doubt_first, line.route.poll_max
+    return {
+        package.id: Looks(poll=line.route.poll_first, rescue=min(max(first, package.doubted_for), most))
+        for package in leased
+    }
+
+
+# -- where the provider can be asked
+
+
+def _by_asking(runtime: Runtime, line: Line) -> Settled:
+    """Ask, adopt what they know, and queue again what they have denied for long enough.
+
+    Where they refuse to be asked, doubt waits for the next time they are; and once they have refused for as
+    long as a denial takes to be believed, a message that has a policy of its own goes by that.
+    """
+    route = line.route
+    with runtime.ledger.begin() as connection:
+        refused = refused_questions(connection, route.name).get(Question.STATUS)
+        leased = (
+            []
+            if refused and refused.paused
+            else lease_doubts(
+                connection, route.name, messages=MESSAGES, lease=route.lease, accounts=route.account_ids
+            )
+        )
+        messages = doubtful_messages(connection, [package.id for package in leased])
+    if refused and refused.paused and refused.lasts >= route.doubt_wait:
+        return _by_policy(runtime, line, Doubt.HOLD)
+    if not leased:
+        return Settled()
+    moved = _ask(runtime, line, leased, messages, refused=refused is not None)
+    return Settled(len(messages), moved, _is_full(leased))
+
+
+def _ask(
+    runtime: Runtime,
+    line: Line,
+    leased: Sequence[Leased],
+    messages: Sequence[OpenMessage],
+    *,
+    refused: bool,
+) -> Moved:
+    """`refused`: they would not be asked before."""
+    verdicts, failure = ask(runtime, line, messages)
+    if verdicts or failure:
+        heard(runtime, line, Question.STATUS, None if verdicts else failure, refused=refused)
+    note_strange(line, verdicts.values())
+    denied = {package.id for package in leased if _surely_denied(line, package)}
+    moves = [
+        move
+        for message in messages
+        if message.id in verdicts and (move := _settled(runtime, line, message, verdicts[message.id], denied))
+    ]
+    told = {message.package_id for message in messages}  # who is held for a collision, nobody is asked about
+    told -= {message.package_id for message in messages if message.id not in verdicts}
+    with runtime.ledger.begin() as connection:
+        moved = settle(
+            connection,
+            moves,
+            _looks(line, leased),
+            news=_news(line, messages, verdicts),
+            keeps=(Clock.POLL,),
+            why="asked by our id",
+        )
+        read(connection, reads(messages, verdicts))
+        name_messages(line, connection, unnamed(messages, verdicts))
+        answered(connection, told)
+        mend_asked(runtime, line, connection, verdicts.values(), failure)
+    return moved
+
+
+def _settled(
+    runtime: Runtime, line: Line, message: OpenMessage, verdict: Verdict, denied: set[int]
+) -> Move | None:
+    if verdict.known:
+        return settled(runtime, line, message.package_id, message, verdict)
+    if message.package_id in denied:
+        tried = verdict.failure is None  # a failure of the route is not the message's fault
+        return requeue(runtime, line, message.package_id, message, tried=tried, code=verdict.code)
+    return None
+
+
+def _news(line: Line, messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[Move]:
+    found = (reported(line, message, verdicts[message.id]) for message in messages if message.id in verdicts)
+    return [move for move in found if move]
+
+
+def _patience(line: Line, package: Leased) -> timedelta:
+    """How long they may deny a message and still have it: longer if it may wait in a job there."""
+    job = package.job or line.route.mode == "async"
+    return line.route.doubt_wait_job if job else line.route.doubt_wait
+
+
+def _surely_denied(line: Line, package: Leased) -> bool:
+    """Denied before this time too, and for long enough: a request still under way would have arrived. And not
+    for so long that they may have forgotten it."""
+    in_time = _patience(line, package) <= package.doubted_for <= line.route.doubt_most
+    return package.tries > 0 and in_time
+
+
+def _looks(line: Line, leased: Sequence[Leased]) -> Mapping[int, Looks]:
+    """The next question: by the back-off, and right when patience ends."""
+    backoff = Backoff(line.route.doubt_first, line.route.doubt_wait)
+    return {
+        package.id: Looks(
+            poll=line.route.poll_first,
+            rescue=_next(backoff.delay(package.tries + 2), _patience(line, package) - package.doubted_for),
+        )
+        for package in leased
+    }
+
+
+def _next(wait: timedelta, left: timedelta) -> timedelta:
+    return min(wait, left) if left > timedelta(0) else wait
+
+
+_WAYS = {Doubt.ASK: _by_asking, Doubt.REPEAT: by_repeating}
+"""How doubt is settled where there is a way to know."""

@@ -1,0 +1,147 @@
+"""Repeating: doubt settled by sending again under the same id, where a provider takes each id only once and
+tells which messages it has."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from bulk_dispatch.domain.backoff import Backoff
+from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.leases import Leased, answered, lease_doubts
+from bulk_dispatch.ledger.packages import doubtful_items
+from bulk_dispatch.ledger.routes import begin_repeat, clock_skew, end_repeat
+from bulk_dispatch.ledger.transitions import Clock, Looks, Moved, settle
+from bulk_dispatch.providers.interface import NOT_SENT, Answered, Clocks, Failure, Remedy, Taken, Verdict
+from bulk_dispatch.routing import Line
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.outcomes import (
+    mend_route,
+    name_messages,
+    note_strange,
+    settled,
+    suppress_unwilling,
+    worst,
+)
+from bulk_dispatch.stages.provider_calls import lease_end, submit
+
+PACKAGES = 8  # a step, as in dispatch: each may take a whole lease
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of a bounded amount of doubt: how many messages were doubtful and where they went. `more` if
+    it stopped because a step is bounded."""
+
+    doubtful: int = 0
+    moved: Moved = field(default_factory=dict)
+    more: bool = False
+
+
+def by_repeating(runtime: Runtime, line: Line) -> Settled:
+    """Send again under the same ids, a good while after: they take each once, and tell which they have.
+
+    It is a sending all the same, package by package: a route that is stopped or paused does not do it, one
+    process at a time does, and nothing leaves after our lease. What is too late by now is not sent for the
+    sake of knowing, nor what is so old that they may have forgotten it, nor to whoever is on the stop list by
+    now: if they do not have it, they would send it. It stays in doubt, for a person.
+    """
+    moved: Counter[Status] = Counter()
+    doubtful = 0
+    for _ in range(PACKAGES):
+        turn = None if runtime.stopping() else _turn(runtime, line)
+        if turn is None:
+            return Settled(doubtful, moved)
+        doubtful += turn.doubtful
+        moved.update(turn.moved)
+    return Settled(doubtful, moved, more=True)
+
+
+def _turn(runtime: Runtime, line: Line) -> Settled | None:
+    """One package; None if none is due, or it is not our turn."""
+    until = lease_end(runtime, line)
+    route = line.route
+    with runtime.ledger.begin() as connection:
+        our_turn = begin_repeat(connection, route.name, route.account_ids, route.lease)
+        if our_turn is None:
+            return None
+        leased = lease_doubts(
+            connection, route.name, messages=1, lease=route.lease, accounts=route.account_ids
+        )
+        ripe = [one.id for one in leased if route.doubt_wait <= one.doubted_for <= route.doubt_most]
+        skew = clock_skew(connection, route.name) if isinstance(line.dialect, Clocks) else None
+        doubtful = doubtful_items(connection, ripe, line.dialect.limits, skew or timedelta(0))
+    items = [item for _, item in doubtful if item.kind in line.dialect.kinds]
+    said = _repeat(runtime, line, items, until) if items else _Said()
+    moved: Moved = {}
+    for package in leased:
+        moved = _adopt(runtime, line, package, items, said)
+    with runtime.ledger.begin() as connection:
+        end_repeat(connection, route.name, our_turn)
+    return Settled(len(items), moved) if leased else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What they said to a repeat, and what went wrong. Not `heard` if nobody was reached, or nothing of it
+    can be understood."""
+
+    verdicts: Sequence[Verdict] = ()
+    failure: Failure | None = None
+    heard: bool = False
+
+
+def _repeat(runtime: Runtime, line: Line, items: Sequence[Item], until: float) -> _Said:
+    """Send once more, if there is time. Where they cannot read the whole its halves are tried, unless the
+    first shows that the second would fare no better."""
+    if runtime.clock() >= until - line.route.exchange.total_seconds():
+        return _Said()
+    outcome = submit(runtime, line, items, until)
+    if not isinstance(outcome, Failure):
+        return _Said(outcome.verdicts if isinstance(outcome, Answered) else (), heard=True)
+    if outcome.remedy is not Remedy.HALVE or len(items) == 1:
+        heard = outcome.taken is Taken.NO and outcome.name != NOT_SENT.name
+        return _Said(failure=outcome, heard=heard)
+    middle = len(items) // 2
+    first = _repeat(runtime, line, items[:middle], until)
+    if first.failure and first.failure.remedy is not Remedy.HALVE:
+        return first
+    second = _repeat(runtime, line, items[middle:], until)
+    failure = worst([first.failure, second.failure])
+    return _Said((*first.verdicts, *second.verdicts), failure, first.heard or second.heard)
+
+
+def _adopt(runtime: Runtime, line: Line, package: Leased, items: Sequence[Item], said: _Said) -> Moved:
+    """Write down what they have; all else stays in doubt until the next time. That this request was turned
+    away, or a message of it refused, says nothing of the first: it may be their word of today."""
+    told = {verdict.reference: verdict for verdict in said.verdicts}
+    pairs = [(item, told[item.reference]) for item in items if item.reference in told]
+    found = (settled(runtime, line, package.id, item, verdict) for item, verdict in pairs)
+    moves = [move for move in found if move and move.target is Status.SENT]
+    note_strange(line, said.verdicts)
+    with runtime.ledger.begin() as connection:
+        looks = {package.id: _look(line, package)}
+        moved = settle(connection, moves, looks, keeps=(Clock.POLL,), why="sent again under the same id")
+        name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
+        suppress_unwilling(line, connection, pairs)
+        if said.heard:
+            answered(connection, [package.id])
+        if trouble := worst([_of_the_route(said), *(verdict.failure for verdict in said.verdicts)]):
+            mend_route(runtime, line, connection, trouble)
+    return moved
+
+
+def _of_the_route(said: _Said) -> Failure | None:
+    """A message they cannot read, beside others that they can, is no trouble of the route."""
+    unread = said.failure and said.failure.remedy is Remedy.HALVE and said.verdicts
+    return None if unread else said.failure
+
+
+def _look(line: Line, package: Leased) -> Looks:
+    """When they have had time to forget that the request is the same; then ever rarer."""
+    left = line.route.doubt_wait - package.doubted_for
+    wait = Backoff(line.route.doubt_wait, line.route.poll_max).delay(package.tries + 1)
+    return Looks(
+        poll=line.route.poll_first, rescue=max(left, timedelta(seconds=1)) if left > timedelta(0) else wait
+    )

@@ -1,0 +1,495 @@
+"""The Celery door: one thin task a stage, and beat, which rings by the timetable.
+
+Celery is the clock and the pool, not the memory: a task carries a name, never a message. The exception is
+`bulk_dispatch.enqueue`, for applications that do not import us; it only puts messages into the intake.
+
+Start a worker with: celery -A bulk_dispatch.tasks worker -Q urgent,bulk,poll,celery --pool threads
+"""
+
+import logging
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from celery import Celery, signals
+from celery.beat import Scheduler, SchedulingError
+from celery.exceptions import CPendingDeprecationWarning, Reject
+from celery.platforms import SecurityWarning, isatty
+from celery.worker.request import Request as CeleryRequest
+from kombu.common import ignore_errors
+
+from bulk_dispatch.beat_schedule import timetable
+from bulk_dispatch.config.settings import Secret, Settings, SettingsError, names_only
+from bulk_dispatch.domain.message import Lane, Message, check_send_at
+from bulk_dispatch.domain.package import CHUNK
+from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.gc_tuning import collect_rarely
+from bulk_dispatch.intake import DeadLetter, Intake, IntakeError, Parcel
+from bulk_dispatch.ledger import Ledger, LedgerError, TooOldError
+from bulk_dispatch.messaging.wakeup import BACKLOG, Bell, BrokerError, backlog, celery_app
+from bulk_dispatch.monitoring.heartbeat import BEAT, Crew
+from bulk_dispatch.outages import SaidOnce
+from bulk_dispatch.route_reload import RouteTable
+from bulk_dispatch.routing import Line, UnknownRoute, accept, named_route, region_of_route, unknown_route
+from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.account import watch as watch_stage
+from bulk_dispatch.stages.dispatch import dispatch as dispatch_stage
+from bulk_dispatch.stages.ingest import ingest as ingest_stage
+from bulk_dispatch.stages.poll import poll as poll_stage
+from bulk_dispatch.stages.receipts import match as match_stage
+from bulk_dispatch.stages.rescue import rescue as rescue_stage
+from bulk_dispatch.stages.time_limits import longest_step
+
+log = logging.getLogger(__name__)
+
+# Celery warns of pickle when run as root, as in a developer's container. We accept JSON alone.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+settings = Settings.from_env()
+app: Celery = celery_app(settings.broker_url)
+
+AWAY = (LedgerError, IntakeError)
+"""What a stage meets when a server is away. Celery need not show where; the sentence says it."""
+
+
+# -- the process
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What it takes to hand messages in: no ledger."""
+
+    intake: Intake
+    bell: Bell
+
+
+_table = RouteTable(settings.routes)
+_opening = threading.Lock()
+_stopping = threading.Event()
+
+
+@cache
+def _door() -> Door:
+    intake = Intake.connect(settings.redis_url)
+    return Door(intake, Bell(app, intake))
+
+
+class Opened:
+    """The process's runtime, opened by the first task and not at import: a forked child needs its own.
+
+    Who asks for it gets it with the routes of now, and whoever has it keeps it as it is.
+    """
+
+    def __init__(self) -> None:
+        self._runtime: Runtime | None = None
+
+    def now(self) -> Runtime:
+        """Raises LedgerError or IntakeError; then it is for the next to try again."""
+        lines = _table.lines
+        if self._runtime is None:
+            ring, stopping = _door().bell.ring, _stopping.is_set
+            self._runtime = Runtime.open(settings, ring=ring, stopping=stopping, or_ahead=True, lines=lines)
+        elif self._runtime.lines is not lines:
+            self._runtime = self._runtime.knowing(lines)
+        return self._runtime
+
+
+_runtime = Opened()
+
+
+def _opened() -> tuple[Runtime, Bell]:
+    with _opening:
+        return _runtime.now(), _door().bell
+
+
+def _read_again() -> None:
+    _table.read_again()
+    _tell_of_routes()
+
+
+_crew = Crew(lambda: Intake.connect(settings.redis_url, tries=1), read_again=_read_again)
+
+
+def _tell_of_routes() -> None:
+    longest = max(longest_step(line.route) for line in _table.lines.values())
+    _crew.knows(_table.digests, longest, _table.kept)
+
+
+def _follow_hangups() -> None:
+    """SIGHUP means: read the routes again. By itself Celery's worker starts anew at it, and beat ends. At a
+    terminal it means that the terminal is gone, and is left alone."""
+    if not isatty(sys.__stdout__):
+        signal.signal(signal.SIGHUP, lambda *_: _crew.ask())
+
+
+def _ready(secret: Secret | None) -> Mapping[str, Line]:
+    """The lines, or the end of this process: Celery would go on without them, and do nothing for ever.
+
+    Production never starts servers of its own; `worker up` passes the addresses of the embedded ones.
+    """
+    if settings.embedded:
+        raise SystemExit("WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; or run: worker up")
+    try:
+        return _table.read(secret)
+    except SettingsError as problem:
+        raise SystemExit(str(problem)) from None
+
+
+@signals.worker_init.connect
+def _check_settings(**_: object) -> None:
+    _ready(secret=None)
+    _check_server()
+
+
+def _check_server() -> None:
+    """End this process if the ledger's server will never do; one that is away comes back."""
+    with closing(Ledger.connect(settings.database_url, connections=1)) as ledger:
+        try:
+            lacks = ledger.lacks()
+        except TooOldError as problem:
+            raise SystemExit(str(problem)) from None
+    if lacks:
+        log.warning("server_lacks problem=%s", lacks)
+
+
+@signals.worker_init.connect
+def _spare_garbage(**_: object) -> None:
+    collect_rarely()
+
+
+@signals.worker_shutting_down.connect
+def _stop_claiming(**_: object) -> None:
+    """Let every stage finish what it has in hand and begin nothing new."""
+    _stopping.set()
+
+
+@signals.celeryd_after_setup.connect
+def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
+    hands = 1 if "prefork" in instance.pool_cls.__module__ else instance.concurrency  # of one process
+    _crew.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
+    _tell_of_routes()
+
+
+@signals.worker_ready.connect
+def _present_worker(**_: object) -> None:
+    # It would explain one of our settings whenever it has lost its connection. Said here, where it listens.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+    _follow_hangups()
+    _crew.present()
+
+
+@signals.worker_shutdown.connect
+def _leave(**_: object) -> None:
+    _crew.leave()
+
+
+class _Brief(logging.Formatter):
+    """A server that is away is said in a line: how the broker's client noticed helps nobody. So is a task
+    that Celery cannot take: it would show it whole, with the texts and numbers in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        if record.name == "celery.worker.consumer.consumer":
+            record.message = record.message.partition("\n")[0].partition(" headers:")[0]
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        kind, problem, _ = ei
+        if kind is not None and kind.__module__.split(".")[0] in {"redis", "kombu", "celery"}:
+            return f"{kind.__name__}: {problem}"
+        return super().formatException(ei)
+
+
+@signals.setup_logging.connect
+def _log_plainly(**_: object) -> None:
+    """One line an event; one a spell, if it is weather."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.addFilter(SaidOnce())
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
+    # The pool's would show what a task carries, before ours can hide it.
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+# -- the stages
+
+
+def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, Any]:
+    """Come to the door, do one bounded step, and ring again if there is more.
+
+    A server that is away is one line in the log; beat comes by again.
+    """
+    try:
+        with _crew.step():
+            runtime, bell = _opened()
+            bell.answered(stage, name)
+            counts = work(runtime)
+    except AWAY as problem:
+        log.warning("server_away stage=%s name=%s problem=%s", stage, name, problem)
+        raise
+    if counts.more and not _stopping.is_set():
+        bell.ring(stage, name)
+    return asdict(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A step that was none: this worker does not know the route. Beat comes by those who do, too."""
+
+    unknown: str
+    more: bool = False
+
+
+def if_known(runtime: Runtime, route: str, stage: Callable[..., Any], *more: object) -> Any:
+    """One step of a stage on a route, if it is known here: beat, or a worker that rings, may be newer."""
+    if route in runtime.lines:
+        return stage(runtime, route, *more)
+    log.info("unknown_route stage=%s route=%s", stage.__name__, route)
+    return Passed(route)
+
+
+@app.task(name="bulk_dispatch.ingest", throws=AWAY)
+def ingest(lane: str) -> dict[str, Any]:
+    """Move what waits in a lane of the intake into the ledger.
+
+    Who has entered urgent messages sends those of the first route himself, and rings for others: by way of
+    the broker it took a fifth longer.
+    """
+    kept: list[str] = []
+    counts = _answer("ingest", lane, lambda runtime: ingest_stage(keeping(runtime, lane, kept), Lane(lane)))
+    for name in kept:
+        dispatch(*name.split(":"))
+    return counts
+
+
+def keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
+    """The runtime, but in the urgent lane the first ring for urgent messages goes to `kept`, to nobody else;
+    unless this worker is stopping, for then it would send none of them.
+
+    If the step fails it is lost, as any ring may be: the next tick makes up for it.
+    """
+
+    def ring(stage: str, name: str, after: float = 0.0) -> None:
+        own = lane == Lane.URGENT and name.endswith(f":{Lane.URGENT}") and not runtime.stopping()
+        if own and not kept:
+            kept.append(name)
+        else:
+            runtime.ring(stage, name, after)
+
+    return replace(runtime, ring=ring)
+
+
+@app.task(name="bulk_dispatch.dispatch", throws=AWAY)
+def dispatch(route: str, lane: str) -> dict[str, Any]:
+    """Send what is queued on a route."""
+    name = f"{route}:{lane}"
+    return _answer("dispatch", name, lambda runtime: if_known(runtime, route, dispatch_stage, Lane(lane)))
+
+
+@app.task(name="bulk_dispatch.poll", throws=AWAY)
+def poll(route: str) -> dict[str, Any]:
+    """Ask about what was sent on a route."""
+    return _answer("poll", route, lambda runtime: if_known(runtime, route, poll_stage))
+
+
+@app.task(name="bulk_dispatch.rescue", throws=AWAY)
+def rescue(route: str) -> dict[str, Any]:
+    """Take up what died on a route, and settle what is in doubt."""
+    return _answer("rescue", route, lambda runtime: if_known(runtime, route, rescue_stage))
+
+
+@app.task(name="bulk_dispatch.match", throws=AWAY)
+def match(route: str) -> dict[str, Any]:
+    """Write down what was told of messages on a route before the ledger knew them."""
+    return _answer("match", route, lambda runtime: if_known(runtime, route, match_stage))
+
+
+@app.task(name="bulk_dispatch.watch", throws=AWAY)
+def watch(route: str) -> dict[str, Any]:
+    """Look at our account at a route's provider: the money left, the time there."""
+    return _answer("watch", route, lambda runtime: if_known(runtime, route, watch_stage))
+
+
+# -- the door for applications that do not import us
+
+
+def _bury(letter: DeadLetter) -> None:
+    _door().intake.bury(letter)
+
+
+app.bury = _bury  # for the consumer, which Celery makes
+
+
+class Discreet(CeleryRequest):
+    """A request whose arguments stay out of logs and of Flower: they are texts and numbers of people."""
+
+    argsrepr = "(…)"
+    kwargsrepr = "{…}"
+
+
+MOST = 10_000  # messages in one task: about 2 MB, and half a second of work
+
+
+@app.task(name="bulk_dispatch.enqueue", Request=Discreet)
+def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
+    """Put messages into the intake: objects of fields, lists of them, or the fields of one as keywords.
+
+    What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here. What
+    names a route that is not known waits for it.
+    """
+    try:
+        with _crew.step():
+            offered = list(_offered(given, fields))
+            if len(offered) > MOST:
+                _bury(
+                    DeadLetter.about(
+                        Lane.BULK, f"task: it has {len(offered)} messages; {MOST} at most", offered
+                    )
+                )
+                return {"taken": 0, "dead": len(offered)}
+            return _take_in(offered)
+    except (*AWAY, SettingsError) as problem:
+        log.warning("cannot_take_in problem=%s", problem)
+        time.sleep(1)  # the task goes back to its queue, and must not come round like a wheel
+        raise Reject(problem, requeue=True) from problem
+
+
+@signals.task_revoked.connect
+def _keep_expired(request: Any, **_: object) -> None:
+    """An application may say when a task is stale. Celery would drop it, and the messages in it."""
+    if request.task == enqueue.name:
+        kept = {"args": request.args, "kwargs": request.kwargs}
+        _bury(
+            DeadLetter.about(Lane.BULK, "task: it expired before a worker came to it, or was revoked", kept)
+        )
+
+
+def _take_in(offered: Iterable[Any]) -> dict[str, int]:
+    with _opening:
+        door, lines = _door(), _table.lines
+    taken: dict[Lane, list[Message]] = {}
+    dead = 0
+    for raw in offered:
+        try:
+            message = Message.from_dict(raw, region_of_route(named_route(raw), lines))
+            if message.send_at:
+                check_send_at(message.send_at, datetime.now(UTC))
+            message = accept(message, lines)
+        except UnknownRoute:  # another worker may know it: who ingests decides
+            taken.setdefault(message.lane, []).append(message)
+        except MessageError as problem:
+            if unknown_route(raw, lines) is not None and problem.field == "recipient":
+                # Its route may say of which country it is: who ingests decides that, too.
+                door.intake.add_even_if_full(Parcel.of_plain(_lane_of(raw), [raw]))
+                continue
+            # Without the value: if columns are mixed up it is a text or somebody's number.
+            reason = f"{problem.field}: {problem.problem}"
+            door.intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
+            dead += 1
+        else:
+            taken.setdefault(message.lane, []).append(message)
+    for lane, messages in taken.items():
+        for start in range(0, len(messages), CHUNK):
+            door.intake.add_even_if_full(Parcel.of(lane, messages[start : start + CHUNK]))
+        door.bell.ring("ingest", lane.value)
+    return {"taken": sum(map(len, taken.values())), "dead": dead}
+
+
+def _lane_of(raw: Any) -> Lane:
+    """The lane of a message that cannot be made yet."""
+    return Lane.URGENT if raw.get("lane") == Lane.URGENT else Lane.BULK
+
+
+def _offered(given: Sequence[Any], fields: dict[str, Any]) -> Iterator[Any]:
+    """Whatever was handed over, one by one; `messages=` names a list."""
+    for one in (
+        *given,
+        *([fields.pop("messages")] if "messages" in fields else []),
+        *([fields] if fields else []),
+    ):
+        if isinstance(one, list):
+            yield from one
+        else:
+            yield one
+
+
+# -- beat
+
+
+class Visits(Scheduler):
+    """Beat's scheduler. It keeps no file, since a missed tick needs no making up; and where ticks are not
+    answered it adds none, so that a weekend without workers does not fill Redis."""
+
+    _lines: Mapping[str, Line] | None = None
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        """See Celery; by the routes of now."""
+        if self._lines is not _table.lines:
+            self._lines = _table.lines
+            self.merge_inplace(timetable(self._lines.values()))
+        return super().tick(*args, **options)
+
+    def close(self) -> None:
+        """See Celery; no tick is under way any more."""
+        signal.alarm(0)
+        super().close()
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        try:
+            if backlog(self.producer, entry.options["queue"]) < BACKLOG:
+                self.apply_async(entry, producer=producer, advance=False)
+        except (BrokerError, SchedulingError) as problem:  # a missed tick needs no making up
+            log.warning("bell_not_heard tick=%s problem=%s", entry.name, problem)
+            self._let_go()
+        else:
+            _crew.rang()
+
+    def _let_go(self) -> None:
+        """Of the producer, which Celery keeps, and its connection: what has failed once closes the channel,
+        and an error that Redis answered may not come from a new one."""
+        self.__dict__.pop("producer", None)
+        if connection := self.__dict__.pop("connection", None):
+            with ignore_errors(connection):  # as it is broken: whatever is left of it goes
+                connection.release()
+
+
+AT_ONCE = 3  # seconds that a tick has when beat is to end: while the broker is away it would last
+
+
+def _end_between_ticks(service: Any) -> None:
+    """By itself Celery's beat closes its connection at a signal, in the middle of whatever uses it, and what
+    that stumbles over was printed. Only a tick that does not end is left as it stands."""
+
+    def end(*_: object) -> None:
+        service.stop()
+        signal.alarm(AT_ONCE)
+
+    def leave(*_: object) -> None:
+        raise SystemExit
+
+    signal.signal(signal.SIGALRM, leave)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+@signals.beat_init.connect
+def _introduce_beat(sender: Any, **_: object) -> None:
+    _end_between_ticks(sender)
+    visits = timetable(_ready(secret=names_only).values())
+    visited = {visit["options"]["queue"] for visit in visits.values()}
+    _crew.introduce(f"{BEAT}@{socket.gethostname()}", visited)
+    _tell_of_routes()
+    _follow_hangups()
+
+
+app.conf.beat_scheduler = Visits
+app.conf.beat_max_loop_interval = 1
