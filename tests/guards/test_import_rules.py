@@ -15,6 +15,8 @@ import pytest
 
 from tests.guards.repository import ROOT, pyproject
 
+PACKAGE = "bulk_dispatch"
+
 CONTRACTS = {contract["id"]: contract for contract in pyproject()["tool"]["importlinter"]["contracts"]}
 
 
@@ -30,73 +32,65 @@ class Breach:
 
 def importing(contract: str, path: str, imported: str, shown: str = "") -> Breach:
     """An import that must be refused."""
-    importer = path.removesuffix(".py").replace("/", ".")
+    importer = f"{PACKAGE}/{path}".removesuffix(".py").replace("/", ".")
     return Breach(contract, path, f"import {imported}", shown or f"{importer} -> {imported}")
 
 
 BREACHES = (
     # a place for everything, and the direction
-    Breach("rooms", "worker/bulk_dispatch/newcomer.py", "", "newcomer"),
-    Breach("rooms", "worker/bulk_dispatch/helpers/__init__.py", "", "helpers"),
-    importing("rooms", "worker/bulk_dispatch/ledger/queries.py", "bulk_dispatch.runtime"),
-    importing("rooms", "worker/bulk_dispatch/intake.py", "bulk_dispatch.ledger"),
-    importing("rooms", "worker/bulk_dispatch/http_client.py", "bulk_dispatch.config.settings"),
-    importing("rooms", "worker/bulk_dispatch/domain/message.py", "bulk_dispatch.providers.interface"),
-    importing("rooms", "worker/bulk_dispatch/cli/routes.py", "bulk_dispatch.tasks"),
-    importing("rooms", "worker/bulk_dispatch/sandbox/alphasms/codes.py", "bulk_dispatch.domain.status"),
-    importing("rooms", "worker/bulk_dispatch/local/servers/paths.py", "bulk_dispatch.domain.status"),
-    importing("rooms", "worker/bulk_dispatch/http_server.py", "bulk_dispatch.domain.status"),
+    Breach("rooms", "newcomer.py", "", "newcomer"),
+    Breach("rooms", "helpers/__init__.py", "", "helpers"),
+    importing("rooms", "ledger/queries.py", "bulk_dispatch.runtime"),
+    importing("rooms", "intake.py", "bulk_dispatch.ledger"),
+    importing("rooms", "http_client.py", "bulk_dispatch.config.settings"),
+    importing("rooms", "domain/message.py", "bulk_dispatch.providers.interface"),
+    importing("rooms", "cli/routes.py", "bulk_dispatch.tasks"),
+    importing("rooms", "sandbox/alphasms/codes.py", "bulk_dispatch.domain.status"),
+    importing("rooms", "local/servers/paths.py", "bulk_dispatch.domain.status"),
+    importing("rooms", "http_server.py", "bulk_dispatch.domain.status"),
     importing(
         "rooms",
-        "worker/bulk_dispatch/ledger/schema.py",
+        "ledger/schema.py",
         "bulk_dispatch",
         "bulk_dispatch.ledger.schema -> bulk_dispatch",
     ),
-    importing("stages", "worker/bulk_dispatch/stages/poll.py", "bulk_dispatch.stages.rescue"),
-    importing("stages", "worker/bulk_dispatch/stages/outcomes.py", "bulk_dispatch.stages.dispatch"),
-    Breach("stages", "worker/bulk_dispatch/stages/archive.py", "", "archive"),
+    importing("stages", "stages/poll.py", "bulk_dispatch.stages.rescue"),
+    importing("stages", "stages/outcomes.py", "bulk_dispatch.stages.dispatch"),
+    Breach("stages", "stages/archive.py", "", "archive"),
     # fences
-    importing(
-        "strangers", "worker/bulk_dispatch/ledger/transitions/settle.py", "bulk_dispatch.providers.interface"
-    ),
-    importing("strangers", "worker/bulk_dispatch/intake.py", "bulk_dispatch.providers"),
-    importing(
-        "readings", "worker/bulk_dispatch/sandbox/alphasms/reading.py", "bulk_dispatch.providers.formats.xml"
-    ),
-    importing(
-        "readings", "worker/bulk_dispatch/providers/interface.py", "bulk_dispatch.sandbox.alphasms.codes"
-    ),
-    importing("pure", "worker/bulk_dispatch/domain/segments.py", "os"),
-    importing("pure", "worker/bulk_dispatch/domain/backoff.py", "random"),
-    importing("pure", "worker/bulk_dispatch/providers/formats/xml.py", "socket"),
-    importing("pure", "worker/bulk_dispatch/providers/alphasms/xml.py", "httpx"),
-    importing("bystanders", "worker/bulk_dispatch/stages/ingest.py", "bulk_dispatch.local.servers.shared"),
-    importing("bystanders", "worker/bulk_dispatch/tasks.py", "bulk_dispatch.sandbox.options"),
-    importing("bystanders", "worker/bulk_dispatch/tasks.py", "bulk_dispatch.webhooks.server"),
-    importing("rooms", "worker/bulk_dispatch/webhooks/app.py", "bulk_dispatch.client"),
-    importing("face", "worker/bulk_dispatch/tasks.py", "bulk_dispatch.client"),
+    importing("strangers", "ledger/transitions/settle.py", "bulk_dispatch.providers.interface"),
+    importing("strangers", "intake.py", "bulk_dispatch.providers"),
+    importing("readings", "sandbox/alphasms/reading.py", "bulk_dispatch.providers.formats.xml"),
+    importing("readings", "providers/interface.py", "bulk_dispatch.sandbox.alphasms.codes"),
+    importing("pure", "domain/segments.py", "os"),
+    importing("pure", "domain/backoff.py", "random"),
+    importing("pure", "providers/formats/xml.py", "socket"),
+    importing("pure", "providers/alphasms/xml.py", "httpx"),
+    importing("bystanders", "stages/ingest.py", "bulk_dispatch.local.servers.shared"),
+    importing("bystanders", "tasks.py", "bulk_dispatch.sandbox.options"),
+    importing("bystanders", "tasks.py", "bulk_dispatch.webhooks.server"),
+    importing("rooms", "webhooks/app.py", "bulk_dispatch.client"),
+    importing("face", "tasks.py", "bulk_dispatch.client"),
     # a room for each library
-    importing("httpx", "worker/bulk_dispatch/stages/dispatch.py", "httpx"),
-    importing("codings", "worker/bulk_dispatch/http_client.py", "zlib"),
-    importing("codings", "worker/bulk_dispatch/providers/formats/xml.py", "brotli"),
-    importing("lxml", "worker/bulk_dispatch/providers/alphasms/xml.py", "lxml"),
-    importing("sqlalchemy", "worker/bulk_dispatch/cli/reports.py", "sqlalchemy"),
-    importing("sqlalchemy", "worker/bulk_dispatch/cli/db.py", "alembic"),
-    importing(
-        "psycopg", "worker/bulk_dispatch/ledger/__init__.py", "psycopg", "bulk_dispatch.ledger -> psycopg"
-    ),
-    importing("redis", "worker/bulk_dispatch/messaging/wakeup.py", "redis"),
-    importing("phonenumbers", "worker/bulk_dispatch/domain/message.py", "phonenumbers"),
-    importing("tzdata", "worker/bulk_dispatch/domain/instants.py", "tzdata"),
-    importing("charset_normalizer", "worker/bulk_dispatch/campaign/rows.py", "charset_normalizer"),
-    importing("rooms", "worker/bulk_dispatch/campaign/check.py", "bulk_dispatch.client"),
-    importing("celery", "worker/bulk_dispatch/cli/process_set.py", "celery"),
-    importing("celery", "worker/bulk_dispatch/runtime.py", "kombu"),
-    importing("terminal", "worker/bulk_dispatch/client.py", "rich"),
-    importing("terminal", "worker/bulk_dispatch/sandbox/options.py", "typer"),
-    importing("asgi", "worker/bulk_dispatch/cli/demo.py", "uvicorn"),
-    importing("asgi", "worker/bulk_dispatch/tasks.py", "starlette"),
-    importing("asgi", "worker/bulk_dispatch/local/servers/paths.py", "bulk_dispatch.http_server"),
+    importing("httpx", "stages/dispatch.py", "httpx"),
+    importing("codings", "http_client.py", "zlib"),
+    importing("codings", "providers/formats/xml.py", "brotli"),
+    importing("lxml", "providers/alphasms/xml.py", "lxml"),
+    importing("sqlalchemy", "cli/reports.py", "sqlalchemy"),
+    importing("sqlalchemy", "cli/db.py", "alembic"),
+    importing("psycopg", "ledger/__init__.py", "psycopg", "bulk_dispatch.ledger -> psycopg"),
+    importing("redis", "messaging/wakeup.py", "redis"),
+    importing("phonenumbers", "domain/message.py", "phonenumbers"),
+    importing("tzdata", "domain/instants.py", "tzdata"),
+    importing("charset_normalizer", "campaign/rows.py", "charset_normalizer"),
+    importing("rooms", "campaign/check.py", "bulk_dispatch.client"),
+    importing("celery", "cli/process_set.py", "celery"),
+    importing("celery", "runtime.py", "kombu"),
+    importing("terminal", "client.py", "rich"),
+    importing("terminal", "sandbox/options.py", "typer"),
+    importing("asgi", "cli/demo.py", "uvicorn"),
+    importing("asgi", "tasks.py", "starlette"),
+    importing("asgi", "local/servers/paths.py", "bulk_dispatch.http_server"),
 )
 
 
@@ -125,7 +119,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def planted(breach: Breach, checkout: Path) -> Iterator[None]:
     """The copy with a breach in it, and as it was afterwards."""
-    path = checkout / breach.path
+    path = checkout / "worker" / PACKAGE / breach.path
     before = path.read_text("utf-8") if path.exists() else None
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{before or ''}\n{breach.line}\n", "utf-8")
@@ -183,7 +177,7 @@ def _imported(source: str) -> Iterator[str]:
 def test_one_place_computes_instants() -> None:
     """In Python, by the zone data that we ship: those of PostgreSQL and of the host are others."""
     pages = {path: path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py")}
-    of_our_own = {ROOT / "worker/bulk_dispatch/timezones.py"}
+    of_our_own = {ROOT / "timezones.py"}
     sandbox = {path for path in pages if "sandbox" in path.parts}  # the providers' clocks are theirs
     for path, page in pages.items():
         assert "AT TIME ZONE" not in page.upper().replace("`AT TIME ZONE`", ""), path

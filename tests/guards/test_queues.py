@@ -86,7 +86,11 @@ def door() -> dict[str, Any]:
         check=True,
     )
     tasks, timetable, default = json.loads(done.stdout)
-    return {"tasks": {t for t in tasks if t.startswith("worker.")}, "beat": timetable, "default": default}
+    return {
+        "tasks": {t for t in tasks if t.startswith("bulk_dispatch.")},
+        "beat": timetable,
+        "default": default,
+    }
 
 
 def test_a_task_is_a_stage_or_the_door(door: dict[str, Any]) -> None:
