@@ -27,7 +27,7 @@ NAMES = {
 
 PLACES: dict[str, list[Sequence[str]]] = {
     "docker-compose.yml": [service.get("command", []) for service in services().values()],
-    "worker up": [child.command for child in process_set.workers({})],
+    "worker up": [child.command for child in process_set.workers({"WORKER_DATA_DIR": "/"})],
     "README.md": list(commands(text("README.md"))),
 }
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)

@@ -111,7 +111,7 @@ def test_an_impossible_data_directory_is_refused_in_a_sentence(folder: Path, nam
 def test_without_the_embedded_extra_a_sentence_says_what_to_install() -> None:
     script = """
 import sys
-from bulk_dispatch.local import binaries
+from bulk_dispatch.local.servers import binaries
 sys.path[:] = [path for path in sys.path if "site-packages" not in path]
 try:
     binaries.postgres_programs()

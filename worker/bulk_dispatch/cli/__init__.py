@@ -98,7 +98,8 @@ def _leave(number: int, _: object) -> None:
 
 def _is_expected(problem: Exception) -> bool:
     return any(
-        kind.__module__.startswith("worker.") and kind.__name__ in EXPECTED for kind in type(problem).__mro__
+        kind.__module__.startswith("bulk_dispatch.") and kind.__name__ in EXPECTED
+        for kind in type(problem).__mro__
     )
 
 

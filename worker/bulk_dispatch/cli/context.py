@@ -50,6 +50,7 @@ def at(settings: Settings, addresses: "Addresses") -> Settings:
     routes = settings.routes if settings.routes.exists() else settings.data_dir / "routes.toml"
     return replace(
         settings,
+        data_dir=settings.data_dir.absolute(),
         database_url=addresses.database_url,
         redis_url=addresses.redis_url,
         broker_url=addresses.broker_url,

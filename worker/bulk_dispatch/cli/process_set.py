@@ -3,9 +3,10 @@
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
+from typing import Any
 
 from bulk_dispatch.config.settings import Settings, inherited_environment
 from bulk_dispatch.local.processes.spec import Child, Turn
@@ -25,44 +26,50 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def _child(name: str, command: Sequence[str], env: Mapping[str, str], **more: Any) -> Child:
+    """A child that runs in the data folder. Python and Celery look for modules in the folder they run in
+    first: in the caller's, his own `redis.py` or `logging.py` would stand in for the real one."""
+    return Child(
+        name=name, command=(sys.executable, *command), env=env, folder=env["WORKER_DATA_DIR"], **more
+    )
+
+
 def workers(env: Mapping[str, str]) -> list[Child]:
     """A Celery worker per lane, and beat."""
-    celery = (sys.executable, "-m", "celery", "--quiet", "-A", "bulk_dispatch.tasks")
+    celery = ("-m", "celery", "--quiet", "-A", "bulk_dispatch.tasks")
     children = [
-        Child(
-            name=name,
-            command=(
+        _child(
+            name,
+            (
                 *celery, "worker", "-n", f"{name}@%h", "-Q", queues, "--pool", "threads",
                 "--concurrency", str(threads), "--without-gossip", "--without-mingle",
             ),
-            env=env,
+            env,
             turn=Turn.FIRST,
             grace=GRACE,
         )
         for name, queues, threads in WORKERS
     ]  # fmt: skip
-    return [*children, Child(name="beat", command=(*celery, "beat"), env=env)]
+    return [*children, _child("beat", (*celery, "beat"), env)]
 
 
 def sandbox(env: Mapping[str, str], port: int, *options: str) -> Child:
     """The make-believe provider on a port."""
-    command = (sys.executable, "-m", "bulk_dispatch", "sandbox", "--port", str(port), *options)
-    return Child(name="sandbox", command=command, env=env)
+    return _child("sandbox", ("-m", "bulk_dispatch", "sandbox", "--port", str(port), *options), env)
 
 
 def web(env: Mapping[str, str], port: int) -> Child:
     """The door for receipts, on a loopback port."""
-    command = (sys.executable, "-m", "bulk_dispatch", "web", "--port", str(port))
-    return Child(name="web", command=command, env=env)
+    return _child("web", ("-m", "bulk_dispatch", "web", "--port", str(port)), env)
 
 
 def flower(env: Mapping[str, str], port: int) -> Child:
     """Flower on a loopback port. It listens to events; nothing depends on it."""
     command = (
-        sys.executable, "-m", "celery", "-A", "bulk_dispatch.tasks", "flower",
+        "-m", "celery", "-A", "bulk_dispatch.tasks", "flower",
         "--address=127.0.0.1", f"--port={port}", "--logging=warning",
     )  # fmt: skip
-    return Child(name="flower", command=command, env=env, stop_signal=signal.SIGTERM)
+    return _child("flower", command, env, stop_signal=signal.SIGTERM)
 
 
 def free_ports(*wanted: int) -> list[int]:

@@ -188,7 +188,7 @@ class Settings:
             redis_url=redis_url,
             broker_url=broker_url or next_database(redis_url),
             routes=Path(values["routes"] or "routes.toml"),
-            data_dir=Path(values["data_dir"] or ".worker"),
+            data_dir=Path(values["data_dir"]) if values["data_dir"] else _usual_data_dir(),
             log_level=level,
         )
 
@@ -225,7 +225,16 @@ def _is_address(url: str) -> bool:
 
 def data_dir() -> Path:
     """Where embedded data goes, even if the other settings are not fit to be read."""
-    return Path(os.environ.get("WORKER_DATA_DIR") or ".worker")
+    given = os.environ.get("WORKER_DATA_DIR")
+    return Path(given) if given else _usual_data_dir()
+
+
+def _usual_data_dir() -> Path:
+    """In the current folder; where nothing may be written there, in the person's own (XDG Base Directory)."""
+    here = Path(".worker")
+    if here.exists() or os.access(".", os.W_OK):
+        return here
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "bulk-dispatch"
 
 
 def inherited_environment() -> dict[str, str]:

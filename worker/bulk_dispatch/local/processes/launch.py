@@ -1,6 +1,6 @@
 """Tells the guard of itself, then becomes a supervised child.
 
-Run by path, with the standard library only: `guard_launch.py DESCRIPTOR COMMAND ...`. Because it speaks
+Run by path, with the standard library only: `launch.py DESCRIPTOR COMMAND ...`. Because it speaks
 before it becomes the child, there is no instant at which a killed supervisor leaves a child unknown.
 """
 

@@ -3,11 +3,10 @@
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
+from bulk_dispatch.local.processes import launch, reaper_main
 from bulk_dispatch.local.processes.spec import Child
 
-HERE = Path(__file__).parent
 BARE = (sys.executable, "-I", "-S")  # the standard library only: up in 15 ms, whatever is installed
 
 
@@ -16,23 +15,24 @@ class Guard:
 
     def __init__(self, grace: timedelta, afterwards: tuple[str, ...]) -> None:
         """If the supervisor is killed: children get `grace` to end, then `afterwards` is run."""
-        script = str(HERE / "guard_process.py")
         self._process = subprocess.Popen(
-            (*BARE, script, str(grace.total_seconds()), *afterwards),
+            (*BARE, reaper_main.__file__, str(grace.total_seconds()), *afterwards),
             stdin=subprocess.PIPE,
             bufsize=0,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            cwd="/",  # not beside whatever modules lie where it was started
         )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
 
     def start(self, child: Child) -> subprocess.Popen[bytes]:
         """Starts a child, at the head of a session and process group of its own."""
-        launch = (*BARE, str(HERE / "guard_launch.py"), str(self._pipe.fileno()))
+        launcher = (*BARE, launch.__file__, str(self._pipe.fileno()))
         return subprocess.Popen(
-            (*launch, *child.command),
+            (*launcher, *child.command),
+            cwd=child.folder,
             env=dict(child.env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -21,6 +21,7 @@ class Child:
     name: str
     command: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)  # the whole environment
+    folder: str | None = None  # where it runs; None: where we do
     turn: Turn = Turn.LAST
     stop_signal: signal.Signals = signal.SIGTERM  # to the process alone; its own children are its business
     grace: timedelta = timedelta(seconds=10)  # from the stop signal to the kill of the whole group
