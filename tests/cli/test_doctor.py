@@ -210,7 +210,7 @@ Spoil = Callable[[Patient], "object"]
         (lambda p: _route(p, provider="pigeons"), "routes", "bad", "pigeons"),
         (_stopped, "routes", "bad", "lunch"),
         (_paused, "routes", "warning", "they throttle"),
-        (_dead_letter, "dead letters", "warning", "1 lie in the dead-letter stream"),
+        (_dead_letter, "dead letters", "warning", "1 are there: worker dead-letters list"),
         (_doubted, "doubt", "ok", "2 messages of alpha are in doubt, and being settled"),
         (_doubted_long_ago, "doubt", "warning", "in doubt, 2 of them for longer than 1 day, 0:00:00"),
         (_held, "doubt", "warning", "2 messages of alpha are in doubt: see `worker resolve`"),
@@ -506,7 +506,7 @@ def test_given_a_redis_without_config_when_examined_then_info_tells_and_all_else
 
     assert found.keys() >= ALL | {"dead letters"}
     assert [finding.verdict for finding in (*found["eviction"], *found["persistence"])] == ["ok", "ok"]
-    assert found["dead letters"][0].seen == "1 lie in the dead-letter stream"
+    assert found["dead letters"][0].seen == "1 are there: worker dead-letters list"
     assert not [one for finding in found.values() for one in finding if "cannot be seen" in one.seen]
 
 

@@ -328,11 +328,24 @@ class Intake:
         with self._explained():
             return int(self.client.xlen(DEAD))
 
-    def read_dead(self, most: int = 100) -> list[tuple[str, Mapping[str, str]]]:
-        """The oldest dead letters: id and fields `lane`, `reason`, `content`."""
+    def read_dead(
+        self, most: int = 100, after: str = "", until: str = "+"
+    ) -> list[tuple[str, Mapping[str, str]]]:
+        """The oldest dead letters after one and until another: id and fields `lane`, `reason`, `content`."""
         with self._explained():
-            letters = cast("list[Any]", self.client.xrange(DEAD, count=most))
+            letters = cast("list[Any]", self.client.xrange(DEAD, f"({after}" if after else "-", until, most))
         return [(str(letter_id), dict(fields)) for letter_id, fields in letters]
+
+    def newest_dead(self) -> str:
+        """The id of the newest dead letter; empty if there is none."""
+        with self._explained():
+            newest = cast("list[Any]", self.client.xrevrange(DEAD, count=1))
+        return str(newest[0][0]) if newest else ""
+
+    def forget_dead(self, letters: Sequence[str]) -> int:
+        """Delete these dead letters. Returns how many of them there were."""
+        with self._explained():
+            return int(self.client.xdel(DEAD, *letters)) if letters else 0
 
     # -- what names a route that no worker knew
 
@@ -350,7 +363,7 @@ class Intake:
                 looks.xrange(_stream(place), count=1)
             counts = looks.execute()
         return [
-            SetAside(place, int(count or 0), _instant(oldest[0][0]))
+            SetAside(place, int(count or 0), instant_of(oldest[0][0]))
             for place, count, oldest in zip(places, counts[::2], counts[1::2], strict=True)
             if oldest
         ]
@@ -530,7 +543,7 @@ def _entry_of(parcel: Parcel) -> tuple[Any, ...]:
     return ("n", parcel.count, "m", parcel.payload)
 
 
-def _instant(entry_id: str) -> datetime:
+def instant_of(entry_id: str) -> datetime:
     """When an entry was written: its id begins with that, in milliseconds."""
     return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "reload": "reload:reload",
     "stoplist": "suppressions:app",
     "conflicts": "conflicts:app",
+    "dead-letters": "dead_letters:app",
     "doctor": "doctor:doctor",
     "web": "webhooks:web",
     "sandbox": "sandbox:sandbox",

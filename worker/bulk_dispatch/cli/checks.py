@@ -203,7 +203,7 @@ def _persistence(intake: Intake) -> Iterator[Finding]:
 
 def _dead_letters(intake: Intake) -> Iterator[Finding]:
     if letters := intake.dead_letters():
-        yield Finding("dead letters", "warning", f"{letters} lie in the dead-letter stream")
+        yield Finding("dead letters", "warning", f"{letters} are there: worker dead-letters list")
 
 
 def _unrouted(intake: Intake) -> Iterator[Finding]:

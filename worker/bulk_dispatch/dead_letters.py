@@ -1,0 +1,125 @@
+"""Dead letters: what could not become a message. Kept in Redis with the reason, until a person has looked.
+
+A letter holds a message as plain values, the arguments of a task, or something that could not be read.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.package import CHUNK
+from bulk_dispatch.intake import Intake, Parcel, instant_of
+
+PAGE = 500  # letters read, or put back, in one go
+
+TELLING = ("client_id", "producer", "campaign", "route", "lane", "kind", "sender")
+"""Fields of a message that say nothing of a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter. `id` is Redis's, and tells when it was written."""
+
+    id: str
+    at: datetime
+    lane: Lane
+    reason: str
+    content: str = field(repr=False)  # JSON
+
+    def messages(self) -> list[Any]:
+        """The messages in it, as they were handed over. None, if nothing in it has a message's fields."""
+        found = list(_offered_by(json.loads(self.content)))
+        return found if any(isinstance(one, Mapping) for one in found) else []
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which letters: those of these ids, or all those that fit."""
+
+    ids: Collection[str] = ()
+    reason: str = ""  # a part of it, whatever the case
+    lane: Lane | None = None
+
+    def fits(self, letter: Letter) -> bool:
+        """Whether a letter is one of those."""
+        return (
+            (not self.ids or letter.id in self.ids)
+            and self._words in letter.reason.casefold()
+            and self.lane in (None, letter.lane)
+        )
+
+    @cached_property
+    def _words(self) -> str:
+        return self.reason.casefold()
+
+
+def pages(intake: Intake, selection: Selection) -> Iterator[list[Letter]]:
+    """The letters selected of those there are now, oldest first, page by page; a page may be empty. What is
+    added meanwhile is left out: what was put back may come again, and would go round for ever."""
+    after, until = "", intake.newest_dead()
+    while until and (found := intake.read_dead(PAGE, after, until)):
+        after = found[-1][0]
+        letters = (_letter(letter_id, fields) for letter_id, fields in found)
+        yield [letter for letter in letters if selection.fits(letter)]
+
+
+def reasons(letters: Sequence[Letter]) -> Counter[str]:
+    """How many there are of each reason."""
+    return Counter(letter.reason for letter in letters)
+
+
+def requeue(intake: Intake, letters: Sequence[Letter]) -> tuple[int, int]:
+    """Put the messages in these letters into the intake again, where each is judged anew; forget the letters.
+
+    What holds no message stays. Returns how many messages were put back, and how many letters stay. Safe to
+    interrupt and to repeat: a message is known by its client id. Raises IntakeError.
+    """
+    held = {letter.id: letter.messages() for letter in letters}
+    messages = [one for found in held.values() for one in found]
+    for lane in Lane:
+        ours = [one for one in messages if _lane_of(one) is lane]
+        for start in range(0, len(ours), CHUNK):
+            intake.add_parcel(Parcel.of_plain(lane, ours[start : start + CHUNK]))
+    intake.forget_dead([letter_id for letter_id, found in held.items() if found])
+    return len(messages), sum(not found for found in held.values())
+
+
+def offered(args: Sequence[Any], fields: Mapping[str, Any]) -> Iterator[Any]:
+    """What a task hands over, one by one: objects, lists of them, a list `messages`, or the fields of one."""
+    own = {name: value for name, value in fields.items() if name != "messages"}
+    for one in (*args, fields.get("messages", []), *([own] if own else [])):
+        if isinstance(one, list):
+            yield from one
+        else:
+            yield one
+
+
+def _offered_by(content: Any) -> Iterator[Any]:
+    match content:
+        case {"args": list(args), "kwargs": dict(fields)}:  # of a task that expired
+            yield from offered(args, fields)
+        case {"task": _, "body": [list(args), dict(fields), *_]}:  # of a name that is none of ours
+            yield from offered(args, fields)
+        case {"task": _, "body": {"args": list(args), "kwargs": dict(fields)}}:  # by the older protocol
+            yield from offered(args, fields)
+        case {"task": _, "body": _}:
+            return
+        case dict():
+            yield content
+        case list():
+            yield from content
+
+
+def _lane_of(raw: Any) -> Lane:
+    """The lane of a message that cannot be made yet."""
+    urgent = isinstance(raw, Mapping) and raw.get("lane") == Lane.URGENT
+    return Lane.URGENT if urgent else Lane.BULK
+
+
+def _letter(letter_id: str, fields: Mapping[str, str]) -> Letter:
+    return Letter(letter_id, instant_of(letter_id), Lane(fields["lane"]), fields["reason"], fields["content"])
