@@ -20,7 +20,7 @@ from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.cancel import cancel_names
 from bulk_dispatch.stages.outcomes import first_looks
 from bulk_dispatch.stages.receipts import take
-from tests.factories import messages
+from tests.factories import message, messages
 from tests.stages.test_accounts import changed
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
@@ -35,8 +35,9 @@ def strangers_use(world: World, route: str, many: int) -> None:
     [row] = world.rows("SELECT last_value + is_called::int AS next FROM message_reference")
     line = world.line(route)
     items = [Item(n, row.next + n, f"+38067000{n:04d}", "Others", Sms(f"not ours {n}")) for n in range(many)]
+    before = world.provider.taken
     world.runtime.exchange(line.route, line.dialect.submit(items), inf)
-    assert world.provider.taken == many
+    assert world.provider.taken == before + many
     world.provider.settle_down()
 
 
@@ -67,11 +68,11 @@ def held(world: World, many: int, route: str) -> None:
     )
 
 
-def settled_by_a_person(world: World, route: str, resolution: Resolution) -> None:
+def settled_by_a_person(world: World, route: str, resolution: Resolution, *, collided: bool = False) -> None:
     looks = first_looks(world.line(route), [0])[0]
     with world.runtime.ledger.begin() as connection:
         open_route(connection, route)
-        for chunk in chunks(connection, Selection(route=route)):
+        for chunk in chunks(connection, Selection(route=route, collided=collided)):
             resolve(connection, chunk, resolution, looks=lambda _: looks, note="test")
 
 
@@ -159,6 +160,27 @@ def test_ids_of_its_own_let_them_all_go(open_world: OpenWorld) -> None:
 
     assert world.until_final("alpha") == {DELIVERED: 5}
     assert world.provider.taken == 10
+
+
+def test_the_way_out_leaves_ordinary_doubt_alone(open_world: OpenWorld) -> None:
+    """Three were sent and their answer was lost; then two of others collide."""
+    world = open_world()
+    world.enqueue(messages(3))
+    world.provider.script({"do": "drop_after", "times": 1})
+    world.dispatch()
+    world.provider.script()
+    strangers_use(world, "alpha", 2)
+    world.enqueue([message(4), message(5)])
+    world.mend()
+    world.dispatch()
+    assert world.statuses() == {IN_DOUBT: 5}
+    assert "worker resolve --collided --route alpha --as requeue" in world.route().why
+
+    world = changed(world, "alpha", reference_offset=1_000_000)
+    settled_by_a_person(world, "alpha", Resolution.REQUEUE, collided=True)
+    world.dispatch()
+
+    assert world.statuses() == {IN_DOUBT: 3, SENT: 2}
 
 
 def test_requeued_under_the_same_ids_they_collide_again(open_world: OpenWorld) -> None:

@@ -50,8 +50,8 @@ def way_out(route: str) -> str:
     """What an operator does about ids that are taken."""
     return (
         f"give {route} a reference_offset that no ledger has used there, reload, "
-        f"then `worker routes resume {route}` and `worker resolve --route {route} --as requeue`; but if this "
-        "ledger was restored from a backup, they may be ours: look them up first"
+        f"then `worker routes resume {route}` and `worker resolve --collided --route {route} --as requeue "
+        "--why ...`; but if this ledger was restored from a backup, they may be ours: look them up first"
     )
 
 
