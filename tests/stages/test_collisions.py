@@ -19,7 +19,7 @@ from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.cancel import cancel_names
 from bulk_dispatch.stages.outcomes import first_looks
-from bulk_dispatch.stages.receipts import take
+from bulk_dispatch.stages.receipts import match, take
 from tests.factories import message, messages
 from tests.stages.test_accounts import changed
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
@@ -277,6 +277,41 @@ def test_a_receipt_of_an_end_before_the_message_is_a_strangers(open_world: OpenW
     take(world.runtime.ledger, world.runtime.lines, {"webcom": told})
 
     held(world, 2, "webcom")
+
+
+def test_no_later_receipt_settles_what_collided(open_world: OpenWorld) -> None:
+    """The first one gave it away; what comes after it by the same name is a stranger's, too."""
+    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world.enqueue(messages(1, route="webcom"))
+    world.dispatch("webcom")
+    [row] = world.rows("SELECT provider_id FROM messages")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+
+    for word, at in (("deliver", yesterday), ("deliver", None), ("read", datetime.now(UTC))):
+        told = [Receipt(row.provider_id, DELIVERED, word, at, read=word == "read")]
+        take(world.runtime.ledger, world.runtime.lines, {"webcom": told})
+        match(world.runtime, "webcom")
+
+    held(world, 1, "webcom")
+
+
+def test_nothing_that_names_the_strangers_message_is_kept_as_ours(open_world: OpenWorld) -> None:
+    """A job is asked about by our ids: the number and the segments in the answer are the stranger's."""
+    world = open_world(beta={"receipts": "a-secret-of-some-length"})
+    strangers_use(world, "beta", 2)
+    world.enqueue(messages(2, route="beta"))
+    enqueued_after_all(world)
+    world.rows("UPDATE messages SET due_at = now() RETURNING id")
+    world.dispatch("beta")
+
+    def polled() -> bool:
+        world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
+        world.poll("beta")
+        return world.statuses() == {IN_DOUBT: 2}
+
+    eventually(polled)
+    assert world.rows("SELECT DISTINCT provider_id, segments FROM messages") == [(None, None)]
+    assert world.rows("SELECT id FROM provider_ids") == []
 
 
 def test_one_strangers_end_among_ours_leaves_the_others_their_own(open_world: OpenWorld) -> None:

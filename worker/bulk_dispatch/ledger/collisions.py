@@ -46,6 +46,18 @@ def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
     return set(found.scalars())
 
 
+def held(connection: Connection, message_ids: Sequence[int]) -> set[int]:
+    """Those of these messages that are in doubt for a collision."""
+    found = connection.execute(
+        text(f"""
+            SELECT m.id FROM messages m
+            WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}' AND {COLLIDED}
+        """),  # noqa: S608 - our own constants
+        {"ids": list(message_ids)},
+    )
+    return set(found.scalars())
+
+
 def way_out(route: str) -> str:
     """What an operator does about ids that are taken."""
     return (

@@ -10,6 +10,7 @@ from bulk_dispatch.domain.doubt_policy import SETTLING
 from bulk_dispatch.domain.package import Item
 from bulk_dispatch.domain.status import ROADS, Status, Verb
 from bulk_dispatch.ledger import Connection, receipts
+from bulk_dispatch.ledger.collisions import held
 from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.ledger.routes import note_failure, pause_route, stop_route
 from bulk_dispatch.ledger.suppressions import suppress
@@ -118,13 +119,14 @@ def name_messages(line: Line, connection: Connection, told: Iterable[tuple[int, 
     receipts.name_messages(connection, line.route.name, names)
 
 
-def unnamed(messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[tuple[int, Verdict]]:
-    """The messages whose id at the provider was not known before, with the verdicts that tell it."""
-    return [
-        (message.id, verdicts[message.id])
-        for message in messages
-        if not message.provider_id and message.id in verdicts
-    ]
+def name_found(
+    line: Line, connection: Connection, messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]
+) -> None:
+    """Note the names of messages whose id at the provider was not known before, once the verdicts that tell
+    it are settled: what has collided by then gets no name, for it is another's."""
+    unnamed = [one.id for one in messages if not one.provider_id and one.id in verdicts]
+    strangers = held(connection, unnamed) if unnamed and line.route.receipts else set()
+    name_messages(line, connection, ((id_, verdicts[id_]) for id_ in unnamed if id_ not in strangers))
 
 
 def suppress_unwilling(line: Line, connection: Connection, told: Iterable[tuple[Item, Verdict]]) -> None:

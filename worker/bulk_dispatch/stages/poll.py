@@ -23,13 +23,12 @@ from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase,
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import (
-    name_messages,
+    name_found,
     note_segments,
     note_strange,
     reads,
     reported,
     settled,
-    unnamed,
     worst,
 )
 from bulk_dispatch.stages.provider_calls import PATIENCE, ask, askable, exchanged
@@ -235,7 +234,7 @@ class _Round:
         with self.runtime.ledger.begin() as connection:
             moved = settle(connection, moves, looks, news=news, keeps=(Clock.RESCUE,))
             read(connection, reads(messages, verdicts))
-            name_messages(self.line, connection, unnamed(messages, verdicts))
+            name_found(self.line, connection, messages, verdicts)
             mend_asked(self.runtime, self.line, connection, verdicts.values(), failure)
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)

@@ -56,7 +56,7 @@ _COLUMNS = {
 
 def _move_statement(verb: Verb) -> TextClause:
     """Begins with its verb, for whoever looks at what the database is doing. News that is older than its
-    message collides, whatever it says: it is of another message."""
+    message collides, whatever it says: it is of another message, and nothing it names is kept as ours."""
     held = sources(Verb.COLLIDE, Status.IN_DOUBT)
     return text(f"""
         /* {verb} */ WITH news AS (
@@ -69,8 +69,8 @@ def _move_statement(verb: Verb) -> TextClause:
                               THEN now() + n.delay END,
                 finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) AND NOT {EARLY} THEN now() END,
                 attempts = m.attempts + n.tried,
-                provider_id = coalesce(n.provider_id, m.provider_id),
-                segments = coalesce(n.segments, m.segments)
+                provider_id = coalesce(CASE WHEN NOT {EARLY} THEN n.provider_id END, m.provider_id),
+                segments = coalesce(CASE WHEN NOT {EARLY} THEN n.segments END, m.segments)
             FROM news n
             WHERE m.id = n.message_id
               AND m.package_id IS NOT DISTINCT FROM n.package_id
