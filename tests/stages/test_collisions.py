@@ -33,17 +33,34 @@ SAYS_BOTH: SandboxOptions = replace(KIND, webcom=WebcomOptions(repeat="both"))
 def strangers_use(world: World, route: str, many: int) -> None:
     """Another ledger has sent so many messages there, under the ids that ours gives out next."""
     [row] = world.rows("SELECT last_value + is_called::int AS next FROM message_reference")
+    use(world, route, row.next, many)
+
+
+def use(world: World, route: str, first: int, many: int) -> None:
+    """Another ledger has sent so many messages there, under the ids from the first on."""
     line = world.line(route)
-    items = [Item(n, row.next + n, f"+38067000{n:04d}", "Others", Sms(f"not ours {n}")) for n in range(many)]
+    items = [Item(n, first + n, f"+38067000{n:04d}", "Others", Sms(f"not ours {n}")) for n in range(many)]
     before = world.provider.taken
     world.runtime.exchange(line.route, line.dialect.submit(items), inf)
     assert world.provider.taken == before + many
     world.provider.settle_down()
 
 
-def enqueued_after_all(world: World, by: str = "1 hour") -> None:
-    """Our messages came so long after whatever has happened at the provider until now."""
-    world.rows(f"UPDATE messages SET enqueued_at = now() + interval '{by}' RETURNING id")
+def sent_after_all(world: World, by: str = "1 hour") -> None:
+    """Our messages left so long after whatever has happened at the provider until now."""
+    world.rows(f"UPDATE packages SET opened_at = now() + interval '{by}' RETURNING id")
+    world.rows(f"UPDATE events SET at = now() + interval '{by}' WHERE verb = 'claim' RETURNING id")
+
+
+def until_in_doubt(world: World, route: str, many: int) -> None:
+    """Poll on, whatever the clocks say, until so many are in doubt and nothing else is."""
+
+    def polled() -> bool:
+        world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
+        world.poll(route)
+        return world.statuses() == {IN_DOUBT: many}
+
+    eventually(polled)
 
 
 def held(world: World, many: int, route: str) -> None:
@@ -64,7 +81,7 @@ def held(world: World, many: int, route: str) -> None:
         listed = in_doubt(connection, Selection(route=route), None)
     assert listed.total == many
     assert all(
-        "enqueued" in (one.why or "") or "before we sent any" in (one.why or "") for one in listed.messages
+        "first sent" in (one.why or "") or "before we sent any" in (one.why or "") for one in listed.messages
     )
 
 
@@ -195,7 +212,7 @@ def test_requeued_under_the_same_ids_they_collide_again(open_world: OpenWorld) -
     held(world, 5, "alpha")
 
 
-# -- an end before the message
+# -- an end before the message left
 
 
 EARLY = ("alpha", "beta", "plain", "webcom")
@@ -203,12 +220,12 @@ EARLY = ("alpha", "beta", "plain", "webcom")
 
 
 @pytest.mark.parametrize("route", EARLY)
-def test_an_end_before_the_message_was_enqueued_is_a_strangers(open_world: OpenWorld, route: str) -> None:
+def test_an_end_before_the_message_left_is_a_strangers(open_world: OpenWorld, route: str) -> None:
     world = open_world(**{route: {}})
     world.enqueue(messages(3, route=route))
     world.dispatch(route)
     world.provider.settle_down()
-    enqueued_after_all(world)
+    sent_after_all(world)
 
     for _ in range(3):
         world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
@@ -224,18 +241,44 @@ def test_states_of_used_ids_are_not_taken_over(open_world: OpenWorld, route: str
     world = open_world(**{route: {}})
     strangers_use(world, route, 4)
     world.enqueue(messages(4, route=route))
-    enqueued_after_all(world, "5 seconds")
-    world.rows("UPDATE messages SET due_at = now() RETURNING id")
-
-    def polled() -> bool:
-        world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
-        world.poll(route)
-        return world.statuses() == {IN_DOUBT: 4}
-
     world.dispatch(route)
-    eventually(polled)
+    sent_after_all(world, "5 seconds")
 
+    until_in_doubt(world, route, 4)
     held(world, 4, route)
+
+
+def test_an_id_that_was_used_while_ours_waited_for_its_time_is_a_strangers(open_world: OpenWorld) -> None:
+    """Enqueued on Monday for Friday; on Wednesday another ledger used its id."""
+    world = open_world(beta={})
+    world.enqueue(messages(2, route="beta"))
+    world.rows("UPDATE messages SET enqueued_at = now() - interval '4 days' RETURNING id")
+    [row] = world.rows("SELECT min(reference) AS first FROM messages")
+    use(world, "beta", row.first, 2)
+    world.dispatch("beta")
+    sent_after_all(world)
+
+    until_in_doubt(world, "beta", 2)
+    held(world, 2, "beta")
+
+
+def test_the_end_of_a_first_sending_is_ours_however_late_the_second(open_world: OpenWorld) -> None:
+    """Its answer was lost, it arrived, and an hour later it was sent again: they had it, and say so."""
+    world = open_world()
+    world.enqueue(messages(2))
+    world.provider.script({"do": "drop_after", "times": 1})
+    world.dispatch()
+    world.provider.script()
+    world.provider.settle_down()
+    settled_by_a_person(world, "alpha", Resolution.REQUEUE)
+    world.dispatch()
+    world.rows("UPDATE packages SET opened_at = now() + interval '1 hour' WHERE id > 1 RETURNING id")
+
+    world.rows("UPDATE packages SET rescue_at = now() WHERE rescue_at IS NOT NULL RETURNING id")
+    world.rescue()
+
+    assert world.statuses() == {DELIVERED: 2}
+    world.promise_holds()
 
 
 def test_the_states_of_messages_in_doubt_are_not_taken_over_either(open_world: OpenWorld) -> None:
@@ -244,7 +287,7 @@ def test_the_states_of_messages_in_doubt_are_not_taken_over_either(open_world: O
     world.provider.script({"do": "drop_after", "times": 1})
     world.dispatch()
     world.provider.settle_down()
-    enqueued_after_all(world)
+    sent_after_all(world)
 
     world.rows("UPDATE packages SET rescue_at = now() WHERE rescue_at IS NOT NULL RETURNING id")
     world.rescue()
@@ -259,7 +302,7 @@ def test_what_a_cancellation_learns_is_not_taken_over_either(open_world: OpenWor
     world.enqueue(messages(2))
     world.dispatch()
     world.provider.settle_down()
-    enqueued_after_all(world)
+    sent_after_all(world)
 
     list(cancel_names(world.runtime, ["client-1", "client-2"], "asked"))
 
@@ -300,16 +343,10 @@ def test_nothing_that_names_the_strangers_message_is_kept_as_ours(open_world: Op
     world = open_world(beta={"receipts": "a-secret-of-some-length"})
     strangers_use(world, "beta", 2)
     world.enqueue(messages(2, route="beta"))
-    enqueued_after_all(world)
-    world.rows("UPDATE messages SET due_at = now() RETURNING id")
     world.dispatch("beta")
+    sent_after_all(world)
 
-    def polled() -> bool:
-        world.rows("UPDATE packages SET poll_at = now() WHERE poll_at IS NOT NULL RETURNING id")
-        world.poll("beta")
-        return world.statuses() == {IN_DOUBT: 2}
-
-    eventually(polled)
+    until_in_doubt(world, "beta", 2)
     assert world.rows("SELECT DISTINCT provider_id, segments FROM messages") == [(None, None)]
     assert world.rows("SELECT id FROM provider_ids") == []
 
@@ -339,7 +376,7 @@ def delivered_at(world: World, route: str, early: str) -> None:
     world.enqueue(messages(3, route=route))
     world.dispatch(route)
     world.provider.settle_down()
-    enqueued_after_all(world, early)
+    sent_after_all(world, early)
     world.rows("UPDATE packages SET poll_at = now() RETURNING id")
     world.poll(route)
 

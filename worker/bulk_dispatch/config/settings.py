@@ -74,7 +74,7 @@ class Route:
     reference_offset: int = 0  # added to our ids at the provider, for accounts used before
     clock_tolerance: timedelta = timedelta(
         seconds=2
-    )  # an end that is earlier than its message by more is another's
+    )  # an end that is earlier than its message left by more is another's
     zone: str = ""  # of the provider's times that carry none; empty: by dialect
     balance_least: int = 0  # money below which we warn; 0: never
     balance_every: timedelta = timedelta(minutes=10)  # how often we ask for the balance

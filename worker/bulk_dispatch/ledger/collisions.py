@@ -2,8 +2,8 @@
 
 Another ledger has used the account before: staging beside production, a ledger made anew, a copy. What they
 tell of that id is then said of a stranger's message. Two things give it away: they had the id before we ever
-sent anything under it that may have reached them; or what they tell happened before the message was ours. The
-message is held: in doubt for its collision, nobody asks about it or sends it again, and a person decides.
+sent anything under it that may have reached them; or what they tell happened before the message first left.
+The message is held: in doubt for its collision, nobody asks about it or sends it again, and a person decides.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,22 @@ COLLIDED = f"""coalesce((
 ), false)"""  # noqa: S608 - our own constants
 """Of a message m in doubt: it is so for a collision."""
 
-# A provider whose clock is known to be behind tells instants as much too early. It is looked up only for what
-# seems to be early.
-EARLY = """(CASE WHEN n.happened_at < m.enqueued_at - n.behind
-    THEN n.happened_at < m.enqueued_at - n.behind + least(
-        (SELECT r.clock_ahead FROM routes r WHERE r.name = m.route), interval '0')
-    ELSE false END)"""
-"""Of news n about a message m: it happened before the message was ours, so it is of another."""
+# Nearly all news is later than the package that its message lies in: only what is not needs a look at when
+# the message was first claimed. A clock that is known to be behind tells instants as much too early.
+EARLY = f"""
+    LEFT JOIN packages p ON p.id = n.package_id
+    LEFT JOIN LATERAL (
+        SELECT min(e.at) - n.happened_at AS early FROM events e
+        WHERE n.happened_at < p.opened_at - n.behind
+          AND e.message_id = n.message_id AND e.verb = '{Verb.CLAIM}'
+    ) c ON c.early > n.behind - least(
+        (SELECT r.clock_ahead FROM routes r WHERE r.name = p.route), interval '0')
+"""  # noqa: S608 - our own constants
+"""Joined to news n: c.early is how long it happened before its message first left, if it did: so it is of
+another."""
 
 TAKEN_BEFORE = "they had a message under our id before we sent any"
-TOLD_TOO_EARLY = "what they tell of it happened before it was enqueued"
+TOLD_TOO_EARLY = "what they tell of it happened before it was first sent"
 
 
 def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
@@ -71,7 +77,7 @@ def told_too_early(route: str, messages: int, early: timedelta) -> str:
     """Why a route is stopped whose provider told what cannot be."""
     seconds = timedelta(seconds=int(early.total_seconds()))
     return (
-        f"collision: {messages} messages ended there before we had them, by up to {seconds}. Either another "
+        f"collision: {messages} messages ended there before they left us, by up to {seconds}. Either another "
         f"ledger has used our ids at this account: {way_out(route)}. Or their clock, or our `zone` for it, "
         "is off by that: set it right, or clock_tolerance, resume, and resolve them as sent"
     )
