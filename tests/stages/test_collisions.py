@@ -1,6 +1,8 @@
 """Collisions: the provider knows other messages by our ids; what it tells of them is never told of ours."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -11,14 +13,16 @@ import pytest
 from bulk_dispatch.domain.content import Sms
 from bulk_dispatch.domain.package import Item
 from bulk_dispatch.domain.status import FINAL, Status
+from bulk_dispatch.http_client import Transport
 from bulk_dispatch.ledger.audit import audit
 from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, in_doubt, resolve
 from bulk_dispatch.ledger.routes import open_route
-from bulk_dispatch.providers.interface import Receipt
+from bulk_dispatch.providers.interface import Failure, Receipt, Reply, Request
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.cancel import cancel_names
 from bulk_dispatch.stages.outcomes import first_looks
+from bulk_dispatch.stages.poll import poll
 from bulk_dispatch.stages.receipts import match, take
 from tests.factories import message, messages
 from tests.stages.test_accounts import changed
@@ -61,6 +65,12 @@ def until_in_doubt(world: World, route: str, many: int) -> None:
         return world.statuses() == {IN_DOUBT: many}
 
     eventually(polled)
+
+
+def ask_about_doubt(world: World, route: str) -> None:
+    """Rescue, whatever the clocks say."""
+    world.rows("UPDATE packages SET rescue_at = now() WHERE rescue_at IS NOT NULL RETURNING id")
+    world.rescue(route)
 
 
 def held(world: World, many: int, route: str) -> None:
@@ -366,6 +376,113 @@ def test_one_strangers_end_among_ours_leaves_the_others_their_own(open_world: Op
 
     assert world.statuses() == {IN_DOUBT: 1, DELIVERED: 1}
     world.promise_holds()
+
+
+# -- what only its instant could tell
+
+
+def in_a_job(world: World) -> None:
+    """Sent, and nothing said of any message until its state is asked for."""
+    world.dispatch("beta")
+
+
+def unanswered(world: World) -> None:
+    """Sent, and the answer lost."""
+    world.provider.script({"do": "drop_after", "times": 1})
+    world.dispatch("alpha")
+
+
+@pytest.mark.parametrize(("route", "sent"), [("beta", in_a_job), ("alpha", unanswered)])
+def test_an_end_without_its_instant_is_no_news_where_our_id_alone_tells(
+    open_world: OpenWorld, route: str, sent: Callable[[World], None]
+) -> None:
+    """By that id they may know a stranger's. With its instant, which their page promises, it is ours."""
+    world = open_world(beta={})
+    world.enqueue(messages(2, route=route))
+    sent(world)
+    world.provider.script({"do": "message_code", "code": 102, "when": {"command": "status"}})
+    until_in_doubt(world, route, 2)
+    ask_about_doubt(world, route)
+    assert world.statuses() == {IN_DOUBT: 2}
+    assert world.route(route).state != "stopped"
+
+    world.provider.script()
+    world.provider.settle_down()
+    ask_about_doubt(world, route)
+    assert world.statuses() == {DELIVERED: 2}
+
+
+def test_of_what_was_taken_under_our_id_an_end_needs_no_instant(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS)
+    world.enqueue(messages(2))
+    world.dispatch()
+    world.provider.script({"do": "message_code", "code": 102, "when": {"command": "status"}})
+
+    world.rows("UPDATE packages SET poll_at = now() RETURNING id")
+    world.poll()
+
+    assert world.statuses() == {DELIVERED: 2}
+
+
+class Undated(Transport):
+    """Their states arrive without an instant."""
+
+    def exchange(self, request: Request, **limits: Any) -> Reply | Failure:
+        reply = super().exchange(request, **limits)
+        if isinstance(reply, Failure):
+            return reply
+        return replace(reply, body=re.sub(rb' time="[^"]*"', b' time=""', reply.body))
+
+
+def test_the_state_of_an_old_number_needs_its_instant(open_world: OpenWorld) -> None:
+    """webcom gives the old number for an id that was used: their number alone says nothing."""
+    world = open_world(webcom={"receipts": "a-secret-of-some-length"})
+    world.enqueue(messages(2, route="webcom"))
+    world.dispatch("webcom")
+    world.provider.settle_down()
+    ids = [row.provider_id for row in world.rows("SELECT provider_id FROM messages")]
+
+    world.rows("UPDATE packages SET poll_at = now() RETURNING id")
+    with closing(Undated()) as transport:
+        poll(replace(world.runtime, transport=transport), "webcom")
+    take(
+        world.runtime.ledger,
+        world.runtime.lines,
+        {"webcom": [Receipt(id_, DELIVERED, "deliver") for id_ in ids]},
+    )
+    assert world.statuses() == {SENT: 2}
+
+    world.rows("UPDATE packages SET poll_at = now() RETURNING id")
+    world.poll("webcom")
+    assert world.statuses() == {DELIVERED: 2}
+
+
+def test_an_id_that_is_used_is_told_of_a_job_s_messages_too(open_world: OpenWorld) -> None:
+    world = open_world(beta={})
+    world.enqueue(messages(3, route="beta"))
+    world.dispatch("beta")
+    world.provider.script({"do": "message_code", "code": 208, "when": {"command": "status"}})
+
+    until_in_doubt(world, "beta", 3)
+
+    held(world, 3, "beta")
+    assert "code 208" in world.route("beta").why
+
+
+def test_a_job_that_repeats_ours_is_told_from_a_collision(open_world: OpenWorld) -> None:
+    world = open_world(beta={})
+    world.enqueue(messages(3, route="beta"))
+    world.provider.script({"do": "drop_after", "times": 1})
+    world.dispatch("beta")
+    world.provider.script()
+    settled_by_a_person(world, "beta", Resolution.REQUEUE)
+    world.dispatch("beta")
+    world.provider.script({"do": "message_code", "code": 208, "when": {"command": "status"}})
+
+    until_in_doubt(world, "beta", 3)
+
+    assert world.route("beta").state == "open"
+    assert world.rows("SELECT 1 FROM events WHERE verb = 'collide'") == []
 
 
 # -- clocks that are off
