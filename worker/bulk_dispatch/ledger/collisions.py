@@ -33,6 +33,8 @@ EARLY = f"""
 """Joined to news n: c.early is how long it happened before its message first left, if it did: so it is of
 another."""
 
+CLOCK_MOST = timedelta(minutes=10)  # clocks that nobody looks after are off by less
+
 TAKEN_BEFORE = "they had a message under our id before we sent any"
 TOLD_TOO_EARLY = "what they tell of it happened before it was first sent"
 
@@ -74,10 +76,18 @@ def way_out(route: str) -> str:
 
 
 def told_too_early(route: str, messages: int, early: timedelta) -> str:
-    """Why a route is stopped whose provider told what cannot be."""
+    """Why a route is stopped whose provider told what cannot be. By a few minutes it is hardly another
+    ledger, and what is sent again for a clock that is off arrives twice."""
     seconds = timedelta(seconds=int(early.total_seconds()))
-    return (
-        f"collision: {messages} messages ended there before they left us, by up to {seconds}. Either another "
-        f"ledger has used our ids at this account: {way_out(route)}. Or their clock, or our `zone` for it, "
-        "is off by that: set it right, or clock_tolerance, resume, and resolve them as sent"
+    what = f"collision: {messages} messages ended there before they left us, by up to {seconds}"
+    others = "another ledger has used our ids at this account"
+    clock = (
+        f"their clock, or our `zone` for it, is off by that: set `zone` or clock_tolerance right, reload, "
+        f"`worker routes resume {route}` and `worker resolve --collided --route {route} --as sent --why ...`"
     )
+    if early < CLOCK_MOST:
+        return (
+            f"{what}. Most likely {clock}. Only if the clocks are right, {others}: look the messages up, and "
+            f"give {route} a reference_offset that no ledger has used there"
+        )
+    return f"{what}. Either {others}: {way_out(route)}. Or {clock}"

@@ -74,7 +74,7 @@ def settled(runtime: Runtime, line: Line, package_id: int, item: Tried, verdict:
         verdict.provider_id,
         verdict.segments,
         verdict.happened_at,
-        behind=line.route.clock_tolerance,
+        behind=line.clock_tolerance,
     )
 
 
@@ -132,7 +132,7 @@ def reported(line: Line, message: OpenMessage, verdict: Verdict) -> Move | None:
         verdict.provider_id,
         verdict.segments,
         verdict.happened_at,
-        behind=line.route.clock_tolerance,
+        behind=line.clock_tolerance,
     )
 
 

@@ -128,7 +128,7 @@ class _Found:
     def add(self, line: Line, matched: Iterable[Matched]) -> None:
         """The words of a route, oldest first."""
         packages: set[int] = set()
-        self.behind = line.route.clock_tolerance
+        self.behind = line.clock_tolerance
         for one in matched:
             if one.package_id is None:
                 continue  # it ended without having left
