@@ -20,7 +20,7 @@ from bulk_dispatch.ledger.routes import open_route
 from bulk_dispatch.providers.interface import Failure, Receipt, Reply, Request
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
-from bulk_dispatch.stages.cancel import cancel_names
+from bulk_dispatch.stages.cancel import Fate, cancel_names
 from bulk_dispatch.stages.outcomes import first_looks
 from bulk_dispatch.stages.poll import poll
 from bulk_dispatch.stages.receipts import match, take
@@ -314,8 +314,9 @@ def test_what_a_cancellation_learns_is_not_taken_over_either(open_world: OpenWor
     world.provider.settle_down()
     sent_after_all(world)
 
-    list(cancel_names(world.runtime, ["client-1", "client-2"], "asked"))
+    fates = list(cancel_names(world.runtime, ["client-1", "client-2"], "asked"))
 
+    assert fates == [{"client-1": Fate.IN_DOUBT, "client-2": Fate.IN_DOUBT}]
     held(world, 2, "alpha")
 
 

@@ -54,7 +54,7 @@ def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
     return set(found.scalars())
 
 
-def held(connection: Connection, message_ids: Sequence[int]) -> set[int]:
+def in_collision(connection: Connection, message_ids: Sequence[int]) -> set[int]:
     """Those of these messages that are in doubt for a collision."""
     found = connection.execute(
         text(f"""

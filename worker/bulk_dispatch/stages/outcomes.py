@@ -10,8 +10,7 @@ from bulk_dispatch.domain.doubt_policy import SETTLING
 from bulk_dispatch.domain.package import Item
 from bulk_dispatch.domain.status import ROADS, Status, Verb
 from bulk_dispatch.ledger import Connection, receipts
-from bulk_dispatch.ledger.collisions import first_sent, way_out
-from bulk_dispatch.ledger.collisions import held as held_of
+from bulk_dispatch.ledger.collisions import first_sent, in_collision, way_out
 from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.ledger.routes import note_failure, pause_route, stop_route
 from bulk_dispatch.ledger.suppressions import suppress
@@ -162,7 +161,7 @@ def name_found(
     """Note the names of messages whose id at the provider was not known before, once the verdicts that tell
     it are settled: what has collided by then gets no name, for it is another's."""
     unnamed = [one.id for one in messages if not one.provider_id and one.id in verdicts]
-    strangers = held_of(connection, unnamed) if unnamed and line.route.receipts else set()
+    strangers = in_collision(connection, unnamed) if unnamed and line.route.receipts else set()
     name_messages(line, connection, ((id_, verdicts[id_]) for id_ in unnamed if id_ not in strangers))
 
 
