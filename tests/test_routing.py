@@ -53,6 +53,14 @@ def test_these_tests_know_every_provider() -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_clock_that_cannot_be_asked_may_be_off_by_more(provider: str) -> None:
+    default = timedelta(seconds=2 if provider == "webcom-xml" else 60)
+
+    assert ready(provider).clock_tolerance == default
+    assert ready(provider, clock_tolerance=timedelta(0)).clock_tolerance == timedelta(0)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("in_doubt", ["", "hold", "resend", "fail"])
 def test_given_nobody_who_can_be_asked_then_idle_connections_are_kept_briefly_unless_the_route_says_how_long(
     provider: str, in_doubt: str

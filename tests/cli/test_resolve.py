@@ -34,6 +34,13 @@ def doubted(book: Book, offered: Sequence[Message], why: str = "lost: no answer 
     book.do(settle, moves, {package.id: LOOK}, why=why)
 
 
+def collided(book: Book, offered: Sequence[Message]) -> None:
+    """A package of messages whose ids somebody else had used."""
+    package = book.package(offered)
+    held = [Move(item.id, package.id, Status.IN_DOUBT, code="208") for item in package.items]
+    book.do(settle, [], {package.id: LOOK}, collided=held)
+
+
 def takes_its_time(connection: Connection) -> None:
     """Let this transaction stand idle for as long as the test needs."""
     connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
@@ -63,7 +70,7 @@ def test_the_list_tells_what_is_known_and_nobody_s_number(shell: Shell, book: Bo
     first, second, third = ran.json["messages"]
     assert first.keys() == {
         *("client_id", "producer", "route", "recipient", "campaign", "package_id", "account", "reference"),
-        *("provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of"),
+        *("provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of", "collided"),
     }
     assert (first["client_id"], first["recipient"], first["campaign"]) == (
         "client-1",
@@ -120,9 +127,30 @@ def test_the_list_can_be_narrowed(shell: Shell, book: Book) -> None:
     assert listed("client-2", "nobody") == ["client-2"]
 
 
+def test_what_collided_is_listed_apart(shell: Shell, book: Book) -> None:
+    doubted(book, [message(1, in_doubt="resend"), message(2)])
+    collided(book, [message(3, in_doubt="resend")])
+    collided(book, [message(4, route="beta")])
+
+    told = shell.worker("resolve", "--json").json
+    assert (told["by_route"], told["collided"]) == ({"alpha": 3, "beta": 1}, {"alpha": 1, "beta": 1})
+    policies = {one["client_id"]: (one["policy"], one["policy_of"]) for one in told["messages"]}
+    assert policies["client-1"] == ("resend", "message")
+    assert policies["client-3"] == policies["client-4"] == ("hold", "collision")
+    alone = shell.worker("resolve", "--collided", "--json").json
+    assert [one["client_id"] for one in alone["messages"]] == ["client-3", "client-4"]
+    assert "of them collided" in shell.worker("resolve", COLUMNS="250").out
+    assert "of them collided" not in shell.worker("resolve", "client-1", COLUMNS="250").out
+
+
 def test_nothing_in_doubt_is_said(shell: Shell) -> None:
     assert shell.worker("resolve").out == "Nothing is in doubt.\n"
-    assert shell.worker("resolve", "--json").json == {"total": 0, "by_route": {}, "messages": []}
+    assert shell.worker("resolve", "--json").json == {
+        "total": 0,
+        "by_route": {},
+        "collided": {},
+        "messages": [],
+    }
 
 
 # -- a word ----------------------------------------------------------------------------------------------
@@ -192,13 +220,17 @@ def test_named_messages_that_are_not_in_doubt_are_told_and_the_others_settled(
         (["--campaign", "spring", "--route", "alpha"], {1}),
         (["--older-than", "2h"], {2}),
         (["--older-than", "2h", "--route", "beta"], set()),
-        (["--all", "--yes"], {1, 2, 3}),
+        (["--collided"], {4}),
+        (["--collided", "--route", "alpha"], {4}),
+        (["--collided", "--route", "beta"], set()),
+        (["--all", "--yes"], {1, 2, 3, 4}),
     ],
     ids=str,
 )
 def test_a_selection_is_settled(shell: Shell, book: Book, words: list[str], expected: set[int]) -> None:
     doubted(book, [message(1, campaign="spring"), message(2)])
     doubted(book, [message(3, route="beta", campaign="spring")])
+    collided(book, [message(4)])
     book.rows("UPDATE packages SET doubted_at = now() - interval '3 hours'")
     book.rows(
         "UPDATE events SET at = now() - interval '3 hours' WHERE message_id = "

@@ -168,6 +168,8 @@ def test_nothing_need_leave_ahead_of_its_time(path: Path) -> None:
         ('keepalive = "0.5s"', "keepalive", timedelta(seconds=0.5)),
         ('keepalive = "0s"', "keepalive", timedelta(0)),
         ('# keepalive = "0s"', "keepalive", None),
+        ('clock_tolerance = "0s"', "clock_tolerance", timedelta(0)),
+        ('# clock_tolerance = "0s"', "clock_tolerance", None),
         ("balance_least = 100", "balance_least", 100),
         ('balance_every = "1h"', "balance_every", timedelta(hours=1)),
         (f'receipts = "{PATH}"', "receipts", PATH),

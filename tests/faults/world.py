@@ -59,6 +59,7 @@ SWIFT: Table = {
     "doubt_first": "200ms",
     "doubt_wait": "4s",
     "doubt_wait_job": "4s",
+    "clock_tolerance": "2s",  # all clocks are one; see cases.collisions
 }
 """Every wait is short. Doubt lasts longer than any request takes to reach the provider: the slowest of the
 cases lies three seconds before it is taken."""

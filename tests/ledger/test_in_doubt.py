@@ -42,6 +42,14 @@ def doubted(book: Book, offered: Sequence[Message], why: str = "lost") -> Packag
     return package
 
 
+def collided(book: Book, offered: Sequence[Message]) -> Package:
+    """A package of messages whose ids somebody else had used."""
+    package = book.package(offered)
+    held = [Move(item.id, package.id, D, code="208") for item in package.items]
+    book.do(settle, [], {package.id: LOOK}, collided=held)
+    return package
+
+
 def batch(start: int, count: int, **changes: Any) -> list[Message]:
     return [message(number, **changes) for number in range(start, start + count)]
 
@@ -137,7 +145,7 @@ def test_what_a_half_settled_package_has_in_doubt_is_listed_while_its_request_is
 
 
 def test_nothing_in_doubt_is_an_empty_list(book: Book) -> None:
-    assert found(book) == DoubtList({}, [])
+    assert found(book) == DoubtList({}, {}, [])
 
 
 def test_a_list_is_bounded_and_its_totals_are_not(book: Book) -> None:
@@ -149,6 +157,24 @@ def test_a_list_is_bounded_and_its_totals_are_not(book: Book) -> None:
 
     assert [one.client_id for one in listed.messages] == ["client-1", "client-2", "client-3"]
     assert (listed.by_route, listed.total) == ({"alpha": 3, "beta": 2}, 5)
+
+
+def test_what_collided_is_told_apart_until_its_doubt_is_another(book: Book) -> None:
+    doubted(book, messages(2))
+    collided(book, [message(3)])
+    collided(book, [message(4, route="beta")])
+
+    listed = found(book)
+
+    assert {one.client_id for one in listed.messages if one.collided} == {"client-3", "client-4"}
+    assert (listed.by_route, listed.collided) == ({"alpha": 3, "beta": 1}, {"alpha": 1, "beta": 1})
+
+    for chunk in meant(book, collided=True, route=ROUTE):
+        said(book, chunk, Resolution.REQUEUE)
+    again = book.claim().package
+    assert again is not None
+    book.settle(again, [D])
+    assert found(book).collided == {"beta": 1}
 
 
 def test_the_last_doubt_is_the_one_that_is_told(book: Book) -> None:
@@ -178,8 +204,8 @@ def aged(book: Book, client_id: str) -> None:
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        ({}, {1, 2, 3, 4}),
-        ({"route": "beta"}, {4}),
+        ({}, {1, 2, 3, 4, 5, 6}),
+        ({"route": "beta"}, {4, 6}),
         ({"route": "gamma"}, set()),
         ({"campaign": "spring"}, {2, 3}),
         ({"campaign": "spring", "route": "beta"}, set()),
@@ -187,6 +213,9 @@ def aged(book: Book, client_id: str) -> None:
         ({"older_than": timedelta(hours=4)}, set()),
         ({"older_than": timedelta(hours=2), "campaign": "spring"}, {3}),
         ({"client_ids": ("client-1", "client-4", "client-9", "nobody")}, {1, 4}),
+        ({"collided": True}, {5, 6}),
+        ({"collided": True, "route": "beta"}, {6}),
+        ({"collided": True, "older_than": timedelta(hours=2)}, set()),
     ],
     ids=str,
 )
@@ -195,6 +224,8 @@ def test_a_selection_is_what_fits_all_its_parts(
 ) -> None:
     doubted(book, [message(1), message(2, campaign="spring"), message(3, campaign="spring")])
     doubted(book, [message(4, route="beta")])
+    collided(book, [message(5)])
+    collided(book, [message(6, route="beta")])
     book.settle(book.package([message(9, campaign="spring")]), S)
     aged(book, "client-3")
 

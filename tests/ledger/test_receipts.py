@@ -56,6 +56,20 @@ def test_a_word_about_a_message_that_has_not_left_waits(book: Book, status: Stat
     assert book.do(receipts.match, "alpha", [DELIVERED]) == ([], [DELIVERED])
 
 
+def test_a_word_about_what_is_held_for_a_collision_waits_for_a_person(book: Book) -> None:
+    package = book.package(messages(1))
+    [item] = package.items
+    book.do(receipts.name_messages, "alpha", [("p-1", item.id)])
+    book.do(settle, [], {package.id: LOOK}, collided=[Move(item.id, package.id, Status.IN_DOUBT)])
+
+    assert book.do(receipts.match, "alpha", [DELIVERED]) == ([], [DELIVERED])
+    keep(book, [DELIVERED])
+    assert book.do(receipts.take_kept, "alpha", 10) == []
+
+    book.settle(package, [Status.SENT])
+    assert book.do(receipts.take_kept, "alpha", 10) == [DELIVERED]
+
+
 def test_names_are_of_one_route_and_words_keep_their_order(book: Book) -> None:
     named(book, Status.SENT)
     words = [Word(name, Status.DELIVERED) for name in ("p-9", "p-1", "p-8", "p-1")]

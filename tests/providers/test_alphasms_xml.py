@@ -877,7 +877,7 @@ STATUSES = [
             label=f"message code {code}",
             asked=ASKED_ONE,
             reply=status(f'<msg id="1" sms_id="0" sms_count="1">{code}</msg>'),
-            expected=[Verdict(1, status_, code, failure=failure)],
+            expected=[Verdict(1, status_, code, failure=failure, used=code == "208")],
         )
         for code, (status_, failure) in NO_NEWS.items()
     ),

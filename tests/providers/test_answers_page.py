@@ -118,6 +118,8 @@ def state(outcome: Answered | Failure, denial: str = "no news") -> tuple[str, st
     [told] = outcome.verdicts or [Verdict(ITEM.reference, None, known=False)]
     if not told.known:
         return "not known there", denial
+    if told.used:
+        return "an id is used", "no news; of what first left in a job held, and the route stops"
     return _news(told)
 
 

@@ -6,6 +6,7 @@ to go up says why.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -146,7 +147,7 @@ def pushing(open_world: OpenWorld) -> World:
 
 def test_receipts(pushing: World) -> None:
     told = [
-        Receipt(row.provider_id, Status.DELIVERED, "deliver")
+        Receipt(row.provider_id, Status.DELIVERED, "deliver", datetime.now(UTC))
         for row in pushing.rows("SELECT provider_id FROM messages")
     ]
     with counted(pushing) as trips:
@@ -157,7 +158,7 @@ def test_receipts(pushing: World) -> None:
 
 def test_receipts_that_came_too_early(pushing: World) -> None:
     ids = [row.id for row in pushing.rows("SELECT id FROM messages")]
-    told = [Receipt(f"early-{id_}", Status.DELIVERED, "deliver") for id_ in ids]
+    told = [Receipt(f"early-{id_}", Status.DELIVERED, "deliver", datetime.now(UTC)) for id_ in ids]
     with counted(pushing) as trips:
         assert take(pushing.runtime.ledger, pushing.runtime.lines, {"webcom": told}).kept == COUNT
     # Look whom they name, and keep them.

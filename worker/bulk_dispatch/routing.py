@@ -11,10 +11,12 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.numbers import region_of
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers import PROVIDERS, dialect
-from bulk_dispatch.providers.interface import Account, Dialect, Respells, Schedules
+from bulk_dispatch.providers.interface import Account, Clocks, Dialect, Respells, Schedules
 
 KEPT = timedelta(seconds=20)  # less than servers keep idle connections, as a rule
 SURELY_LIVING = timedelta(milliseconds=500)  # no server is known to hang up so soon; under load none is idle
+ROUNDED = timedelta(seconds=2)  # by this a clock that is asked and corrected may still be off
+UNKNOWN_CLOCK = timedelta(seconds=60)  # clocks that nobody can ask are off by seconds, now and then
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,14 @@ class Line:
         if self.route.keepalive is not None:
             return self.route.keepalive
         return KEPT if self.doubt in SETTLING else SURELY_LIVING
+
+    @property
+    def clock_tolerance(self) -> timedelta:
+        """How far their clock may be behind ours, beyond what we know of it, before what they tell of a
+        message lies too early to be of ours: as the route says; else more where we cannot ask it."""
+        if self.route.clock_tolerance is not None:
+            return self.route.clock_tolerance
+        return ROUNDED if isinstance(self.dialect, Clocks) else UNKNOWN_CLOCK
 
     def policy(self, own: Doubt | None) -> Doubt:
         """How doubt about one message is settled: by asking where that is the way; else as the message says

@@ -14,7 +14,7 @@ from bulk_dispatch.cli.context import migrated_ledger, opened_intake, servers
 from bulk_dispatch.cli.known_names import check_route, check_selection
 from bulk_dispatch.cli.output import Json, complain, emit, out, progress, say, table
 from bulk_dispatch.config.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
-from bulk_dispatch.domain.doubt_policy import SETTLING
+from bulk_dispatch.domain.doubt_policy import SETTLING, Doubt
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import mask
@@ -57,6 +57,9 @@ def resolve(
     older_than: Annotated[
         str, typer.Option(help='Those in doubt for longer than this, such as "30m" or "2h".')
     ] = "",
+    collided: Annotated[
+        bool, typer.Option("--collided", help="Those held for a collision: their ids were used by others.")
+    ] = False,
     everything: Annotated[bool, typer.Option("--all", help="All that is in doubt.")] = False,
     yes: Yes = False,
     why: Annotated[str, typer.Option(help="How you know, for the record. Needed with --as.")] = "",
@@ -72,13 +75,18 @@ def resolve(
     it, and that is its end. requeue: it is sent again ALTHOUGH THE PROVIDER MAY HAVE IT, so somebody may get
     it twice; this uses up no attempt, and works when none is left.
 
-    Name messages, or select them with --route, --campaign, --producer and --older-than (all that are given
-    must fit) or --all. With ids, --producer says whose they are. What is settled meanwhile by others stays as
-    it is. --all with --as asks at a terminal, and elsewhere wants --yes. Exit code 1 if a message you named
-    could not be settled, or if there is no such route, campaign or producer.
+    Name messages, or select them with --route, --campaign, --producer, --older-than and --collided (all that
+    are given must fit) or --all. With ids, --producer says whose they are. What is settled meanwhile by
+    others stays as it is. --all with --as asks at a terminal, and elsewhere wants --yes. Exit code 1 if a
+    message you named could not be settled, or if there is no such route, campaign or producer.
     """
     selection = Selection(
-        names(client_ids or []), route, campaign, _age(older_than) if older_than else timedelta(0), producer
+        names(client_ids or []),
+        route,
+        campaign,
+        _age(older_than) if older_than else timedelta(0),
+        producer,
+        collided,
     )
     _check_selection(selection, everything=everything)
     if resolution is None:
@@ -90,7 +98,8 @@ def resolve(
         raise typer.BadParameter("--limit is for the list; --as settles all that is selected")
     if selection == Selection() and not everything:
         raise typer.BadParameter(
-            "say which: name messages, or give --route, --campaign, --producer, --older-than or --all"
+            "say which: name messages, or give --route, --campaign, --producer, --older-than, --collided or "
+            "--all"
         )
     word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--why", why, 200))
     if everything:
@@ -113,8 +122,8 @@ def _age(written: str) -> timedelta:
 
 def _check_selection(selection: Selection, *, everything: bool) -> None:
     of_whom = selection.producer and not selection.client_ids  # whose the ids are narrows nothing
-    narrowed = selection.route or selection.campaign or selection.older_than or of_whom
-    if sum(map(bool, (selection.client_ids, narrowed, everything))) > 1:
+    narrowed = (selection.route, selection.campaign, selection.older_than, selection.collided, of_whom)
+    if sum(map(bool, (selection.client_ids, any(narrowed), everything))) > 1:
         raise typer.BadParameter("name messages, or select them, or say --all: one of the three")
 
 
@@ -168,7 +177,14 @@ def _list(opened: _Opened, selection: Selection, limit: int | None, *, as_json: 
         opened.check(selection)
     messages = [_plain(message, opened.lines.get(message.route)) for message in found.messages]
     if as_json:
-        emit({"total": found.total, "by_route": found.by_route, "messages": messages})
+        emit(
+            {
+                "total": found.total,
+                "by_route": found.by_route,
+                "collided": found.collided,
+                "messages": messages,
+            }
+        )
     else:
         _show(found, messages)
 
@@ -176,15 +192,25 @@ def _list(opened: _Opened, selection: Selection, limit: int | None, *, as_json: 
 def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
     """A message in doubt as plain values; `policy` is what settles it, as the routes file stands now."""
     plain = asdict(message)
-    own = plain.pop("own")
-    policy = line.policy(own) if line else own
+    del plain["own"]
+    policy, policy_of = _policy(message, line)
     return {
         **plain,
         "recipient": mask(message.recipient),
         "reference": message.reference + line.route.reference_offset if line else None,
         "policy": policy,
-        "policy_of": None if policy is None else "message" if own and policy not in SETTLING else "route",
+        "policy_of": policy_of,
     }
+
+
+def _policy(message: Doubtful, line: Line | None) -> tuple[Doubt | None, str | None]:
+    """What settles it, and what says so; None for a message whose route is not there to say."""
+    if message.collided:
+        return Doubt.HOLD, "collision"
+    policy = line.policy(message.own) if line else message.own
+    if policy is None:
+        return None, None
+    return policy, "message" if message.own and policy not in SETTLING else "route"
 
 
 def _told_code(message: Mapping[str, Any]) -> str:
@@ -221,7 +247,16 @@ def _show(found: DoubtList, messages: Sequence[dict[str, Any]]) -> None:
     table("In doubt, the longest first", list(kept), zip(*kept.values(), strict=True))
     if found.total > len(messages):
         out.print(f"and {found.total - len(messages):,} more; --limit 0 lists all", style="dim")
-    table("", ("route", "#in doubt"), [(name, f"{count:,}") for name, count in found.by_route.items()])
+    table("", *_counted(found))
+
+
+def _counted(found: DoubtList) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """How many by route, those that collided apart if there are any: heads and rows."""
+    rows = [
+        (name, f"{count:,}", f"{found.collided.get(name, 0):,}") for name, count in found.by_route.items()
+    ]
+    heads = ("route", "#in doubt", "#of them collided")
+    return (heads, rows) if found.collided else (heads[:2], [row[:2] for row in rows])
 
 
 # -- a person's word ---------------------------------------------------------------------------------

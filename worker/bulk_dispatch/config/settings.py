@@ -72,9 +72,7 @@ class Route:
     doubt_wait_job: timedelta = timedelta(minutes=10)  # the same when a job may still be queued there
     doubt_most: timedelta = timedelta(days=1)  # in doubt for longer, a denial proves nothing: people decide
     reference_offset: int = 0  # added to our ids at the provider, for accounts used before
-    clock_tolerance: timedelta = timedelta(
-        seconds=2
-    )  # an end that is earlier than its message by more is another's
+    clock_tolerance: timedelta | None = None  # their clock may be behind by this; None: by dialect
     zone: str = ""  # of the provider's times that carry none; empty: by dialect
     balance_least: int = 0  # money below which we warn; 0: never
     balance_every: timedelta = timedelta(minutes=10)  # how often we ask for the balance

@@ -2,8 +2,8 @@
 
 Another ledger has used the account before: staging beside production, a ledger made anew, a copy. What they
 tell of that id is then said of a stranger's message. Two things give it away: they had the id before we ever
-sent anything under it that may have reached them; or what they tell happened before the message was ours. The
-message is held: in doubt for its collision, nobody asks about it or sends it again, and a person decides.
+sent anything under it that may have reached them; or what they tell happened before the message first left.
+The message is held: in doubt for its collision, nobody asks about it or sends it again, and a person decides.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,24 @@ COLLIDED = f"""coalesce((
 ), false)"""  # noqa: S608 - our own constants
 """Of a message m in doubt: it is so for a collision."""
 
-# A provider whose clock is known to be behind tells instants as much too early. It is looked up only for what
-# seems to be early.
-EARLY = """(CASE WHEN n.happened_at < m.enqueued_at - n.behind
-    THEN n.happened_at < m.enqueued_at - n.behind + least(
-        (SELECT r.clock_ahead FROM routes r WHERE r.name = m.route), interval '0')
-    ELSE false END)"""
-"""Of news n about a message m: it happened before the message was ours, so it is of another."""
+# Nearly all news is later than the package that its message lies in: only what is not needs a look at when
+# the message was first claimed. A clock that is known to be behind tells instants as much too early.
+EARLY = f"""
+    LEFT JOIN packages p ON p.id = n.package_id
+    LEFT JOIN LATERAL (
+        SELECT min(e.at) - n.happened_at AS early FROM events e
+        WHERE n.happened_at < p.opened_at - n.behind
+          AND e.message_id = n.message_id AND e.verb = '{Verb.CLAIM}'
+    ) c ON c.early > n.behind - least(
+        (SELECT r.clock_ahead FROM routes r WHERE r.name = p.route), interval '0')
+"""  # noqa: S608 - our own constants
+"""Joined to news n: c.early is how long it happened before its message first left, if it did: so it is of
+another."""
+
+CLOCK_MOST = timedelta(minutes=10)  # clocks that nobody looks after are off by less
 
 TAKEN_BEFORE = "they had a message under our id before we sent any"
-TOLD_TOO_EARLY = "what they tell of it happened before it was enqueued"
+TOLD_TOO_EARLY = "what they tell of it happened before it was first sent"
 
 
 def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
@@ -46,20 +54,40 @@ def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
     return set(found.scalars())
 
 
+def in_collision(connection: Connection, message_ids: Sequence[int]) -> set[int]:
+    """Those of these messages that are in doubt for a collision."""
+    found = connection.execute(
+        text(f"""
+            SELECT m.id FROM messages m
+            WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}' AND {COLLIDED}
+        """),  # noqa: S608 - our own constants
+        {"ids": list(message_ids)},
+    )
+    return set(found.scalars())
+
+
 def way_out(route: str) -> str:
     """What an operator does about ids that are taken."""
     return (
         f"give {route} a reference_offset that no ledger has used there, reload, "
-        f"then `worker routes resume {route}` and `worker resolve --route {route} --as requeue`; but if this "
-        "ledger was restored from a backup, they may be ours: look them up first"
+        f"then `worker routes resume {route}` and `worker resolve --collided --route {route} --as requeue "
+        "--why ...`; but if this ledger was restored from a backup, they may be ours: look them up first"
     )
 
 
 def told_too_early(route: str, messages: int, early: timedelta) -> str:
-    """Why a route is stopped whose provider told what cannot be."""
+    """Why a route is stopped whose provider told what cannot be. By a few minutes it is hardly another
+    ledger, and what is sent again for a clock that is off arrives twice."""
     seconds = timedelta(seconds=int(early.total_seconds()))
-    return (
-        f"collision: {messages} messages ended there before we had them, by up to {seconds}. Either another "
-        f"ledger has used our ids at this account: {way_out(route)}. Or their clock, or our `zone` for it, "
-        "is off by that: set it right, or clock_tolerance, resume, and resolve them as sent"
+    what = f"collision: {messages} messages ended there before they left us, by up to {seconds}"
+    others = "another ledger has used our ids at this account"
+    clock = (
+        f"their clock, or our `zone` for it, is off by that: set `zone` or clock_tolerance right, reload, "
+        f"`worker routes resume {route}` and `worker resolve --collided --route {route} --as sent --why ...`"
     )
+    if early < CLOCK_MOST:
+        return (
+            f"{what}. Most likely {clock}. Only if the clocks are right, {others}: look the messages up, and "
+            f"give {route} a reference_offset that no ledger has used there"
+        )
+    return f"{what}. Either {others}: {way_out(route)}. Or {clock}"

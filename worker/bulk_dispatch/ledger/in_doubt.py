@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from bulk_dispatch.domain.doubt_policy import Doubt
-from bulk_dispatch.domain.status import Status
+from bulk_dispatch.domain.status import Status, Verb
 from bulk_dispatch.ledger.collisions import COLLIDED
 from bulk_dispatch.ledger.transitions import Clock, Looks, Move, lock_packages, settle
 
@@ -61,6 +61,7 @@ class Selection:
     campaign: str = ""
     older_than: timedelta = timedelta(0)
     producer: str = ""
+    collided: bool = False  # held for a collision: nothing of ours can have arrived
 
 
 _FOUND = f"""
@@ -72,6 +73,7 @@ _PARTS = {
     "producer": "m.producer = :producer",
     "route": "m.route = :route",
     "campaign": "m.campaign = :campaign",
+    "collided": COLLIDED,
     # A message may have fallen in doubt later than its package did, never sooner: its own event says when.
     "older_than": f"""p.doubted_at <= now() - :older_than AND now() - :older_than >= (
         SELECT max(e.at) FROM events e WHERE e.message_id = m.id AND e.target = '{Status.IN_DOUBT}')""",  # noqa: S608
@@ -105,13 +107,15 @@ class Doubtful:
     why: str | None
     attempts: int
     own: Doubt | None  # its own policy
+    collided: bool  # held for a collision, whatever the policy
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtList:
-    """What is in doubt: how many messages by route, and the longest doubted of them."""
+    """What is in doubt: how many messages by route, of them those that collided, and the longest doubted."""
 
     by_route: Mapping[str, int]
+    collided: Mapping[str, int]
     messages: Sequence[Doubtful]
 
     @property
@@ -123,27 +127,34 @@ class DoubtList:
 def in_doubt(connection: Connection, selection: Selection, limit: int | None) -> DoubtList:
     """What of the selection is in doubt, up to `limit` messages of it. Best read in one snapshot."""
     meant, given = _meant(selection)
-    by_route = connection.execute(
-        text(f"SELECT m.route, count(*) {meant} GROUP BY m.route ORDER BY m.route"),
+    counted = connection.execute(
+        text(f"""
+            SELECT m.route, count(*) AS messages, count(*) FILTER (WHERE {COLLIDED}) AS collided
+            {meant} GROUP BY m.route ORDER BY m.route
+        """),
         given,
-    )
+    ).all()
     messages = connection.execute(
         text(f"""
             SELECT l.client_id, l.producer, l.route, l.recipient, l.campaign, l.package_id, l.account,
                    l.reference, l.provider_id, e.at AS since, l.asks AS asked, e.code, e.note AS why,
-                   l.attempts, l.in_doubt
+                   l.attempts, l.in_doubt, coalesce(e.verb = '{Verb.COLLIDE}', false) AS collided
             FROM (
                 SELECT m.*, p.account, p.asks, p.doubted_at {meant} ORDER BY p.doubted_at, m.id LIMIT :limit
             ) l
             LEFT JOIN LATERAL (
-                SELECT at, code, note FROM events
+                SELECT at, code, note, verb FROM events
                 WHERE message_id = l.id AND target = '{Status.IN_DOUBT}' ORDER BY id DESC LIMIT 1
             ) e ON true
             ORDER BY l.doubted_at, l.id
         """),  # noqa: S608 - our own constants
         {**given, "limit": limit},
     )
-    return DoubtList(dict(map(tuple, by_route)), [_doubtful(row) for row in messages])
+    return DoubtList(
+        {row.route: row.messages for row in counted},
+        {row.route: row.collided for row in counted if row.collided},
+        [_doubtful(row) for row in messages],
+    )
 
 
 def _doubtful(row: Row[Any]) -> Doubtful:

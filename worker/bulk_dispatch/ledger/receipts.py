@@ -2,7 +2,8 @@
 
 A receipt names a message as the provider does. `provider_ids` knows these names from the moment the answer
 to the sending is written; a receipt that comes before that is kept for an hour, and matched again. So is one
-of a message that is named but queued, or on the wire: nothing can be written of it yet.
+of a message that is named but queued, or on the wire: nothing can be written of it yet. Nor of one that is
+held for a collision: what is told of it is of another, until a person has said otherwise.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.collisions import COLLIDED
 from bulk_dispatch.ledger.schema import sql_list
 
 KEPT = timedelta(hours=1)
@@ -28,6 +30,8 @@ the next hint is about another message of the same package."""
 
 # What was queued again has lost its name, so what is in doubt and named is the copy that the name is of.
 _NOT_YET = sql_list((Status.QUEUED, Status.SENDING))
+_TOLD = f"""m.status NOT IN ({_NOT_YET})
+    AND CASE WHEN m.status = '{Status.IN_DOUBT}' THEN NOT {COLLIDED} ELSE true END"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def match(connection: Connection, route: str, words: Sequence[Word]) -> tuple[li
             SELECT p.id AS name, m.id, m.package_id, m.kind, m.status
             FROM unnest(CAST(:names AS text[])) AS n (name)
             JOIN provider_ids p ON p.route = :route AND p.id = n.name
-            JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_YET})
+            JOIN messages m ON m.id = p.message_id AND {_TOLD}
         """),  # noqa: S608 - our own constants
         {"route": route, "names": list({word.provider_id for word in words})},
     )
@@ -127,7 +131,7 @@ def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
             WITH ripe AS (
                 SELECT r.id FROM receipts r, LATERAL (
                     SELECT FROM provider_ids p
-                    JOIN messages m ON m.id = p.message_id AND m.status NOT IN ({_NOT_YET})
+                    JOIN messages m ON m.id = p.message_id AND {_TOLD}
                     WHERE p.route = r.route AND p.id = r.provider_id OFFSET 0
                 ) known
                 WHERE r.route = :route ORDER BY r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED

@@ -268,6 +268,9 @@ class Statuses(Protocol):
     status_items: int  # messages a request
     status_in_flight: int  # requests at once
     by_reference: ClassVar[bool]  # by our own id; else by theirs only, so not before they gave one
+    dated: ClassVar[
+        Collection[str]
+    ]  # words of an end that their page promises never to tell without its instant
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """The request that asks for their states."""

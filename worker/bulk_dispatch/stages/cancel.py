@@ -18,6 +18,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Connection
+from bulk_dispatch.ledger.collisions import in_collision
 from bulk_dispatch.ledger.in_doubt import statuses
 from bulk_dispatch.ledger.packages import (
     Held,
@@ -275,8 +276,8 @@ class _Recall:
     def _record(
         self, line: Line, messages: Sequence[OpenMessage], verdicts: Sequence[Verdict]
     ) -> dict[int, Fate]:
-        """Write down what they say: a message they could not cancel may have come to another end. Whose turn
-        the next look is stays as it was."""
+        """Write down what they say: a message they could not cancel may have come to another end. What they
+        say of a stranger's is no fate of ours. Whose turn the next look is stays as it was."""
         by_reference = {verdict.reference: verdict for verdict in verdicts}
         asked = {message.id: asked_for(line, message).reference for message in messages}
         told = {
@@ -288,12 +289,15 @@ class _Recall:
         news = [
             self._noted(move) for message in messages if (move := _news(line, message, told.get(message.id)))
         ]
+        fates = {message.id: _judged(told.get(message.id)) for message in messages}
         if news:
             with self.runtime.ledger.begin() as connection:
                 looks = first_looks(line, {message.package_id for message in messages})
-                settle(connection, [], looks, news=news, keeps=tuple(Clock))
+                moved = settle(connection, [], looks, news=news, keeps=tuple(Clock))
                 read(connection, reads(messages, told))
-        return {message.id: _judged(told.get(message.id)) for message in messages}
+                strangers = in_collision(connection, list(fates)) if moved.get(Status.IN_DOUBT) else ()
+            fates.update(dict.fromkeys(strangers, Fate.IN_DOUBT))
+        return fates
 
     def _noted(self, move: Move) -> Move:
         return move._replace(note=self.why) if move.target is Status.CANCELLED else move

@@ -14,13 +14,11 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Item, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Connection
-from bulk_dispatch.ledger.collisions import first_sent, way_out
 from bulk_dispatch.ledger.leases import renew
 from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.routes import TRUSTED, note_refusals, route_works
 from bulk_dispatch.ledger.transitions import Move, Package, claim, settle, split, take_job
 from bulk_dispatch.providers.interface import (
-    COLLISION,
     REFUSING,
     UNREADABLE,
     Answered,
@@ -35,7 +33,10 @@ from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
 from bulk_dispatch.stages.outcomes import (
+    collided,
+    collision,
     first_looks,
+    held_apart,
     mend_route,
     name_messages,
     note_segments,
@@ -188,18 +189,15 @@ def _record_verdicts(
     note_strange(line, verdicts)
     note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
     with runtime.ledger.begin() as connection:
-        collided = _collided(connection, pairs)
-        if collided:
-            trouble = COLLISION.because(
-                code=told[collided[0].reference].code, detail=way_out(line.route.name)
-            )
-            pairs = [(item, verdict) for item, verdict in pairs if item not in collided]
-        strangers = {item.id for item in collided}
+        strangers = collided(connection, pairs)
+        pairs = [(item, verdict) for item, verdict in pairs if item.id not in strangers]
+        moves, held = held_apart(moves, strangers)
+        trouble = collision(line, held) or trouble
         moved = settle(
             connection,
-            [move for move in moves if move.message_id not in strangers],
+            moves,
             first_looks(line, [package.id]),
-            collided=[_held(move) for move in moves if move.message_id in strangers],
+            collided=held,
             why=str(trouble) if trouble else "",
         )
         name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
@@ -209,19 +207,6 @@ def _record_verdicts(
             mend_route(runtime, line, connection, trouble)
     _log(line, package, moved)
     return trouble
-
-
-def _collided(connection: Connection, pairs: Sequence[tuple[Item, Verdict]]) -> list[Item]:
-    """The messages whose id they had before we had ever sent one under it that they may have: it is a
-    stranger's that they have. A repeat of ours is known to them by rights."""
-    used = [item for item, verdict in pairs if verdict.used]
-    first = first_sent(connection, [item.id for item in used]) if used else set()
-    return [item for item in used if item.id in first]
-
-
-def _held(move: Move) -> Move:
-    """In doubt, with nothing of what they told of the other."""
-    return Move(move.message_id, move.package_id, Status.IN_DOUBT, move.code)
 
 
 def _same_refusals(verdicts: Sequence[Verdict]) -> Sequence[str]:

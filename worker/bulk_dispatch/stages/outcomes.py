@@ -1,7 +1,7 @@
 """What a provider's word does to a message, and what a failure does to its route. Shared by the stages."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -10,11 +10,13 @@ from bulk_dispatch.domain.doubt_policy import SETTLING
 from bulk_dispatch.domain.package import Item
 from bulk_dispatch.domain.status import ROADS, Status, Verb
 from bulk_dispatch.ledger import Connection, receipts
+from bulk_dispatch.ledger.collisions import first_sent, in_collision, way_out
 from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.ledger.routes import note_failure, pause_route, stop_route
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import Looks, Move, Read
 from bulk_dispatch.providers.interface import (
+    COLLISION,
     Failure,
     Receipt,
     Receipts,
@@ -71,7 +73,7 @@ def settled(runtime: Runtime, line: Line, package_id: int, item: Tried, verdict:
         verdict.provider_id,
         verdict.segments,
         verdict.happened_at,
-        behind=line.route.clock_tolerance,
+        behind=line.clock_tolerance,
     )
 
 
@@ -80,6 +82,41 @@ def is_end(news: Verdict | receipts.Word, kind: Kind) -> bool:
     if news.status is None or (news.first_channel and kind is Kind.VIBER_SMS):
         return False
     return news.status in _REPORTED
+
+
+def dated(line: Line) -> Collection[str]:
+    """The words of an end beside which their page promises its instant."""
+    return line.dialect.dated if isinstance(line.dialect, Statuses) else ()
+
+
+def is_undated(news: Verdict | Receipt, promised: Collection[str]) -> bool:
+    """Whether it is an end without the instant that their page promises, see `dated`. Only that instant could
+    tell whether the message is ours, where they may know another one by the same id."""
+    return news.happened_at is None and news.status in _REPORTED and news.code in promised
+
+
+def collided(connection: Connection, told: Iterable[tuple[Tried, Verdict]]) -> set[int]:
+    """The messages, by their ledger ids, whose id they had before we had ever sent one under it that they may
+    have: it is a stranger's that they have. A repeat of ours is known to them by rights."""
+    used = [message.id for message, verdict in told if verdict.used]
+    return first_sent(connection, used) if used else set()
+
+
+def held_apart(moves: Iterable[Move], strangers: Collection[int]) -> tuple[list[Move], list[Move]]:
+    """The moves of messages that are ours; and those of the others: in doubt, with nothing of what they told
+    of a stranger's."""
+    ours, held = [], []
+    for move in moves:
+        if move.message_id in strangers:
+            held.append(Move(move.message_id, move.package_id, Status.IN_DOUBT, move.code))
+        else:
+            ours.append(move)
+    return ours, held
+
+
+def collision(line: Line, held: Sequence[Move]) -> Failure | None:
+    """What messages that collided mean for their route; None if there are none."""
+    return COLLISION.because(code=held[0].code, detail=way_out(line.route.name)) if held else None
 
 
 def reported(line: Line, message: OpenMessage, verdict: Verdict) -> Move | None:
@@ -94,7 +131,7 @@ def reported(line: Line, message: OpenMessage, verdict: Verdict) -> Move | None:
         verdict.provider_id,
         verdict.segments,
         verdict.happened_at,
-        behind=line.route.clock_tolerance,
+        behind=line.clock_tolerance,
     )
 
 
@@ -118,13 +155,14 @@ def name_messages(line: Line, connection: Connection, told: Iterable[tuple[int, 
     receipts.name_messages(connection, line.route.name, names)
 
 
-def unnamed(messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[tuple[int, Verdict]]:
-    """The messages whose id at the provider was not known before, with the verdicts that tell it."""
-    return [
-        (message.id, verdicts[message.id])
-        for message in messages
-        if not message.provider_id and message.id in verdicts
-    ]
+def name_found(
+    line: Line, connection: Connection, messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]
+) -> None:
+    """Note the names of messages whose id at the provider was not known before, once the verdicts that tell
+    it are settled: what has collided by then gets no name, for it is another's."""
+    unnamed = [one.id for one in messages if not one.provider_id and one.id in verdicts]
+    strangers = in_collision(connection, unnamed) if unnamed and line.route.receipts else set()
+    name_messages(line, connection, ((id_, verdicts[id_]) for id_ in unnamed if id_ not in strangers))
 
 
 def suppress_unwilling(line: Line, connection: Connection, told: Iterable[tuple[Item, Verdict]]) -> None:

@@ -23,13 +23,16 @@ from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase,
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import (
-    name_messages,
+    collided,
+    collision,
+    held_apart,
+    mend_route,
+    name_found,
     note_segments,
     note_strange,
     reads,
     reported,
     settled,
-    unnamed,
     worst,
 )
 from bulk_dispatch.stages.provider_calls import PATIENCE, ask, askable, exchanged
@@ -233,12 +236,25 @@ class _Round:
             elif message.package_id in late and message.status is Status.SENT:
                 news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
         with self.runtime.ledger.begin() as connection:
-            moved = settle(connection, moves, looks, news=news, keeps=(Clock.RESCUE,))
+            moves, held = held_apart(moves, collided(connection, self._told_of_jobs(messages, verdicts)))
+            moved = settle(connection, moves, looks, news=news, collided=held, keeps=(Clock.RESCUE,))
+            if trouble := collision(self.line, held):
+                mend_route(self.runtime, self.line, connection, trouble)
             read(connection, reads(messages, verdicts))
-            name_messages(self.line, connection, unnamed(messages, verdicts))
+            name_found(self.line, connection, messages, verdicts)
             mend_asked(self.runtime, self.line, connection, verdicts.values(), failure)
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
+
+    def _told_of_jobs(
+        self, messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]
+    ) -> list[tuple[OpenMessage, Verdict]]:
+        """What they say of messages that left in a job, which had no answer of their own until now."""
+        return [
+            (message, verdicts[message.id])
+            for message in messages
+            if message.status is Status.SENDING and message.id in verdicts
+        ]
 
     def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
         """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.providers.interface import (
     LOST,
@@ -33,7 +34,7 @@ from bulk_dispatch.providers.interface import (
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
-from bulk_dispatch.stages.outcomes import worst
+from bulk_dispatch.stages.outcomes import dated, is_undated, worst
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +158,27 @@ def ask(
             for message in part:
                 told_of = by_reference.get(message.reference)
                 found[message.id] = told_of or Verdict(message.reference, None, known=False)
-    return found, worst(failures)
+    return _believed(line, messages, found), worst(failures)
+
+
+def _believed(
+    line: Line, messages: Sequence[OpenMessage], told: Mapping[int, Verdict]
+) -> Mapping[int, Verdict]:
+    """What they say, as far as it can be told from a stranger's: an end without its instant is no news, but
+    of a message that they have taken under our own id. A number of theirs may be an old one, given for an id
+    that was used; and of what left in a job, or is in doubt, nobody has said yet that they took it."""
+    promised = dated(line)
+    by_ours = isinstance(line.dialect, Statuses) and line.dialect.by_reference
+    undated = {
+        message.id: Verdict(message.reference, None, told[message.id].code)
+        for message in messages
+        if message.id in told
+        and not (by_ours and message.status is Status.SENT)
+        and is_undated(told[message.id], promised)
+    }
+    if undated:
+        log.warning("ends_without_instant route=%s messages=%d", line.route.name, len(undated))
+    return {**told, **undated} if undated else told
 
 
 def askable(line: Line, messages: Sequence[OpenMessage]) -> list[OpenMessage]:

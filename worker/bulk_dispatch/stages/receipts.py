@@ -17,7 +17,7 @@ from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Read, lock_pack
 from bulk_dispatch.providers.interface import Receipt, Receipts
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import first_looks, is_end, note_strange
+from bulk_dispatch.stages.outcomes import dated, first_looks, is_end, is_undated, note_strange
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ def _words(line: Line, given: Iterable[Receipt]) -> list[Word]:
     named = (receipt for receipt in given if _fits(receipt.id, NAME_MOST) and receipt.id)
     if isinstance(line.dialect, Receipts) and line.dialect.hints:
         return [Word(id_, None) for id_ in dict.fromkeys(receipt.id for receipt in named)]
+    promised = dated(line)
     return [
         Word(
             receipt.id,
@@ -105,7 +106,7 @@ def _words(line: Line, given: Iterable[Receipt]) -> list[Word]:
             receipt.read,
         )
         for receipt in named
-        if receipt.status in _ENDS
+        if receipt.status in _ENDS and not is_undated(receipt, promised)
     ]
 
 
@@ -127,7 +128,7 @@ class _Found:
     def add(self, line: Line, matched: Iterable[Matched]) -> None:
         """The words of a route, oldest first."""
         packages: set[int] = set()
-        self.behind = line.route.clock_tolerance
+        self.behind = line.clock_tolerance
         for one in matched:
             if one.package_id is None:
                 continue  # it ended without having left

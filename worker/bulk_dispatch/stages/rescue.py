@@ -25,13 +25,12 @@ from bulk_dispatch.providers.interface import Verdict
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import (
-    name_messages,
+    name_found,
     note_strange,
     reads,
     reported,
     requeue,
     settled,
-    unnamed,
 )
 from bulk_dispatch.stages.provider_calls import ask
 from bulk_dispatch.stages.questions import heard, mend_asked
@@ -171,7 +170,7 @@ def _ask(
             why="asked by our id",
         )
         read(connection, reads(messages, verdicts))
-        name_messages(line, connection, unnamed(messages, verdicts))
+        name_found(line, connection, messages, verdicts)
         answered(connection, told)
         mend_asked(runtime, line, connection, verdicts.values(), failure)
     return moved

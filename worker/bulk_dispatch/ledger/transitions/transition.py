@@ -55,30 +55,31 @@ _COLUMNS = {
 
 
 def _move_statement(verb: Verb) -> TextClause:
-    """Begins with its verb, for whoever looks at what the database is doing. News that is older than its
-    message collides, whatever it says: it is of another message."""
+    """Begins with its verb, for whoever looks at what the database is doing. News from before its
+    message left collides, whatever it says: it is of another, and nothing it names is kept as ours."""
     held = sources(Verb.COLLIDE, Status.IN_DOUBT)
     return text(f"""
-        /* {verb} */ WITH news AS (
+        /* {verb} */ WITH told AS (
             {sql_rows(_COLUMNS)}
+        ), news AS (
+            SELECT n.*, c.early FROM told n {EARLY}
         ), moved AS (
             UPDATE messages m SET
-                status = CASE WHEN {EARLY} THEN '{Status.IN_DOUBT}' ELSE n.target END,
+                status = CASE WHEN n.early IS NULL THEN n.target ELSE '{Status.IN_DOUBT}' END,
                 package_id = CASE WHEN n.target <> '{Status.QUEUED}' THEN m.package_id END,
                 due_at = CASE WHEN n.target = '{Status.QUEUED}'
                               THEN now() + n.delay END,
-                finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) AND NOT {EARLY} THEN now() END,
+                finalized_at = CASE WHEN n.target IN ({sql_list(FINAL)}) AND n.early IS NULL THEN now() END,
                 attempts = m.attempts + n.tried,
-                provider_id = coalesce(n.provider_id, m.provider_id),
-                segments = coalesce(n.segments, m.segments)
+                provider_id = coalesce(CASE WHEN n.early IS NULL THEN n.provider_id END, m.provider_id),
+                segments = coalesce(CASE WHEN n.early IS NULL THEN n.segments END, m.segments)
             FROM news n
             WHERE m.id = n.message_id
               AND m.package_id IS NOT DISTINCT FROM n.package_id
               AND (m.status, n.target) IN ({sql_roads(verb)})
-              AND (NOT {EARLY} OR m.status IN ({sql_list(status for status in held if status)}))
+              AND (n.early IS NULL OR m.status IN ({sql_list(status for status in held if status)}))
             RETURNING m.id, n.package_id, old.status AS source, m.status AS target, n.code, n.happened_at,
-                      n.note, CASE WHEN {EARLY} THEN m.route END AS collided,
-                      m.enqueued_at - n.happened_at AS early
+                      n.note, n.early, CASE WHEN n.early IS NOT NULL THEN m.route END AS collided
         ), written AS (
             INSERT INTO events (message_id, package_id, verb, source, target, code, note, happened_at)
             SELECT id, package_id, CASE WHEN collided IS NULL THEN '{verb}' ELSE '{Verb.COLLIDE}' END,
@@ -102,7 +103,7 @@ Moved = Mapping[Status, int]
 def move(connection: Connection, verb: Verb, moves: Sequence[Move], note: str = "") -> Moved:
     """Make moves of one verb, each only by a road of that verb; `note` says why, where a move does not.
 
-    News that happened before its message was ours collides instead: the message is in doubt, and its route
+    News that happened before its message first left collides instead: the message is in doubt, and its route
     stops.
     """
     if not moves:

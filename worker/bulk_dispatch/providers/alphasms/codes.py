@@ -119,7 +119,7 @@ REPORTED = Codes(
         # Refused within a job, or the account's word to whatever it is asked: no more than a denial.
         "206": Meaning(None, MONEY, known=False, denies=True),
         "207": Meaning(None, MONEY, known=False, denies=True),
-        "208": Meaning(None),  # says only that the id is taken
+        "208": Meaning(None, used=True),  # refused with its job, for its id is taken
         "211": Meaning(None),  # ERR_DELETE: of a cancellation
         "212": Meaning(None),  # asked too fast: the sending need not suffer for it
     },

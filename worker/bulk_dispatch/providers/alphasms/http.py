@@ -130,6 +130,7 @@ class AlphaSmsHttp:
     }
     doubt: ClassVar[Doubt] = Doubt.HOLD
     by_reference: ClassVar[bool] = False
+    dated: ClassVar[Collection[str]] = ()
     hints: ClassVar[bool] = True
     longest_ahead = timedelta(days=1)  # unpublished; what waits here is cancelled more surely
     status_items = 1

@@ -98,6 +98,7 @@ class AlphaSmsXml:
     options: ClassVar[Mapping[str, str]] = {"number_format": option.PLUS, "viber_button": BUTTON_AS[0]}
     doubt: ClassVar[Doubt] = Doubt.ASK
     by_reference: ClassVar[bool] = True
+    dated: ClassVar[Collection[str]] = frozenset(DELIVERY)  # `date_completed`; what is refused has none
     hints: ClassVar[bool] = True
     status_in_flight = 1
     price_items = PRICE_ITEMS

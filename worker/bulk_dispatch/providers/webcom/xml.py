@@ -96,6 +96,7 @@ class WebcomXml:
     }
     doubt: ClassVar[Doubt] = Doubt.REPEAT
     by_reference: ClassVar[bool] = False
+    dated: ClassVar[Collection[str]] = frozenset(STATES)  # `time` is empty while it is "send" alone
     hints: ClassVar[bool] = False
     status_in_flight = 1
     longest_ahead = LONGEST_AHEAD
