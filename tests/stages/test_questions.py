@@ -29,9 +29,10 @@ PAGES: list[Rule] = [{"do": "http", "code": code} for code in (401, 403, 404, 40
 REFUSALS = [(route, fault) for route in STATES for fault in PAGES]
 REFUSALS += [
     ("plain", {"do": "error", "code": "command"}),
-    ("alpha", {"do": "error", "code": 201}),
+    *(("alpha", {"do": "error", "code": code}) for code in (201, 202, 205, 209, 210)),
     ("webcom", {"do": "error", "code": "no data"}),
     ("webcom", {"do": "error", "code": "format"}),
+    *((route, {"do": "error", "code": "login"}) for route in ("plain", "webcom")),
 ]
 
 
@@ -192,35 +193,6 @@ def test_given_nobody_lets_us_in_at_all_then_sending_finds_out_and_stops_the_rou
 
     assert world.statuses() == {SENT: 4, QUEUED: 1}
     assert world.route().state == "stopped"
-
-
-@pytest.mark.parametrize(("route", "code"), [("alpha", 202), ("plain", "login"), ("webcom", "login")])
-def test_given_their_word_that_the_account_is_refused_and_nothing_to_send_then_the_route_stops(
-    open_world: OpenWorld, route: str, code: object
-) -> None:
-    world = open_world(**{route: {}})
-    sent(world, route)
-    refusing(world, STATES[route], {"do": "error", "code": code})
-
-    world.poll(route)
-
-    assert world.route(route).state == "stopped"
-
-
-def test_given_their_word_for_questions_alone_then_sending_proves_the_account_well(world: World) -> None:
-    sent(world, "alpha")
-    refusing(world, "status", {"do": "error", "code": 202})
-    world.enqueue([message(5)])
-
-    world.poll()
-
-    assert world.route().state == "open", "what is queued will tell"
-    world.dispatch()
-    world.passes(hours=2)
-    world.poll()
-    assert refused(world, "alpha")[Question.STATUS].paused
-    assert world.route().state == "open", "what went through since has told"
-    assert world.statuses() == {SENT: 5}
 
 
 # -- jobs

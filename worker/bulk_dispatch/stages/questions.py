@@ -5,13 +5,10 @@ once an hour, and goes on being given messages: sending finds out by itself whet
 """
 
 import logging
-from collections.abc import Iterable
 from datetime import timedelta
 
 from bulk_dispatch.domain.question import Question
-from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.questions import forget_refused, note_refused
-from bulk_dispatch.ledger.routes import sending_tells
 from bulk_dispatch.providers.interface import (
     CREDENTIALS,
     MALFORMED,
@@ -19,11 +16,9 @@ from bulk_dispatch.providers.interface import (
     NOT_OFFERED,
     UNREADABLE,
     Failure,
-    Verdict,
 )
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import mend_route, worst
 
 log = logging.getLogger(__name__)
 
@@ -61,21 +56,3 @@ def heard(
         with runtime.ledger.begin() as connection:
             if note_refused(connection, name, question, str(refusal), first, most):
                 log.warning("question_refused route=%s question=%s failure=%r", name, question, str(refusal))
-
-
-def mend_asked(
-    runtime: Runtime, line: Line, connection: Connection, verdicts: Iterable[Verdict], failure: Failure | None
-) -> None:
-    """Do to the route what asking shows about the account: what they say of messages, and how a question
-    failed."""
-    about = failure if failure and _is_of_the_account(failure) else None
-    if about and sending_tells(connection, line.route.name):
-        about = None
-    if trouble := worst([*(verdict.failure for verdict in verdicts), about]):
-        mend_route(runtime, line, connection, trouble)
-
-
-def _is_of_the_account(failure: Failure) -> bool:
-    """Whether it is their own word that they do not let us in. What only the web server says (403, 404) is
-    about the page. Even their word is not believed where sending finds out by itself."""
-    return failure.name == CREDENTIALS.name and bool(failure.code)

@@ -34,7 +34,7 @@ from bulk_dispatch.stages.outcomes import (
     unnamed,
 )
 from bulk_dispatch.stages.provider_calls import ask
-from bulk_dispatch.stages.questions import heard, mend_asked
+from bulk_dispatch.stages.questions import heard
 from bulk_dispatch.stages.resubmit import Settled, by_repeating
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,6 @@ def _ask(
         read(connection, reads(messages, verdicts))
         name_messages(line, connection, unnamed(messages, verdicts))
         answered(connection, told)
-        mend_asked(runtime, line, connection, verdicts.values(), failure)
     return moved
 
 
