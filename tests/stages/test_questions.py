@@ -30,6 +30,7 @@ REFUSALS = [(route, fault) for route in STATES for fault in PAGES]
 REFUSALS += [
     ("plain", {"do": "error", "code": "command"}),
     *(("alpha", {"do": "error", "code": code}) for code in (201, 202, 205, 209, 210)),
+    *(("alpha", {"do": "message_code", "code": code}) for code in (205, 209, 210)),
     ("webcom", {"do": "error", "code": "no data"}),
     ("webcom", {"do": "error", "code": "format"}),
     *((route, {"do": "error", "code": "login"}) for route in ("plain", "webcom")),
@@ -127,6 +128,18 @@ def test_given_many_questions_refused_together_then_they_are_one_refusal(open_wo
     assert world.provider.requests("receive") <= 8, "in flight when the first was refused"
     [row] = world.rows("SELECT refusals FROM refused_questions")
     assert row.refusals == 1
+
+
+def test_given_a_refusal_at_some_messages_alone_then_the_question_is_answered(world: World) -> None:
+    sent(world, "alpha")
+    world.provider.settle_down()
+    refusing(world, "status", {"do": "message_code", "code": 209, "share": 0.5})
+
+    world.poll()
+
+    assert world.statuses() == {SENT: 2, DELIVERED: 2}
+    assert refused(world, "alpha") == {}
+    assert world.route().state == "open"
 
 
 @pytest.mark.parametrize("route", STATES)
@@ -325,6 +338,20 @@ def test_given_a_clock_that_is_not_told_then_the_money_is_told_all_the_same(open
 
     assert (world.provider.requests("time"), world.provider.requests("balance")) == (1, 3)
     assert refused(world, "webcom").keys() == {Question.CLOCK}
+
+
+def test_given_a_refusal_to_cancel_at_every_message_then_it_is_asked_no_more(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS, alpha={"status_items": 2})
+    world.enqueue(messages(6))
+    world.dispatch()
+    refusing(world, "delete", {"do": "message_code", "code": 205})
+
+    steps = list(cancel_all(world.runtime, Selection(), "why"))
+
+    assert sum(step.get(Fate.UNANSWERED, 0) for step in steps) == 6
+    assert world.provider.requests("delete") == 1
+    assert "205" in refused(world, "alpha")[Question.CANCEL].why
+    assert world.route().state == "open"
 
 
 def test_given_a_provider_that_does_not_cancel_for_us_then_it_cannot(open_world: OpenWorld) -> None:

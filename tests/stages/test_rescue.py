@@ -433,6 +433,7 @@ def test_a_disabled_account_says_nothing_of_a_message(world: World) -> None:
         world.passes(minutes=2)
 
     assert world.statuses() == {IN_DOUBT: 4}
+    assert world.packages()[0].asks == 0, "a refusal is no denial"
     assert world.route().state != "stopped"
 
 

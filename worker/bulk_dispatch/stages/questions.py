@@ -5,6 +5,7 @@ once an hour, and goes on being given messages: sending finds out by itself whet
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 from bulk_dispatch.domain.question import Question
@@ -16,9 +17,11 @@ from bulk_dispatch.providers.interface import (
     NOT_OFFERED,
     UNREADABLE,
     Failure,
+    Verdict,
 )
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
+from bulk_dispatch.stages.outcomes import worst
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,13 @@ def refuses(failure: Failure) -> bool:
     """Whether they do not answer this kind of question, rather than could not this time. An error in words of
     theirs that nobody knows is such an answer; what is no document of theirs is not."""
     return failure.name in _REFUSING or (failure.name == UNREADABLE.name and bool(failure.code))
+
+
+def refused_by_all(verdicts: Iterable[Verdict]) -> Failure | None:
+    """The refusal of the question, where they say it of every message instead of once; None as soon as one
+    verdict says anything else."""
+    failures = [verdict.failure and verdict.failure.because(verdict.code) for verdict in verdicts]
+    return worst(failures) if all(failure and refuses(failure) for failure in failures) else None
 
 
 def is_not_offered(failure: Failure) -> bool:
