@@ -316,11 +316,11 @@ CALL_ERRORS = {
 
 OTHER_ERRORS = {
     "Duplicate entry '9001122' for key": "Duplicate entry … for key",
-    "Your password will expire": "Your password will expire",
+    "Your password will expire": "… password will expire",
     "SMS is sent, but the password will change": "SMS is sent, but the password will change",
     "Not enough money": "Not enough money",
     "SMS not found": "SMS not found",
-    "Your command is unknown": "Your command is unknown",
+    "Your command is unknown": "… command is unknown",
     "Sent, after an unknown command": "Sent, after an unknown command",
     "The receiver is busy": "The receiver is busy",
     "keyword": "keyword",

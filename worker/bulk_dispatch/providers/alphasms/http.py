@@ -238,7 +238,7 @@ class AlphaSmsHttp:
             return FAILURES[word].because(word)
         if set(errors) == {"receiver"}:
             return Answered([Verdict(item.reference, SUBMITTED["receiver"], "receiver")])
-        words = kept("; ".join(said["errors"]), item, self._secrets)
+        words = kept("; ".join(said["errors"]), (*self._secrets, *item.content.as_dict().values()))
         return Answered([Verdict(item.reference, Status.REJECTED, words, strange=True)])
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
