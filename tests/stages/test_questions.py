@@ -30,6 +30,7 @@ REFUSALS = [(route, fault) for route in STATES for fault in PAGES]
 REFUSALS += [
     ("plain", {"do": "error", "code": "command"}),
     *(("alpha", {"do": "error", "code": code}) for code in (201, 202, 205, 209, 210)),
+    ("plain", {"do": "message_code", "code": "Access denied for command receive"}),
     *(("alpha", {"do": "message_code", "code": code}) for code in (205, 209, 210)),
     ("webcom", {"do": "error", "code": "no data"}),
     ("webcom", {"do": "error", "code": "format"}),
@@ -140,6 +141,18 @@ def test_given_a_refusal_at_some_messages_alone_then_the_question_is_answered(wo
     assert world.statuses() == {SENT: 2, DELIVERED: 2}
     assert refused(world, "alpha") == {}
     assert world.route().state == "open"
+
+
+def test_given_an_unknown_error_at_some_messages_alone_then_it_is_about_these(open_world: OpenWorld) -> None:
+    world = open_world(plain={})
+    sent(world, "plain")
+    world.provider.settle_down()
+    refusing(world, "receive", {"do": "message_code", "code": "It is in the archive", "times": 3})
+
+    assert world.poll("plain").strange == 3
+
+    assert world.statuses() == {SENT: 3, DELIVERED: 1}
+    assert refused(world, "plain") == {}
 
 
 @pytest.mark.parametrize("route", STATES)

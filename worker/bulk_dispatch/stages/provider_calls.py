@@ -128,10 +128,10 @@ def ask(
 
     Returns the verdicts by ledger id, and the worst failure of a question, if one failed; who refuses it
     message by message has refused it as much as who does so once. A failure that the next question would meet
-    too cuts the asking short, and so do slow answers, well before our lease runs
-    out. A message that was asked for and is missing from a good answer is one they do not know. Where they
-    know messages by their own id only, those that have none yet are not asked for; nor are those that left by
-    another account, which would deny them.
+    too cuts the asking short, and so do slow answers, well before our lease runs out. A message that was
+    asked for and is missing from a good answer is one they do not know. Where they know messages by their own
+    id only, those that have none yet are not asked for; nor are those that left by another account, which
+    would deny them.
     """
     dialect = line.dialect
     if not isinstance(dialect, Statuses):
