@@ -316,11 +316,11 @@ CALL_ERRORS = {
 
 OTHER_ERRORS = {
     "Duplicate entry '9001122' for key": "Duplicate entry … for key",
-    "Your password will expire": "Your password will expire",
+    "Your password will expire": "… password will expire",
     "SMS is sent, but the password will change": "SMS is sent, but the password will change",
     "Not enough money": "Not enough money",
     "SMS not found": "SMS not found",
-    "Your command is unknown": "Your command is unknown",
+    "Your command is unknown": "… command is unknown",
     "Sent, after an unknown command": "Sent, after an unknown command",
     "The receiver is busy": "The receiver is busy",
     "keyword": "keyword",
@@ -515,6 +515,10 @@ def state(code: str, status: Status | None, happened_at: datetime | None = None)
     return [Verdict(1, status, code, theirs, happened_at=happened_at, strange=strange, read=code == "116")]
 
 
+def unknown(words: str) -> list[Verdict]:
+    return [Verdict(1, None, words, strange=True, failure=UNREADABLE)]
+
+
 STATUSES = [
     StatusCase(
         label="by their id",
@@ -584,8 +588,16 @@ STATUSES = [
             "code:3 code:5": "?",
             "code:3 id:9001123": "3",
             "code:3 errors:SMS not found": "?",
-            "errors:Something else": "?",
-            "errors:SMS not found errors:Something else": "?",
+        }.items()
+    ),
+    *(
+        StatusCase(
+            label=f"no news, if they say it to one: {words}", asked=ASKED, reply=body, expected=unknown(words)
+        )
+        for body, words in {
+            "errors:Something else": "Something else",
+            "errors:SMS not found errors:Something else": "SMS not found; Something else",
+            "errors:No such message 9001122 of shop-login": "No such message … of shop-login",
         }.items()
     ),
     *(
@@ -643,7 +655,7 @@ ASKS = [
             "code:3": state("3", Status.DELIVERED),
             "code:2": [Verdict(1, None, "2", "9001122")],
             "errors:SMS not found": [Verdict(1, None, "not found", known=False)],
-            "errors:It is too late": state("?", None),
+            "errors:It is too late": state("It is too late", None),
             "errors:wrong login": CREDENTIALS.because("login"),
             "OK": UNREADABLE,
         }.items()
@@ -671,7 +683,7 @@ ASKS = [
             "balance:Infinity": UNREADABLE,
             "balance:": UNREADABLE,
             "balance:1 balance:2": UNREADABLE,
-            "balance:1 errors:something": UNREADABLE,
+            "balance:1 errors:something": UNREADABLE.because("something"),
             "amount:1": UNREADABLE,
             "errors:Wrong login/password": CREDENTIALS.because("login"),
         }.items()

@@ -29,9 +29,12 @@ PAGES: list[Rule] = [{"do": "http", "code": code} for code in (401, 403, 404, 40
 REFUSALS = [(route, fault) for route in STATES for fault in PAGES]
 REFUSALS += [
     ("plain", {"do": "error", "code": "command"}),
-    ("alpha", {"do": "error", "code": 201}),
+    *(("alpha", {"do": "error", "code": code}) for code in (201, 202, 205, 209, 210)),
+    ("plain", {"do": "message_code", "code": "Access denied for command receive"}),
+    *(("alpha", {"do": "message_code", "code": code}) for code in (205, 209, 210)),
     ("webcom", {"do": "error", "code": "no data"}),
     ("webcom", {"do": "error", "code": "format"}),
+    *((route, {"do": "error", "code": "login"}) for route in ("plain", "webcom")),
 ]
 
 
@@ -128,6 +131,30 @@ def test_given_many_questions_refused_together_then_they_are_one_refusal(open_wo
     assert row.refusals == 1
 
 
+def test_given_a_refusal_at_some_messages_alone_then_the_question_is_answered(world: World) -> None:
+    sent(world, "alpha")
+    world.provider.settle_down()
+    refusing(world, "status", {"do": "message_code", "code": 209, "share": 0.5})
+
+    world.poll()
+
+    assert world.statuses() == {SENT: 2, DELIVERED: 2}
+    assert refused(world, "alpha") == {}
+    assert world.route().state == "open"
+
+
+def test_given_an_unknown_error_at_some_messages_alone_then_it_is_about_these(open_world: OpenWorld) -> None:
+    world = open_world(plain={})
+    sent(world, "plain")
+    world.provider.settle_down()
+    refusing(world, "receive", {"do": "message_code", "code": "It is in the archive", "times": 3})
+
+    assert world.poll("plain").strange == 3
+
+    assert world.statuses() == {SENT: 3, DELIVERED: 1}
+    assert refused(world, "plain") == {}
+
+
 @pytest.mark.parametrize("route", STATES)
 def test_given_a_refusal_that_lasts_when_the_horizon_passes_then_messages_are_unconfirmed(
     open_world: OpenWorld, route: str
@@ -192,35 +219,6 @@ def test_given_nobody_lets_us_in_at_all_then_sending_finds_out_and_stops_the_rou
 
     assert world.statuses() == {SENT: 4, QUEUED: 1}
     assert world.route().state == "stopped"
-
-
-@pytest.mark.parametrize(("route", "code"), [("alpha", 202), ("plain", "login"), ("webcom", "login")])
-def test_given_their_word_that_the_account_is_refused_and_nothing_to_send_then_the_route_stops(
-    open_world: OpenWorld, route: str, code: object
-) -> None:
-    world = open_world(**{route: {}})
-    sent(world, route)
-    refusing(world, STATES[route], {"do": "error", "code": code})
-
-    world.poll(route)
-
-    assert world.route(route).state == "stopped"
-
-
-def test_given_their_word_for_questions_alone_then_sending_proves_the_account_well(world: World) -> None:
-    sent(world, "alpha")
-    refusing(world, "status", {"do": "error", "code": 202})
-    world.enqueue([message(5)])
-
-    world.poll()
-
-    assert world.route().state == "open", "what is queued will tell"
-    world.dispatch()
-    world.passes(hours=2)
-    world.poll()
-    assert refused(world, "alpha")[Question.STATUS].paused
-    assert world.route().state == "open", "what went through since has told"
-    assert world.statuses() == {SENT: 5}
 
 
 # -- jobs
@@ -353,6 +351,20 @@ def test_given_a_clock_that_is_not_told_then_the_money_is_told_all_the_same(open
 
     assert (world.provider.requests("time"), world.provider.requests("balance")) == (1, 3)
     assert refused(world, "webcom").keys() == {Question.CLOCK}
+
+
+def test_given_a_refusal_to_cancel_at_every_message_then_it_is_asked_no_more(open_world: OpenWorld) -> None:
+    world = open_world(provider=ENDLESS, alpha={"status_items": 2})
+    world.enqueue(messages(6))
+    world.dispatch()
+    refusing(world, "delete", {"do": "message_code", "code": 205})
+
+    steps = list(cancel_all(world.runtime, Selection(), "why"))
+
+    assert sum(step.get(Fate.UNANSWERED, 0) for step in steps) == 6
+    assert world.provider.requests("delete") == 1
+    assert "205" in refused(world, "alpha")[Question.CANCEL].why
+    assert world.route().state == "open"
 
 
 def test_given_a_provider_that_does_not_cancel_for_us_then_it_cannot(open_world: OpenWorld) -> None:

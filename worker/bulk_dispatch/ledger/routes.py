@@ -12,7 +12,6 @@ from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
-from bulk_dispatch.domain.question import Question
 from bulk_dispatch.ledger.questions import ask_again
 
 ROUTE_IS_OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
@@ -157,29 +156,6 @@ def route_works(connection: Connection, route: str) -> None:
         """),  # noqa: S608 - our own constants
         {"route": route},
     )
-
-
-def sending_tells(connection: Connection, route: str) -> bool:
-    """Whether sending finds out by itself if the account may go on: messages are due to leave, or packages
-    have gone through since the provider began to refuse to say what became of others."""
-    found: bool = connection.execute(
-        text(f"""
-            SELECT EXISTS (
-                SELECT FROM messages WHERE route = :route AND lane IN ({_LANES}) AND due_at <= now()
-            ) OR EXISTS (
-                SELECT FROM packages WHERE route = :route AND state IN ({_WENT_THROUGH}) AND opened_at > (
-                    SELECT max(refused_at) FROM refused_questions
-                    WHERE route = :route AND question IN ('{Question.STATUS}', '{Question.JOB}')
-                )
-            )
-        """),  # noqa: S608 - our own constants
-        {"route": route},
-    ).scalar_one()
-    return found
-
-
-_LANES = ", ".join(f"'{lane}'" for lane in Lane)
-_WENT_THROUGH = f"'{PackageState.SETTLED}', '{PackageState.JOB}', '{PackageState.CLOSED}'"
 
 
 def note_refusals(connection: Connection, route: str, words: str, count: int) -> int:

@@ -46,7 +46,7 @@ from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
 from bulk_dispatch.stages.outcomes import first_looks, note_strange, reads, reported
 from bulk_dispatch.stages.provider_calls import asked_for, chunks, exchanged, spreads
-from bulk_dispatch.stages.questions import heard, is_not_offered
+from bulk_dispatch.stages.questions import heard, is_not_offered, refused_by_all
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +253,9 @@ class _Recall:
     ) -> None:
         def question(part: Sequence[OpenMessage]) -> Answered | Failure:
             asked = [asked_for(line, message) for message in part]
-            return exchanged(self.runtime, line, dialect.cancel(asked), partial(dialect.read_cancel, asked))
+            answer = exchanged(self.runtime, line, dialect.cancel(asked), partial(dialect.read_cancel, asked))
+            told = answer.verdicts if isinstance(answer, Answered) else ()
+            return refused_by_all(told) or answer
 
         parts = chunks(messages, dialect.cancel_items)
         failures: list[Failure] = []

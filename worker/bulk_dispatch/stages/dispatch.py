@@ -17,7 +17,7 @@ from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.leases import renew
 from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.routes import TRUSTED, note_refusals, route_works
-from bulk_dispatch.ledger.transitions import Move, Package, claim, settle, split, take_job
+from bulk_dispatch.ledger.transitions import Move, Package, claim, lock_packages, settle, split, take_job
 from bulk_dispatch.providers.interface import (
     REFUSING,
     UNREADABLE,
@@ -180,12 +180,6 @@ def _record_verdicts(
     trouble = worst(verdict.failure for verdict in verdicts)
     if not trouble and all(move.target is Status.IN_DOUBT for move in moves):
         trouble = UNREADABLE.because(detail="it settles none of the messages")
-    if len(_same_refusals(verdicts)) >= SAME_REFUSALS:  # hardly one of them is to blame: they may try again
-        again = {
-            item.id: requeue(runtime, line, package.id, item, tried=True, code=one.code)
-            for item, one in pairs
-        }
-        moves = [again.get(move.message_id, move) for move in moves]
     note_strange(line, verdicts)
     note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
     with runtime.ledger.begin() as connection:
@@ -193,6 +187,13 @@ def _record_verdicts(
         pairs = [(item, verdict) for item, verdict in pairs if item.id not in strangers]
         moves, held = held_apart(moves, strangers)
         trouble = collision(line, held) or trouble
+        same = () if trouble else _same_refusals(verdicts)
+        if same and (trouble := _refusing(connection, line, package, same)):
+            again = {
+                item.id: requeue(runtime, line, package.id, item, tried=True, code=one.code)
+                for item, one in pairs
+            }
+            moves = [again.get(move.message_id, move) for move in moves]
         moved = settle(
             connection,
             moves,
@@ -202,9 +203,10 @@ def _record_verdicts(
         )
         name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
         suppress_unwilling(line, connection, pairs)
-        trouble = trouble or _refusing(connection, line, verdicts)
         if trouble:
             mend_route(runtime, line, connection, trouble)
+        elif not same:
+            route_works(connection, line.route.name)
     _log(line, package, moved)
     return trouble
 
@@ -215,13 +217,11 @@ def _same_refusals(verdicts: Sequence[Verdict]) -> Sequence[str]:
     return strange if len(strange) == len(verdicts) and len(set(strange)) == 1 else ()
 
 
-def _refusing(connection: Connection, line: Line, verdicts: Sequence[Verdict]) -> Failure | None:
+def _refusing(connection: Connection, line: Line, package: Package, same: Sequence[str]) -> Failure | None:
     """Whether they refuse message after message in the same words that we do not know. One such refusal is
-    about its message; so many are about all of them, and what is still queued had better stay so."""
-    same = _same_refusals(verdicts)
-    if not same:
-        route_works(connection, line.route.name)
-        return None
+    about its message; so many are about all of them: hardly one is to blame, so those of this answer may try
+    again, and what is still queued had better stay so."""
+    lock_packages(connection, [package.id])  # before the route, as everybody does who settles
     streak = note_refusals(connection, line.route.name, same[0], len(same))
     if streak < SAME_REFUSALS:
         return None

@@ -36,7 +36,7 @@ from bulk_dispatch.stages.outcomes import (
     worst,
 )
 from bulk_dispatch.stages.provider_calls import PATIENCE, ask, askable, exchanged
-from bulk_dispatch.stages.questions import heard, mend_asked, refuses
+from bulk_dispatch.stages.questions import heard, refuses
 
 log = logging.getLogger(__name__)
 
@@ -242,7 +242,6 @@ class _Round:
                 mend_route(self.runtime, self.line, connection, trouble)
             read(connection, reads(messages, verdicts))
             name_found(self.line, connection, messages, verdicts)
-            mend_asked(self.runtime, self.line, connection, verdicts.values(), failure)
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
 

@@ -35,6 +35,7 @@ from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
 from bulk_dispatch.stages.outcomes import dated, is_undated, worst
+from bulk_dispatch.stages.questions import refused_by_all
 
 log = logging.getLogger(__name__)
 
@@ -126,11 +127,12 @@ def ask(
 ) -> tuple[Mapping[int, Verdict], Failure | None]:
     """Ask the provider for the state of messages, in as few requests as it allows.
 
-    Returns the verdicts by ledger id, and the worst failure of a question, if one failed. A failure that the
-    next question would meet too cuts the asking short, and so do slow answers, well before our lease runs
-    out. A message that was asked for and is missing from a good answer is one they do not know. Where they
-    know messages by their own id only, those that have none yet are not asked for; nor are those that left by
-    another account, which would deny them.
+    Returns the verdicts by ledger id, and the worst failure of a question, if one failed; who refuses it
+    message by message has refused it as much as who does so once. A failure that the next question would meet
+    too cuts the asking short, and so do slow answers, well before our lease runs out. A message that was
+    asked for and is missing from a good answer is one they do not know. Where they know messages by their own
+    id only, those that have none yet are not asked for; nor are those that left by another account, which
+    would deny them.
     """
     dialect = line.dialect
     if not isinstance(dialect, Statuses):
@@ -158,6 +160,8 @@ def ask(
             for message in part:
                 told_of = by_reference.get(message.reference)
                 found[message.id] = told_of or Verdict(message.reference, None, known=False)
+    if refusal := refused_by_all(found.values()):
+        return {}, worst([*failures, refusal])
     return _believed(line, messages, found), worst(failures)
 
 

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from bulk_dispatch.domain.question import Question
-from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.questions import forget_refused, note_refused
-from bulk_dispatch.ledger.routes import sending_tells
 from bulk_dispatch.providers.interface import (
     CREDENTIALS,
     MALFORMED,
@@ -23,7 +21,7 @@ from bulk_dispatch.providers.interface import (
 )
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import mend_route, worst
+from bulk_dispatch.stages.outcomes import worst
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +35,13 @@ def refuses(failure: Failure) -> bool:
     """Whether they do not answer this kind of question, rather than could not this time. An error in words of
     theirs that nobody knows is such an answer; what is no document of theirs is not."""
     return failure.name in _REFUSING or (failure.name == UNREADABLE.name and bool(failure.code))
+
+
+def refused_by_all(verdicts: Iterable[Verdict]) -> Failure | None:
+    """The refusal of the question, where they say it of every message instead of once; None as soon as one
+    verdict says anything else."""
+    failures = [verdict.failure and verdict.failure.because(verdict.code) for verdict in verdicts]
+    return worst(failures) if all(failure and refuses(failure) for failure in failures) else None
 
 
 def is_not_offered(failure: Failure) -> bool:
@@ -61,21 +66,3 @@ def heard(
         with runtime.ledger.begin() as connection:
             if note_refused(connection, name, question, str(refusal), first, most):
                 log.warning("question_refused route=%s question=%s failure=%r", name, question, str(refusal))
-
-
-def mend_asked(
-    runtime: Runtime, line: Line, connection: Connection, verdicts: Iterable[Verdict], failure: Failure | None
-) -> None:
-    """Do to the route what asking shows about the account: what they say of messages, and how a question
-    failed."""
-    about = failure if failure and _is_of_the_account(failure) else None
-    if about and sending_tells(connection, line.route.name):
-        about = None
-    if trouble := worst([*(verdict.failure for verdict in verdicts), about]):
-        mend_route(runtime, line, connection, trouble)
-
-
-def _is_of_the_account(failure: Failure) -> bool:
-    """Whether it is their own word that they do not let us in. What only the web server says (403, 404) is
-    about the page. Even their word is not believed where sending finds out by itself."""
-    return failure.name == CREDENTIALS.name and bool(failure.code)

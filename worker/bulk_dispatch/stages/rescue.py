@@ -33,7 +33,7 @@ from bulk_dispatch.stages.outcomes import (
     settled,
 )
 from bulk_dispatch.stages.provider_calls import ask
-from bulk_dispatch.stages.questions import heard, mend_asked
+from bulk_dispatch.stages.questions import heard
 from bulk_dispatch.stages.resubmit import Settled, by_repeating
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,6 @@ def _ask(
         read(connection, reads(messages, verdicts))
         name_found(line, connection, messages, verdicts)
         answered(connection, told)
-        mend_asked(runtime, line, connection, verdicts.values(), failure)
     return moved
 
 

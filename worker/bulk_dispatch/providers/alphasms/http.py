@@ -63,6 +63,7 @@ COUNTS = ("sms_count", "smd_count")
 FLASHES = ("1", "true", "yes", "on")  # what `flash` may hold; the page names it and no value
 VERSIONS = ("sent", "left-out")  # `version` is required on an old page and absent from later ones
 SPOKEN = ("errors", "status")  # their values are sentences
+OTHER = "not what was asked for"
 
 # --- limits ------------------------------------------------------------------------------------------
 
@@ -239,11 +240,12 @@ class AlphaSmsHttp:
             return FAILURES[word].because(word)
         if set(errors) == {"receiver"}:
             return Answered([Verdict(item.reference, SUBMITTED["receiver"], "receiver")])
-        words = kept("; ".join(said["errors"]), item, self._secrets)
+        words = self._kept(said, *item.content.as_dict().values())
         return Answered([Verdict(item.reference, Status.REJECTED, words, strange=True)])
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
-        """What `code` says; never the text in `status`. An error about the message is no news of it."""
+        """What `code` says; never the text in `status`. An error about the message is no news of it. One
+        that we do not know may be about it, or about every question there is."""
         (about,) = asked
         said = _pairs(reply)
         if isinstance(said, Failure):
@@ -252,17 +254,21 @@ class AlphaSmsHttp:
         if errors == ["not found"] and "code" not in said:
             return Answered([Verdict(about.reference, None, "not found", known=False)])
         if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in said):
-            return _failure(errors)
+            return self._failure(said)
+        if "code" not in said:
+            words = self._kept(said)
+            return Answered([Verdict(about.reference, None, words, strange=True, failure=UNREADABLE)])
         return Answered([self._verdict(about, said)])
 
     def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """How they answer is not published; code 10 is their word for deleted. What is still under way could
-        not be deleted any more."""
+        not be deleted any more, and an error that we do not know may say just that."""
         answer = self.read_status(asked, reply)
         if isinstance(answer, Failure):
             return answer
         (told,) = answer.verdicts
-        return Answered([told._replace(status=None)]) if told.status is Status.SENT else answer
+        status = None if told.status is Status.SENT else told.status
+        return Answered([told._replace(status=status, failure=None)])
 
     def _verdict(self, asked: Asked, said: Pairs) -> Verdict:
         code = "" if "errors" in said else one(said, "code")
@@ -286,7 +292,7 @@ class AlphaSmsHttp:
             return said
         amount = money(one(said, "balance"))
         if _errors(said) or amount is None:
-            return _failure(_errors(said))
+            return self._failure(said)
         return Balance(amount, currency(one(said, "currency")))
 
     def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
@@ -297,8 +303,19 @@ class AlphaSmsHttp:
             return said
         amount, unit = money(one(said, "price")), currency(one(said, "currency"))
         if _errors(said) or amount is None or amount.is_signed() or not unit:
-            return _failure(_errors(said))
+            return self._failure(said)
         return {recipient: Price(amount, unit)}
+
+    def _failure(self, said: Pairs) -> Failure:
+        """What keeps them from answering a question: the account's error before all others."""
+        errors = _errors(said)
+        if word := next((word for word in FAILURES if word in errors), ""):
+            return FAILURES[word].because(word)
+        return UNREADABLE.because(self._kept(said)) if "?" in errors else UNREADABLE.because(detail=OTHER)
+
+    def _kept(self, said: Pairs, *ours: str) -> str:
+        """Their errors, without our secrets and what else is ours."""
+        return kept("; ".join(said["errors"]), (*self._secrets, *ours))
 
     # --- receipts ------------------------------------------------------------------------------------
 
@@ -387,11 +404,3 @@ def _errors(said: Pairs) -> list[str]:
         next((word for word, seen in ERRORS.items() if seen.search(text.strip().lower())), "?")
         for text in said.get("errors", ())
     ]
-
-
-def _failure(errors: Sequence[str]) -> Failure:
-    """What keeps them from answering a question: the account's error before all others."""
-    word = next((word for word in FAILURES if word in errors), "")
-    if word:
-        return FAILURES[word].because(word)
-    return UNREADABLE.because(detail="errors of another kind" if errors else "not what was asked for")

@@ -58,7 +58,8 @@ def _admission(item: Item, answer: xml.Element, secrets: Sequence[str]) -> Verdi
     if not text or code == "send" or raw.strip("0"):
         return Verdict(reference, Status.IN_DOUBT, code, strange=True)
     if meaning is None:  # kept in their words; a person is to look at it
-        return Verdict(reference, Status.REJECTED, kept(text, item, secrets), strange=True)
+        words = kept(text, (*secrets, *item.content.as_dict().values()))
+        return Verdict(reference, Status.REJECTED, words, strange=True)
     return Verdict(
         reference,
         meaning.status,
