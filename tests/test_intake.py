@@ -569,6 +569,21 @@ def test_what_comes_over_the_limit_of_memory_is_bounded_all_the_same(intake: Int
         intake.add(Lane.URGENT, messages(1))
 
 
+def test_what_comes_by_the_broker_is_taken_in_and_buried_whole_or_not_at_all(intake: Intake) -> None:
+    intake.client.set("worker:intake:urgent:waiting", CROWDED)
+    parcels = [Parcel.of(lane, messages(2)) for lane in (Lane.BULK, Lane.URGENT)]
+    dead = [DeadLetter.about(Lane.BULK, "why", number) for number in range(3)]
+
+    with pytest.raises(IntakeError, match="200000 bulk or urgent messages wait"):
+        intake.take_in(parcels, dead)
+    assert (intake.waiting()[Lane.BULK], intake.dead_letters()) == (0, 0)
+
+    intake.client.set("worker:intake:urgent:waiting", 0)
+    intake.take_in(parcels, dead)
+    assert intake.waiting() == {Lane.BULK: 2, Lane.URGENT: 2}
+    assert [letter["content"] for _, letter in intake.read_dead()] == ["0", "1", "2"]
+
+
 def test_a_full_redis_refuses_new_messages_in_one_sentence_and_forgets_none(at_own: Intake) -> None:
     at_own.add(Lane.BULK, messages(100))
     at_own.client.config_set("maxmemory", "1")

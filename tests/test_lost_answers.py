@@ -10,7 +10,7 @@ import pytest
 
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.intake import CONNECTIONS, DeadLetter, Intake, IntakeError, Unrouted
+from bulk_dispatch.intake import CONNECTIONS, DeadLetter, Intake, IntakeError, Parcel, Unrouted
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.faults.proxy import Proxy
@@ -58,6 +58,17 @@ def test_given_the_answer_to_burying_is_lost_then_the_letter_is_there_once(
         far.bury(LETTER)
 
     assert intake.dead_letters() == 1
+
+
+def test_given_the_answer_to_taking_in_is_lost_then_entries_and_letters_are_there_once(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    far.bury(LETTER)  # and Redis knows the script
+
+    with answer_lost(proxy):
+        far.take_in([Parcel.of(lane, messages(2)) for lane in Lane], [LETTER])
+
+    assert (intake.waiting(), intake.dead_letters()) == ({Lane.URGENT: 2, Lane.BULK: 2}, 2)
 
 
 def test_given_the_answer_to_done_is_lost_then_nothing_is_buried_or_set_aside_twice(

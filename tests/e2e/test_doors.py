@@ -9,6 +9,7 @@ from celery import Celery
 from bulk_dispatch.cli import process_set
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import Intake
+from bulk_dispatch.intake_scripts import CROWDED
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.wakeup import BACKLOG
 from tests.conftest import Setup
@@ -65,6 +66,28 @@ def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(setup
     broker = Intake.connect(setup.settings.redis_url.replace("db=0", "db=1")).client
     assert (broker.llen("celery"), broker.hlen("unacked")) == (1, 0)
     broker.close()
+
+
+def test_a_task_that_goes_round_leaves_its_dead_letters_once_it_is_taken_in(
+    setup: Setup, intake: Intake
+) -> None:
+    settings = setup.routes(alpha=ROUTE)
+    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
+    good = {"recipient": "+380931110001", "sender": "Shop", "text": "Hi"}
+    log: list[str] = []
+    intake.client.set("worker:intake:urgent:waiting", CROWDED)
+    with Supervisor([child], log.append):
+        Celery(broker=settings.broker_url, set_as_current=False).send_task(
+            "bulk_dispatch.enqueue",
+            args=[[{}, {**good, "client_id": "a"}, {**good, "client_id": "b", "lane": "urgent"}]],
+        )
+        eventually(lambda: any("cannot_take_in" in line for line in log), within=60)
+        assert (intake.waiting()[Lane.BULK], intake.dead_letters()) == (0, 0)
+        intake.client.delete("worker:intake:urgent:waiting")
+
+        eventually(intake.dead_letters, within=20)
+
+    assert (intake.waiting()[Lane.BULK], intake.dead_letters()) == (1, 1)
 
 
 def test_beat_adds_no_tick_where_a_hundred_wait(setup: Setup) -> None:

@@ -177,7 +177,7 @@ class Intake:
         self._done = client.register_script(scripts.DONE)
         self._tidy = client.register_script(scripts.TIDY)
         self._mark = client.register_script(scripts.MARK)
-        self._add_even_if_full = client.register_script(scripts.ADD_EVEN_IF_FULL)
+        self._take_in = client.register_script(scripts.TAKE_IN)
         self._ring = client.register_script(scripts.RING)
         self._roomy_until = 0.0
 
@@ -216,37 +216,36 @@ class Intake:
         if parcel.lane is Lane.URGENT:
             return self.add_even_if_full(parcel)
         self._leave_room()
+        keys = [self._token_key(), _stream(parcel.lane), _waiting(parcel.lane)]
         with self._explained():
-            return self._append(_stream(parcel.lane), _waiting(parcel.lane), parcel.count, _entry_of(parcel))
+            return str(self._add(keys, [token_hex(8), parcel.count, parcel.payload]))
 
     def add_even_if_full(self, parcel: Parcel) -> str:
-        """Append what must not wait for room: urgent messages, and those that are in Redis already, in the
-        broker's queue, and take less room here. Else nobody would empty that queue, and who fills it would
-        hold up everybody. Returns the entry's id.
+        """Append what must not wait for room: urgent messages. Returns the entry's id.
 
         Raises IntakeError if Redis is away, or the lane is crowded.
         """
-        stream, waiting = _stream(parcel.lane), _waiting(parcel.lane)
-        with self._explained():
-            entry_id = self._append(stream, waiting, parcel.count, _entry_of(parcel), even_if_full=True)
-        if not entry_id:
-            raise IntakeError(f"{scripts.CROWDED} {parcel.lane} messages wait in Redis already")
-        return entry_id
+        return self.take_in([parcel], ())
 
-    def _append(
-        self,
-        stream: str,
-        waiting: str | None,
-        count: int,
-        fields: Sequence[Any],
-        *,
-        even_if_full: bool = False,
-    ) -> str:
-        """Add an entry to a stream, once, however often it takes. Returns its id; nothing if it is one too
-        many of those that come though Redis is full."""
-        keys = [self._token_key(), stream, *([waiting] if waiting else [])]
-        add = self._add_even_if_full if even_if_full else self._add
-        return str(add(keys, [token_hex(8), count, *fields]) or "")
+    def take_in(self, parcels: Sequence[Parcel], dead: Sequence[DeadLetter]) -> str:
+        """Append and bury what is in Redis already, in the broker's queue, and takes less room here; in one
+        step, so that nothing of it is here twice because something of it was refused. It need not wait for
+        room: else nobody would empty that queue, and who fills it would hold up everybody. Returns the id of
+        the last.
+
+        Raises IntakeError if Redis is away, or a lane is crowded.
+        """
+        streams = [key for one in parcels for key in (_stream(one.lane), _waiting(one.lane))]
+        keys = [self._token_key(), *streams, *([DEAD] if dead else [])]
+        args: list[Any] = [token_hex(8), len(parcels), len(dead)]
+        args += [part for parcel in parcels for part in (parcel.count, parcel.payload)]
+        args += [part for letter in dead for part in letter.parts]
+        with self._explained():
+            last = str(self._take_in(keys, args) or "")
+        if not last:
+            lanes = " or ".join(sorted({parcel.lane for parcel in parcels}))
+            raise IntakeError(f"{scripts.CROWDED} {lanes} messages wait in Redis already")
+        return last
 
     def _token_key(self) -> str:
         """Where this thread leaves the token of what it adds."""
@@ -319,9 +318,7 @@ class Intake:
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep what could not be taken in, with the reason."""
-        fields = ("lane", letter.lane.value, "reason", letter.reason, "content", letter.content)
-        with self._explained():
-            self._append(DEAD, None, 0, fields, even_if_full=True)
+        self.take_in((), [letter])
 
     def dead_letters(self) -> int:
         """How many letters lie in the dead-letter stream."""
@@ -524,10 +521,6 @@ def _routes(lane: Lane) -> str:
 
 
 _IN_SCRIPT = re.compile(r"^Error running script .*: -[A-Z]+ ")  # before Redis 7
-
-
-def _entry_of(parcel: Parcel) -> tuple[Any, ...]:
-    return ("n", parcel.count, "m", parcel.payload)
 
 
 def _instant(entry_id: str) -> datetime:

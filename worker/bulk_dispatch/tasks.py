@@ -377,7 +377,8 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
     with _opening:
         door, lines = _door(), _table.lines
     taken: dict[Lane, list[Message]] = {}
-    dead = 0
+    unsure: dict[Lane, list[Any]] = {}
+    dead: list[DeadLetter] = []
     for raw in offered:
         try:
             message = Message.from_dict(raw, region_of_route(named_route(raw), lines))
@@ -389,19 +390,24 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
         except MessageError as problem:
             if unknown_route(raw, lines) is not None and problem.field == "recipient":
                 # Its route may say of which country it is: who ingests decides that, too.
-                door.intake.add_even_if_full(Parcel.of_plain(_lane_of(raw), [raw]))
-                continue
-            # Without the value: if columns are mixed up it is a text or somebody's number.
-            reason = f"{problem.field}: {problem.problem}"
-            door.intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
-            dead += 1
+                unsure.setdefault(_lane_of(raw), []).append(raw)
+            else:
+                # Without the value: if columns are mixed up it is a text or somebody's number.
+                dead.append(DeadLetter.about(Lane.BULK, f"{problem.field}: {problem.problem}", raw))
         else:
             taken.setdefault(message.lane, []).append(message)
-    for lane, messages in taken.items():
-        for start in range(0, len(messages), CHUNK):
-            door.intake.add_even_if_full(Parcel.of(lane, messages[start : start + CHUNK]))
+    parcels = [*_packed(Parcel.of, taken), *_packed(Parcel.of_plain, unsure)]
+    if parcels or dead:
+        door.intake.take_in(parcels, dead)
+    for lane in {parcel.lane for parcel in parcels}:
         door.bell.ring("ingest", lane.value)
-    return {"taken": sum(map(len, taken.values())), "dead": dead}
+    return {"taken": sum(parcel.count for parcel in parcels), "dead": len(dead)}
+
+
+def _packed(pack: Callable[[Lane, Any], Parcel], by_lane: Mapping[Lane, Sequence[Any]]) -> Iterator[Parcel]:
+    for lane, messages in by_lane.items():
+        for start in range(0, len(messages), CHUNK):
+            yield pack(lane, messages[start : start + CHUNK])
 
 
 def _lane_of(raw: Any) -> Lane:
