@@ -35,7 +35,7 @@ from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.gc_tuning import collect_rarely
 from bulk_dispatch.intake import DeadLetter, Intake, IntakeError, Parcel
 from bulk_dispatch.ledger import Ledger, LedgerError, TooOldError
-from bulk_dispatch.messaging.wakeup import BACKLOG, Bell, BrokerError, backlog, celery_app
+from bulk_dispatch.messaging.wakeup import BACKLOG, ENQUEUE, Bell, BrokerError, backlog, celery_app
 from bulk_dispatch.monitoring.heartbeat import BEAT, Crew
 from bulk_dispatch.outages import SaidOnce
 from bulk_dispatch.route_reload import RouteTable
@@ -339,7 +339,7 @@ class Discreet(CeleryRequest):
 MOST = 10_000  # messages in one task: about 2 MB, and half a second of work
 
 
-@app.task(name="bulk_dispatch.enqueue", Request=Discreet)
+@app.task(name=ENQUEUE, Request=Discreet)
 def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
     """Put messages into the intake: objects of fields, lists of them, or the fields of one as keywords.
 
