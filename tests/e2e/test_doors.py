@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from celery import Celery
@@ -52,7 +53,10 @@ def test_a_message_by_send_task_needs_no_ledger(setup: Setup, intake: Intake) ->
         eventually(lambda: intake.waiting()[Lane.BULK] == 1, within=40)
 
 
-def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(setup: Setup) -> None:
+@pytest.mark.parametrize("expires", [None, datetime(2020, 1, 1, tzinfo=UTC)], ids=["fresh", "expired"])
+def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(
+    setup: Setup, expires: datetime | None
+) -> None:
     settings = replace(setup.routes(alpha=ROUTE), redis_url="redis://127.0.0.1:9/0")
     (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
     log: list[str] = []
@@ -60,6 +64,7 @@ def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(setup
         Celery(broker=settings.broker_url, set_as_current=False).send_task(
             "bulk_dispatch.enqueue",
             kwargs={"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": "Hi"},
+            expires=expires,
         )
 
         eventually(lambda: any("cannot_take_in" in line for line in log), within=60)  # said once, tried often

@@ -215,8 +215,14 @@ def _log_plainly(**_: object) -> None:
     handler.setFormatter(_Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
     handler.addFilter(SaidOnce())
     logging.basicConfig(level=settings.log_level, handlers=[handler])
-    # The pool's would show what a task carries, before ours can hide it.
-    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"):
+    # The pool's would show what a task carries, before ours can hide it; the request's, that it is discarded.
+    for name in (
+        "celery.worker.strategy",
+        "celery.worker.request",
+        "celery.app.trace",
+        "celery.beat",
+        "celery.pool",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -329,18 +335,33 @@ def _bury(letter: DeadLetter) -> None:
 app.bury = _bury  # for the consumer, which Celery makes
 
 
+STALE = "stale"  # marks the request of a task that expired or was revoked
+
+
 class Discreet(CeleryRequest):
     """A request whose arguments stay out of logs and of Flower: they are texts and numbers of people."""
 
     argsrepr = "(…)"
     kwargsrepr = "{…}"
 
+    def revoked(self) -> bool:
+        """See Celery, which would acknowledge a task that expired or was revoked, and drop the messages in
+        it. It is let run, and buries them itself: that may be tried again."""
+        super().revoked()
+        return False
+
+    def _announce_revoked(self, _: str, terminated: bool, *__: object) -> None:
+        if terminated:
+            self.reject(requeue=True)
+        else:
+            self.request_dict[STALE] = True
+
 
 MOST = 10_000  # messages in one task: about 2 MB, and half a second of work
 
 
-@app.task(name=ENQUEUE, Request=Discreet)
-def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
+@app.task(name=ENQUEUE, Request=Discreet, bind=True)
+def enqueue(self: Any, /, *given: Any, **fields: Any) -> dict[str, int]:
     """Put messages into the intake: objects of fields, lists of them, or the fields of one as keywords.
 
     What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here. What
@@ -349,13 +370,10 @@ def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
     try:
         with _crew.step():
             offered = list(_offered(given, fields))
+            if getattr(self.request, STALE, False):
+                return _refuse(offered, "it expired before a worker came to it, or was revoked")
             if len(offered) > MOST:
-                _bury(
-                    DeadLetter.about(
-                        Lane.BULK, f"task: it has {len(offered)} messages; {MOST} at most", offered
-                    )
-                )
-                return {"taken": 0, "dead": len(offered)}
+                return _refuse(offered, f"it has {len(offered)} messages; {MOST} at most")
             return _take_in(offered)
     except (*AWAY, SettingsError) as problem:
         log.warning("cannot_take_in problem=%s", problem)
@@ -363,14 +381,9 @@ def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
         raise Reject(problem, requeue=True) from problem
 
 
-@signals.task_revoked.connect
-def _keep_expired(request: Any, **_: object) -> None:
-    """An application may say when a task is stale. Celery would drop it, and the messages in it."""
-    if request.task == enqueue.name:
-        kept = {"args": request.args, "kwargs": request.kwargs}
-        _bury(
-            DeadLetter.about(Lane.BULK, "task: it expired before a worker came to it, or was revoked", kept)
-        )
+def _refuse(offered: Sequence[Any], why: str) -> dict[str, int]:
+    _bury(DeadLetter.about(Lane.BULK, f"task: {why}", offered))
+    return {"taken": 0, "dead": len(offered)}
 
 
 def _take_in(offered: Iterable[Any]) -> dict[str, int]:
