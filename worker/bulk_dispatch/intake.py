@@ -12,6 +12,7 @@ when the ledger has it, and one read by a process that died is read again.
 """
 
 import json
+import math
 import re
 import socket
 import threading
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson  # to write only: where a number is beyond 64 bits it reads another
 import redis
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from bulk_dispatch import intake_scripts as scripts
@@ -470,6 +471,7 @@ class Intake:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn 'no server', and 'not now' (full, read-only, not allowed), into one sentence."""
+        _asked.failures = 0
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as problem:
@@ -528,31 +530,45 @@ def _instant(entry_id: str) -> datetime:
     return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
 
 
-_asked = threading.local()
+class _Asked(threading.local):
+    """What a thread asks just now."""
+
+    failures: float = 0  # so often it failed already
+
+
+_asked = _Asked()
 
 
 @contextmanager
 def _once() -> Iterator[None]:
     """What this thread asks is not repeated, whatever becomes of the answer."""
-    _asked.once = True
+    _asked.failures = math.inf
     try:
         yield
     finally:
-        _asked.once = False
+        _asked.failures = 0
 
 
 class _Repeats(Retry):
-    """Repeats a command, unless it is asked once. A pool of its own for these would be one more to find dead
-    after each silence of the network."""
+    """Repeats what is asked after so many failures, whichever part of it they were. By itself redis-py counts
+    anew for a connection: for the first, and within each try of a command.
 
-    def call_with_retry(self, *args: Any, **options: Any) -> Any:
-        if getattr(_asked, "once", False):
-            return Retry(NoBackoff(), 0, self._supported_errors).call_with_retry(*args, **options)
-        return super().call_with_retry(*args, **options)
+    What is asked once has failed too often from the start. A pool of its own for such would be one more to
+    find dead after each silence of the network.
+    """
+
+    def call_with_retry(self, do: Any, fail: Any, *args: Any, **options: Any) -> Any:
+        def failed(problem: Exception, *count: int) -> None:
+            fail(problem, *count)
+            _asked.failures += 1
+            if _asked.failures > self._retries:
+                raise problem
+
+        return super().call_with_retry(do, failed, *args, **options)
 
 
 def _client(url: str, tries: int) -> "redis.Redis":
-    """A client that tries a command so often again if it got no answer."""
+    """A client that tries a command so often again if it got no answer, nor a connection."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
