@@ -5,7 +5,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from bulk_dispatch.local.servers.redis import Redis
 from bulk_dispatch.local.servers.server import Durability
 from bulk_dispatch.local.wait import wait_until
 from tests.factories import message, messages
+from tests.odd_redis import odd_redis
 
 PATIENCE = timedelta(seconds=20)
 NEVER = timedelta(hours=1)  # nothing has been idle for so long
@@ -538,6 +539,12 @@ def test_producers_are_stopped_while_there_is_room_for_those_who_empty_it(at_own
     assert at_own.waiting()[Lane.BULK] == 0
     at_own.client.config_set("maxmemory", "0")
     another.add(Lane.BULK, messages(1))
+
+
+def test_where_nobody_may_ask_how_full_redis_is_that_is_not_known_and_producers_go_on() -> None:
+    with odd_redis("--rename-command", "INFO", "") as url, closing(Intake.connect(url)) as dumb:
+        assert dumb.fullness() is None
+        dumb.add(Lane.BULK, messages(1))
 
 
 def test_a_full_redis_takes_all_that_serves_to_empty_it_and_what_is_urgent(at_own: Intake) -> None:

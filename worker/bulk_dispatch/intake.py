@@ -259,17 +259,17 @@ class Intake:
         refused nobody empties the streams any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
-        if self.fullness() > ROOM:
+        if (self.fullness() or 0) > ROOM:  # where we may not ask, Redis itself refuses when it is full
             raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
         self._roomy_until = time.monotonic() + 1
 
-    def fullness(self) -> float:
-        """The part of Redis's `maxmemory` that is used; 0 without a limit, and where we may not ask."""
+    def fullness(self) -> float | None:
+        """The part of Redis's `maxmemory` that is used; 0 without a limit, None where we may not ask."""
         with self._explained():
             try:
                 memory = self.client.info("memory")
-            except redis.ResponseError:  # an account that may not; Redis itself still refuses when full
-                return 0.0
+            except redis.ResponseError:
+                return None
         most = int(memory.get("maxmemory", 0))
         return int(memory["used_memory"]) / most if most else 0.0
 
