@@ -71,6 +71,10 @@ class IntakeNotAllowedError(IntakeError):
     """Redis is there, and our account may not do that."""
 
 
+class CrowdedError(IntakeError):
+    """As many messages wait in a lane as may."""
+
+
 class Unrouted(NamedTuple):
     """Where those messages of a lane wait whose route no worker knew that has read them."""
 
@@ -224,7 +228,7 @@ class Intake:
     def add_even_if_full(self, parcel: Parcel) -> str:
         """Append what must not wait for room: urgent messages. Returns the entry's id.
 
-        Raises IntakeError if Redis is away, or the lane is crowded.
+        Raises CrowdedError, and IntakeError if Redis is away.
         """
         return self.take_in([parcel], ())
 
@@ -234,7 +238,7 @@ class Intake:
         room: else nobody would empty that queue, and who fills it would hold up everybody. Returns the id of
         the last.
 
-        Raises IntakeError if Redis is away, or a lane is crowded.
+        Raises CrowdedError, and IntakeError if Redis is away.
         """
         streams = [key for one in parcels for key in (_stream(one.lane), _waiting(one.lane))]
         keys = [self._token_key(), *streams, *([DEAD] if dead else [])]
@@ -245,7 +249,7 @@ class Intake:
             last = str(self._take_in(keys, args) or "")
         if not last:
             lanes = " or ".join(sorted({parcel.lane for parcel in parcels}))
-            raise IntakeError(f"{scripts.CROWDED} {lanes} messages wait in Redis already")
+            raise CrowdedError(f"{scripts.CROWDED} {lanes} messages wait in Redis already")
         return last
 
     def _token_key(self) -> str:
