@@ -301,6 +301,33 @@ def test_a_producer_waits_while_too_many_are_ahead(dispatcher: Dispatcher, intak
     assert intake.waiting()[Lane.BULK] == HIGH_WATER - CHUNK + 1
 
 
+def test_producers_that_all_saw_room_for_one_wait_for_it_and_none_is_refused(
+    dispatcher: Dispatcher, intake: Intake
+) -> None:
+    crowd = 30
+    counted = "worker:intake:urgent:waiting"
+    intake.client.set(counted, HIGH_WATER - 1)
+    together = threading.Barrier(crowd)
+    failed: list[Exception] = []
+
+    def produce() -> None:
+        together.wait()
+        try:
+            dispatcher.enqueue_many([message(1, lane=Lane.URGENT)])
+        except Exception as problem:
+            failed.append(problem)
+
+    producers = [threading.Thread(target=produce) for _ in range(crowd)]
+    for producer in producers:
+        producer.start()
+    while any(producer.is_alive() for producer in producers):
+        wait_until(lambda: intake.client.get(counted) == str(HIGH_WATER), timedelta(seconds=1))
+        intake.client.set(counted, HIGH_WATER - 1)  # one is taken
+
+    assert failed == []
+    assert intake.client.xlen("worker:intake:urgent") == crowd
+
+
 def test_urgent_messages_do_not_wait_for_bulk_ones(dispatcher: Dispatcher, intake: Intake) -> None:
     fill(intake)
 

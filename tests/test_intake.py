@@ -5,7 +5,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from bulk_dispatch.local.servers.redis import Redis
 from bulk_dispatch.local.servers.server import Durability
 from bulk_dispatch.local.wait import wait_until
 from tests.factories import message, messages
+from tests.odd_redis import odd_redis
 
 PATIENCE = timedelta(seconds=20)
 NEVER = timedelta(hours=1)  # nothing has been idle for so long
@@ -540,6 +541,12 @@ def test_producers_are_stopped_while_there_is_room_for_those_who_empty_it(at_own
     another.add(Lane.BULK, messages(1))
 
 
+def test_where_nobody_may_ask_how_full_redis_is_that_is_not_known_and_producers_go_on() -> None:
+    with odd_redis("--rename-command", "INFO", "") as url, closing(Intake.connect(url)) as dumb:
+        assert dumb.fullness() is None
+        dumb.add(Lane.BULK, messages(1))
+
+
 def test_a_full_redis_takes_all_that_serves_to_empty_it_and_what_is_urgent(at_own: Intake) -> None:
     at_own.add(Lane.BULK, messages(100))
     [entry] = read(at_own)
@@ -567,6 +574,21 @@ def test_what_comes_over_the_limit_of_memory_is_bounded_all_the_same(intake: Int
 
     with pytest.raises(IntakeError, match="200000 urgent messages wait"):
         intake.add(Lane.URGENT, messages(1))
+
+
+def test_what_comes_by_the_broker_is_taken_in_and_buried_whole_or_not_at_all(intake: Intake) -> None:
+    intake.client.set("worker:intake:urgent:waiting", CROWDED)
+    parcels = [Parcel.of(lane, messages(2)) for lane in (Lane.BULK, Lane.URGENT)]
+    dead = [DeadLetter.about(Lane.BULK, "why", number) for number in range(3)]
+
+    with pytest.raises(IntakeError, match="200000 bulk or urgent messages wait"):
+        intake.take_in(parcels, dead)
+    assert (intake.waiting()[Lane.BULK], intake.dead_letters()) == (0, 0)
+
+    intake.client.set("worker:intake:urgent:waiting", 0)
+    intake.take_in(parcels, dead)
+    assert intake.waiting() == {Lane.BULK: 2, Lane.URGENT: 2}
+    assert [letter["content"] for _, letter in intake.read_dead()] == ["0", "1", "2"]
 
 
 def test_a_full_redis_refuses_new_messages_in_one_sentence_and_forgets_none(at_own: Intake) -> None:

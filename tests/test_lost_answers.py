@@ -1,8 +1,10 @@
 """A command of ours whose answer was lost: it was carried out, and nobody knows. Its work is there once."""
 
+import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +12,7 @@ import pytest
 
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.intake import CONNECTIONS, DeadLetter, Intake, IntakeError, Unrouted
+from bulk_dispatch.intake import CONNECTIONS, TRIES, DeadLetter, Intake, IntakeError, Parcel, Unrouted
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.faults.proxy import Proxy
@@ -58,6 +60,17 @@ def test_given_the_answer_to_burying_is_lost_then_the_letter_is_there_once(
         far.bury(LETTER)
 
     assert intake.dead_letters() == 1
+
+
+def test_given_the_answer_to_taking_in_is_lost_then_entries_and_letters_are_there_once(
+    proxy: Proxy, far: Intake, intake: Intake
+) -> None:
+    far.bury(LETTER)  # and Redis knows the script
+
+    with answer_lost(proxy):
+        far.take_in([Parcel.of(lane, messages(2)) for lane in Lane], [LETTER])
+
+    assert (intake.waiting(), intake.dead_letters()) == ({Lane.URGENT: 2, Lane.BULK: 2}, 2)
 
 
 def test_given_the_answer_to_done_is_lost_then_nothing_is_buried_or_set_aside_twice(
@@ -128,6 +141,52 @@ def test_given_the_answers_of_what_may_be_repeated_are_lost_then_they_are_as_wit
             act()
 
     assert set(intake.marks()[1]) == {"bulk@here"}
+
+
+@contextmanager
+def gone_silent() -> Iterator[str]:
+    """A Redis whose network falls silent at the first question: the answer is lost, and who connects waits.
+    Its URL."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+
+        def serve() -> None:
+            caller, _ = listener.accept()
+            with caller, caller.makefile("rb") as said:
+                while b"MGET" not in (line := said.readline()):
+                    if line.startswith(b"CLIENT"):
+                        caller.sendall(b"+OK\r\n")
+                with suppress(TimeoutError):
+                    while True:  # until there is no room for one more
+                        stack.enter_context(socket.create_connection(listener.getsockname(), 0.5))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0?protocol=2&socket_connect_timeout=0.1"
+        thread.join()
+
+
+@contextmanager
+def own_connects() -> Iterator[list[object]]:
+    """The addresses that this thread connects to meanwhile."""
+    seen: list[object] = []
+    own: int | None = threading.get_ident()
+
+    def hear(event: str, parts: tuple[object, ...]) -> None:
+        if event == "socket.connect" and threading.get_ident() == own:
+            seen.append(parts[1])
+
+    sys.addaudithook(hear)  # for good
+    yield seen
+    own = None
+
+
+def test_given_an_answer_is_lost_and_nobody_connects_any_more_then_all_is_tried_six_times_more() -> None:
+    with gone_silent() as url, closing(Intake.connect(url)) as far, own_connects() as connects:
+        with pytest.raises(IntakeError, match=r"^Redis cannot be reached"):
+            far.waiting()
+
+        assert len(connects) == 1 + TRIES
 
 
 def test_given_more_threads_than_connections_when_redis_holds_its_breath_then_all_wait_and_none_is_refused(

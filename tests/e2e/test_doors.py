@@ -2,6 +2,7 @@
 
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from celery import Celery
@@ -9,6 +10,7 @@ from celery import Celery
 from bulk_dispatch.cli import process_set
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import Intake
+from bulk_dispatch.intake_scripts import CROWDED
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.wakeup import BACKLOG
 from tests.conftest import Setup
@@ -51,7 +53,10 @@ def test_a_message_by_send_task_needs_no_ledger(setup: Setup, intake: Intake) ->
         eventually(lambda: intake.waiting()[Lane.BULK] == 1, within=40)
 
 
-def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(setup: Setup) -> None:
+@pytest.mark.parametrize("expires", [None, datetime(2020, 1, 1, tzinfo=UTC)], ids=["fresh", "expired"])
+def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(
+    setup: Setup, expires: datetime | None
+) -> None:
     settings = replace(setup.routes(alpha=ROUTE), redis_url="redis://127.0.0.1:9/0")
     (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
     log: list[str] = []
@@ -59,12 +64,35 @@ def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(setup
         Celery(broker=settings.broker_url, set_as_current=False).send_task(
             "bulk_dispatch.enqueue",
             kwargs={"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": "Hi"},
+            expires=expires,
         )
 
         eventually(lambda: any("cannot_take_in" in line for line in log), within=60)  # said once, tried often
     broker = Intake.connect(setup.settings.redis_url.replace("db=0", "db=1")).client
     assert (broker.llen("celery"), broker.hlen("unacked")) == (1, 0)
     broker.close()
+
+
+def test_a_task_that_goes_round_leaves_its_dead_letters_once_it_is_taken_in(
+    setup: Setup, intake: Intake
+) -> None:
+    settings = setup.routes(alpha=ROUTE)
+    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
+    good = {"recipient": "+380931110001", "sender": "Shop", "text": "Hi"}
+    log: list[str] = []
+    intake.client.set("worker:intake:urgent:waiting", CROWDED)
+    with Supervisor([child], log.append):
+        Celery(broker=settings.broker_url, set_as_current=False).send_task(
+            "bulk_dispatch.enqueue",
+            args=[[{}, {**good, "client_id": "a"}, {**good, "client_id": "b", "lane": "urgent"}]],
+        )
+        eventually(lambda: any("cannot_take_in" in line for line in log), within=60)
+        assert (intake.waiting()[Lane.BULK], intake.dead_letters()) == (0, 0)
+        intake.client.delete("worker:intake:urgent:waiting")
+
+        eventually(intake.dead_letters, within=20)
+
+    assert (intake.waiting()[Lane.BULK], intake.dead_letters()) == (1, 1)
 
 
 def test_beat_adds_no_tick_where_a_hundred_wait(setup: Setup) -> None:

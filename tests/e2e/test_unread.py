@@ -37,6 +37,8 @@ def without(part: str) -> Callable[[Envelope], Envelope]:
 
 SPOILT: list[tuple[Callable[[Envelope], Envelope], str]] = [
     (head(task="bulk_dispatch.enqeue"), "there is no task of that name"),
+    (head(task="shop.nightly", celery_beat_task=True), "there is no task of that name"),
+    (head(ring=True, celery_beat_task=True, timelimit=7), "its parts are none of a task"),
     (head(task=["bulk_dispatch.enqueue"]), "it is no task"),
     (head(id=None), "it is no task"),
     (head(eta="tomorrow"), "it is no valid task: InvalidTaskError"),
@@ -55,6 +57,10 @@ SPOILT: list[tuple[Callable[[Envelope], Envelope], str]] = [
     (lambda task: {**task, "headers": {}}, "it is no task"),
     (without("properties"), "it is no task"),
 ]
+RINGS = [
+    head(task="bulk_dispatch.newer", ring=True),
+    head(task="bulk_dispatch.newer", ring=True, celery_beat_task=True),
+]
 RAW = [b"\xff\xfe" + TEXT.encode("utf-16"), b"[1, 2]", b"7", b"not JSON: " + TEXT.encode()]
 
 
@@ -64,7 +70,7 @@ def test_what_is_no_task_is_kept_with_its_reason_and_the_worker_goes_on(setup: S
     app = Celery(broker=settings.broker_url, set_as_current=False)
     app.send_task("bulk_dispatch.enqueue", kwargs=MESSAGE)
     [good] = broker.lrange(DOOR, 0, -1)
-    items = [json.dumps(spoil(json.loads(good))) for spoil, _ in SPOILT]
+    items = [json.dumps(spoil(json.loads(good))) for spoil in [*(one for one, _ in SPOILT), *RINGS]]
     broker.lpush(DOOR, *items, *RAW)
     app.send_task("bulk_dispatch.enqueue", args=[[{**MESSAGE, "client_id": "b"}] * 10_001])
     app.send_task(
@@ -87,5 +93,6 @@ def test_what_is_no_task_is_kept_with_its_reason_and_the_worker_goes_on(setup: S
     assert sorted(letter["reason"] for letter in letters) == sorted(f"task: {one}" for one in expected)
     assert sum(TEXT in json.dumps(json.loads(one["content"]), ensure_ascii=False) for one in letters) >= 8
     said = "\n".join(log)
+    assert said.count("dead_letter lane=bulk reason='there is no task of that name'") == 2
     assert not any(secret in said for secret in ("739154", "38093111", "Traceback"))
     broker.close()

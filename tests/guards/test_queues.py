@@ -12,7 +12,7 @@ import pytest
 
 from bulk_dispatch.cli import process_set
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.messaging.wakeup import DOOR, QUEUES, queue_of
+from bulk_dispatch.messaging.wakeup import DOOR, QUEUES, RING, queue_of
 from bulk_dispatch.stages import dispatch, ingest, poll, rescue
 from tests.guards.page import commands
 from tests.guards.repository import ROOT, celery_workers, consumed, option, services, text
@@ -102,3 +102,4 @@ def test_beat_visits_every_stage_on_a_queue_there_is(door: dict[str, Any]) -> No
     visits = door["beat"].values()
     assert {visit["task"] for visit in visits} == door["tasks"] - {"bulk_dispatch.enqueue"}
     assert {visit["options"]["queue"] for visit in visits} == set(QUEUES) - {DOOR}
+    assert all(visit["options"]["headers"][RING] for visit in visits)

@@ -145,6 +145,25 @@ def test_given_redis_away_when_a_task_is_handed_back_then_that_is_done_with_the_
     assert (near.llen(QUEUE), near.hlen("unacked")) == (1, 0)
 
 
+def test_given_a_redis_that_gave_a_task_and_refuses_to_note_it_then_it_goes_back_when_redis_is_back(
+    app: Celery, take: Take, near: Redis
+) -> None:
+    connection, _ = take()
+    app.send_task(f"bulk_dispatch.{QUEUE}", args=["beta"], exchange=QUEUE, routing_key=QUEUE)
+    assert (near.llen(QUEUE), near.hlen("unacked")) == (0, 1)  # it is on its way to who waited for it
+
+    near.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(connection.connection_errors, match="read only replica"):
+            connection.drain_events(timeout=5)
+    finally:
+        near.replicaof("NO", "ONE")
+    lose(connection)
+    take(new=False, room=1)
+
+    assert (near.llen(QUEUE), near.hlen("unacked")) == (1, 1)
+
+
 def test_given_a_redis_that_refuses_then_that_is_a_lost_connection_and_the_hand_is_free(
     take: Take, near: Redis
 ) -> None:

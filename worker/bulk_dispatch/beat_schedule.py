@@ -9,7 +9,7 @@ from celery.schedules import schedule
 
 from bulk_dispatch.config.settings import Route
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.messaging.wakeup import queue_of
+from bulk_dispatch.messaging.wakeup import RING, queue_of
 from bulk_dispatch.routing import Line
 from bulk_dispatch.stages.account import can_be_watched
 from bulk_dispatch.stages.poll import TICK
@@ -49,7 +49,7 @@ def _often(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
             "task": f"bulk_dispatch.{stage}",
             "args": name.split(":"),
             "schedule": every(interval),
-            "options": {"queue": queue_of(stage, name)},
+            "options": _options(stage, name),
         }
         for stage, name, interval in visits
     }
@@ -64,8 +64,12 @@ def _now_and_then(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
             "args": [line.route.name],
             "schedule": every(line.route.balance_every),
             "last_run_at": steady_now() - line.route.balance_every,
-            "options": {"queue": queue_of("watch", line.route.name)},
+            "options": _options("watch", line.route.name),
         }
         for line in lines
         if can_be_watched(line)
     }
+
+
+def _options(stage: str, name: str) -> dict[str, Any]:
+    return {"queue": queue_of(stage, name), "headers": {RING: True}}

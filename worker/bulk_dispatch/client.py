@@ -68,7 +68,8 @@ class Dispatcher:
         routed = self.accept(message)
         if connection is None:
             for parcel in parcels([routed]):
-                self._add(parcel)
+                with _handing_over(parcel.count):
+                    self._add(parcel)
         else:
             self._write(connection, [routed])
 
@@ -87,8 +88,8 @@ class Dispatcher:
         """Hand over what `parcels` has packed, as `enqueue_many` does after it."""
         count = 0
         for parcel in packed:
-            self._wait_for_room(parcel)
-            self._add(parcel)
+            with _handing_over(parcel.count):
+                self._add_when_there_is_room(parcel)
             count += parcel.count
             progress(count)
         return count
@@ -189,17 +190,27 @@ class Dispatcher:
     # -- the way in
 
     def _add(self, parcel: "Parcel") -> None:
-        with _handing_over(parcel.count):
-            bell = self._bell  # first: what is wrong with the broker's address must be told before, not after
-            self._intake.add_parcel(parcel)
+        bell = self._bell  # first: what is wrong with the broker's address must be told before, not after
+        self._intake.add_parcel(parcel)
         bell.ring("ingest", parcel.lane.value)
 
-    def _wait_for_room(self, parcel: "Parcel") -> None:
+    def _add_when_there_is_room(self, parcel: "Parcel") -> None:
         """Back-pressure: Redis is a door, not a store."""
-        with _handing_over(parcel.count):
-            while self._intake.waiting()[parcel.lane] >= HIGH_WATER:
-                self._bell.ring("ingest", parcel.lane.value)
-                time.sleep(0.05)
+        while not self._added(parcel):
+            self._bell.ring("ingest", parcel.lane.value)
+            time.sleep(0.05)
+
+    def _added(self, parcel: "Parcel") -> bool:
+        """Whether there was room for it, as others left it."""
+        from bulk_dispatch.intake import CrowdedError
+
+        if self._intake.waiting()[parcel.lane] >= HIGH_WATER:
+            return False
+        try:
+            self._add(parcel)
+        except CrowdedError:
+            return False
+        return True
 
     def _write(self, connection: "Connection", messages: list[Message]) -> None:
         from bulk_dispatch.ledger.server import check_connection

@@ -12,6 +12,7 @@ when the ledger has it, and one read by a process that died is read again.
 """
 
 import json
+import math
 import re
 import socket
 import threading
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson  # to write only: where a number is beyond 64 bits it reads another
 import redis
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from bulk_dispatch import intake_scripts as scripts
@@ -68,6 +69,10 @@ class IntakeError(RuntimeError):
 
 class IntakeNotAllowedError(IntakeError):
     """Redis is there, and our account may not do that."""
+
+
+class CrowdedError(IntakeError):
+    """As many messages wait in a lane as may."""
 
 
 class Unrouted(NamedTuple):
@@ -177,7 +182,7 @@ class Intake:
         self._done = client.register_script(scripts.DONE)
         self._tidy = client.register_script(scripts.TIDY)
         self._mark = client.register_script(scripts.MARK)
-        self._add_even_if_full = client.register_script(scripts.ADD_EVEN_IF_FULL)
+        self._take_in = client.register_script(scripts.TAKE_IN)
         self._ring = client.register_script(scripts.RING)
         self._roomy_until = 0.0
 
@@ -216,37 +221,36 @@ class Intake:
         if parcel.lane is Lane.URGENT:
             return self.add_even_if_full(parcel)
         self._leave_room()
+        keys = [self._token_key(), _stream(parcel.lane), _waiting(parcel.lane)]
         with self._explained():
-            return self._append(_stream(parcel.lane), _waiting(parcel.lane), parcel.count, _entry_of(parcel))
+            return str(self._add(keys, [token_hex(8), parcel.count, parcel.payload]))
 
     def add_even_if_full(self, parcel: Parcel) -> str:
-        """Append what must not wait for room: urgent messages, and those that are in Redis already, in the
-        broker's queue, and take less room here. Else nobody would empty that queue, and who fills it would
-        hold up everybody. Returns the entry's id.
+        """Append what must not wait for room: urgent messages. Returns the entry's id.
 
-        Raises IntakeError if Redis is away, or the lane is crowded.
+        Raises CrowdedError, and IntakeError if Redis is away.
         """
-        stream, waiting = _stream(parcel.lane), _waiting(parcel.lane)
-        with self._explained():
-            entry_id = self._append(stream, waiting, parcel.count, _entry_of(parcel), even_if_full=True)
-        if not entry_id:
-            raise IntakeError(f"{scripts.CROWDED} {parcel.lane} messages wait in Redis already")
-        return entry_id
+        return self.take_in([parcel], ())
 
-    def _append(
-        self,
-        stream: str,
-        waiting: str | None,
-        count: int,
-        fields: Sequence[Any],
-        *,
-        even_if_full: bool = False,
-    ) -> str:
-        """Add an entry to a stream, once, however often it takes. Returns its id; nothing if it is one too
-        many of those that come though Redis is full."""
-        keys = [self._token_key(), stream, *([waiting] if waiting else [])]
-        add = self._add_even_if_full if even_if_full else self._add
-        return str(add(keys, [token_hex(8), count, *fields]) or "")
+    def take_in(self, parcels: Sequence[Parcel], dead: Sequence[DeadLetter]) -> str:
+        """Append and bury what is in Redis already, in the broker's queue, and takes less room here; in one
+        step, so that nothing of it is here twice because something of it was refused. It need not wait for
+        room: else nobody would empty that queue, and who fills it would hold up everybody. Returns the id of
+        the last.
+
+        Raises CrowdedError, and IntakeError if Redis is away.
+        """
+        streams = [key for one in parcels for key in (_stream(one.lane), _waiting(one.lane))]
+        keys = [self._token_key(), *streams, *([DEAD] if dead else [])]
+        args: list[Any] = [token_hex(8), len(parcels), len(dead)]
+        args += [part for parcel in parcels for part in (parcel.count, parcel.payload)]
+        args += [part for letter in dead for part in letter.parts]
+        with self._explained():
+            last = str(self._take_in(keys, args) or "")
+        if not last:
+            lanes = " or ".join(sorted({parcel.lane for parcel in parcels}))
+            raise CrowdedError(f"{scripts.CROWDED} {lanes} messages wait in Redis already")
+        return last
 
     def _token_key(self) -> str:
         """Where this thread leaves the token of what it adds."""
@@ -259,17 +263,17 @@ class Intake:
         refused nobody empties the streams any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
-        if self.fullness() > ROOM:
+        if (self.fullness() or 0) > ROOM:  # where we may not ask, Redis itself refuses when it is full
             raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
         self._roomy_until = time.monotonic() + 1
 
-    def fullness(self) -> float:
-        """The part of Redis's `maxmemory` that is used; 0 without a limit, and where we may not ask."""
+    def fullness(self) -> float | None:
+        """The part of Redis's `maxmemory` that is used; 0 without a limit, None where we may not ask."""
         with self._explained():
             try:
                 memory = self.client.info("memory")
-            except redis.ResponseError:  # an account that may not; Redis itself still refuses when full
-                return 0.0
+            except redis.ResponseError:
+                return None
         most = int(memory.get("maxmemory", 0))
         return int(memory["used_memory"]) / most if most else 0.0
 
@@ -319,9 +323,7 @@ class Intake:
 
     def bury(self, letter: DeadLetter) -> None:
         """Keep what could not be taken in, with the reason."""
-        fields = ("lane", letter.lane.value, "reason", letter.reason, "content", letter.content)
-        with self._explained():
-            self._append(DEAD, None, 0, fields, even_if_full=True)
+        self.take_in((), [letter])
 
     def dead_letters(self) -> int:
         """How many letters lie in the dead-letter stream."""
@@ -486,6 +488,7 @@ class Intake:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn 'no server', and 'not now' (full, read-only, not allowed), into one sentence."""
+        _asked.failures = 0
         try:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as problem:
@@ -539,40 +542,50 @@ def _routes(lane: Lane) -> str:
 _IN_SCRIPT = re.compile(r"^Error running script .*: -[A-Z]+ ")  # before Redis 7
 
 
-def _entry_of(parcel: Parcel) -> tuple[Any, ...]:
-    return ("n", parcel.count, "m", parcel.payload)
-
-
 def instant_of(entry_id: str) -> datetime:
     """When an entry was written: its id begins with that, in milliseconds."""
     return datetime.fromtimestamp(int(entry_id.partition("-")[0]) / 1000, UTC)
 
 
-_asked = threading.local()
+class _Asked(threading.local):
+    """What a thread asks just now."""
+
+    failures: float = 0  # so often it failed already
+
+
+_asked = _Asked()
 
 
 @contextmanager
 def _once() -> Iterator[None]:
     """What this thread asks is not repeated, whatever becomes of the answer."""
-    _asked.once = True
+    _asked.failures = math.inf
     try:
         yield
     finally:
-        _asked.once = False
+        _asked.failures = 0
 
 
 class _Repeats(Retry):
-    """Repeats a command, unless it is asked once. A pool of its own for these would be one more to find dead
-    after each silence of the network."""
+    """Repeats what is asked after so many failures, whichever part of it they were. By itself redis-py counts
+    anew for a connection: for the first, and within each try of a command.
 
-    def call_with_retry(self, *args: Any, **options: Any) -> Any:
-        if getattr(_asked, "once", False):
-            return Retry(NoBackoff(), 0, self._supported_errors).call_with_retry(*args, **options)
-        return super().call_with_retry(*args, **options)
+    What is asked once has failed too often from the start. A pool of its own for such would be one more to
+    find dead after each silence of the network.
+    """
+
+    def call_with_retry(self, do: Any, fail: Any, *args: Any, **options: Any) -> Any:
+        def failed(problem: Exception, *count: int) -> None:
+            fail(problem, *count)
+            _asked.failures += 1
+            if _asked.failures > self._retries:
+                raise problem
+
+        return super().call_with_retry(do, failed, *args, **options)
 
 
 def _client(url: str, tries: int) -> "redis.Redis":
-    """A client that tries a command so often again if it got no answer."""
+    """A client that tries a command so often again if it got no answer, nor a connection."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,

@@ -56,14 +56,36 @@ ADD = """
 local token, count = ARGV[1], ARGV[2]
 local last = redis.call('GET', KEYS[1])
 if last and string.sub(last, 1, #token) == token then return string.sub(last, #token + 1) end
-local id = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
-if KEYS[3] then redis.call('INCRBY', KEYS[3], count) end
+local id = redis.call('XADD', KEYS[2], '*', 'n', count, 'm', ARGV[3])
+redis.call('INCRBY', KEYS[3], count)
 redis.call('SET', KEYS[1], token .. id, 'PX', 120000)
 return id
 """
-ADD_EVEN_IF_FULL = f"""{_EVEN_IF_FULL.format(2)}
-if KEYS[3] and tonumber(redis.call('GET', KEYS[3]) or 0) >= {CROWDED} then return '' end
-{ADD}"""
+# Add several entries, and bury letters, all of them or none: what comes by the broker comes round again until
+# it was taken in. The token is as above.
+TAKE_IN = f"""{_EVEN_IF_FULL.format(2)}
+local token, entries, letters = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local last = redis.call('GET', KEYS[1])
+if last and string.sub(last, 1, #token) == token then return string.sub(last, #token + 1) end
+for i = 1, entries do
+  if tonumber(redis.call('GET', KEYS[2 * i + 1]) or 0) >= {CROWDED} then return '' end
+end
+local at, id = 3, ''
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+for i = 1, entries do
+  local count, payload = take(), take()
+  id = redis.call('XADD', KEYS[2 * i], '*', 'n', count, 'm', payload)
+  redis.call('INCRBY', KEYS[2 * i + 1], count)
+end
+for _ = 1, letters do
+  id = redis.call('XADD', KEYS[#KEYS], '*', 'lane', take(), 'reason', take(), 'content', take())
+end
+redis.call('SET', KEYS[1], token .. id, 'PX', 120000)
+return id
+"""
 
 RING = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end

@@ -35,7 +35,7 @@ from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.gc_tuning import collect_rarely
 from bulk_dispatch.intake import DeadLetter, Intake, IntakeError, Parcel
 from bulk_dispatch.ledger import Ledger, LedgerError, TooOldError
-from bulk_dispatch.messaging.wakeup import BACKLOG, Bell, BrokerError, backlog, celery_app
+from bulk_dispatch.messaging.wakeup import BACKLOG, ENQUEUE, Bell, BrokerError, backlog, celery_app
 from bulk_dispatch.monitoring.heartbeat import BEAT, Crew
 from bulk_dispatch.outages import SaidOnce
 from bulk_dispatch.route_reload import RouteTable
@@ -215,8 +215,14 @@ def _log_plainly(**_: object) -> None:
     handler.setFormatter(_Brief("%(asctime)s %(levelname)s %(name)s %(message)s"))
     handler.addFilter(SaidOnce())
     logging.basicConfig(level=settings.log_level, handlers=[handler])
-    # The pool's would show what a task carries, before ours can hide it.
-    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.pool"):
+    # The pool's would show what a task carries, before ours can hide it; the request's, that it is discarded.
+    for name in (
+        "celery.worker.strategy",
+        "celery.worker.request",
+        "celery.app.trace",
+        "celery.beat",
+        "celery.pool",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -329,18 +335,33 @@ def _bury(letter: DeadLetter) -> None:
 app.bury = _bury  # for the consumer, which Celery makes
 
 
+STALE = "stale"  # marks the request of a task that expired or was revoked
+
+
 class Discreet(CeleryRequest):
     """A request whose arguments stay out of logs and of Flower: they are texts and numbers of people."""
 
     argsrepr = "(…)"
     kwargsrepr = "{…}"
 
+    def revoked(self) -> bool:
+        """See Celery, which would acknowledge a task that expired or was revoked, and drop the messages in
+        it. It is let run, and buries them itself: that may be tried again."""
+        super().revoked()
+        return False
+
+    def _announce_revoked(self, _: str, terminated: bool, *__: object) -> None:
+        if terminated:
+            self.reject(requeue=True)
+        else:
+            self.request_dict[STALE] = True
+
 
 MOST = 10_000  # messages in one task: about 2 MB, and half a second of work
 
 
-@app.task(name="bulk_dispatch.enqueue", Request=Discreet)
-def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
+@app.task(name=ENQUEUE, Request=Discreet, bind=True)
+def enqueue(self: Any, /, *given: Any, **fields: Any) -> dict[str, int]:
     """Put messages into the intake: objects of fields, lists of them, or the fields of one as keywords.
 
     What cannot be a message goes to the dead letters with its reason; nobody waits for an answer here. What
@@ -349,13 +370,10 @@ def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
     try:
         with _crew.step():
             offered = list(_offered(given, fields))
+            if getattr(self.request, STALE, False):
+                return _refuse(offered, "it expired before a worker came to it, or was revoked")
             if len(offered) > MOST:
-                _bury(
-                    DeadLetter.about(
-                        Lane.BULK, f"task: it has {len(offered)} messages; {MOST} at most", offered
-                    )
-                )
-                return {"taken": 0, "dead": len(offered)}
+                return _refuse(offered, f"it has {len(offered)} messages; {MOST} at most")
             return _take_in(offered)
     except (*AWAY, SettingsError) as problem:
         log.warning("cannot_take_in problem=%s", problem)
@@ -363,21 +381,17 @@ def enqueue(*given: Any, **fields: Any) -> dict[str, int]:
         raise Reject(problem, requeue=True) from problem
 
 
-@signals.task_revoked.connect
-def _keep_expired(request: Any, **_: object) -> None:
-    """An application may say when a task is stale. Celery would drop it, and the messages in it."""
-    if request.task == enqueue.name:
-        kept = {"args": request.args, "kwargs": request.kwargs}
-        _bury(
-            DeadLetter.about(Lane.BULK, "task: it expired before a worker came to it, or was revoked", kept)
-        )
+def _refuse(offered: Sequence[Any], why: str) -> dict[str, int]:
+    _bury(DeadLetter.about(Lane.BULK, f"task: {why}", offered))
+    return {"taken": 0, "dead": len(offered)}
 
 
 def _take_in(offered: Iterable[Any]) -> dict[str, int]:
     with _opening:
         door, lines = _door(), _table.lines
     taken: dict[Lane, list[Message]] = {}
-    dead = 0
+    unsure: dict[Lane, list[Any]] = {}
+    dead: list[DeadLetter] = []
     for raw in offered:
         try:
             message = Message.from_dict(raw, region_of_route(named_route(raw), lines))
@@ -389,19 +403,24 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
         except MessageError as problem:
             if unknown_route(raw, lines) is not None and problem.field == "recipient":
                 # Its route may say of which country it is: who ingests decides that, too.
-                door.intake.add_even_if_full(Parcel.of_plain(_lane_of(raw), [raw]))
-                continue
-            # Without the value: if columns are mixed up it is a text or somebody's number.
-            reason = f"{problem.field}: {problem.problem}"
-            door.intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
-            dead += 1
+                unsure.setdefault(_lane_of(raw), []).append(raw)
+            else:
+                # Without the value: if columns are mixed up it is a text or somebody's number.
+                dead.append(DeadLetter.about(Lane.BULK, f"{problem.field}: {problem.problem}", raw))
         else:
             taken.setdefault(message.lane, []).append(message)
-    for lane, messages in taken.items():
-        for start in range(0, len(messages), CHUNK):
-            door.intake.add_even_if_full(Parcel.of(lane, messages[start : start + CHUNK]))
+    parcels = [*_packed(Parcel.of, taken), *_packed(Parcel.of_plain, unsure)]
+    if parcels or dead:
+        door.intake.take_in(parcels, dead)
+    for lane in {parcel.lane for parcel in parcels}:
         door.bell.ring("ingest", lane.value)
-    return {"taken": sum(map(len, taken.values())), "dead": dead}
+    return {"taken": sum(parcel.count for parcel in parcels), "dead": len(dead)}
+
+
+def _packed(pack: Callable[[Lane, Any], Parcel], by_lane: Mapping[Lane, Sequence[Any]]) -> Iterator[Parcel]:
+    for lane, messages in by_lane.items():
+        for start in range(0, len(messages), CHUNK):
+            yield pack(lane, messages[start : start + CHUNK])
 
 
 def _lane_of(raw: Any) -> Lane:

@@ -219,7 +219,7 @@ def _unrouted(intake: Intake) -> Iterator[Finding]:
 
 def _memory(intake: Intake) -> Iterator[Finding]:
     """Who fills Redis is told long before it is full: then it takes nothing any more but what empties it."""
-    full = intake.fullness()
+    full = intake.fullness() or 0.0
     if full > TIGHT:
         refused = (
             "the Dispatcher is refused" if full > ROOM else f"from {ROOM:.0%} on the Dispatcher is refused"

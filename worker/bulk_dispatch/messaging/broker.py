@@ -55,9 +55,22 @@ class _Pool(ConnectionPool):
 class _QoS(InHand):
     """Lets go of tasks: of one whose channel was closed since it came, too, and of those that could not be
     let go of when their time was, once it is possible. Else Redis would keep them for an hour before it gives
-    them out again; and what `bulk_dispatch.enqueue` hands back holds messages."""
+    them out again; and what `bulk_dispatch.enqueue` hands back holds messages. One that Redis gave, and then
+    would not note, goes back: it is nowhere else."""
 
     _owed: ClassVar[deque[Callable[[], None]]] = deque(maxlen=1000)
+
+    def note(self, message: Any, delivery_tag: str) -> None:
+        try:
+            super().note(message, delivery_tag)
+        except self.channel.connection_errors:
+            self._owed.append(partial(self.channel.reopened, partial(self._put_back, message, delivery_tag)))
+            raise
+
+    def _put_back(self, message: Any, delivery_tag: str) -> None:
+        """Into its queue, once more if the answer is lost: what is in it may be done twice."""
+        super().note(message, delivery_tag)
+        self.restore_by_tag(delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
         self._let_go(delivery_tag, partial(super().ack, delivery_tag))
@@ -75,9 +88,10 @@ class _QoS(InHand):
         except self.channel.connection_errors:
             self._owed.append(act)
             raise
-        self._pay()
+        self.pay()
 
-    def _pay(self) -> None:
+    def pay(self) -> None:
+        """Do what could not be done when its time was."""
         for act in [*self._owed]:
             self._owed.popleft()
             try:
@@ -95,6 +109,11 @@ class _Channel(Queues):
     def __init__(self, transport: Any, **options: Any) -> None:
         super().__init__(transport, **options)
         self._known = (self.connection, self.exchange_types)
+
+    def basic_consume(self, *args: Any, **options: Any) -> None:
+        """See kombu. Redis is back, if it was away."""
+        super().basic_consume(*args, **options)
+        self.qos.pay()
 
     def reopened(self, act: Callable[[], None]) -> None:
         """Do something with what `close` took away; in the thread that consumes, like all of this."""

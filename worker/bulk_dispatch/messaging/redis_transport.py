@@ -64,12 +64,16 @@ class InHand(QoS):
     """What was taken from the queues and is not acknowledged yet."""
 
     def append(self, message: Any, delivery_tag: str) -> None:
+        """Have in hand what was taken; see kombu."""
+        self.note(message, delivery_tag)
+        super(QoS, self).append(message, delivery_tag)
+
+    def note(self, message: Any, delivery_tag: str) -> None:
         """Note what was taken, by Redis's clock: hosts need not agree on the time, and theirs may be set."""
         info = message.delivery_info
         noted = dumps([message._raw, info["exchange"], info["routing_key"]])  # noqa: SLF001 - kombu has its own form
         with self.channel.conn_or_acquire() as client:
             client.eval(_TAKE, 2, self.unacked_index_key, self.unacked_key, delivery_tag, noted)
-        super(QoS, self).append(message, delivery_tag)
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Put back into its queue what was taken from it; see kombu."""

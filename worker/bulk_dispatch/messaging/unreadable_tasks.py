@@ -12,7 +12,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import DeadLetter, IntakeError
 from bulk_dispatch.messaging.consumer import Consumer
 from bulk_dispatch.messaging.redis_transport import FOREIGN
-from bulk_dispatch.messaging.wakeup import RINGS
+from bulk_dispatch.messaging.wakeup import ENQUEUE, RING
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +89,12 @@ def _has_limits(head: Mapping[str, Any]) -> bool:
 
 
 def is_ring(message: Any) -> bool:
-    """Whether beat or a bell sent it: that of a newer version may ring for a stage that is not known here."""
-    return isinstance(message.headers, dict) and any(message.headers.get(name) for name in RINGS)
+    """Whether our beat or a bell of ours sent it: that of a newer version may ring for a stage that is not
+    known here. Beats and tasks of others are none, nor is what holds messages."""
+    if not isinstance(message.headers, dict) or not message.headers.get(RING):
+        return False
+    name = str(message.headers.get("task"))
+    return name.startswith("bulk_dispatch.") and name != ENQUEUE
 
 
 def content(message: Any) -> dict[str, Any]:

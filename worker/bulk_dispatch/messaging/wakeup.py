@@ -31,10 +31,12 @@ BACKLOG = 100
 Redis, and no ring needs a time from which it is stale: that would be judged by the clock of another host than
 set it, and by a clock that somebody may set meanwhile."""
 
-RINGS = ("ring", "celery_beat_task")  # headers that a ring has; the latter is Celery's own
+RING = "ring"  # the header by which our own beat and bells are known: others have a celery_beat_task, too
 
 DOOR = "celery"  # Celery's own default queue: where apps that do not import us send bulk_dispatch.enqueue
 QUEUES = ("urgent", "bulk", "poll", DOOR)
+
+ENQUEUE = "bulk_dispatch.enqueue"  # the one task that holds messages
 
 _BINDING = "_kombu.binding."  # kombu keeps a key for each queue that was ever bound
 
@@ -228,7 +230,7 @@ class Bell:
                     args=args,
                     queue=queue,
                     producer=producer,
-                    headers={RINGS[0]: True},
+                    headers={RING: True},
                     retry=False,
                     ignore_result=True,
                 )
