@@ -62,8 +62,8 @@ def test_the_list_tells_what_is_known_and_nobody_s_number(shell: Shell, book: Bo
     assert (ran.json["total"], ran.json["by_route"]) == (3, {"alpha": 2, "beta": 1})
     first, second, third = ran.json["messages"]
     assert first.keys() == {
-        *("client_id", "producer", "route", "recipient", "campaign", "package_id", "account", "reference"),
-        *("provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of"),
+        *("client_id", "producer", "route", "recipient", "campaign", "package_id", "account", "provider"),
+        *("reference", "provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of"),
     }
     assert (first["client_id"], first["recipient"], first["campaign"]) == (
         "client-1",

@@ -188,11 +188,7 @@ def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
 
 
 def _told_code(message: Mapping[str, Any]) -> str:
-    return in_words(_provider(message["account"]), message["code"], Status.IN_DOUBT)
-
-
-def _provider(account: str | None) -> str:
-    return (account or "").partition("@")[0]
+    return in_words(message["provider"], message["code"], Status.IN_DOUBT)
 
 
 _COLUMNS: Mapping[str, Callable[[dict[str, Any]], object]] = {

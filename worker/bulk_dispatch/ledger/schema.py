@@ -166,6 +166,9 @@ Index(
     postgresql_where=text("rescue_at IS NOT NULL"),
 )
 
+PROVIDER = "substring(p.account FROM '^[^@=]+')"
+"""The provider by which a package p left; NULL before anybody noted it. Route.account_id begins with it."""
+
 _ALL_ROADS = " OR ".join(
     f"(verb = '{verb}' AND (source, target) IN ({sql_roads(verb)}))"
     for verb in Verb
