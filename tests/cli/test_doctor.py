@@ -93,7 +93,7 @@ def test_conflicts_of_the_last_day_are_counted(patient: Patient, ledger: Ledger)
 
 @contextmanager
 def _redis(patient: Patient, name: str, value: str) -> Iterator[Patient]:
-    before = patient.intake.configuration()[name]
+    before = str(patient.intake.client.config_get(name)[name])
     patient.intake.client.config_set(name, value)
     try:
         yield patient
@@ -248,6 +248,37 @@ def test_a_redis_that_is_getting_full_is_told_before_it_is(
 
     assert (found.verdict if found else None) == verdict
     assert said in (found.seen if found else "")
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "severity", "said"),
+    [
+        (["--maxmemory-policy", "allkeys-lru"], "eviction", 2, "maxmemory-policy is allkeys-lru"),
+        (["--appendonly", "no"], "persistence", 2, "appendonly is off"),
+        (["--maxmemory", "1"], "memory", 2, "of Redis's maxmemory are used; when it is full, send_task is"),
+        (["--rename-command", "INFO", ""], "memory", 1, "cannot be seen: Redis refuses INFO"),
+        ([], "eviction", 0, "maxmemory-policy is noeviction"),
+    ],
+)
+def test_given_a_broker_on_another_server_when_examined_then_that_one_is_told_too(
+    patient: Patient, options: list[str], what: str, severity: int, said: str
+) -> None:
+    with odd_redis(*options) as url:
+        found = looked_at(replace(patient.settings, broker_url=next_database(url)))
+
+    [told] = [one for one in found[what] if one.seen.startswith("the broker's Redis: ")]
+    assert (told.severity, said in told.seen) == (severity, True)
+    assert [one.seen for one in found["eviction"] if one is not told][:1] == [
+        "maxmemory-policy is noeviction"
+    ]
+
+
+def test_given_the_broker_on_the_server_of_the_intake_when_examined_then_it_is_told_once(
+    patient: Patient,
+) -> None:
+    found = looked_at(patient.settings)
+
+    assert [one.seen for one in found["eviction"]] == ["maxmemory-policy is noeviction"]
 
 
 def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
@@ -530,9 +561,9 @@ def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_an
     patient: Patient,
 ) -> None:
     with odd_redis("--rename-command", "CONFIG", "", "--rename-command", "INFO", "") as url:
-        found = looked_at(replace(patient.settings, redis_url=url))
+        found = looked_at(replace(patient.settings, redis_url=url, broker_url=next_database(url)))
 
-    for what in ("eviction", "persistence"):
+    for what in ("eviction", "persistence", "memory"):
         assert [(finding.severity, finding.seen[:14]) for finding in found[what]] == [(1, "cannot be seen")]
     assert found.keys() >= ALL
 
@@ -540,7 +571,8 @@ def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_an
 @pytest.mark.parametrize(
     ("denied", "hidden"),
     [
-        ("-@dangerous", {"eviction", "persistence"}),
+        ("-@dangerous", {"eviction", "persistence", "memory"}),
+        ("-info", {"memory"}),
         ("-config", set[str]()),
         ("-xlen", {"dead letters"}),
         ("-smembers", {"unrouted"}),

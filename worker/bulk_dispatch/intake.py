@@ -31,6 +31,7 @@ from redis.retry import Retry
 
 from bulk_dispatch import intake_scripts as scripts
 from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.redis_server import RedisServer, fullness
 
 GROUP = "ingest"
 CONSUMER = "ingest"  # one name for all: what a dead process had read is then told by its idle time alone
@@ -156,12 +157,6 @@ class DeadLetter:
         return [self.lane.value, self.reason, self.content]
 
 
-_INFORMED = {"maxmemory-policy": ("memory", "maxmemory_policy"), "appendonly": ("persistence", "aof_enabled")}
-"""Settings as INFO tells them: the section, and the name there."""
-
-_SAID: Mapping[object, str] = {0: "no", 1: "yes"}
-
-
 class Intake:
     """The streams of one Redis database.
 
@@ -259,19 +254,14 @@ class Intake:
         refused nobody empties the streams any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
-        if self.fullness() > ROOM:
+        if (self.fullness() or 0) > ROOM:  # where we may not ask, Redis itself still refuses when full
             raise IntakeError(f"Redis is more than {ROOM:.0%} full; the rest is for those who empty it")
         self._roomy_until = time.monotonic() + 1
 
-    def fullness(self) -> float:
-        """The part of Redis's `maxmemory` that is used; 0 without a limit, and where we may not ask."""
+    def fullness(self) -> float | None:
+        """The part of Redis's `maxmemory` that is used; 0 without a limit, None where we may not ask."""
         with self._explained():
-            try:
-                memory = self.client.info("memory")
-            except redis.ResponseError:  # an account that may not; Redis itself still refuses when full
-                return 0.0
-        most = int(memory.get("maxmemory", 0))
-        return int(memory["used_memory"]) / most if most else 0.0
+            return fullness(self.client)
 
     def waiting(self) -> dict[Lane, int]:
         """Messages given to us that are not in the ledger yet, by lane; but for those that were set aside."""
@@ -446,27 +436,10 @@ class Intake:
         self.first_ring(mark, timedelta(seconds=1))
         self.answered(mark)
 
-    def configuration(self) -> dict[str, str]:
-        """What the doctor looks at: `maxmemory-policy` and `appendonly`, as Redis was told, or else as it
-        tells of itself: managed ones have no CONFIG. What neither says is left out."""
+    def server(self) -> RedisServer:
+        """How the server is set up, and how full it is."""
         with self._explained():
-            told = {
-                name: self._configured(name) or self._informed(*where) for name, where in _INFORMED.items()
-            }
-        return {name: value for name, value in told.items() if value}
-
-    def _configured(self, name: str) -> str:
-        try:
-            return str(self.client.config_get(name).get(name, ""))
-        except redis.ResponseError:  # not allowed, or not there
-            return ""
-
-    def _informed(self, section: str, name: str) -> str:
-        try:
-            said = self.client.info(section).get(name, "")
-        except redis.ResponseError:
-            return ""
-        return _SAID.get(said, str(said))
+            return RedisServer.of(self.client)
 
     # -- trouble
 

@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -33,9 +34,11 @@ from bulk_dispatch.messaging.wakeup import (
     waiting,
 )
 from bulk_dispatch.messaging.wakeup import answers as broker_answers
+from bulk_dispatch.messaging.wakeup import server as broker_server
 from bulk_dispatch.monitoring.heartbeat import Mark, read_marks
 from bulk_dispatch.monitoring.liveness import Evidence, Judgement, State
 from bulk_dispatch.providers.interface import Clocks
+from bulk_dispatch.redis_server import RedisServer
 from bulk_dispatch.routing import Line, make_ready, shown_route
 from bulk_dispatch.stages.account import is_low, is_off
 from bulk_dispatch.stages.time_limits import longest_step
@@ -88,9 +91,9 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
         )
         yield from _of_one(
             ("intake", lambda: _intake(intake)),
-            ("eviction", lambda: _eviction(intake)),
-            ("persistence", lambda: _persistence(intake)),
-            ("memory", lambda: _memory(intake)),
+            ("eviction", lambda: _eviction(intake.server())),
+            ("persistence", lambda: _persistence(intake.server())),
+            ("memory", lambda: _memory(intake.server(), DISPATCHER)),
             ("dead letters", lambda: _dead_letters(intake)),
             ("unrouted", lambda: _unrouted(intake)),
         )
@@ -98,6 +101,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
             ("broker", lambda: _broker(settings)),
             ("broker", lambda: _apart(settings, intake)),
             ("broker", lambda: _foreign(settings)),
+            ("broker", lambda: _server_of_its_own(settings, intake)),
         )
         yield from _of_one(
             ("routes", lambda: _routes(settings)),
@@ -179,8 +183,8 @@ def _intake(intake: Intake) -> Iterator[Finding]:
     yield Finding("intake", "ok", "Redis takes what is written")
 
 
-def _eviction(intake: Intake) -> Iterator[Finding]:
-    policy = intake.configuration().get("maxmemory-policy")
+def _eviction(server: RedisServer) -> Iterator[Finding]:
+    policy = server.maxmemory_policy
     if policy is None:
         yield _unseen(
             "eviction", "Redis refuses both CONFIG and INFO; its maxmemory-policy must be noeviction"
@@ -191,11 +195,10 @@ def _eviction(intake: Intake) -> Iterator[Finding]:
         yield Finding("eviction", "ok", "maxmemory-policy is noeviction")
 
 
-def _persistence(intake: Intake) -> Iterator[Finding]:
-    appends = intake.configuration().get("appendonly")
-    if appends is None:
+def _persistence(server: RedisServer) -> Iterator[Finding]:
+    if server.appendonly is None:
         yield _unseen("persistence", "Redis refuses both CONFIG and INFO; its appendonly must be yes")
-    elif appends != "yes":
+    elif server.appendonly != "yes":
         yield Finding("persistence", "bad", "appendonly is off: a restart of Redis would drop messages")
     else:
         yield Finding("persistence", "ok", "appendonly is on")
@@ -217,13 +220,16 @@ def _unrouted(intake: Intake) -> Iterator[Finding]:
         )
 
 
-def _memory(intake: Intake) -> Iterator[Finding]:
+DISPATCHER = f"from {ROOM:.0%} on the Dispatcher is refused"
+SEND_TASK = "when it is full, send_task is refused"
+
+
+def _memory(server: RedisServer, refused: str) -> Iterator[Finding]:
     """Who fills Redis is told long before it is full: then it takes nothing any more but what empties it."""
-    full = intake.fullness()
-    if full > TIGHT:
-        refused = (
-            "the Dispatcher is refused" if full > ROOM else f"from {ROOM:.0%} on the Dispatcher is refused"
-        )
+    full = server.fullness
+    if full is None:
+        yield _unseen("memory", "Redis refuses INFO, so nobody sees it fill up before it is full")
+    elif full > TIGHT:
         yield Finding(
             "memory",
             "bad" if full > ROOM else "warning",
@@ -251,6 +257,16 @@ def _foreign(settings: Settings) -> Iterator[Finding]:
         yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
     else:
         yield Finding("broker", "ok", "holds no queues but ours")
+
+
+def _server_of_its_own(settings: Settings, intake: Intake) -> Iterator[Finding]:
+    """Messages by send_task lie there: it is set up like the intake's, where it is another server."""
+    server = broker_server(celery_app(settings.broker_url))
+    with suppress(IntakeError):  # away, it is another
+        if server.identity == intake.server().identity:
+            return
+    for found in (*_eviction(server), *_persistence(server), *_memory(server, SEND_TASK)):
+        yield replace(found, seen=f"the broker's Redis: {found.seen}")
 
 
 def _ours(queue: str) -> bool:
