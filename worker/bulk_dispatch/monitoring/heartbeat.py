@@ -54,7 +54,10 @@ class Process(NamedTuple):
     @classmethod
     def own(cls) -> Self:
         """This process."""
-        return cls(_machine(), os.getpid(), _started(os.getpid()) or 0)
+        try:
+            return cls(_machine(), os.getpid(), _started(os.getpid()) or 0)
+        except (OSError, LookupError):  # no /proc; then no other is of this machine either
+            return cls(_machine(), os.getpid(), 0)
 
     @classmethod
     def read(cls, text: str) -> Self | None:
@@ -71,7 +74,10 @@ class Process(NamedTuple):
         """Whether it has not ended; None if that cannot be told from here."""
         if self.machine != _machine():
             return None
-        return _started(self.pid) == self.started
+        try:
+            return _started(self.pid) == self.started
+        except (OSError, LookupError):
+            return None
 
 
 @cache
@@ -86,13 +92,22 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When a process here began; None if there is none, or it has ended and nobody has looked after it."""
+    """When a process here began; None if there is none, or it has ended and nobody has looked after it. Raises
+    OSError where we may not know."""
     try:
-        # What stands before the last bracket may be anything. After it: the state, and 19 on when it began.
-        told = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-        return None if told[0] in "ZX" else int(told[19])
-    except (OSError, LookupError):
+        state, began = _state(pid)
+    except ProcessLookupError:  # it ended as we looked
         return None
+    except FileNotFoundError:
+        _state(1)  # hidden, so may be others: hidepid, ProtectProc=invisible
+        return None
+    return None if state in "ZX" else began
+
+
+def _state(pid: int) -> tuple[str, int]:
+    # What stands before the last bracket may be anything. After it: the state, and 19 on when it began.
+    told = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    return told[0], int(told[19])
 
 
 @dataclass(frozen=True, slots=True)
