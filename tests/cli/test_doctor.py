@@ -370,6 +370,25 @@ def test_two_processes_of_one_name_are_told_and_a_frozen_one_of_them(shell: Shel
     assert (judged.code, "bulk@here (process 7) is frozen" in judged.err) == (1, True)
 
 
+def test_given_one_that_fell_silent_elsewhere_before_another_took_its_name_then_both_are_told(
+    shell: Shell, patient: Patient
+) -> None:
+    facts = {"queues": ["bulk"], "heard": 1, "worked": 1, "trouble": "", "hands": 4}
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    patient.intake.leave_mark("bulk@here", {**facts, "busy": 4, "began": 600}, "m.7.1")
+    patient.intake.leave_mark("bulk@here", {**facts, "busy": 0, "began": 30}, "n.8.1")
+    freeze(patient.intake, "bulk@here#m.7.1", 60)
+
+    found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
+    judged = shell.worker("doctor", "--node", "bulk@here")
+
+    [told] = [f for f in found if f.seen.startswith("bulk@here (process 7) has said nothing since")]
+    assert told.verdict == "warning"
+    assert told.seen.endswith("another has its name since: it was killed, or is frozen elsewhere")
+    assert not [f for f in found if "processes are called" in f.seen]
+    assert judged.code == 0  # the health check of the one that has the name
+
+
 def test_the_clock_of_who_is_gone_concerns_nobody(patient: Patient) -> None:
     leave(patient.intake, "beat@here", ["bulk"], 1)
     leave(patient.intake, "bulk@here", ["bulk"], 1)

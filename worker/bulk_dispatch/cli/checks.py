@@ -35,7 +35,7 @@ from bulk_dispatch.messaging.wakeup import (
 )
 from bulk_dispatch.messaging.wakeup import answers as broker_answers
 from bulk_dispatch.messaging.wakeup import server as broker_server
-from bulk_dispatch.monitoring.heartbeat import Mark, read_marks
+from bulk_dispatch.monitoring.heartbeat import Mark, read_all_marks
 from bulk_dispatch.monitoring.liveness import Evidence, Judgement, State
 from bulk_dispatch.providers.interface import Clocks
 from bulk_dispatch.redis_server import RedisServer
@@ -401,6 +401,7 @@ def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Fi
         yield from _beat(evidence)
         yield from _clocks(evidence)
         yield from _namesakes(evidence)
+        yield from map(_replaced, evidence.replaced)
     yield from _consumers(evidence)
     yield from _known_routes(settings, evidence)
 
@@ -433,6 +434,15 @@ def _namesakes(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
+def _replaced(mark: Mark) -> Finding:
+    """Killed and started anew, or frozen where we cannot look: nobody here can tell."""
+    seen = (
+        f"{mark.node} (process {mark.process.pid if mark.process else 'unknown'}) has said nothing since "
+        f"{mark.told_at:%H:%M:%S} UTC, and another has its name since: it was killed, or is frozen elsewhere"
+    )
+    return Finding("workers", "warning", seen)
+
+
 def _known_routes(settings: Settings, evidence: Evidence) -> Iterator[Finding]:
     """A worker that does not know a route leaves its messages where they are."""
     try:
@@ -459,11 +469,11 @@ def _evidence(settings: Settings, intake: Intake, patience: float, unseen: list[
             unseen.append(_unseen(what, problem))
             return otherwise
 
-    nobody: tuple[datetime, list[Mark]] = (datetime.now(UTC), [])
+    nobody: tuple[datetime, list[Mark], list[Mark]] = (datetime.now(UTC), [], [])
     rings: dict[str, int] = seen("rings", lambda: waiting(celery_app(settings.broker_url)), {})
     answers = seen("workers", lambda: consumers(celery_app(settings.broker_url), patience), None)
-    now, marks = seen("marks", lambda: read_marks(intake), nobody)
-    return Evidence(now, marks, rings, answers)
+    now, marks, replaced = seen("marks", lambda: read_all_marks(intake), nobody)
+    return Evidence(now, marks, rings, answers, replaced)
 
 
 def _told(judged: Judgement, evidence: Evidence) -> str:
