@@ -19,6 +19,7 @@ from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import MARKS, DeadLetter, Intake
 from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.conflicts import latest_conflicts, take_for_seen
 from bulk_dispatch.ledger.routes import register_routes, stop_route
 from bulk_dispatch.ledger.transitions import Looks, Move, claim, enqueue, settle
 from tests.cli.conftest import Shell
@@ -76,18 +77,19 @@ def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     }
 
 
-def test_conflicts_of_the_last_day_are_counted(patient: Patient, ledger: Ledger) -> None:
+def test_conflicts_are_counted_until_somebody_has_looked(patient: Patient, ledger: Ledger) -> None:
     with ledger.begin() as connection:
         enqueue(connection, messages(2))
         enqueue(connection, [message(1, text="Other"), message(2, text="Other")])
+        connection.execute(text("UPDATE conflicts SET at = now() - interval '25 hours'"))
 
     found = patient.found()["conflicts"]
 
     assert found.verdict == "warning"
-    assert found.seen.startswith("2 messages within a day, since ")
-    assert "worker conflicts list" in found.seen
+    assert found.seen.startswith("2 messages since ")
+    assert "worker conflicts list --seen" in found.seen
     with ledger.begin() as connection:
-        connection.execute(text("UPDATE conflicts SET at = now() - interval '25 hours'"))
+        take_for_seen(connection, latest_conflicts(connection, None, None).rows)
     assert "conflicts" not in patient.found()
 
 

@@ -15,7 +15,7 @@ from bulk_dispatch.domain.doubt_policy import SETTLING, Doubt
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.intake import ROOM, TIGHT, Intake, IntakeError, IntakeNotAllowedError
 from bulk_dispatch.ledger import Ledger, LedgerError, LedgerRefusedError
-from bulk_dispatch.ledger.conflicts import recent_conflicts
+from bulk_dispatch.ledger.conflicts import unseen_conflicts
 from bulk_dispatch.ledger.in_doubt import elsewhere, overdue
 from bulk_dispatch.ledger.migrate import behind
 from bulk_dispatch.ledger.queries import RouteRow, route_rows
@@ -48,8 +48,6 @@ T = TypeVar("T")
 
 OFF = timedelta(seconds=60)
 """A clock that is further off than that is worth a look. Much more than a mark takes to be written."""
-
-RECENT = timedelta(days=1)  # a conflict that is older was told of yesterday
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +161,15 @@ def _durability(ledger: Ledger) -> Iterator[Finding]:
 
 
 def _conflicts(ledger: Ledger) -> Iterator[Finding]:
-    """Who gives an id twice learns of it nowhere else, unless he asks."""
+    """Who gives an id twice learns of it nowhere else, unless he asks. Told until somebody has looked."""
     with ledger.begin() as connection:
-        count, first = recent_conflicts(connection, RECENT)
+        count, first = unseen_conflicts(connection)
     if first:
         yield Finding(
             "conflicts",
             "warning",
-            f"{count} messages within a day, since {first:%Y-%m-%d %H:%M} UTC, were not sent: their client "
-            "ids had been used before, with other content; see `worker conflicts list`",
+            f"{count} messages since {first:%Y-%m-%d %H:%M} UTC were not sent: their client ids had been "
+            "used before, with other content; see `worker conflicts list --seen`, which takes them for seen",
         )
 
 

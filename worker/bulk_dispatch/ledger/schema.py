@@ -287,6 +287,7 @@ conflicts = Table(
     Column("offered", JSONB, nullable=False),  # the message that was not sent
     Column("digest", Text, nullable=False),  # of `offered`: the same conflict is recorded once
     Column("producer", Text, nullable=False, server_default=""),
+    Column("seen_at", _INSTANT),  # when somebody looked; until then the doctor tells of it
     UniqueConstraint("client_id", "producer", "digest"),
 )
 # Whoever asks wants the latest.
