@@ -659,7 +659,11 @@ def test_what_was_added_right_before_kill_9_is_there_after_it(own: OwnRedis, at_
 
 
 def test_the_doctor_sees_how_redis_is_set(intake: Intake) -> None:
-    assert intake.configuration() == {"maxmemory-policy": "noeviction", "appendonly": "yes"}
+    server = intake.server()
+
+    assert (server.maxmemory_policy, server.appendonly) == ("noeviction", "yes")
+    assert server.identity == intake.client.info("server")["run_id"]
+    assert server.fullness == intake.fullness() == 0  # without a limit
 
 
 def test_the_streams_are_where_the_documentation_says(intake: Intake) -> None:

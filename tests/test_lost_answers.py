@@ -128,7 +128,7 @@ def test_given_the_answers_of_what_may_be_repeated_are_lost_then_they_are_as_wit
 ) -> None:
     far.leave_mark("bulk@here", {"busy": 0})
 
-    for look in (far.waiting, far.dead_letters, far.read_dead, far.marks, far.unrouted, far.configuration):
+    for look in (far.waiting, far.dead_letters, far.read_dead, far.marks, far.unrouted, far.server):
         with answer_lost(proxy):
             look()
     for act in (

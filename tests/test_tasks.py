@@ -1,10 +1,14 @@
 """What the Celery door adds to the stages."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bulk_dispatch.config.settings import inherited_environment
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.stages.dispatch import Dispatched, dispatch
 from bulk_dispatch.tasks import Passed, if_known, keeping
@@ -58,3 +62,39 @@ def test_a_ring_for_a_route_that_is_not_known_here_is_left_to_others(setup: Setu
 
     assert if_known(runtime, "beta", dispatch, Lane.BULK) == Passed("beta")
     assert isinstance(if_known(runtime, "alpha", dispatch, Lane.BULK), Dispatched)
+
+
+# -- settings that cannot be used
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WORKER_LOG_LEVEL", "loud"),
+        ("WORKER_DATABASE_URL", "mysql://me:hush@here/db"),
+        ("WORKER_BROKER_URL", "pigeons://me:hush@here"),
+        ("WORKER_REDIS_URL", "redis://me:hush@127.0.0.1:9/0?wings=2"),
+        ("WORKER_ROUTES", "nowhere.toml"),
+    ],
+)
+def test_given_a_variable_that_cannot_be_used_when_celery_starts_then_one_sentence_says_so(
+    setup: Setup, command: str, name: str, value: str
+) -> None:
+    settings = setup.routes(alpha={"url": "http://127.0.0.1:9"})
+    root = str(Path(__file__).parents[1] / "worker")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "celery", "--quiet", "-A", "bulk_dispatch.tasks", command],
+        env={**inherited_environment(), **settings.environment(), "PYTHONPATH": root, name: value},
+        cwd=setup.folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ran.returncode in (1, 2)
+    assert name in ran.stderr
+    assert "Traceback" not in ran.stderr + ran.stdout
+    assert "hush" not in ran.stderr + ran.stdout

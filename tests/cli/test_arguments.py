@@ -108,7 +108,11 @@ def at_a_terminal(shell: Shell, *words: str, answer: str) -> tuple[int, str]:
     return process.wait(timeout=60), shown.decode()
 
 
-@pytest.mark.parametrize("words", [["cancel", "--all"], ["resolve", "--all", *SAID]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["cancel", "--all"], ["resolve", "--all", *SAID], ["resolve", "--producer", "crm", *SAID]],
+    ids=" ".join,
+)
 @pytest.mark.parametrize(("answer", "done"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_given_a_terminal_when_everything_is_meant_then_a_person_is_asked(
     shell: Shell, campaigns: Book, words: list[str], answer: str, *, done: bool

@@ -3,6 +3,7 @@
 import pytest
 
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.conflicts import unseen_conflicts
 from tests.cli.conftest import Shell
 from tests.factories import message, messages
 from tests.ledger.book import Book
@@ -58,6 +59,19 @@ def test_only_so_many_are_listed_and_the_rest_is_counted(shell: Shell, book: Boo
     assert "and 10 more" in shell.worker("conflicts", "list").out
     assert "and 58 more" in shell.worker("conflicts", "list", "--limit", "2").out
     assert len(shell.worker("conflicts", "list", "--limit", "0", "--json").json["conflicts"]) == 60
+
+
+def test_given_seen_then_those_listed_are_told_by_the_doctor_no_more(shell: Shell, book: Book) -> None:
+    collided(book)
+
+    assert shell.worker("conflicts", "list", "--json").code == 0
+    assert book.do(unseen_conflicts)[0] == 2
+    listed = shell.worker("conflicts", "list", "--seen", "--producer", "shop", "--json")
+    assert [one["producer"] for one in listed.json["conflicts"]] == ["shop"]
+    assert book.do(unseen_conflicts)[0] == 1
+    assert "client-1" in shell.worker("conflicts", "list", "--seen").out
+    assert book.do(unseen_conflicts)[0] == 0
+    assert shell.worker("conflicts", "list", "--json").json["total"] == 2
 
 
 def test_no_conflicts_are_said_to_be_none(shell: Shell) -> None:

@@ -19,6 +19,7 @@ from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import MARKS, DeadLetter, Intake
 from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.conflicts import latest_conflicts, take_for_seen
 from bulk_dispatch.ledger.routes import register_routes, stop_route
 from bulk_dispatch.ledger.transitions import Looks, Move, claim, enqueue, settle
 from tests.cli.conftest import Shell
@@ -76,24 +77,25 @@ def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     }
 
 
-def test_conflicts_of_the_last_day_are_counted(patient: Patient, ledger: Ledger) -> None:
+def test_conflicts_are_counted_until_somebody_has_looked(patient: Patient, ledger: Ledger) -> None:
     with ledger.begin() as connection:
         enqueue(connection, messages(2))
         enqueue(connection, [message(1, text="Other"), message(2, text="Other")])
+        connection.execute(text("UPDATE conflicts SET at = now() - interval '25 hours'"))
 
     found = patient.found()["conflicts"]
 
     assert found.verdict == "warning"
-    assert found.seen.startswith("2 messages within a day, since ")
-    assert "worker conflicts list" in found.seen
+    assert found.seen.startswith("2 messages since ")
+    assert "worker conflicts list --seen" in found.seen
     with ledger.begin() as connection:
-        connection.execute(text("UPDATE conflicts SET at = now() - interval '25 hours'"))
+        take_for_seen(connection, latest_conflicts(connection, None, None).rows)
     assert "conflicts" not in patient.found()
 
 
 @contextmanager
 def _redis(patient: Patient, name: str, value: str) -> Iterator[Patient]:
-    before = patient.intake.configuration()[name]
+    before = str(patient.intake.client.config_get(name)[name])
     patient.intake.client.config_set(name, value)
     try:
         yield patient
@@ -250,6 +252,37 @@ def test_a_redis_that_is_getting_full_is_told_before_it_is(
     assert said in (found.seen if found else "")
 
 
+@pytest.mark.parametrize(
+    ("options", "what", "severity", "said"),
+    [
+        (["--maxmemory-policy", "allkeys-lru"], "eviction", 2, "maxmemory-policy is allkeys-lru"),
+        (["--appendonly", "no"], "persistence", 2, "appendonly is off"),
+        (["--maxmemory", "1"], "memory", 2, "of Redis's maxmemory are used; when it is full, send_task is"),
+        (["--rename-command", "INFO", ""], "memory", 1, "cannot be seen: Redis refuses INFO"),
+        ([], "eviction", 0, "maxmemory-policy is noeviction"),
+    ],
+)
+def test_given_a_broker_on_another_server_when_examined_then_that_one_is_told_too(
+    patient: Patient, options: list[str], what: str, severity: int, said: str
+) -> None:
+    with odd_redis(*options) as url:
+        found = looked_at(replace(patient.settings, broker_url=next_database(url)))
+
+    [told] = [one for one in found[what] if one.seen.startswith("the broker's Redis: ")]
+    assert (told.severity, said in told.seen) == (severity, True)
+    assert [one.seen for one in found["eviction"] if one is not told][:1] == [
+        "maxmemory-policy is noeviction"
+    ]
+
+
+def test_given_the_broker_on_the_server_of_the_intake_when_examined_then_it_is_told_once(
+    patient: Patient,
+) -> None:
+    found = looked_at(patient.settings)
+
+    assert [one.seen for one in found["eviction"]] == ["maxmemory-policy is noeviction"]
+
+
 def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
     assert patient.settings.broker_url == next_database(patient.settings.redis_url)
 
@@ -337,6 +370,25 @@ def test_two_processes_of_one_name_are_told_and_a_frozen_one_of_them(shell: Shel
     # It answers no ping, nor does the other here: so it may have been killed.
     assert any(f.seen.startswith("bulk@here (process 7) is gone: no work done since") for f in found)
     assert (judged.code, "bulk@here (process 7) is frozen" in judged.err) == (1, True)
+
+
+def test_given_one_that_fell_silent_elsewhere_before_another_took_its_name_then_both_are_told(
+    shell: Shell, patient: Patient
+) -> None:
+    facts = {"queues": ["bulk"], "heard": 1, "worked": 1, "trouble": "", "hands": 4}
+    leave(patient.intake, "beat@here", ["bulk"], 1)
+    patient.intake.leave_mark("bulk@here", {**facts, "busy": 4, "began": 600}, "m.7.1")
+    patient.intake.leave_mark("bulk@here", {**facts, "busy": 0, "began": 30}, "n.8.1")
+    freeze(patient.intake, "bulk@here#m.7.1", 60)
+
+    found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
+    judged = shell.worker("doctor", "--node", "bulk@here")
+
+    [told] = [f for f in found if f.seen.startswith("bulk@here (process 7) has said nothing since")]
+    assert told.verdict == "warning"
+    assert told.seen.endswith("another has its name since: it was killed, or is frozen elsewhere")
+    assert not [f for f in found if "processes are called" in f.seen]
+    assert judged.code == 0  # the health check of the one that has the name
 
 
 def test_the_clock_of_who_is_gone_concerns_nobody(patient: Patient) -> None:
@@ -530,9 +582,9 @@ def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_an
     patient: Patient,
 ) -> None:
     with odd_redis("--rename-command", "CONFIG", "", "--rename-command", "INFO", "") as url:
-        found = looked_at(replace(patient.settings, redis_url=url))
+        found = looked_at(replace(patient.settings, redis_url=url, broker_url=next_database(url)))
 
-    for what in ("eviction", "persistence"):
+    for what in ("eviction", "persistence", "memory"):
         assert [(finding.severity, finding.seen[:14]) for finding in found[what]] == [(1, "cannot be seen")]
     assert found.keys() >= ALL
 
@@ -540,7 +592,8 @@ def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_an
 @pytest.mark.parametrize(
     ("denied", "hidden"),
     [
-        ("-@dangerous", {"eviction", "persistence"}),
+        ("-@dangerous", {"eviction", "persistence", "memory"}),
+        ("-info", {"memory"}),
         ("-config", set[str]()),
         ("-xlen", {"dead letters"}),
         ("-smembers", {"unrouted"}),

@@ -1,5 +1,6 @@
 """`worker probe`: tells before it sends, sends as all messages are sent, and says what follows from it."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -8,10 +9,14 @@ from bulk_dispatch.cli.context import SANDBOX_ROUTES
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.segments import segments
+from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger.transitions import Move, settle
 from bulk_dispatch.providers import PROVIDERS
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
+from tests.ledger.book import Book
+from tests.waiting import eventually
 
 TO = ("--to", "+380931110001")
 BASIC = {"line-break", "signs", "cyrillic", "two-segments", "link"}
@@ -103,6 +108,22 @@ def test_given_a_yes_then_they_go_the_way_of_all_messages(
     assert any(all(sign in text for sign in "+&<>%#\\'\"") for text in texts)
     assert any(segments(text) == 2 for text in texts)
     assert sum(one.valid_until is not None for one in sent) == 1
+
+
+def test_given_the_provider_s_word_then_it_is_told_in_words(shell: Shell, intake: Intake, book: Book) -> None:
+    running = shell.start("probe", "sandbox-sync", *TO, "--yes", "--json")
+    carried = len(CARRIED["sandbox-sync"])
+    eventually(lambda: intake.waiting()[Lane.URGENT] == carried)
+    sent = handed_over(intake)
+    package = book.package(sent)
+    book.rows("UPDATE packages SET account = 'alphasms-xml=main' RETURNING id")
+    book.do(settle, [Move(item.id, package.id, Status.REJECTED, "202") for item in package.items], {})
+    told, _ = running.communicate(timeout=60)
+
+    messages = json.loads(told)["messages"]
+    assert {(one["status"], one["code"], one["meaning"]) for one in messages} == {
+        ("rejected", "202", "bad sender")
+    }
 
 
 def test_given_another_run_then_its_ids_and_texts_are_others(shell: Shell) -> None:

@@ -69,8 +69,9 @@ def test_the_list_tells_what_is_known_and_nobody_s_number(shell: Shell, book: Bo
     assert (ran.json["total"], ran.json["by_route"]) == (3, {"alpha": 2, "beta": 1})
     first, second, third = ran.json["messages"]
     assert first.keys() == {
-        *("client_id", "producer", "route", "recipient", "campaign", "package_id", "account", "reference"),
-        *("provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of", "collided"),
+        *("client_id", "producer", "route", "recipient", "campaign", "package_id", "account", "provider"),
+        *("reference", "provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of"),
+        "collided",
     }
     assert (first["client_id"], first["recipient"], first["campaign"]) == (
         "client-1",
@@ -218,9 +219,9 @@ def test_named_messages_that_are_not_in_doubt_are_told_and_the_others_settled(
         (["--route", "beta"], {3}),
         (["--campaign", "spring"], {1, 3}),
         (["--campaign", "spring", "--route", "alpha"], {1}),
-        (["--older-than", "2h"], {2}),
+        (["--older-than", "2h", "--yes"], {2}),
         (["--older-than", "2h", "--route", "beta"], set()),
-        (["--collided"], {4}),
+        (["--collided", "--yes"], {4}),
         (["--collided", "--route", "alpha"], {4}),
         (["--collided", "--route", "beta"], set()),
         (["--all", "--yes"], {1, 2, 3, 4}),
@@ -340,7 +341,14 @@ USAGE = [
     pytest.param(["--all", "--limit", "5", "--as", "sent", *SAID], "--limit", id="a limit for a word"),
     pytest.param(["--limit", "-1"], "--limit", id="less than none"),
     pytest.param(["--all", "--why", "x"], "--as", id="a reason for nothing"),
-    pytest.param(["--all", "--as", "sent", *SAID], "say --yes too", id="all, and nobody to ask"),
+    *(
+        pytest.param(
+            [*wide, "--as", "sent", *SAID],
+            f"{count} messages, of every route, are settled as sent, and there is nobody to ask: say --yes",
+            id=f"{wide[0]}, and nobody to ask",
+        )
+        for wide, count in ((["--all"], 1), (["--older-than", "1h"], 0))
+    ),
 ]
 
 

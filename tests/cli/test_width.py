@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from bulk_dispatch.config.settings import Route
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import Status, Verb
 from bulk_dispatch.intake import DeadLetter, Intake
@@ -154,3 +155,24 @@ def test_given_json_when_status_and_books_are_asked_then_code_and_words_are_apar
         ("undeliverable", "105", "absent subscriber", 1),
     }
     assert {one["provider"] for one in ends} <= set(PROVIDERS)
+
+
+def test_given_an_account_that_got_a_name_then_its_codes_keep_their_words_and_are_counted_as_one(
+    shell: Shell, book: Book
+) -> None:
+    route = "sandbox-alphasms-async"
+    happened(book, message(5, route=route), Status.SENT, "1")
+    ended(book, "client-5", Status.UNDELIVERABLE, "105")
+    happened(book, message(6, route=route), Status.IN_DOUBT, "208")
+    named = Route(name=route, provider="alphasms-xml", url="http://127.0.0.1:9", account="main")
+    book.rows("UPDATE packages SET account = :id WHERE account IS NULL RETURNING id", id=named.account_id)
+
+    ends = shell.worker("books", "--json").json["by_code"]
+    event = shell.worker("status", "client-5", "--json").json["events"][-1]
+    doubted = shell.worker("resolve", "--json").json["messages"]
+
+    absent = [(one["provider"], one["meaning"], one["count"]) for one in ends if one["code"] == "105"]
+    assert absent == [("alphasms-xml", "absent subscriber", 2)]
+    assert (event["provider"], event["meaning"]) == ("alphasms-xml", "absent subscriber")
+    assert [one["provider"] for one in doubted] == ["alphasms-xml"] * 2
+    assert shell.worker("resolve", COLUMNS="250").out.count("208 id used before") == 2

@@ -1,6 +1,6 @@
 """Conflicts as they are told: whose, when, and in what they differ; never what was in them."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bulk_dispatch.ledger.conflicts import (
     Place,
@@ -8,12 +8,11 @@ from bulk_dispatch.ledger.conflicts import (
     after_all_of,
     conflicts_after,
     latest_conflicts,
-    recent_conflicts,
+    take_for_seen,
+    unseen_conflicts,
 )
 from tests.factories import message, messages
 from tests.ledger.book import Book
-
-DAY = timedelta(days=1)
 
 
 def collided(book: Book, count: int, producer: str = "") -> None:
@@ -85,11 +84,21 @@ def test_the_latest_come_first_and_all_are_counted(book: Book) -> None:
     assert book.do(latest_conflicts, "crm", None).total == 0
 
 
-def test_the_recent_ones_are_counted_since_the_first_of_them(book: Book) -> None:
+def test_given_some_that_were_seen_then_the_others_are_counted_since_the_first_of_them(book: Book) -> None:
     collided(book, 3)
-    book.rows("UPDATE conflicts SET at = at - interval '2 days' WHERE client_id = 'client-1'")
+    first = book.one("SELECT at FROM conflicts WHERE client_id = 'client-1'")
 
-    first = book.one("SELECT at FROM conflicts WHERE client_id = 'client-2'")
-    assert book.do(recent_conflicts, DAY) == (2, first)
-    book.rows("DELETE FROM conflicts")
-    assert book.do(recent_conflicts, DAY) == (0, None)
+    assert book.do(unseen_conflicts) == (3, first)
+    book.do(take_for_seen, book.do(latest_conflicts, None, 2).rows)
+    assert book.do(unseen_conflicts) == (1, first)
+    book.do(take_for_seen, book.do(latest_conflicts, None, None).rows)
+    assert book.do(unseen_conflicts) == (0, None)
+
+
+def test_given_one_that_was_seen_when_it_is_met_again_then_it_stays_seen(book: Book) -> None:
+    collided(book, 1)
+    book.do(take_for_seen, book.do(latest_conflicts, None, None).rows)
+
+    collided(book, 1)
+
+    assert book.do(unseen_conflicts) == (0, None)

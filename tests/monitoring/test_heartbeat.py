@@ -16,7 +16,7 @@ import pytest
 
 from bulk_dispatch.intake import MARKS, Intake
 from bulk_dispatch.local.servers.server_pair import Addresses
-from bulk_dispatch.monitoring.heartbeat import KEPT, Crew, Mark, read_marks
+from bulk_dispatch.monitoring.heartbeat import KEPT, Crew, Mark, Process, read_all_marks, read_marks
 from tests.waiting import eventually
 
 
@@ -302,8 +302,37 @@ def test_given_a_frozen_process_when_another_takes_its_name_then_it_is_still_tol
         crew.leave()
 
 
+UNSEEN = """
+import os, sys
+from bulk_dispatch.monitoring.heartbeat import Process
+
+own = Process.own()
+other = Process(own.machine, int(sys.argv[1]), int(sys.argv[2]))
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+print(own.lives, other.lives)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may have a /proc of its own")
+def test_given_a_proc_that_hides_others_then_nobody_says_whether_they_have_ended() -> None:
+    own = Process.own()
+    hide = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'  # of this command alone
+    look = [sys.executable, "-c", UNSEEN, str(own.pid), str(own.started)]
+
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", hide, "sh", *look], capture_output=True, text=True, check=False
+    )
+
+    if "Operation not permitted" in done.stderr or "permission denied" in done.stderr:
+        pytest.skip("not allowed to mount")
+    assert (done.stdout.split(), done.stderr) == (["True", "None"], "")
+    assert own.lives is True
+
+
 @pytest.mark.parametrize(("began", "told"), [(5, 1), (60, 2)], ids=["in its stead", "beside it"])
-def test_one_elsewhere_is_taken_for_dead_only_if_its_name_was_taken_since_it_fell_silent(
+def test_one_elsewhere_is_replaced_only_if_its_name_was_taken_since_it_fell_silent(
     intake: Intake, began: float, told: int
 ) -> None:
     facts = {"queues": ["bulk"], "heard": 0, "busy": 1, "hands": 1, "trouble": ""}
@@ -312,7 +341,9 @@ def test_one_elsewhere_is_taken_for_dead_only_if_its_name_was_taken_since_it_fel
     intake.client.hset(MARKS, "bulk@c1#there.7.1", f"{float(instant) - 30} {rest}")
     intake.leave_mark("bulk@c1", {**facts, "began": began}, "elsewhere.7.1")
 
-    assert len(read_marks(intake)[1]) == told
+    _, marks, replaced = read_all_marks(intake)
+    assert (len(marks), len(replaced)) == (told, 2 - told)
+    assert read_marks(intake)[1] == marks
 
 
 def test_who_leaves_takes_nothing_from_its_namesake(servers: Addresses, intake: Intake) -> None:

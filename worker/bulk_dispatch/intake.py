@@ -32,6 +32,7 @@ from redis.retry import Retry
 
 from bulk_dispatch import intake_scripts as scripts
 from bulk_dispatch.domain.message import Lane, Message
+from bulk_dispatch.redis_server import RedisServer, fullness
 
 GROUP = "ingest"
 CONSUMER = "ingest"  # one name for all: what a dead process had read is then told by its idle time alone
@@ -161,12 +162,6 @@ class DeadLetter:
         return [self.lane.value, self.reason, self.content]
 
 
-_INFORMED = {"maxmemory-policy": ("memory", "maxmemory_policy"), "appendonly": ("persistence", "aof_enabled")}
-"""Settings as INFO tells them: the section, and the name there."""
-
-_SAID: Mapping[object, str] = {0: "no", 1: "yes"}
-
-
 class Intake:
     """The streams of one Redis database.
 
@@ -270,12 +265,7 @@ class Intake:
     def fullness(self) -> float | None:
         """The part of Redis's `maxmemory` that is used; 0 without a limit, None where we may not ask."""
         with self._explained():
-            try:
-                memory = self.client.info("memory")
-            except redis.ResponseError:
-                return None
-        most = int(memory.get("maxmemory", 0))
-        return int(memory["used_memory"]) / most if most else 0.0
+            return fullness(self.client)
 
     def waiting(self) -> dict[Lane, int]:
         """Messages given to us that are not in the ledger yet, by lane; but for those that were set aside."""
@@ -461,27 +451,10 @@ class Intake:
         self.first_ring(mark, timedelta(seconds=1))
         self.answered(mark)
 
-    def configuration(self) -> dict[str, str]:
-        """What the doctor looks at: `maxmemory-policy` and `appendonly`, as Redis was told, or else as it
-        tells of itself: managed ones have no CONFIG. What neither says is left out."""
+    def server(self) -> RedisServer:
+        """How the server is set up, and how full it is."""
         with self._explained():
-            told = {
-                name: self._configured(name) or self._informed(*where) for name, where in _INFORMED.items()
-            }
-        return {name: value for name, value in told.items() if value}
-
-    def _configured(self, name: str) -> str:
-        try:
-            return str(self.client.config_get(name).get(name, ""))
-        except redis.ResponseError:  # not allowed, or not there
-            return ""
-
-    def _informed(self, section: str, name: str) -> str:
-        try:
-            said = self.client.info(section).get(name, "")
-        except redis.ResponseError:
-            return ""
-        return _SAID.get(said, str(said))
+            return RedisServer.of(self.client)
 
     # -- trouble
 

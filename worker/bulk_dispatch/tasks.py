@@ -54,8 +54,11 @@ log = logging.getLogger(__name__)
 # Celery warns of pickle when run as root, as in a developer's container. We accept JSON alone.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
-settings = Settings.from_env()
-app: Celery = celery_app(settings.broker_url)
+try:
+    settings = Settings.from_env()
+    app: Celery = celery_app(settings.broker_url)
+except (SettingsError, BrokerError) as unusable:
+    raise SystemExit(str(unusable)) from None  # Celery would show where we noticed
 
 AWAY = (LedgerError, IntakeError)
 """What a stage meets when a server is away. Celery need not show where; the sentence says it."""
@@ -139,8 +142,9 @@ def _ready(secret: Secret | None) -> Mapping[str, Line]:
     if settings.embedded:
         raise SystemExit("WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; or run: worker up")
     try:
+        Intake.connect(settings.redis_url).close()  # connects to nobody yet; judges the address
         return _table.read(secret)
-    except SettingsError as problem:
+    except (SettingsError, IntakeError) as problem:
         raise SystemExit(str(problem)) from None
 
 

@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -14,7 +15,7 @@ from bulk_dispatch.domain.doubt_policy import SETTLING, Doubt
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.intake import ROOM, TIGHT, Intake, IntakeError, IntakeNotAllowedError
 from bulk_dispatch.ledger import Ledger, LedgerError, LedgerRefusedError
-from bulk_dispatch.ledger.conflicts import recent_conflicts
+from bulk_dispatch.ledger.conflicts import unseen_conflicts
 from bulk_dispatch.ledger.in_doubt import elsewhere, overdue
 from bulk_dispatch.ledger.migrate import behind
 from bulk_dispatch.ledger.queries import RouteRow, route_rows
@@ -33,9 +34,11 @@ from bulk_dispatch.messaging.wakeup import (
     waiting,
 )
 from bulk_dispatch.messaging.wakeup import answers as broker_answers
-from bulk_dispatch.monitoring.heartbeat import Mark, read_marks
+from bulk_dispatch.messaging.wakeup import server as broker_server
+from bulk_dispatch.monitoring.heartbeat import Mark, read_all_marks
 from bulk_dispatch.monitoring.liveness import Evidence, Judgement, State
 from bulk_dispatch.providers.interface import Clocks
+from bulk_dispatch.redis_server import RedisServer
 from bulk_dispatch.routing import Line, make_ready, shown_route
 from bulk_dispatch.stages.account import is_low, is_off
 from bulk_dispatch.stages.time_limits import longest_step
@@ -45,8 +48,6 @@ T = TypeVar("T")
 
 OFF = timedelta(seconds=60)
 """A clock that is further off than that is worth a look. Much more than a mark takes to be written."""
-
-RECENT = timedelta(days=1)  # a conflict that is older was told of yesterday
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,9 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
         )
         yield from _of_one(
             ("intake", lambda: _intake(intake)),
-            ("eviction", lambda: _eviction(intake)),
-            ("persistence", lambda: _persistence(intake)),
-            ("memory", lambda: _memory(intake)),
+            ("eviction", lambda: _eviction(intake.server())),
+            ("persistence", lambda: _persistence(intake.server())),
+            ("memory", lambda: _memory(intake.server(), DISPATCHER)),
             ("dead letters", lambda: _dead_letters(intake)),
             ("unrouted", lambda: _unrouted(intake)),
         )
@@ -98,6 +99,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
             ("broker", lambda: _broker(settings)),
             ("broker", lambda: _apart(settings, intake)),
             ("broker", lambda: _foreign(settings)),
+            ("broker", lambda: _server_of_its_own(settings, intake)),
         )
         yield from _of_one(
             ("routes", lambda: _routes(settings)),
@@ -159,15 +161,15 @@ def _durability(ledger: Ledger) -> Iterator[Finding]:
 
 
 def _conflicts(ledger: Ledger) -> Iterator[Finding]:
-    """Who gives an id twice learns of it nowhere else, unless he asks."""
+    """Who gives an id twice learns of it nowhere else, unless he asks. Told until somebody has looked."""
     with ledger.begin() as connection:
-        count, first = recent_conflicts(connection, RECENT)
+        count, first = unseen_conflicts(connection)
     if first:
         yield Finding(
             "conflicts",
             "warning",
-            f"{count} messages within a day, since {first:%Y-%m-%d %H:%M} UTC, were not sent: their client "
-            "ids had been used before, with other content; see `worker conflicts list`",
+            f"{count} messages since {first:%Y-%m-%d %H:%M} UTC were not sent: their client ids had been "
+            "used before, with other content; see `worker conflicts list --seen`, which takes them for seen",
         )
 
 
@@ -179,8 +181,8 @@ def _intake(intake: Intake) -> Iterator[Finding]:
     yield Finding("intake", "ok", "Redis takes what is written")
 
 
-def _eviction(intake: Intake) -> Iterator[Finding]:
-    policy = intake.configuration().get("maxmemory-policy")
+def _eviction(server: RedisServer) -> Iterator[Finding]:
+    policy = server.maxmemory_policy
     if policy is None:
         yield _unseen(
             "eviction", "Redis refuses both CONFIG and INFO; its maxmemory-policy must be noeviction"
@@ -191,11 +193,10 @@ def _eviction(intake: Intake) -> Iterator[Finding]:
         yield Finding("eviction", "ok", "maxmemory-policy is noeviction")
 
 
-def _persistence(intake: Intake) -> Iterator[Finding]:
-    appends = intake.configuration().get("appendonly")
-    if appends is None:
+def _persistence(server: RedisServer) -> Iterator[Finding]:
+    if server.appendonly is None:
         yield _unseen("persistence", "Redis refuses both CONFIG and INFO; its appendonly must be yes")
-    elif appends != "yes":
+    elif server.appendonly != "yes":
         yield Finding("persistence", "bad", "appendonly is off: a restart of Redis would drop messages")
     else:
         yield Finding("persistence", "ok", "appendonly is on")
@@ -217,13 +218,16 @@ def _unrouted(intake: Intake) -> Iterator[Finding]:
         )
 
 
-def _memory(intake: Intake) -> Iterator[Finding]:
+DISPATCHER = f"from {ROOM:.0%} on the Dispatcher is refused"
+SEND_TASK = "when it is full, send_task is refused"
+
+
+def _memory(server: RedisServer, refused: str) -> Iterator[Finding]:
     """Who fills Redis is told long before it is full: then it takes nothing any more but what empties it."""
-    full = intake.fullness() or 0.0
-    if full > TIGHT:
-        refused = (
-            "the Dispatcher is refused" if full > ROOM else f"from {ROOM:.0%} on the Dispatcher is refused"
-        )
+    full = server.fullness
+    if full is None:
+        yield _unseen("memory", "Redis refuses INFO, so nobody sees it fill up before it is full")
+    elif full > TIGHT:
         yield Finding(
             "memory",
             "bad" if full > ROOM else "warning",
@@ -251,6 +255,16 @@ def _foreign(settings: Settings) -> Iterator[Finding]:
         yield Finding("broker", "bad", f"is shared with another application: it holds {', '.join(foreign)}")
     else:
         yield Finding("broker", "ok", "holds no queues but ours")
+
+
+def _server_of_its_own(settings: Settings, intake: Intake) -> Iterator[Finding]:
+    """Messages by send_task lie there: it is set up like the intake's, where it is another server."""
+    server = broker_server(celery_app(settings.broker_url))
+    with suppress(IntakeError):  # away, it is another
+        if server.identity == intake.server().identity:
+            return
+    for found in (*_eviction(server), *_persistence(server), *_memory(server, SEND_TASK)):
+        yield replace(found, seen=f"the broker's Redis: {found.seen}")
 
 
 def _ours(queue: str) -> bool:
@@ -385,6 +399,7 @@ def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Fi
         yield from _beat(evidence)
         yield from _clocks(evidence)
         yield from _namesakes(evidence)
+        yield from map(_replaced, evidence.replaced)
     yield from _consumers(evidence)
     yield from _known_routes(settings, evidence)
 
@@ -417,6 +432,15 @@ def _namesakes(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
+def _replaced(mark: Mark) -> Finding:
+    """Killed and started anew, or frozen where we cannot look: nobody here can tell."""
+    seen = (
+        f"{mark.node} (process {mark.process.pid if mark.process else 'unknown'}) has said nothing since "
+        f"{mark.told_at:%H:%M:%S} UTC, and another has its name since: it was killed, or is frozen elsewhere"
+    )
+    return Finding("workers", "warning", seen)
+
+
 def _known_routes(settings: Settings, evidence: Evidence) -> Iterator[Finding]:
     """A worker that does not know a route leaves its messages where they are."""
     try:
@@ -443,11 +467,11 @@ def _evidence(settings: Settings, intake: Intake, patience: float, unseen: list[
             unseen.append(_unseen(what, problem))
             return otherwise
 
-    nobody: tuple[datetime, list[Mark]] = (datetime.now(UTC), [])
+    nobody: tuple[datetime, list[Mark], list[Mark]] = (datetime.now(UTC), [], [])
     rings: dict[str, int] = seen("rings", lambda: waiting(celery_app(settings.broker_url)), {})
     answers = seen("workers", lambda: consumers(celery_app(settings.broker_url), patience), None)
-    now, marks = seen("marks", lambda: read_marks(intake), nobody)
-    return Evidence(now, marks, rings, answers)
+    now, marks, replaced = seen("marks", lambda: read_all_marks(intake), nobody)
+    return Evidence(now, marks, rings, answers, replaced)
 
 
 def _told(judged: Judgement, evidence: Evidence) -> str:

@@ -9,7 +9,7 @@ from bulk_dispatch.cli.arguments import producer_name
 from bulk_dispatch.cli.context import migrated_ledger, servers
 from bulk_dispatch.cli.output import Json, WholeHelp, emit, out, table
 from bulk_dispatch.domain.validation import client_id_of
-from bulk_dispatch.ledger.conflicts import ConflictList, latest_conflicts
+from bulk_dispatch.ledger.conflicts import ConflictList, latest_conflicts, take_for_seen
 
 SHOWN = 50  # listed, unless --limit says otherwise
 
@@ -36,6 +36,9 @@ def list_conflicts(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many to list; 0 for all.")] = SHOWN,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="Take those listed for seen: worker doctor tells of them no more.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List them, newest first, with the fields that differ; never what was in them.
@@ -43,12 +46,16 @@ def list_conflicts(
     What was sent under such an id is told by `worker status`. To send the other content too, give it an id of
     its own.
     """
-    with servers() as settings, migrated_ledger(settings) as ledger, ledger.snapshot() as connection:
-        found = latest_conflicts(connection, client_id_of(producer), limit or None)
-    if as_json:
-        emit({"total": found.total, "conflicts": [asdict(one) for one in found.latest]})
-    else:
-        _show(found)
+    with servers() as settings, migrated_ledger(settings) as ledger:
+        with ledger.snapshot() as connection:
+            found = latest_conflicts(connection, client_id_of(producer), limit or None)
+        if as_json:
+            emit({"total": found.total, "conflicts": [asdict(one) for one in found.latest]})
+        else:
+            _show(found)
+        if seen:
+            with ledger.begin() as connection:
+                take_for_seen(connection, found.rows)
 
 
 def _show(found: ConflictList) -> None:

@@ -21,7 +21,8 @@ from bulk_dispatch.config.settings import Settings, names_only, read_routes
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.domain.validation import MessageError, mask
-from bulk_dispatch.ledger.queries import History
+from bulk_dispatch.ledger.queries import Event, History
+from bulk_dispatch.providers.code_texts import in_words, meaning
 from bulk_dispatch.routing import Line, make_ready
 
 NAME = "probe"  # producer and campaign of these messages
@@ -220,14 +221,15 @@ def _was_taken(found: History | None) -> bool:
     return found is not None and any(event.target == Status.SENT for event in found.events)
 
 
-def _code(found: History | None) -> str | None:
-    """The last word of the provider's."""
-    codes = [event.code for event in found.events if event.code] if found else []
-    return codes[-1] if codes else None
+def _last_word(found: History | None) -> Event | None:
+    """What last brought a code of the provider's."""
+    coded = [event for event in found.events if event.code] if found else []
+    return coded[-1] if coded else None
 
 
 def _plain(one: _Sending, found: Found | None) -> dict[str, Any]:
     history = found[one.probe.name] if found else None
+    last = _last_word(history)
     return {
         "name": one.probe.name,
         "client_id": one.message.client_id,
@@ -236,7 +238,8 @@ def _plain(one: _Sending, found: Found | None) -> dict[str, Any]:
         "right": one.probe.right,
         "signs": [sign._asdict() for sign in one.probe.signs],
         "status": None if found is None else _status(history),
-        "code": _code(history),
+        "code": last and last.code,
+        "meaning": (last and meaning(last.provider, last.code, last.target)) or None,
         "segments": history.segments if history else None,
     }
 
@@ -251,5 +254,6 @@ def _show(run: _Run, found: Found | None) -> None:
 
 
 def _cells(one: _Sending, found: History | None) -> tuple[object, ...]:
-    segments = found.segments if found else None
-    return (one.probe.name, _status(found), _code(found), segments, one.probe.content.segments)
+    last, segments = _last_word(found), found.segments if found else None
+    code = last and in_words(last.provider, last.code, last.target)
+    return (one.probe.name, _status(found), code, segments, one.probe.content.segments)

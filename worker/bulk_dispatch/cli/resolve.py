@@ -77,8 +77,9 @@ def resolve(
 
     Name messages, or select them with --route, --campaign, --producer, --older-than and --collided (all that
     are given must fit) or --all. With ids, --producer says whose they are. What is settled meanwhile by
-    others stays as it is. --all with --as asks at a terminal, and elsewhere wants --yes. Exit code 1 if a
-    message you named could not be settled, or if there is no such route, campaign or producer.
+    others stays as it is. Without ids, --route or --campaign, --as asks at a terminal, and elsewhere wants
+    --yes. Exit code 1 if a message you named could not be settled, or if there is no such route, campaign or
+    producer.
     """
     selection = Selection(
         names(client_ids or []),
@@ -102,9 +103,7 @@ def resolve(
             "--all"
         )
     word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--why", why, 200))
-    if everything:
-        ask_first(f"--all settles all that is in doubt as {resolution}", yes=yes)
-    _with_ledger(lambda opened: _settle(opened, selection, word, as_json=as_json))
+    _with_ledger(lambda opened: _settle(opened, selection, word, yes=yes, as_json=as_json))
 
 
 # -- what is given -----------------------------------------------------------------------------------
@@ -214,11 +213,7 @@ def _policy(message: Doubtful, line: Line | None) -> tuple[Doubt | None, str | N
 
 
 def _told_code(message: Mapping[str, Any]) -> str:
-    return in_words(_provider(message["account"]), message["code"], Status.IN_DOUBT)
-
-
-def _provider(account: str | None) -> str:
-    return (account or "").partition("@")[0]
+    return in_words(message["provider"], message["code"], Status.IN_DOUBT)
 
 
 _COLUMNS: Mapping[str, Callable[[dict[str, Any]], object]] = {
@@ -276,11 +271,13 @@ class _Tally:
         return self.by_route.total()
 
 
-def _settle(opened: _Opened, selection: Selection, word: _Word, *, as_json: bool) -> None:
+def _settle(opened: _Opened, selection: Selection, word: _Word, *, yes: bool, as_json: bool) -> None:
     with opened.ledger.snapshot() as connection:
         found = chunks(connection, selection)
     if not found:
         opened.check(selection)
+    if not (selection.client_ids or selection.route or selection.campaign):
+        ask_first(f"{_count(found):,} messages, of every route, are settled as {word.resolution}", yes=yes)
     tally = _settle_chunks(opened, found, word, named=bool(selection.client_ids))
     unsettled = _unsettled(opened.ledger, selection, tally)
     if word.resolution is Resolution.REQUEUE:
@@ -296,7 +293,7 @@ def _settle(opened: _Opened, selection: Selection, word: _Word, *, as_json: bool
 
 def _settle_chunks(opened: _Opened, found: Sequence[Chunk], word: _Word, *, named: bool) -> _Tally:
     """A transaction a chunk, so that nobody waits for long. What ends it leaves whole chunks behind."""
-    tally = _Tally(sum(len(chunk.message_ids) for chunk in found))
+    tally = _Tally(_count(found))
 
     def looks(route: str) -> Looks:
         line = opened.lines.get(route)
@@ -320,6 +317,10 @@ def _settle_chunks(opened: _Opened, found: Sequence[Chunk], word: _Word, *, name
             )
             raise
     return tally
+
+
+def _count(found: Sequence[Chunk]) -> int:
+    return sum(len(chunk.message_ids) for chunk in found)
 
 
 def _unsettled(ledger: Ledger, selection: Selection, tally: _Tally) -> dict[str, Status | None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -56,10 +56,11 @@ def conflicts_after(
 
 @dataclass(frozen=True, slots=True)
 class ConflictList:
-    """How many conflicts there are, and the latest of them."""
+    """How many conflicts there are, and the latest of them, with their rows in the record."""
 
     total: int
     latest: Sequence[RecordedConflict]
+    rows: Sequence[int]
 
 
 def latest_conflicts(connection: Connection, producer: str | None, limit: int | None) -> ConflictList:
@@ -72,7 +73,7 @@ def latest_conflicts(connection: Connection, producer: str | None, limit: int | 
         text(f"SELECT {_SHOWN} FROM conflicts {whose} ORDER BY at DESC, id DESC LIMIT :limit"),  # noqa: S608
         {**given, "limit": limit},
     ).all()
-    return ConflictList(total, list(_recorded(rows)))
+    return ConflictList(total, list(_recorded(rows)), [row.id for row in rows])
 
 
 def _recorded(rows: Sequence[Row[Any]]) -> Iterator[RecordedConflict]:
@@ -81,9 +82,18 @@ def _recorded(rows: Sequence[Row[Any]]) -> Iterator[RecordedConflict]:
     )
 
 
-def recent_conflicts(connection: Connection, age: timedelta) -> tuple[int, datetime | None]:
-    """How many were recorded within this time, and when the first of them."""
-    row = connection.execute(
-        text("SELECT count(*), min(at) FROM conflicts WHERE at > now() - :age"), {"age": age}
-    ).one()
+def take_for_seen(connection: Connection, rows: Sequence[int]) -> None:
+    """Somebody has looked at these."""
+    connection.execute(
+        text("""
+            UPDATE conflicts SET seen_at = now()
+            WHERE id = ANY(CAST(:rows AS bigint[])) AND seen_at IS NULL
+        """),
+        {"rows": list(rows)},
+    )
+
+
+def unseen_conflicts(connection: Connection) -> tuple[int, datetime | None]:
+    """How many there are at which nobody has looked, and when the first of them was recorded."""
+    row = connection.execute(text("SELECT count(*), min(at) FROM conflicts WHERE seen_at IS NULL")).one()
     return row[0], row[1]

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 from bulk_dispatch.domain.doubt_policy import Doubt
 from bulk_dispatch.domain.status import Status, Verb
 from bulk_dispatch.ledger.collisions import COLLIDED
+from bulk_dispatch.ledger.schema import PROVIDER
 from bulk_dispatch.ledger.transitions import Clock, Looks, Move, lock_packages, settle
 
 # -- for rescue --------------------------------------------------------------------------------------
@@ -99,6 +100,7 @@ class Doubtful:
     campaign: str | None
     package_id: int
     account: str | None  # by which it left
+    provider: str | None  # the dialect by which it did, whose word the code is
     reference: int  # our id at the provider, without the route's offset
     provider_id: str | None
     since: datetime | None
@@ -137,10 +139,12 @@ def in_doubt(connection: Connection, selection: Selection, limit: int | None) ->
     messages = connection.execute(
         text(f"""
             SELECT l.client_id, l.producer, l.route, l.recipient, l.campaign, l.package_id, l.account,
-                   l.reference, l.provider_id, e.at AS since, l.asks AS asked, e.code, e.note AS why,
-                   l.attempts, l.in_doubt, coalesce(e.verb = '{Verb.COLLIDE}', false) AS collided
+                   l.provider, l.reference, l.provider_id, e.at AS since, l.asks AS asked, e.code,
+                   e.note AS why, l.attempts, l.in_doubt,
+                   coalesce(e.verb = '{Verb.COLLIDE}', false) AS collided
             FROM (
-                SELECT m.*, p.account, p.asks, p.doubted_at {meant} ORDER BY p.doubted_at, m.id LIMIT :limit
+                SELECT m.*, p.account, {PROVIDER} AS provider, p.asks, p.doubted_at {meant}
+                ORDER BY p.doubted_at, m.id LIMIT :limit
             ) l
             LEFT JOIN LATERAL (
                 SELECT at, code, note, verb FROM events

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import client_id_of
+from bulk_dispatch.ledger.schema import PROVIDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,11 @@ def history(connection: Connection, client_id: str, producer: str = "") -> Histo
     if found is None:
         return None
     lines = connection.execute(
-        text("""
-            SELECT e.at, e.verb, e.source, e.target, e.package_id, e.code, e.note,
-                   nullif(split_part(p.account, '@', 1), '') AS provider
+        text(f"""
+            SELECT e.at, e.verb, e.source, e.target, e.package_id, e.code, e.note, {PROVIDER} AS provider
             FROM events e LEFT JOIN packages p ON p.id = e.package_id
             WHERE e.message_id = :id ORDER BY e.id
-        """),
+        """),  # noqa: S608 - our own constants
         {"id": found.id},
     )
     return History(
@@ -186,12 +186,12 @@ _FAILED = frozenset({Status.REJECTED, Status.UNDELIVERABLE, Status.EXPIRED, Stat
 def _endings(connection: Connection) -> tuple[Ending, ...]:
     """Why messages did not arrive, the commonest first. An end is entered once."""
     rows = connection.execute(
-        text("""
-            SELECT e.target, nullif(split_part(p.account, '@', 1), ''), e.code, count(*)
+        text(f"""
+            SELECT e.target, {PROVIDER}, e.code, count(*)
             FROM events e LEFT JOIN packages p ON p.id = e.package_id
             WHERE e.target = ANY(CAST(:ends AS text[])) AND e.code IS NOT NULL
             GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 3
-        """),
+        """),  # noqa: S608 - our own constants
         {"ends": [str(status) for status in _FAILED]},
     )
     return tuple(Ending(*row) for row in rows)

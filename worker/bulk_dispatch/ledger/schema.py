@@ -166,6 +166,9 @@ Index(
     postgresql_where=text("rescue_at IS NOT NULL"),
 )
 
+PROVIDER = "substring(p.account FROM '^[^@=]+')"
+"""The provider by which a package p left; NULL before anybody noted it. Route.account_id begins with it."""
+
 _ALL_ROADS = " OR ".join(
     f"(verb = '{verb}' AND (source, target) IN ({sql_roads(verb)}))"
     for verb in Verb
@@ -284,6 +287,7 @@ conflicts = Table(
     Column("offered", JSONB, nullable=False),  # the message that was not sent
     Column("digest", Text, nullable=False),  # of `offered`: the same conflict is recorded once
     Column("producer", Text, nullable=False, server_default=""),
+    Column("seen_at", _INSTANT),  # when somebody looked; until then the doctor tells of it
     UniqueConstraint("client_id", "producer", "digest"),
 )
 # Whoever asks wants the latest.

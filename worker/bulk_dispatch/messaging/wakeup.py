@@ -22,6 +22,7 @@ from kombu.messaging import Producer
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import ANSWER, KEEPALIVE, Intake, IntakeError
 from bulk_dispatch.messaging.broker import BrokerConnection
+from bulk_dispatch.redis_server import RedisServer
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +150,12 @@ def answers(app: Celery) -> bool:
     """Whether the broker is there. Raises BrokerError if not."""
     with _redis_of(app) as client:
         return bool(client.ping())
+
+
+def server(app: Celery) -> RedisServer:
+    """How the broker's server is set up, and how full it is. Raises BrokerError if it is away."""
+    with _redis_of(app) as client:
+        return RedisServer.of(client)
 
 
 def bound_queues(app: Celery) -> list[str]:

@@ -54,7 +54,10 @@ class Process(NamedTuple):
     @classmethod
     def own(cls) -> Self:
         """This process."""
-        return cls(_machine(), os.getpid(), _started(os.getpid()) or 0)
+        try:
+            return cls(_machine(), os.getpid(), _started(os.getpid()) or 0)
+        except (OSError, LookupError):  # no /proc; then no other is of this machine either
+            return cls(_machine(), os.getpid(), 0)
 
     @classmethod
     def read(cls, text: str) -> Self | None:
@@ -71,7 +74,10 @@ class Process(NamedTuple):
         """Whether it has not ended; None if that cannot be told from here."""
         if self.machine != _machine():
             return None
-        return _started(self.pid) == self.started
+        try:
+            return _started(self.pid) == self.started
+        except (OSError, LookupError):
+            return None
 
 
 @cache
@@ -86,13 +92,22 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """When a process here began; None if there is none, or it has ended and nobody has looked after it."""
+    """When a process here began; None if there is none, or it has ended and nobody has looked after it.
+    Raises OSError where we may not know."""
     try:
-        # What stands before the last bracket may be anything. After it: the state, and 19 on when it began.
-        told = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-        return None if told[0] in "ZX" else int(told[19])
-    except (OSError, LookupError):
+        state, began = _state(pid)
+    except ProcessLookupError:  # it ended as we looked
         return None
+    except FileNotFoundError:
+        _state(1)  # hidden, so may be others: hidepid, ProtectProc=invisible
+        return None
+    return None if state in "ZX" else began
+
+
+def _state(pid: int) -> tuple[str, int]:
+    # What stands before the last bracket may be anything. After it: the state, and 19 on when it began.
+    told = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    return told[0], int(told[19])
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,24 +189,35 @@ class Mark:
 
 
 def read_marks(intake: Intake) -> tuple[datetime, list[Mark]]:
-    """Redis's clock now, and the marks there are. Those too old are forgotten, and those of processes of this
-    machine that have ended. Raises IntakeError."""
+    """Redis's clock now, and the marks there are, but for those of processes that were replaced. Raises
+    IntakeError."""
+    now, marks, _ = read_all_marks(intake)
+    return now, marks
+
+
+def read_all_marks(intake: Intake) -> tuple[datetime, list[Mark], list[Mark]]:
+    """The same, and the marks of processes that were replaced: they fell silent, and then another took their
+    name. They were killed and started anew, as a container is; or they are frozen, where we cannot look.
+
+    Marks too old are forgotten, and those of processes of this machine that have ended.
+    """
     now, found = intake.marks()
     marks = [Mark.read(place, *told) for place, told in sorted(found.items())]
     old = {mark.place for mark in marks if now - mark.told_at > KEPT or _lives(mark) is False}
     if old:
         intake.forget_marks(*old)
     kept = [mark for mark in marks if mark.place not in old]
-    return now, [mark for mark in kept if not _is_succeeded(mark, kept)]
+    replaced = [mark for mark in kept if _is_replaced(mark, kept)]
+    return now, [mark for mark in kept if mark not in replaced], replaced
 
 
 def _lives(mark: Mark) -> bool | None:
     return mark.process.lives if mark.process else None
 
 
-def _is_succeeded(mark: Mark, marks: Collection[Mark]) -> bool:
-    """Whether another process has its name since it fell silent: it was killed, then, and started anew.
-    Unless we know that it lives; or it speaks again."""
+def _is_replaced(mark: Mark, marks: Collection[Mark]) -> bool:
+    """Whether another process took its name after it fell silent; unless we know that it lives, or it speaks
+    again."""
     return not _lives(mark) and any(
         other.node == mark.node and other.began_at is not None and other.began_at > mark.told_at
         for other in marks

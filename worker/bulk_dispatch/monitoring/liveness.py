@@ -74,13 +74,15 @@ class Evidence:
     """All that a judgement needs, as seen at one instant.
 
     `waiting`: rings by queue, empty if nobody looked. `answers`: who answers a ping, and the queues it
-    consumes; None if nobody was asked.
+    consumes; None if nobody was asked. `replaced` are the marks of processes whose names others have taken
+    since they fell silent: nothing is said of these but that.
     """
 
     now: datetime
     marks: Collection[Mark]
     waiting: Mapping[str, int]
     answers: Mapping[str, Collection[str]] | None = None
+    replaced: Collection[Mark] = ()
 
     @property
     def beats(self) -> list[Mark]:
