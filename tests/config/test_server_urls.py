@@ -82,6 +82,8 @@ def test_given_a_broker_that_kombu_knows_when_read_then_it_stays_as_it_is(writte
         ("redis://[::1]:6379/0", "redis://[::1]:6379/1"),
         ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=1"),
         ("unix:///run/redis.sock?db=2", "redis+socket:///run/redis.sock?virtual_host=3"),
+        ("unix:///run/a;b.sock", "redis+socket:///run/a%3Bb.sock?virtual_host=1"),
+        ("redis://:hu%3Bsh@cache/0", "redis://:hu%3Bsh@cache/1"),
     ],
 )
 def test_the_brokers_database_is_the_one_after_the_intakes(intake: str, broker: str) -> None:
@@ -157,13 +159,26 @@ def test_given_a_raw_sign_in_a_password_when_read_then_the_given_variable_is_nam
     said = refusal({**GOOD, variable: ADDRESSES[variable].format(password.format(raw))})
 
     assert said.startswith(f"{variable} must look like ")
-    assert "# / ? % @ [ ] are written %23 %2F %3F %25 %40 %5B %5D" in said
+    assert "# / ? % @ [ ] ; are written %23 %2F %3F %25 %40 %5B %5D %3B" in said
+    assert not [part for part in ("hush", "tail", "12", "zz") if part in said]
+
+
+@pytest.mark.parametrize("variable", ["WORKER_REDIS_URL", "WORKER_BROKER_URL"])
+@pytest.mark.parametrize("password", ["hush;tail", ";hush", "hush;", "12;zz"])
+def test_given_a_raw_semicolon_in_a_password_when_read_then_the_given_variable_is_named_and_nothing_shown(
+    variable: str, password: str
+) -> None:
+    said = refusal({**GOOD, variable: ADDRESSES[variable].format(password)})
+
+    assert said.startswith(f"{variable} must look like ")
     assert not [part for part in ("hush", "tail", "12", "zz") if part in said]
 
 
 @pytest.mark.parametrize(
     ("variable", "written"),
     [
+        ("WORKER_BROKER_URL", "amqp://shop:hu;sh@rabbit//"),
+        ("WORKER_BROKER_URL", "sentinel://:hu;sh@one:26379;sentinel://:hu;sh@two:26379"),
         ("WORKER_DATABASE_URL", "mysql://db/worker"),
         ("WORKER_DATABASE_URL", "hush"),
         ("WORKER_DATABASE_URL", "postgresql+psycopg2://db/worker"),

@@ -1493,6 +1493,32 @@ def test_the_longest_recipient_fits_their_21_characters() -> None:
     assert len(an_sms(recipient="+491234567890123").recipient) <= 21
 
 
+@pytest.mark.parametrize(
+    ("send_at", "leaves_at", "until", "told"),
+    [
+        (0, 0, 0, "09:30:00"),
+        (0.5, 0.5, 0.5, "09:30:01"),  # as is its time
+        (None, 0.3, 0, "09:30:00"),
+        (None, 0.3, 0.2, "09:30:00"),  # a second more would be over five days
+        (None, 0.3, 0.3, "09:30:00"),  # asked for longer, and cut by the limits
+        (None, 2, 0.2, "09:30:01"),
+    ],
+)
+def test_an_end_five_days_ahead_is_not_told_earlier_but_to_keep_their_limit(
+    send_at: float | None, leaves_at: float, until: float, told: str
+) -> None:
+    """Seconds after half past nine; the end five days later."""
+    item = sms(
+        1,
+        send_at=None if send_at is None else AT_9_30 + timedelta(seconds=send_at),
+        valid_until=AT_9_30 + timedelta(days=5, seconds=until),
+    )._replace(leaves_at=AT_9_30 + timedelta(seconds=leaves_at))
+
+    [message] = etree.fromstring(AlphaSmsXml(ASYNC).submit([item]).body).iter("msg")
+
+    assert message.get("date_end") == f"2031-03-09T{told}+02:00"
+
+
 def test_viber_and_sms_leave_apart() -> None:
     speaker = AlphaSmsXml(ASYNC)
     assert {speaker.apart(kind) for kind in messages_file.TYPES} == {"sms"}
@@ -1570,7 +1596,7 @@ def with_options(**options: str) -> AlphaSmsXml:
 )
 def test_limits(options: dict[str, str], limits: tuple[int, int]) -> None:
     items, octets = limits
-    shortest, longest = timedelta(seconds=90), timedelta(days=5, seconds=-1)
+    shortest, longest = timedelta(seconds=90), timedelta(days=5)
     assert with_options(**options).limits == Limits(items, octets, shortest=shortest, longest=longest)
 
 

@@ -189,11 +189,11 @@ CASES: Mapping[tuple[str, str], Case] = {
         [{"recipient": "+49123456789012"}], [({"recipient": "+491234567890123"}, "recipient")]
     ),
     ("webcom-xml", "`sender`"): Case(
-        [{"sender": "380931110001234"}, {"sender": "ElevenChars"}, {**PING, "sender": "My Shop"}],
+        [{"sender": "380931110001234"}, {"sender": "ElevenChars"}, {**PING, "sender": "Shop24"}],
         [
             ({**changes, "sender": sender}, "sender")
             for changes in ({}, PING, CARD, WAP, BOTH)
-            for sender in ("TwelveChars.", "Магазин", "+38093111000", "+380931110001")
+            for sender in ("TwelveCharss", "Sh@p! #1", "Магазин", "+38093111000", "+380931110001")
         ],
     ),
     ("webcom-xml", "`sms_sender`"): Case(

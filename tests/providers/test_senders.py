@@ -21,7 +21,7 @@ TAKEN = [
     ("alphasms-xml", "Shop-24.ua_1"[:11]),
     ("alphasms-xml", "0931110001"),
     ("alphasms-http", "+0931110001"),
-    ("webcom-xml", "My Shop"),
+    ("webcom-xml", "Shop24"),
     ("webcom-xml", "380931110001"),
     ("smartswitch", "My Shop & 1"),
 ]
@@ -47,7 +47,9 @@ REFUSED = [
     ("alphasms-xml", "380931110001", "at most 11 characters"),
     ("webcom-xml", "ShopNews1234", "at most 11 characters"),
     ("alphasms-xml", "1.2-3", "must hold a letter"),
-    ("webcom-xml", "!!!", "must hold a letter"),
+    ("webcom-xml", "!!!", "U+0021 EXCLAMATION MARK"),
+    ("webcom-xml", "My Shop", "U+0020 SPACE"),
+    ("webcom-xml", "Sh@p! #1", "U+0040 COMMERCIAL AT"),
 ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
-ESCAPES = "in a user or password # / ? % @ [ ] are written %23 %2F %3F %25 %40 %5B %5D"
+ESCAPES = "in a user or password # / ? % @ [ ] ; are written %23 %2F %3F %25 %40 %5B %5D %3B"
 """What people are told who have one of these in a password."""
 
 DATABASE = "must look like postgresql://user:password@host:5432/name"
@@ -87,6 +87,8 @@ def redis_address(written: str) -> str:
     'rediss://cache/0?ssl_cert_reqs=none'
     """
     address = Address.read(written, REDIS)
+    if ";" in (address.user or ""):  # kombu would end the address there
+        raise AddressError(f"{REDIS}; {ESCAPES}")
     _redis_database(address)
     return _spelled(address, written)
 
@@ -97,6 +99,9 @@ def broker_address(written: str) -> str:
     >>> broker_address("rediss://cache/1?ssl_cert_reqs=CERT_REQUIRED")
     'rediss://cache/1?ssl_cert_reqs=required'
     """
+    several = written.split(";")
+    if len(several) > 1 and not all(re.match(r"[a-z][a-z0-9+]*://", one) for one in several):
+        raise AddressError(f"{REDIS}; {ESCAPES}")
     if not re.match(r"rediss?://[^;]*$|redis\+socket://", written):
         return written
     return _spelled(Address.read(written, REDIS), written)
@@ -116,7 +121,8 @@ def next_database(redis_url: str) -> str:
     address = Address.read(redis_url, REDIS)
     number = _redis_database(address) + 1
     if address.scheme == "unix":
-        return str(replace(address, scheme="redis+socket", query=(("virtual_host", str(number)),)))
+        path = address.path.replace(";", "%3B")  # kombu takes several addresses, parted by that
+        return str(replace(address, scheme="redis+socket", path=path, query=(("virtual_host", str(number)),)))
     of_tls = tuple((name, value) for name, value in address.query if name.startswith("ssl_"))
     return str(replace(address, path=f"/{number}", query=of_tls))
 

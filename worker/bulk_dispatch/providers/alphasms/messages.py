@@ -76,7 +76,7 @@ def as_sms(item: Item, manner: Manner) -> xml.Node:
     if item.send_at:
         attributes["date_beg"] = _written(item.send_at, manner.zone)
     if item.valid_until:
-        attributes["date_end"] = _written(item.valid_until, manner.zone)
+        attributes["date_end"] = _written(_end(item, item.valid_until), manner.zone)
     if isinstance(item.content, WapPush):
         attributes["url"] = item.content.url
     text: str = getattr(item.content, "text", "")
@@ -101,6 +101,13 @@ def as_viber(item: Item, manner: Manner) -> xml.Node:
         "url": content.url,
     }
     return "msg", attributes, [(name, {}, value) for name, value in parts.items() if value]
+
+
+def _end(item: Item, until: datetime) -> datetime:
+    """In whole seconds and never before it, unless that were longer than they take, from when it leaves."""
+    leaves_at = full(item.send_at, SECOND) if item.send_at else item.leaves_at
+    end = full(until, SECOND)
+    return min(end, (leaves_at + LASTS[1]).replace(microsecond=0)) if leaves_at else end
 
 
 def _written(moment: datetime, zone: ZoneInfo) -> str:

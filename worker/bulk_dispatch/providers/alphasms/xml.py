@@ -72,7 +72,6 @@ OCTETS = 1_048_576  # unpublished
 STATUS_ITEMS = 200  # unpublished
 PRICE_ITEMS = 100  # unpublished
 SHORTEST = timedelta(seconds=90)  # of validity: they ask for a minute, and clocks differ
-LONGEST = timedelta(days=5, seconds=-1)  # of validity: five days, and we round up to the second
 AHEAD = timedelta(days=1)  # unpublished; what waits here is cancelled more surely than what waits there
 
 ANSWERS = ("message", "message-async", "message-viber", "status", "delete")
@@ -112,7 +111,7 @@ class AlphaSmsXml:
             items=option.number(given, "package_items", ITEMS[mode]),
             octets=option.number(given, "package_bytes", OCTETS),
             shortest=SHORTEST,
-            longest=LONGEST,
+            longest=messages.LASTS[1],
         )
         self.status_items = option.number(given, "status_items", STATUS_ITEMS)
         self.cancel_items = self.status_items

@@ -26,7 +26,7 @@ from bulk_dispatch.domain.numbers import phone_number
 from bulk_dispatch.domain.package import Item, reckoned
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.formats import xml
-from bulk_dispatch.providers.senders import PRINTABLE, Senders
+from bulk_dispatch.providers.senders import LATIN, Senders
 from bulk_dispatch.timezones import told_once
 
 TYPES = {
@@ -41,7 +41,7 @@ TYPES = {
 """What they carry, and the attributes that say so."""
 
 RECIPIENT_MOST = 14  # digits: "fewer than 15"
-SENDERS = Senders(PRINTABLE, plus=False)  # "15 for digits, 11 alphanumeric"
+SENDERS = Senders(LATIN, plus=False)  # "15 for digits, 11 alphanumeric"
 LINE_BREAKS = {"backslash-n": "\\n", "line-feed": "\n", "blank": " "}
 """What may stand for a line break: two characters, as the family has it; the break itself; or a blank."""
 
