@@ -8,6 +8,7 @@ from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.provider import Answer, Code, Orders, Reply
 from bulk_dispatch.sandbox.webcom.account import DOOR, More, Taken, WebcomAccount, deleted, parts, released
 from bulk_dispatch.sandbox.webcom.answers import MEDIA_TYPE, Line, Named, StateLine, Writer, response
+from bulk_dispatch.sandbox.webcom.delivery_plan import STATES
 from bulk_dispatch.sandbox.webcom.intake import Contract, Intake
 from bulk_dispatch.sandbox.webcom.request import Message, Request
 from bulk_dispatch.sandbox.webcom.texts import Refusal, in_words
@@ -75,7 +76,9 @@ class Desk:
     def _look(self, id_sms: str, lie: Code | None, now: float) -> StateLine:
         one = self._account.by_number(int(id_sms))
         if lie is not None:
-            return StateLine(id_sms, "", (), None, in_words(lie, self._options.language))
+            word = in_words(lie, self._options.language)
+            time = self._writer.local(now) if word in STATES.values() else ""  # no end stands without it
+            return StateLine(id_sms, time, (), None, word)
         return self._writer.unknown(id_sms) if one is None or one.deleted else self._writer.state(one, now)
 
     def _list_scheduled(self, request: Request, _orders: Orders, now: float) -> Answer:
