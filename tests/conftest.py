@@ -24,7 +24,7 @@ from bulk_dispatch.ledger.migrate import upgrade
 from bulk_dispatch.ledger.schema import metadata
 from bulk_dispatch.local.servers.ephemeral import throwaway
 from bulk_dispatch.local.servers.server_pair import Addresses
-from bulk_dispatch.runtime import Ring, Runtime, silence
+from bulk_dispatch.runtime import Notify, Runtime, no_notify
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.server import running
 from tests.faults.proxy import Proxy, Target
@@ -140,9 +140,9 @@ class Setup:
         path.write_text("\n".join(_toml(name, table) for name, table in tables.items()), "utf-8")
         return replace(self.settings, routes=path)
 
-    def runtime(self, *, ring: Ring = silence, **tables: dict[str, object]) -> Runtime:
+    def runtime(self, *, notify: Notify = no_notify, **tables: dict[str, object]) -> Runtime:
         """A runtime for these routes; see `routes`."""
-        runtime = Runtime.open(self.routes(**tables), ring=ring)
+        runtime = Runtime.open(self.routes(**tables), notify=notify)
         self.opened.append(runtime)
         return runtime
 

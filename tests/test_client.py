@@ -25,7 +25,7 @@ from bulk_dispatch.ledger.queries import books, by_status
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import enqueue
 from bulk_dispatch.local.wait import wait_until
-from bulk_dispatch.messaging.wakeup import QUEUES
+from bulk_dispatch.messaging.celery_app import QUEUES
 from tests.conftest import Setup
 from tests.factories import message, messages
 
@@ -107,7 +107,7 @@ def test_everything_an_application_needs_has_one_door() -> None:
     assert set(bulk_dispatch.__all__) == {
         "ClientIdConflict",
         "Dispatcher",
-        "Doubt",
+        "DoubtPolicy",
         "EnqueueError",
         "Flash",
         "Kind",
@@ -290,7 +290,7 @@ def test_a_producer_waits_while_too_many_are_ahead(dispatcher: Dispatcher, intak
     producer = threading.Thread(target=produce)
     producer.start()
     # It has rung for help, so it is waiting; and the stream is not longer than it was.
-    assert wait_until(lambda: bool(intake.client.exists("worker:bell:ingest:bulk")), PATIENCE)
+    assert wait_until(lambda: bool(intake.client.exists("worker:wakeup:ingest:bulk")), PATIENCE)
     assert not handed.is_set()
     assert intake.client.xlen("worker:intake:bulk") == HIGH_WATER // CHUNK
 
@@ -438,7 +438,7 @@ def test_an_enqueue_rings_for_its_lane(dispatcher: Dispatcher, intake: Intake) -
 
 
 def test_after_a_commit_the_caller_rings_for_the_message(dispatcher: Dispatcher, intake: Intake) -> None:
-    dispatcher.ring(message(1, route="", lane=Lane.URGENT))
+    dispatcher.notify(message(1, route="", lane=Lane.URGENT))
 
     assert rung(intake) == [("urgent bulk_dispatch.dispatch", ["alpha", "urgent"])]
 
@@ -446,7 +446,7 @@ def test_after_a_commit_the_caller_rings_for_the_message(dispatcher: Dispatcher,
 def test_after_a_commit_of_many_the_caller_rings_for_all(setup: Setup, intake: Intake) -> None:
     dispatcher = Dispatcher(setup.routes(alpha=ROUTE, beta={"url": URL, "mode": "async"}))
 
-    dispatcher.ring()
+    dispatcher.notify()
 
     assert len(rung(intake)) == 4
     dispatcher.close()
@@ -460,7 +460,7 @@ def test_a_broker_that_is_away_does_not_fail_an_enqueue(
     dispatcher.enqueue(message(1))
 
     assert waiting(intake) == [[message(1)]]
-    assert [record.getMessage().split()[0] for record in caplog.records] == ["bell_not_heard"]
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["wakeup_not_sent"]
     dispatcher.close()
 
 
@@ -503,7 +503,7 @@ def test_a_redis_that_is_away_is_the_same_error_for_many(stranded: Dispatcher) -
 def test_the_callers_transaction_needs_no_redis(stranded: Dispatcher, ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
         stranded.enqueue(message(1), connection=connection)
-    stranded.ring(message(1))  # says nothing, like every bell that nobody hears
+    stranded.notify(message(1))  # says nothing, like every bell that nobody hears
 
     assert stranded.status("client-1") is not None
 

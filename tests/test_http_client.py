@@ -25,11 +25,11 @@ from bulk_dispatch.providers.interface import (
     LOST,
     NOT_SENT,
     UNREADABLE,
+    Acceptance,
     Failure,
-    Remedy,
     Reply,
     Request,
-    Taken,
+    RouteAction,
 )
 
 SECRET = "s3cret"
@@ -373,7 +373,7 @@ def test_given_a_server_that_hangs_up_on_what_it_kept_then_fresh_connections_lea
     assert ask(KEEPALIVE) == Reply(200, b"taken")
     doubtful = ask(KEEPALIVE)
     assert isinstance(doubtful, Failure)
-    assert doubtful.taken is Taken.PERHAPS  # as it was, and must be: nobody can know
+    assert doubtful.taken is Acceptance.UNKNOWN  # as it was, and must be: nobody can know
 
 
 def test_given_a_connection_that_was_idle_for_too_long_then_a_new_one_is_made(
@@ -704,8 +704,8 @@ NEVER_LEFT = {
 def test_what_is_not_proven_unsent_is_in_doubt(kind: type[Exception]) -> None:
     failure = SORTED[kind]
 
-    assert failure.taken is (Taken.NO if kind in NEVER_LEFT else Taken.PERHAPS)
-    assert failure.remedy is Remedy.PAUSE
+    assert failure.taken is (Acceptance.NOT_ACCEPTED if kind in NEVER_LEFT else Acceptance.UNKNOWN)
+    assert failure.remedy is RouteAction.PAUSE
 
 
 class Newer(httpx.ReadError):
@@ -757,7 +757,7 @@ def test_not_a_byte_leaves_after_the_instant_it_may_leave_until(
     in_time = transport.exchange(request(server.url), connect=SECOND, whole=SECOND, until=steady() + 5)
 
     assert isinstance(late, Failure)
-    assert (late.name, late.taken) == (NOT_SENT.name, Taken.NO)
+    assert (late.name, late.taken) == (NOT_SENT.name, Acceptance.NOT_ACCEPTED)
     assert isinstance(in_time, Reply)
     assert len(server.requests) == 1
 
@@ -768,7 +768,7 @@ def test_an_exchange_that_may_go_on_only_so_long_ends_then(transport: Transport,
     outcome = transport.exchange(request(server.url), connect=SECOND, whole=60 * SECOND, until=steady() + 0.3)
 
     assert isinstance(outcome, Failure)
-    assert outcome.taken is Taken.PERHAPS
+    assert outcome.taken is Acceptance.UNKNOWN
 
 
 @pytest.mark.parametrize(

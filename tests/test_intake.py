@@ -434,23 +434,23 @@ def test_the_count_recovers_from_an_entry_that_was_not_counted_in(intake: Intake
     assert intake.waiting()[Lane.BULK] == 0
 
 
-# -- doorbells -------------------------------------------------------------------------------------------
+# -- wake-up -------------------------------------------------------------------------------------------
 
 
 def test_a_bell_is_heard_once_until_somebody_answers(intake: Intake) -> None:
-    assert intake.first_ring("ingest:bulk", NEVER)
-    assert not intake.first_ring("ingest:bulk", NEVER)
-    assert intake.first_ring("ingest:urgent", NEVER)
+    assert intake.claim_wakeup("ingest:bulk", NEVER)
+    assert not intake.claim_wakeup("ingest:bulk", NEVER)
+    assert intake.claim_wakeup("ingest:urgent", NEVER)
 
-    intake.answered("ingest:bulk")
+    intake.acknowledge("ingest:bulk")
 
-    assert intake.first_ring("ingest:bulk", NEVER)
+    assert intake.claim_wakeup("ingest:bulk", NEVER)
 
 
 def test_a_bell_nobody_answers_is_heard_again(intake: Intake) -> None:
-    assert intake.first_ring("ingest:bulk", timedelta(milliseconds=50))
+    assert intake.claim_wakeup("ingest:bulk", timedelta(milliseconds=50))
 
-    eventually(lambda: intake.first_ring("ingest:bulk", NEVER))
+    eventually(lambda: intake.claim_wakeup("ingest:bulk", NEVER))
 
 
 # -- Redis away, restarted, killed -----------------------------------------------------------------------
@@ -557,13 +557,13 @@ def test_a_full_redis_takes_all_that_serves_to_empty_it_and_what_is_urgent(at_ow
     at_own.add_even_if_full(Parcel.of(Lane.BULK, messages(3)))
     at_own.bury(dead)
     at_own.done(Lane.BULK, [entry], [dead], {"beta": [{"route": "beta"}]})
-    at_own.leave_mark("bulk@here", {"queues": ["bulk"], "busy": 0, "hands": 1, "trouble": ""})
+    at_own.write_heartbeat("bulk@here", {"queues": ["bulk"], "busy": 0, "hands": 1, "trouble": ""})
 
-    assert at_own.first_ring("ingest:bulk", NEVER)
-    assert not at_own.first_ring("ingest:bulk", NEVER)
+    assert at_own.claim_wakeup("ingest:bulk", NEVER)
+    assert not at_own.claim_wakeup("ingest:bulk", NEVER)
     assert at_own.waiting() == {Lane.URGENT: 2, Lane.BULK: 3}
     assert (at_own.dead_letters(), at_own.set_aside()) == (2, 1)
-    assert list(at_own.marks()[1]) == ["bulk@here"]
+    assert list(at_own.heartbeats()[1]) == ["bulk@here"]
     with pytest.raises(IntakeError, match="memory"):
         at_own.add(Lane.BULK, messages(1))
     at_own.client.config_set("maxmemory", "0")
@@ -669,7 +669,7 @@ def test_the_doctor_sees_how_redis_is_set(intake: Intake) -> None:
 def test_the_streams_are_where_the_documentation_says(intake: Intake) -> None:
     intake.add(Lane.URGENT, [message(1)])
     intake.bury(DeadLetter.about(Lane.BULK, "why", 1))
-    intake.first_ring("ingest:urgent", NEVER)
+    intake.claim_wakeup("ingest:urgent", NEVER)
 
     keys = {str(key) for key in intake.client.scan_iter()}
     [token] = {key for key in keys if key.startswith("worker:intake:token:")}
@@ -678,5 +678,5 @@ def test_the_streams_are_where_the_documentation_says(intake: Intake) -> None:
         "worker:intake:urgent",
         "worker:intake:urgent:waiting",
         DEAD,
-        "worker:bell:ingest:urgent",
+        "worker:wakeup:ingest:urgent",
     }

@@ -104,12 +104,12 @@ def test_given_the_answer_to_a_read_is_lost_then_it_is_read_again_when_it_has_be
 def test_given_the_answer_to_a_ring_is_lost_then_it_is_not_asked_again_and_says_so(
     proxy: Proxy, far: Intake, intake: Intake
 ) -> None:
-    far.first_ring("warm", NEVER)
+    far.claim_wakeup("warm", NEVER)
 
     with answer_lost(proxy), pytest.raises(IntakeError, match=r"^Redis cannot be reached"):
-        far.first_ring("ingest:bulk", NEVER)  # asked again it would hear that somebody else has rung
+        far.claim_wakeup("ingest:bulk", NEVER)  # asked again it would hear that somebody else has rung
 
-    assert not intake.first_ring("ingest:bulk", NEVER)
+    assert not intake.claim_wakeup("ingest:bulk", NEVER)
 
 
 def test_given_the_answer_to_a_reload_is_lost_then_it_is_asked_for_once(
@@ -126,21 +126,21 @@ def test_given_the_answer_to_a_reload_is_lost_then_it_is_asked_for_once(
 def test_given_the_answers_of_what_may_be_repeated_are_lost_then_they_are_as_without(
     proxy: Proxy, far: Intake, intake: Intake
 ) -> None:
-    far.leave_mark("bulk@here", {"busy": 0})
+    far.write_heartbeat("bulk@here", {"busy": 0})
 
-    for look in (far.waiting, far.dead_letters, far.read_dead, far.marks, far.unrouted, far.server):
+    for look in (far.waiting, far.dead_letters, far.read_dead, far.heartbeats, far.unrouted, far.server):
         with answer_lost(proxy):
             look()
     for act in (
-        lambda: far.leave_mark("bulk@here", {"busy": 1}),
-        lambda: far.answered("ingest:bulk"),
+        lambda: far.write_heartbeat("bulk@here", {"busy": 1}),
+        lambda: far.acknowledge("ingest:bulk"),
         lambda: far.tidy(ELSEWHERE),
-        lambda: far.forget_marks("bulk@there"),
+        lambda: far.forget_heartbeats("bulk@there"),
     ):
         with answer_lost(proxy):
             act()
 
-    assert set(intake.marks()[1]) == {"bulk@here"}
+    assert set(intake.heartbeats()[1]) == {"bulk@here"}
 
 
 @contextmanager

@@ -49,15 +49,17 @@ def test_given_another_trouble_or_another_who_meets_it_then_that_is_said_too(onc
 
 
 def test_given_stages_and_rings_of_many_names_then_their_trouble_is_one(once: SaidOnce) -> None:
-    template = "bell_not_heard tick=%s problem=%s"
+    template = "wakeup_not_sent tick=%s problem=%s"
 
     assert once.filter(record(TASKS, template, "poll a", "Couldn't apply scheduled task poll a: no memory"))
     assert not once.filter(
         record(TASKS, template, "poll b", "Couldn't apply scheduled task poll b: no memory")
     )
-    assert once.filter(record(TASKS, "server_away stage=%s name=%s problem=%s", "poll", "a", "no memory"))
+    assert once.filter(
+        record(TASKS, "server_unavailable stage=%s name=%s problem=%s", "poll", "a", "no memory")
+    )
     assert not once.filter(
-        record(TASKS, "server_away stage=%s name=%s problem=%s", "ingest", "b", "no memory")
+        record(TASKS, "server_unavailable stage=%s name=%s problem=%s", "ingest", "b", "no memory")
     )
 
 
@@ -73,7 +75,7 @@ def test_given_the_same_after_a_while_of_peace_then_it_is_said_again(once: SaidO
         record(TASKS, "dead_letter lane=%s reason=%r", "bulk", "sender: is empty"),
         record(TASKS, "receipts_crashed route=%s problem=%s", "a", "KeyError", level=logging.ERROR),
         record(CONSUMER, "Received unregistered task of type %s. %s", "a", "the same body"),
-        record(TASKS, "server_away stage=%s name=%s problem=%s", "poll", "a", "x", level=logging.INFO),
+        record(TASKS, "server_unavailable stage=%s name=%s problem=%s", "poll", "a", "x", level=logging.INFO),
         record(TASKS, "routes_kept"),
     ],
     ids=lambda said: str(said.msg),

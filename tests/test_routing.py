@@ -10,7 +10,7 @@ import pytest
 from bulk_dispatch.cli.context import write_sandbox_routes
 from bulk_dispatch.config.settings import Route, SettingsError, read_routes, route_keys
 from bulk_dispatch.domain.content import ViberSms
-from bulk_dispatch.domain.doubt_policy import SETTLING, Doubt
+from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.routing import Line, UnknownRoute, accept, line, make_ready
@@ -23,10 +23,10 @@ CREDENTIALS: dict[str, dict[str, str]] = {
     "smartswitch": {"login": "secret-login", "password": "secret-password"},
 }
 OWN_WAY = {
-    "alphasms-xml": Doubt.ASK,
-    "alphasms-http": Doubt.HOLD,
-    "webcom-xml": Doubt.REPEAT,
-    "smartswitch": Doubt.HOLD,
+    "alphasms-xml": DoubtPolicy.ASK,
+    "alphasms-http": DoubtPolicy.HOLD,
+    "webcom-xml": DoubtPolicy.REPEAT,
+    "smartswitch": DoubtPolicy.HOLD,
 }
 
 
@@ -165,12 +165,12 @@ def test_doubt_is_settled_as_the_provider_makes_possible(provider: str) -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("chosen", ["hold", "resend", "fail"])
 def test_a_policy_may_be_chosen_anywhere(provider: str, chosen: str) -> None:
-    assert ready(provider, in_doubt=chosen).doubt is Doubt(chosen)
+    assert ready(provider, in_doubt=chosen).doubt is DoubtPolicy(chosen)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("way", [Doubt.ASK, Doubt.REPEAT])
-def test_a_way_to_know_must_be_the_providers_own(provider: str, way: Doubt) -> None:
+@pytest.mark.parametrize("way", [DoubtPolicy.ASK, DoubtPolicy.REPEAT])
+def test_a_way_to_know_must_be_the_providers_own(provider: str, way: DoubtPolicy) -> None:
     if way is OWN_WAY[provider]:
         assert ready(provider, in_doubt=way.value).doubt is way
         return
@@ -179,14 +179,14 @@ def test_a_way_to_know_must_be_the_providers_own(provider: str, way: Doubt) -> N
     assert said == f"routes.alpha.in_doubt must be one of {allowed} with {provider}, got {way.value!r}"
 
 
-@pytest.mark.parametrize("own", [None, Doubt.HOLD, Doubt.RESEND, Doubt.FAIL])
+@pytest.mark.parametrize("own", [None, DoubtPolicy.HOLD, DoubtPolicy.RESEND, DoubtPolicy.FAIL])
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_message_has_a_say_only_where_nobody_can_know(provider: str, own: Doubt | None) -> None:
+def test_a_message_has_a_say_only_where_nobody_can_know(provider: str, own: DoubtPolicy | None) -> None:
     way = OWN_WAY[provider]
-    knows = way in (Doubt.ASK, Doubt.REPEAT)
+    knows = way in (DoubtPolicy.ASK, DoubtPolicy.REPEAT)
 
     assert ready(provider).policy(own) is (way if knows or own is None else own)
-    assert ready(provider, in_doubt="fail").policy(own) is (own or Doubt.FAIL)
+    assert ready(provider, in_doubt="fail").policy(own) is (own or DoubtPolicy.FAIL)
 
 
 # -- what they hold until its time

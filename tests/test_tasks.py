@@ -15,7 +15,7 @@ from bulk_dispatch.tasks import Passed, if_known, keeping
 from tests.conftest import Setup
 
 URGENT, OTHER, BULK = ("dispatch", "alpha:urgent"), ("dispatch", "beta:urgent"), ("dispatch", "alpha:bulk")
-RINGS = [
+WAKEUPS = [
     pytest.param(Lane.URGENT, [URGENT], ["alpha:urgent"], [], id="one route is his own errand"),
     pytest.param(Lane.URGENT, [URGENT, OTHER], ["alpha:urgent"], [OTHER], id="of two the first"),
     pytest.param(Lane.URGENT, [URGENT, URGENT], ["alpha:urgent"], [URGENT], id="what came later is rung for"),
@@ -24,7 +24,7 @@ RINGS = [
 ]
 
 
-@pytest.mark.parametrize(("lane", "rung", "kept", "heard"), RINGS)
+@pytest.mark.parametrize(("lane", "rung", "kept", "heard"), WAKEUPS)
 def test_who_enters_urgent_messages_keeps_one_ring_for_himself(
     setup: Setup,
     lane: Lane,
@@ -35,11 +35,12 @@ def test_who_enters_urgent_messages_keeps_one_ring_for_himself(
     others: list[tuple[str, str]] = []
     own: list[str] = []
     runtime = setup.runtime(
-        ring=lambda stage, name, after=0.0: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
+        notify=lambda stage, name, after=0.0: others.append((stage, name)),
+        alpha={"url": "http://127.0.0.1:9"},
     )
 
     for stage, name in rung:
-        keeping(runtime, lane, own).ring(stage, name)
+        keeping(runtime, lane, own).notify(stage, name)
 
     assert own == list(kept)
     assert others == list(heard)
@@ -49,10 +50,11 @@ def test_who_is_stopping_keeps_no_ring(setup: Setup) -> None:
     others: list[tuple[str, str]] = []
     own: list[str] = []
     runtime = setup.runtime(
-        ring=lambda stage, name, after=0.0: others.append((stage, name)), alpha={"url": "http://127.0.0.1:9"}
+        notify=lambda stage, name, after=0.0: others.append((stage, name)),
+        alpha={"url": "http://127.0.0.1:9"},
     )
 
-    keeping(replace(runtime, stopping=lambda: True), Lane.URGENT, own).ring(*URGENT)
+    keeping(replace(runtime, stopping=lambda: True), Lane.URGENT, own).notify(*URGENT)
 
     assert (own, others) == ([], [URGENT])
 

@@ -28,7 +28,8 @@ from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.servers.ephemeral import throwaway
 from bulk_dispatch.local.servers.server import Durability
 from bulk_dispatch.local.servers.server_pair import Addresses, Pair
-from bulk_dispatch.messaging.wakeup import QUEUES, celery_app, consumers
+from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
+from bulk_dispatch.messaging.inspection import consumers
 from tests.ports import held_ports
 from tests.waiting import eventually
 

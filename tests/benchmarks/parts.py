@@ -12,7 +12,7 @@ from functools import partial
 
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.message import Lane, Message
-from bulk_dispatch.gc_tuning import collect_rarely
+from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.ledger.packages import open_messages
 from bulk_dispatch.ledger.transitions import Looks, Move, Package, claim, settle
 from bulk_dispatch.providers.interface import Answered, Reply, Request, Statuses, Verdict
@@ -45,7 +45,7 @@ def of_receipts(found: Found) -> Part:
 def measure(place: Installation, count: int) -> tuple[list[Part], float]:
     """Walk `count` messages from a file to their ends, part by part. Returns the parts, and the MB that a
     million of them take in Redis."""
-    collect_rarely()  # as the workers do
+    tune_gc()  # as the workers do
     place.migrate()
     runtime = Runtime.open(place.settings)
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.ledger.routes import LOCKED_ROUTE
 from bulk_dispatch.ledger.transitions import claim, enqueue
 from bulk_dispatch.ledger.transitions.claim import LISTED
@@ -87,7 +87,7 @@ def _enqueue(runtime: Runtime, name: str) -> None:
         enqueue(connection, batch)
 
 
-def _claimed(runtime: Runtime, took: list[float]) -> Sequence[Item]:
+def _claimed(runtime: Runtime, took: list[float]) -> Sequence[OutboundMessage]:
     line = runtime.lines[ROUTE]
     limits, lease = line.dialect.limits, line.route.lease
     began = time.perf_counter()

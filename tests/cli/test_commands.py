@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.migrate import head
@@ -69,7 +69,7 @@ def test_a_policy_is_given_by_lines_and_an_option_fills_it_in(shell: Shell, setu
     intake = setup.runtime(alpha=ROUTE).intake
     [entry] = intake.read(Lane.BULK, entries=1, idle=timedelta(0))
     read = [Message.from_dict(raw) for raw in entry.messages if isinstance(raw, dict)]
-    assert [message.in_doubt for message in read] == [Doubt.FAIL, Doubt.RESEND]
+    assert [message.in_doubt for message in read] == [DoubtPolicy.FAIL, DoubtPolicy.RESEND]
 
 
 def test_lines_that_cannot_be_messages_are_named_and_the_others_sent(shell: Shell) -> None:

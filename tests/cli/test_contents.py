@@ -10,7 +10,7 @@ from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.transitions import Claim, Looks, Move, Read, claim, enqueue, read, settle
-from bulk_dispatch.runtime import silence
+from bulk_dispatch.runtime import no_notify
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message
@@ -34,7 +34,7 @@ def shell(setup: Setup, tables: dict[str, dict[str, object]]) -> Shell:
 
 def handed_over(setup: Setup, tables: dict[str, dict[str, object]]) -> list[Message]:
     """What lies in the intake."""
-    entries = setup.runtime(ring=silence, **tables).intake.read(Lane.BULK, entries=9, idle=timedelta(0))
+    entries = setup.runtime(notify=no_notify, **tables).intake.read(Lane.BULK, entries=9, idle=timedelta(0))
     return [Message.from_dict(raw) for entry in entries for raw in entry.messages if isinstance(raw, dict)]
 
 

@@ -17,7 +17,7 @@ from bulk_dispatch.config.settings import Settings, read_routes
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.intake import MARKS, DeadLetter, Intake
+from bulk_dispatch.intake import HEARTBEATS, DeadLetter, Intake
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.conflicts import latest_conflicts, take_for_seen
 from bulk_dispatch.ledger.routes import register_routes, stop_route
@@ -292,14 +292,21 @@ def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
 
 def leave(intake: Intake, node: str, queues: list[str], worked: float, **also: object) -> None:
     """A process that last worked so many seconds ago; beat has rung for an hour."""
-    facts = {"heard": worked, "worked": worked, "unbroken": 3600, "busy": 0, "hands": 4, "trouble": ""}
-    intake.leave_mark(node, {"queues": queues, **facts, **also})
+    facts = {
+        "last_activity": worked,
+        "last_success": worked,
+        "ticking": 3600,
+        "active": 0,
+        "slots": 4,
+        "last_error": "",
+    }
+    intake.write_heartbeat(node, {"queues": queues, **facts, **also})
 
 
 def freeze(intake: Intake, node: str, seconds: float) -> None:
     """It said its last so long ago."""
-    instant, _, facts = str(intake.client.hget(MARKS, node)).partition(" ")
-    intake.client.hset(MARKS, node, f"{float(instant) - seconds} {facts}")
+    instant, _, facts = str(intake.client.hget(HEARTBEATS, node)).partition(" ")
+    intake.client.hset(HEARTBEATS, node, f"{float(instant) - seconds} {facts}")
 
 
 def test_a_deaf_worker_is_named_with_the_instant_from_which_it_did_nothing(patient: Patient) -> None:
@@ -309,10 +316,10 @@ def test_a_deaf_worker_is_named_with_the_instant_from_which_it_did_nothing(patie
     found = patient.found()
 
     assert found["workers"].verdict == "bad"
-    assert "bulk@here is deaf: no work done since" in found["workers"].seen
+    assert "bulk@here is stalled: no work done since" in found["workers"].seen
     assert "(90 s)" in found["workers"].seen
     assert found["workers"].seen.endswith("it does not answer a ping")
-    assert (found["beat"].verdict, found["beat"].seen) == ("ok", "beat@here rings")
+    assert (found["beat"].verdict, found["beat"].seen) == ("ok", "beat@here is scheduling")
 
 
 def test_a_worker_that_is_gone_is_a_warning_where_another_does_its_work(patient: Patient) -> None:
@@ -322,7 +329,7 @@ def test_a_worker_that_is_gone_is_a_warning_where_another_does_its_work(patient:
 
     found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
 
-    assert [f.verdict for f in found if "bulk@there is gone" in f.seen] == ["warning"]
+    assert [f.verdict for f in found if "bulk@there is offline" in f.seen] == ["warning"]
 
 
 def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> None:
@@ -331,7 +338,7 @@ def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> N
     beat = patient.found()["beat"]
 
     assert beat.verdict == "bad"
-    assert beat.seen.startswith("no beat has rung since")
+    assert beat.seen.startswith("no beat has scheduled a task since")
 
 
 @pytest.mark.parametrize(
@@ -357,38 +364,45 @@ def test_a_host_whose_clock_is_off_is_named(
 
 
 def test_two_processes_of_one_name_are_told_and_a_frozen_one_of_them(shell: Shell, patient: Patient) -> None:
-    facts = {"queues": ["bulk"], "heard": 1, "worked": 1, "trouble": "", "hands": 4, "began": 600}
+    facts = {
+        "queues": ["bulk"],
+        "last_activity": 1,
+        "last_success": 1,
+        "last_error": "",
+        "slots": 4,
+        "began": 600,
+    }
     leave(patient.intake, "beat@here", ["bulk"], 1)
-    patient.intake.leave_mark("bulk@here", {**facts, "busy": 4}, "m.7.1")
-    patient.intake.leave_mark("bulk@here", {**facts, "busy": 0}, "m.8.1")
+    patient.intake.write_heartbeat("bulk@here", {**facts, "active": 4}, "m.7.1")
+    patient.intake.write_heartbeat("bulk@here", {**facts, "active": 0}, "m.8.1")
     freeze(patient.intake, "bulk@here#m.7.1", 60)
 
     found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
-    judged = shell.worker("doctor", "--node", "bulk@here")
+    checked = shell.worker("doctor", "--node", "bulk@here")
 
     assert any(f.seen.startswith("2 processes are called bulk@here (7, 8)") for f in found)
     # It answers no ping, nor does the other here: so it may have been killed.
-    assert any(f.seen.startswith("bulk@here (process 7) is gone: no work done since") for f in found)
-    assert (judged.code, "bulk@here (process 7) is frozen" in judged.err) == (1, True)
+    assert any(f.seen.startswith("bulk@here (process 7) is offline: no work done since") for f in found)
+    assert (checked.code, "bulk@here (process 7) sends no heartbeat" in checked.err) == (1, True)
 
 
 def test_given_one_that_fell_silent_elsewhere_before_another_took_its_name_then_both_are_told(
     shell: Shell, patient: Patient
 ) -> None:
-    facts = {"queues": ["bulk"], "heard": 1, "worked": 1, "trouble": "", "hands": 4}
+    facts = {"queues": ["bulk"], "last_activity": 1, "last_success": 1, "last_error": "", "slots": 4}
     leave(patient.intake, "beat@here", ["bulk"], 1)
-    patient.intake.leave_mark("bulk@here", {**facts, "busy": 4, "began": 600}, "m.7.1")
-    patient.intake.leave_mark("bulk@here", {**facts, "busy": 0, "began": 30}, "n.8.1")
+    patient.intake.write_heartbeat("bulk@here", {**facts, "active": 4, "began": 600}, "m.7.1")
+    patient.intake.write_heartbeat("bulk@here", {**facts, "active": 0, "began": 30}, "n.8.1")
     freeze(patient.intake, "bulk@here#m.7.1", 60)
 
     found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
-    judged = shell.worker("doctor", "--node", "bulk@here")
+    checked = shell.worker("doctor", "--node", "bulk@here")
 
     [told] = [f for f in found if f.seen.startswith("bulk@here (process 7) has said nothing since")]
     assert told.verdict == "warning"
     assert told.seen.endswith("another has its name since: it was killed, or is frozen elsewhere")
     assert not [f for f in found if "processes are called" in f.seen]
-    assert judged.code == 0  # the health check of the one that has the name
+    assert checked.code == 0  # the health check of the one that has the name
 
 
 def test_the_clock_of_who_is_gone_concerns_nobody(patient: Patient) -> None:
@@ -403,13 +417,13 @@ def test_the_clock_of_who_is_gone_concerns_nobody(patient: Patient) -> None:
 @pytest.mark.parametrize(
     ("node", "code", "state", "said"),
     [
-        ("bulk@here", 0, "works", "bulk@here works"),
-        ("bulk@there", 1, "deaf", "bulk@there is deaf: no work done since"),
-        ("bulk@full", 0, "busy", "bulk@full has all hands full"),
-        ("beat@here", 0, "works", "beat@here works"),
-        ("bulk@stuck", 1, "stuck", "bulk@stuck is stuck: no work done since"),
-        ("bulk@frozen", 1, "frozen", "bulk@frozen is frozen: no work done since"),
-        ("bulk@nowhere", 1, "unmarked", "bulk@nowhere has left no mark"),
+        ("bulk@here", 0, "healthy", "bulk@here is healthy"),
+        ("bulk@there", 1, "stalled", "bulk@there is stalled: no work done since"),
+        ("bulk@full", 0, "saturated", "bulk@full is saturated"),
+        ("beat@here", 0, "healthy", "beat@here is healthy"),
+        ("bulk@stuck", 1, "overdue", "bulk@stuck is overdue: no work done since"),
+        ("bulk@frozen", 1, "no_heartbeat", "bulk@frozen sends no heartbeat: no work done since"),
+        ("bulk@nowhere", 1, "unknown", "bulk@nowhere has sent no heartbeat"),
     ],
 )
 def test_one_process_is_judged_for_its_health_check(
@@ -418,9 +432,9 @@ def test_one_process_is_judged_for_its_health_check(
     leave(patient.intake, "beat@here", ["bulk"], 1)
     leave(patient.intake, "bulk@here", ["bulk"], 1)
     leave(patient.intake, "bulk@there", ["bulk"], 90)
-    leave(patient.intake, "bulk@full", ["bulk"], 90, busy=4, longest=600)
-    leave(patient.intake, "bulk@stuck", ["bulk"], 601, busy=4, longest=600)
-    leave(patient.intake, "bulk@frozen", ["bulk"], 1, busy=4, longest=600)
+    leave(patient.intake, "bulk@full", ["bulk"], 90, active=4, max_step=600)
+    leave(patient.intake, "bulk@stuck", ["bulk"], 601, active=4, max_step=600)
+    leave(patient.intake, "bulk@frozen", ["bulk"], 1, active=4, max_step=600)
     freeze(patient.intake, "bulk@frozen", 60)
 
     plain = shell.worker("doctor", "--node", node)
@@ -597,11 +611,11 @@ def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_an
         ("-config", set[str]()),
         ("-xlen", {"dead letters"}),
         ("-smembers", {"unrouted"}),
-        ("-hgetall", {"marks"}),
+        ("-hgetall", {"heartbeats"}),
         ("-set", {"intake", "broker"}),
         ("-exists", {"intake", "broker"}),
         ("-scan", {"broker"}),
-        ("-llen", {"rings", "workers"}),  # kombu counts, too
+        ("-llen", {"wake-ups", "workers"}),  # kombu counts, too
         ("-publish", {"workers"}),
     ],
 )
@@ -617,7 +631,7 @@ def test_given_an_account_that_may_not_all_when_examined_then_only_that_cannot_b
     unseen = {what for what, those in found.items() for one in those if one.seen.startswith("cannot be seen")}
     assert unseen == hidden
     assert {one.severity for what in unseen for one in found[what] if "cannot" in one.seen} <= {1}
-    assert found.keys() >= ALL - {"broker"} - ({"beat"} if "marks" in hidden else set())
+    assert found.keys() >= ALL - {"broker"} - ({"beat"} if "heartbeats" in hidden else set())
 
 
 def test_given_no_database_when_examined_then_all_that_needs_none_is_looked_at(patient: Patient) -> None:

@@ -10,7 +10,8 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Connection, Ledger
 from bulk_dispatch.ledger.transitions import Move, settle
-from bulk_dispatch.messaging.wakeup import celery_app, sees
+from bulk_dispatch.messaging.celery_app import celery_app
+from bulk_dispatch.messaging.inspection import sees
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message, messages

@@ -18,7 +18,7 @@ from bulk_dispatch.ledger.questions import note_refused, refused_questions
 from bulk_dispatch.ledger.receipts import Word, keep
 from bulk_dispatch.ledger.routes import note_clock, register_routes
 from bulk_dispatch.ledger.transitions import enqueue
-from bulk_dispatch.runtime import silence
+from bulk_dispatch.runtime import no_notify
 from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
 from bulk_dispatch.sandbox.server import running
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
@@ -146,7 +146,7 @@ def test_prices_are_told_of_numbers_that_are_not_shown(shell: Shell) -> None:
 def test_what_a_provider_holds_is_listed_without_numbers(
     setup: Setup, shell: Shell, tables: dict[str, dict[str, object]], ledger: Ledger
 ) -> None:
-    runtime = setup.runtime(ring=silence, **tables)
+    runtime = setup.runtime(notify=no_notify, **tables)
     send_at = (datetime.now(UTC) + timedelta(hours=1)).replace(second=0, microsecond=0)
     with ledger.begin() as connection:
         enqueue(connection, [message(number, route="web", send_at=send_at) for number in range(1, 6)])

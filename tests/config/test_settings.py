@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bulk_dispatch.config.settings import Route, Settings, SettingsError, duration, names_only, read_routes
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.routing import make_ready
 
 SECRET, PATH = "s3cret", "a-path-that-nobody-guesses"
@@ -75,7 +75,7 @@ def test_every_key_of_the_design_is_read(path: Path) -> None:
     assert (route.mode, route.package_items, route.parallel, route.in_doubt) == ("async", 1000, 4, "ask")
     assert (route.poll_first, route.poll_max) == (timedelta(seconds=2), timedelta(minutes=15))
     assert (route.horizon, route.zone) == (timedelta(days=6), "UTC")
-    assert make_ready(found)["alpha"].doubt is Doubt.ASK
+    assert make_ready(found)["alpha"].doubt is DoubtPolicy.ASK
 
 
 def test_routes_keep_the_order_of_the_file(path: Path) -> None:

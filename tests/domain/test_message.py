@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_dispatch.domain.content import Kind, Viber, ViberSms
-from bulk_dispatch.domain.doubt_policy import POLICIES, Doubt
+from bulk_dispatch.domain.doubt_policy import POLICIES, DoubtPolicy
 from bulk_dispatch.domain.message import ClientIdConflict, Lane, Message, Said, differences
 from bulk_dispatch.domain.validation import TEXT_LIMIT, MessageError, is_word_of_software, mask
 
@@ -94,7 +94,7 @@ REFUSED: dict[str, list[object]] = {
     "send_at": ["now", "2031-03-04T10:00:00", 5],
     "viber_valid_until": ["never", 5],
     "content": ["text", {"text": "x"}, Kind.SMS],
-    "in_doubt": ["ask", "repeat", "HOLD", "never", "hold ", 1, True, [], {}, Doubt.ASK],
+    "in_doubt": ["ask", "repeat", "HOLD", "never", "hold ", 1, True, [], {}, DoubtPolicy.ASK],
 }  # fmt: skip
 
 CASES = [(field, value) for field, values in REFUSED.items() for value in values]
@@ -332,7 +332,7 @@ def test_what_stands_at_the_edge_is_kept_as_it_is(field: str, value: str) -> Non
 
 def test_words_become_members() -> None:
     made = message(kind="flash", lane="urgent", in_doubt="resend")
-    assert made.in_doubt is Doubt.RESEND
+    assert made.in_doubt is DoubtPolicy.RESEND
     assert made.kind is Kind.FLASH
     assert made.lane is Lane.URGENT
 

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk_dispatch.domain.content import Sms
-from bulk_dispatch.domain.package import OVERHEAD, Item, Limits, PackageState, fitting
+from bulk_dispatch.domain.package import OVERHEAD, Limits, OutboundMessage, PackageState, fitting
 
 
-def items(*lengths: int) -> list[Item]:
+def items(*lengths: int) -> list[OutboundMessage]:
     return [
-        Item(n, 100 + n, "+380931110001", "ShopNews", Sms("a" * length)) for n, length in enumerate(lengths)
+        OutboundMessage(n, 100 + n, "+380931110001", "ShopNews", Sms("a" * length))
+        for n, length in enumerate(lengths)
     ]
 
 
@@ -60,7 +61,7 @@ def test_a_package_is_a_head_within_the_limits_and_never_empty(
 @given(st.lists(st.integers(1, 500), max_size=60), st.integers(1, 9), st.integers(1, 5000))
 def test_packing_on_and_on_takes_every_message_once(lengths: list[int], most: int, octets: int) -> None:
     left = items(*lengths)
-    packed: list[Item] = []
+    packed: list[OutboundMessage] = []
     while left:
         package = fitting(left, Limits(most, octets))
         packed += package
@@ -74,7 +75,8 @@ def test_packing_on_and_on_takes_every_message_once(lengths: list[int], most: in
 )
 def test_where_equal_contents_stand_once_they_are_reckoned_once(texts: str, count: int) -> None:
     given_items = [
-        Item(n, 100 + n, "+380931110001", "ShopNews", Sms(letter * 100)) for n, letter in enumerate(texts)
+        OutboundMessage(n, 100 + n, "+380931110001", "ShopNews", Sms(letter * 100))
+        for n, letter in enumerate(texts)
     ]
     limits = Limits(items=9, octets=4 * OVERHEAD + 3 * 400, once=True)
     assert len(fitting(given_items, limits)) == count
@@ -95,7 +97,7 @@ def test_where_each_message_is_a_request_only_their_number_counts() -> None:
 
 
 def test_an_item_shows_neither_text_nor_number() -> None:
-    shown = repr(Item(1, 101, "+380931110001", "ShopNews", Sms("the code is 4711")))
+    shown = repr(OutboundMessage(1, 101, "+380931110001", "ShopNews", Sms("the code is 4711")))
     assert "4711" not in shown
     assert "+380931110001" not in shown
     assert "101" in shown

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bulk_dispatch.domain.status import FINAL, ROADS, Status, Verb, roads, sources
+from bulk_dispatch.domain.status import FINAL, TRANSITIONS, Status, Verb, sources, transitions_of
 
 ENDS = {
     Status.SUPPRESSED,
@@ -14,7 +14,7 @@ ENDS = {
     Status.FAILED,
 }
 OPEN = [status for status in Status if status not in ENDS]
-MOVES = [(verb, source, target) for verb in Verb for source, target in roads(verb)]
+MOVES = [(verb, source, target) for verb in Verb for source, target in transitions_of(verb)]
 """All of them; `read` leads nowhere."""
 
 
@@ -92,17 +92,17 @@ def test_what_was_sent_is_never_queued_again_but_by_a_person_after_a_collision()
     assert {(verb, target) for verb, source, target in MOVES if source is Status.SENT} & {
         (verb, target) for verb in Verb for target in (Status.QUEUED, Status.SENDING, Status.IN_DOUBT)
     } == {(Verb.COLLIDE, Status.IN_DOUBT)}
-    assert not reachable(set(ROADS[Verb.REPORT][Status.SENT])) & {Status.QUEUED, Status.SENDING}
+    assert not reachable(set(TRANSITIONS[Verb.REPORT][Status.SENT])) & {Status.QUEUED, Status.SENDING}
 
 
 def test_only_enqueue_makes_a_message_and_it_does_nothing_else() -> None:
     assert [verb for verb, source, _ in MOVES if source is None] == [Verb.ENQUEUE] * 2
-    assert ROADS[Verb.ENQUEUE].keys() == {None}
+    assert TRANSITIONS[Verb.ENQUEUE].keys() == {None}
 
 
 def test_every_verb_does_something() -> None:
-    assert ROADS.keys() == set(Verb)
-    assert all(roads(verb) for verb in Verb)
+    assert TRANSITIONS.keys() == set(Verb)
+    assert all(transitions_of(verb) for verb in Verb)
 
 
 @pytest.mark.parametrize("verb", Verb)
@@ -128,6 +128,6 @@ def test_sources(verb: Verb, target: Status, expected: set[Status]) -> None:
 def test_roads_come_in_the_order_of_declaration() -> None:
     order = list(Status)
     for verb in Verb:
-        for source in ROADS[verb]:
-            targets = [target for start, target in roads(verb) if start is source]
+        for source in TRANSITIONS[verb]:
+            targets = [target for start, target in transitions_of(verb) if start is source]
             assert targets == sorted(targets, key=order.index)

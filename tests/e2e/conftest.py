@@ -20,7 +20,8 @@ from bulk_dispatch.intake import Intake
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.queries import Books, books
 from bulk_dispatch.local.processes.supervisor import Supervisor
-from bulk_dispatch.messaging.wakeup import QUEUES, celery_app, consumers
+from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
+from bulk_dispatch.messaging.inspection import consumers
 from tests.conftest import Setup
 from tests.ports import held_ports
 from tests.waiting import eventually

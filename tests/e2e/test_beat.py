@@ -8,15 +8,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bulk_dispatch.local.processes.spec import Ending
+from bulk_dispatch.local.processes.spec import ExitRecord
 from bulk_dispatch.local.servers.server_pair import Addresses
-from bulk_dispatch.messaging.wakeup import celery_app, waiting
+from bulk_dispatch.messaging.celery_app import celery_app
+from bulk_dispatch.messaging.inspection import waiting
 from tests.conftest import Setup
 from tests.e2e.conftest import Install, Installation
 from tests.faults.proxy import Proxy, Target
 from tests.waiting import eventually
 
-IN_ORDER = Ending("beat", 0, killed=False)
+IN_ORDER = ExitRecord("beat", 0, killed=False)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def alone(install: Install) -> Installation:
     return installation
 
 
-def ended(installation: Installation) -> tuple[Ending, list[str]]:
+def ended(installation: Installation) -> tuple[ExitRecord, list[str]]:
     """How beat ended, and what of a traceback it printed."""
     endings = installation.supervisor.stop()
     [ending] = [one for one in endings if one.name == "beat"]
@@ -69,6 +70,6 @@ def test_given_beat_without_a_broker_when_it_is_told_to_end_then_it_does_so_with
     alone: Installation, proxy: Proxy
 ) -> None:
     proxy.refuse()
-    eventually(lambda: any("bell_not_heard" in line for line in alone.log))
+    eventually(lambda: any("wakeup_not_sent" in line for line in alone.log))
 
     assert ended(alone) == (IN_ORDER, [])

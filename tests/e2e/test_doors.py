@@ -67,7 +67,9 @@ def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(
             expires=expires,
         )
 
-        eventually(lambda: any("cannot_take_in" in line for line in log), within=60)  # said once, tried often
+        eventually(
+            lambda: any("enqueue_postponed" in line for line in log), within=60
+        )  # said once, tried often
     broker = Intake.connect(setup.settings.redis_url.replace("db=0", "db=1")).client
     assert (broker.llen("celery"), broker.hlen("unacked")) == (1, 0)
     broker.close()
@@ -86,7 +88,7 @@ def test_a_task_that_goes_round_leaves_its_dead_letters_once_it_is_taken_in(
             "bulk_dispatch.enqueue",
             args=[[{}, {**good, "client_id": "a"}, {**good, "client_id": "b", "lane": "urgent"}]],
         )
-        eventually(lambda: any("cannot_take_in" in line for line in log), within=60)
+        eventually(lambda: any("enqueue_postponed" in line for line in log), within=60)
         assert (intake.waiting()[Lane.BULK], intake.dead_letters()) == (0, 0)
         intake.client.delete("worker:intake:urgent:waiting")
 

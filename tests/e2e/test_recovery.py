@@ -18,7 +18,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.local.servers.server_pair import Addresses
-from bulk_dispatch.monitoring.heartbeat import read_marks
+from bulk_dispatch.monitoring.heartbeat import read_heartbeats
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.e2e.conftest import Install, Installation
@@ -97,7 +97,7 @@ class TestASilentNetwork:
         ways = (network.broker, network.intake, network.ledger)
         for way in ways:
             way.silence()
-        eventually(lambda: any("bell_not_heard" in line for line in installation.log))  # beat felt it too
+        eventually(lambda: any("wakeup_not_sent" in line for line in installation.log))  # beat felt it too
         for way in ways:
             way.mend("dead")  # as behind a firewall that forgot them: nobody is told
 
@@ -109,7 +109,10 @@ class TestASilentNetwork:
 
 def has_worked(intake: Intake, prefix: str) -> bool:
     """Whether such a process has left a mark of a step that ended."""
-    return any(mark.node.startswith(prefix) and mark.worked_at for mark in read_marks(intake)[1])
+    return any(
+        heartbeat.node.startswith(prefix) and heartbeat.last_success_at
+        for heartbeat in read_heartbeats(intake)[1]
+    )
 
 
 def test_a_stopped_worker_is_unhealthy_until_it_goes_on(install: Install) -> None:
@@ -128,13 +131,17 @@ def test_a_stopped_worker_is_unhealthy_until_it_goes_on(install: Install) -> Non
         os.kill(poll, signal.SIGCONT)
 
     bad = [f.seen for f in found if f.verdict == "bad" and f.seen.startswith("poll@")]
-    assert any("is deaf" in seen or "is frozen" in seen for seen in bad), found  # between steps, or in one
+    assert any("is stalled" in seen or "sends no heartbeat" in seen for seen in bad), (
+        found
+    )  # between steps, or in one
     eventually(lambda: shell.worker("doctor", "--node", "poll@%h").code == 0, within=10, every=0.2)
     assert {f.verdict for f in examine(installation.settings) if f.what in ("workers", "beat")} == {"ok"}
 
     installation.supervisor.stop()
-    _, marks = read_marks(installation.intake)
-    assert [mark.node for mark in marks if not mark.is_beat] == []  # who ends in peace is not missed
+    _, heartbeats = read_heartbeats(installation.intake)
+    assert [
+        heartbeat.node for heartbeat in heartbeats if not heartbeat.is_beat
+    ] == []  # who ends in peace is not missed
 
 
 def test_a_worker_stopped_with_all_hands_full_is_frozen_until_it_goes_on(install: Install) -> None:
@@ -146,8 +153,8 @@ def test_a_worker_stopped_with_all_hands_full_is_frozen_until_it_goes_on(install
         return shell.worker("doctor", "--node", "bulk@%h", "--json").json[what]
 
     def in_hand() -> int:
-        _, marks = read_marks(installation.intake)
-        return next(mark.busy for mark in marks if mark.node.startswith("bulk@"))
+        _, heartbeats = read_heartbeats(installation.intake)
+        return next(heartbeat.active for heartbeat in heartbeats if heartbeat.node.startswith("bulk@"))
 
     installation.enqueue(messages(8))
     eventually(lambda: in_hand() == 4, within=20)

@@ -10,7 +10,7 @@ from celery import Celery
 
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.message import Lane, Message
-from bulk_dispatch.monitoring.heartbeat import Mark, read_marks
+from bulk_dispatch.monitoring.heartbeat import Heartbeat, read_heartbeats
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.e2e.conftest import Install, Installation, swift
@@ -33,14 +33,14 @@ def hand_over(installation: Installation, *offered: Message) -> None:
         dispatcher.enqueue_many(offered)
 
 
-def marks(installation: Installation) -> dict[str, Mark]:
-    _, found = read_marks(installation.intake)
-    return {mark.node.partition("@")[0]: mark for mark in found}
+def heartbeats(installation: Installation) -> dict[str, Heartbeat]:
+    _, found = read_heartbeats(installation.intake)
+    return {heartbeat.node.partition("@")[0]: heartbeat for heartbeat in found}
 
 
 def known(installation: Installation) -> dict[str, set[str]]:
     """The routes that each process says it knows."""
-    return {name: set(mark.routes or ()) for name, mark in marks(installation).items()}
+    return {name: set(heartbeat.routes or ()) for name, heartbeat in heartbeats(installation).items()}
 
 
 def shell(installation: Installation, setup: Setup) -> Shell:
@@ -118,12 +118,14 @@ def test_a_hangup_makes_them_read_the_routes_and_a_broken_file_changes_nothing(
     installation = install(pool=pool, alpha=ALPHA["alpha"])
     installation.enqueue([message(0)])  # by an application that goes by the old file
     installation.await_final(1)
-    eventually(lambda: set(marks(installation)) == set(NAMES), within=30)
+    eventually(lambda: set(heartbeats(installation)) == set(NAMES), within=30)
     before = installation.supervisor.pids()
     write(installation, setup, {**BOTH, "gamma": {"provider": "pigeons"}})
 
     hang_up(installation)
-    eventually(lambda: all("pigeons" in mark.kept for mark in marks(installation).values()), within=30)
+    eventually(
+        lambda: all("pigeons" in heartbeat.kept for heartbeat in heartbeats(installation).values()), within=30
+    )
     ran = shell(installation, setup).worker("reload")
     installation.enqueue(messages(10))
 
@@ -138,7 +140,7 @@ def test_a_hangup_makes_them_read_the_routes_and_a_broken_file_changes_nothing(
     hand_over(installation, message(11, route="beta", lane=Lane.URGENT), message(12, route="beta"))
 
     assert installation.await_final(13).balanced
-    assert not any(mark.kept for mark in marks(installation).values())
+    assert not any(heartbeat.kept for heartbeat in heartbeats(installation).values())
     assert installation.supervisor.pids() == before
 
 

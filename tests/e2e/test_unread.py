@@ -11,7 +11,7 @@ from bulk_dispatch.cli import process_set
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.local.processes.supervisor import Supervisor
-from bulk_dispatch.messaging.wakeup import DOOR
+from bulk_dispatch.messaging.celery_app import DEFAULT_QUEUE
 from tests.conftest import Setup
 from tests.waiting import eventually
 
@@ -38,7 +38,7 @@ def without(part: str) -> Callable[[Envelope], Envelope]:
 SPOILT: list[tuple[Callable[[Envelope], Envelope], str]] = [
     (head(task="bulk_dispatch.enqeue"), "there is no task of that name"),
     (head(task="shop.nightly", celery_beat_task=True), "there is no task of that name"),
-    (head(ring=True, celery_beat_task=True, timelimit=7), "its parts are none of a task"),
+    (head(notify=True, celery_beat_task=True, timelimit=7), "its parts are none of a task"),
     (head(task=["bulk_dispatch.enqueue"]), "it is no task"),
     (head(id=None), "it is no task"),
     (head(eta="tomorrow"), "it is no valid task: InvalidTaskError"),
@@ -57,9 +57,9 @@ SPOILT: list[tuple[Callable[[Envelope], Envelope], str]] = [
     (lambda task: {**task, "headers": {}}, "it is no task"),
     (without("properties"), "it is no task"),
 ]
-RINGS = [
-    head(task="bulk_dispatch.newer", ring=True),
-    head(task="bulk_dispatch.newer", ring=True, celery_beat_task=True),
+WAKEUPS = [
+    head(task="bulk_dispatch.newer", notify=True),
+    head(task="bulk_dispatch.newer", notify=True, celery_beat_task=True),
 ]
 RAW = [b"\xff\xfe" + TEXT.encode("utf-16"), b"[1, 2]", b"7", b"not JSON: " + TEXT.encode()]
 
@@ -69,9 +69,9 @@ def test_what_is_no_task_is_kept_with_its_reason_and_the_worker_goes_on(setup: S
     broker = Intake.connect(settings.redis_url.replace("db=0", "db=1")).client
     app = Celery(broker=settings.broker_url, set_as_current=False)
     app.send_task("bulk_dispatch.enqueue", kwargs=MESSAGE)
-    [good] = broker.lrange(DOOR, 0, -1)
-    items = [json.dumps(spoil(json.loads(good))) for spoil in [*(one for one, _ in SPOILT), *RINGS]]
-    broker.lpush(DOOR, *items, *RAW)
+    [good] = broker.lrange(DEFAULT_QUEUE, 0, -1)
+    items = [json.dumps(spoil(json.loads(good))) for spoil in [*(one for one, _ in SPOILT), *WAKEUPS]]
+    broker.lpush(DEFAULT_QUEUE, *items, *RAW)
     app.send_task("bulk_dispatch.enqueue", args=[[{**MESSAGE, "client_id": "b"}] * 10_001])
     app.send_task(
         "bulk_dispatch.enqueue", args=[[{**MESSAGE, "client_id": str(n)} for n in range(50)], MESSAGE]

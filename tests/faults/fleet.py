@@ -15,7 +15,8 @@ from bulk_dispatch.cli import process_set as processes
 from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.local.processes.spec import Child, Restarts
 from bulk_dispatch.local.processes.supervisor import Supervisor
-from bulk_dispatch.messaging.wakeup import QUEUES, BrokerError, celery_app, consumers
+from bulk_dispatch.messaging.celery_app import QUEUES, BrokerError, celery_app
+from bulk_dispatch.messaging.inspection import consumers
 from tests.waiting import eventually
 
 WORKERS = ("urgent", "bulk", "poll")

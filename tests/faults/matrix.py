@@ -17,7 +17,7 @@ from tests.faults.world import Batch, World
 PROMPT = 15.0  # seconds after which it must flow again
 PATIENCE = 60.0  # seconds until we give up on that
 
-WEATHER = ("Cannot connect", "Connection to broker lost", "bell_not_heard", "server_away")
+WEATHER = ("Cannot connect", "Connection to broker lost", "wakeup_not_sent", "server_unavailable")
 WHEN = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ ")
 
 

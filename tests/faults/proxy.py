@@ -96,8 +96,8 @@ class Proxy:
         self._selector = selectors.DefaultSelector()
         self._buffer = memoryview(bytearray(CHUNK))
         self._orders: deque[tuple[Callable[[], None], Future[None]]] = deque()
-        self._bell, self._waker = socket.socketpair()
-        self._bell.setblocking(False)
+        self._notifier, self._waker = socket.socketpair()
+        self._notifier.setblocking(False)
         self._listener: socket.socket | None = None
         self._silent = self._stopped = False
         self._live: set[_Link] = set()
@@ -109,7 +109,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, name=f"proxy {self.port}", daemon=True)
 
     def __enter__(self) -> Self:
-        self._selector.register(self._bell, selectors.EVENT_READ, self._obey)
+        self._selector.register(self._notifier, selectors.EVENT_READ, self._obey)
         self._listen()
         self._thread.start()
         return self
@@ -119,7 +119,7 @@ class Proxy:
     ) -> None:
         self._order(self._stop)
         self._thread.join()
-        for each in (self._bell, self._waker, self._place, self._selector):
+        for each in (self._notifier, self._waker, self._place, self._selector):
             each.close()
 
     # Controls
@@ -179,7 +179,7 @@ class Proxy:
                 key.data(events)
 
     def _obey(self, _events: int) -> None:
-        self._bell.recv(CHUNK)
+        self._notifier.recv(CHUNK)
         self._accept(0)  # who had connected when the order was given belongs to the time before it
         while self._orders:
             act, done = self._orders.popleft()

@@ -32,7 +32,7 @@ from bulk_dispatch.ledger.queries import RouteRow, route_rows
 from bulk_dispatch.ledger.routes import open_route
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import enqueue
-from bulk_dispatch.monitoring.heartbeat import read_marks
+from bulk_dispatch.monitoring.heartbeat import read_heartbeats
 from bulk_dispatch.providers import PROVIDERS
 from tests.faults import fleet, servers
 from tests.faults.fleet import Fleet
@@ -255,13 +255,17 @@ class World:
     def fleet_holds(self, *names: str) -> bool:
         """Whether each of these workers has a step in hand, by what it last said of itself."""
         with closing(Intake.connect(self.servers.ours.redis_url)) as intake:
-            _, marks = read_marks(intake)
-        return {mark.node.partition("@")[0] for mark in marks if mark.busy}.issuperset(names)
+            _, heartbeats = read_heartbeats(intake)
+        return {heartbeat.node.partition("@")[0] for heartbeat in heartbeats if heartbeat.active}.issuperset(
+            names
+        )
 
     # -- an operator
 
     def resume(self, *routes: str) -> None:
-        """What is done once the trouble with an account is over."""
+        """What is done once the trouble with an account is over, and with it all calls that met it: one that
+        ends later would stop its route again."""
+        eventually(lambda: not any(row.on_the_wire for row in self._routes() if row.name in routes))
         with self.ledger.begin() as connection:
             for route in routes:
                 open_route(connection, route)

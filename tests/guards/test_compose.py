@@ -11,7 +11,7 @@ import pytest
 from bulk_dispatch.cli.process_set import GRACE
 from bulk_dispatch.config.server_urls import next_database
 from bulk_dispatch.config.settings import Route, Settings, duration
-from bulk_dispatch.monitoring.heartbeat import BEAT, STILL
+from bulk_dispatch.monitoring.heartbeat import BEAT, STALL_AFTER
 from tests.guards.repository import (
     ROOT,
     celery_workers,
@@ -110,8 +110,8 @@ def test_beat_is_judged_by_its_rings() -> None:
 @CONSUMERS
 def test_who_is_deaf_is_found_soon_and_who_starts_is_given_time(service: Service) -> None:
     look = service["healthcheck"]
-    assert duration("start_period", look["start_period"]) > STILL
-    assert STILL + look["retries"] * duration("interval", look["interval"]) <= timedelta(minutes=2)
+    assert duration("start_period", look["start_period"]) > STALL_AFTER
+    assert STALL_AFTER + look["retries"] * duration("interval", look["interval"]) <= timedelta(minutes=2)
 
 
 # -- it keeps what it has and says nothing to strangers

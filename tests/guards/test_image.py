@@ -100,7 +100,7 @@ sys.meta_path.insert(0, NotInTheImage())
 
 import celery.apps.beat, celery.apps.worker, celery.bin.celery, celery.concurrency.thread, flower.command
 import bulk_dispatch.tasks
-from bulk_dispatch.messaging.wakeup import celery_app
+from bulk_dispatch.messaging.celery_app import celery_app
 from bulk_dispatch.cli import application
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.migrate import head

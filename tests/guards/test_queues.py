@@ -12,7 +12,7 @@ import pytest
 
 from bulk_dispatch.cli import process_set
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.messaging.wakeup import DOOR, QUEUES, RING, queue_of
+from bulk_dispatch.messaging.celery_app import DEFAULT_QUEUE, QUEUES, WAKEUP, queue_of
 from bulk_dispatch.stages import dispatch, ingest, poll, rescue
 from tests.guards.page import commands
 from tests.guards.repository import ROOT, celery_workers, consumed, option, services, text
@@ -85,21 +85,21 @@ def door() -> dict[str, Any]:
         text=True,
         check=True,
     )
-    tasks, timetable, default = json.loads(done.stdout)
+    tasks, beat_entries, default = json.loads(done.stdout)
     return {
         "tasks": {t for t in tasks if t.startswith("bulk_dispatch.")},
-        "beat": timetable,
+        "beat": beat_entries,
         "default": default,
     }
 
 
 def test_a_task_is_a_stage_or_the_door(door: dict[str, Any]) -> None:
     assert door["tasks"] == {f"bulk_dispatch.{stage}" for stage in STAGES} | {"bulk_dispatch.enqueue"}
-    assert door["default"] == DOOR
+    assert door["default"] == DEFAULT_QUEUE
 
 
 def test_beat_visits_every_stage_on_a_queue_there_is(door: dict[str, Any]) -> None:
     visits = door["beat"].values()
     assert {visit["task"] for visit in visits} == door["tasks"] - {"bulk_dispatch.enqueue"}
-    assert {visit["options"]["queue"] for visit in visits} == set(QUEUES) - {DOOR}
-    assert all(visit["options"]["headers"][RING] for visit in visits)
+    assert {visit["options"]["queue"] for visit in visits} == set(QUEUES) - {DEFAULT_QUEUE}
+    assert all(visit["options"]["headers"][WAKEUP] for visit in visits)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.message import Lane, Message
-from bulk_dispatch.domain.package import Item, Limits, PackageState
+from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status, Verb
 from bulk_dispatch.ledger.in_doubt import Chunk, Resolution, Resolved, Selection, chunks, resolve
 from bulk_dispatch.ledger.leases import (
@@ -89,7 +89,7 @@ def recipient(number: int) -> str:
     return f"+38093{number % 7:07d}"
 
 
-def client_id(item: Item) -> str:
+def client_id(item: OutboundMessage) -> str:
     """Which message this is that leaves."""
     return str(item.content.as_dict()["text"]).split()[0]
 

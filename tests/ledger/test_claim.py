@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bulk_dispatch.domain.content import Flash, Kind
 from bulk_dispatch.domain.message import Lane, Message
-from bulk_dispatch.domain.package import OVERHEAD, Item, Limits, PackageState
+from bulk_dispatch.domain.package import OVERHEAD, Limits, OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.routes import Streak, note_failure, open_route, pause_route, route_works, stop_route
 from bulk_dispatch.ledger.suppressions import suppress
@@ -43,7 +43,7 @@ def test_a_package_holds_the_messages_as_they_must_leave(book: Book) -> None:
     [row] = book.messages().values()
     assert claimed.package is not None
     assert claimed.package.items == [
-        Item(row.id, row.reference, row.recipient, "Shop", Flash("Добрий день"), counted=1)
+        OutboundMessage(row.id, row.reference, row.recipient, "Shop", Flash("Добрий день"), counted=1)
     ]
     assert (row.status, row.package_id, row.due_at) == ("sending", claimed.package.id, None)
 

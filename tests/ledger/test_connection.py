@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from bulk_dispatch.ledger import Ledger, LedgerError
-from bulk_dispatch.ledger.connection import ForgottenError, PatientConnection, heeded
+from bulk_dispatch.ledger.connection import ConnectionLostError, ProbingConnection, heeded
 from tests.faults.proxy import Proxy, Target
 from tests.waiting import eventually
 
@@ -42,7 +42,7 @@ def waited(seconds: int, says: Callable[[float], bool | None], answer_at: float 
             steps.send(now[0] >= answer_at)
     except StopIteration as end:
         return end.value, asked[0]
-    except ForgottenError:
+    except ConnectionLostError:
         return f"given up at {now[0]:g}", asked[0]
     return "waiting", asked[0]
 
@@ -70,7 +70,7 @@ def test_who_waits_asks_and_gives_up_only_what_is_forgotten(
 # -- a real network
 
 
-class Hasty(PatientConnection):
+class Hasty(ProbingConnection):
     """Asks soon."""
 
     silence = 0.5
@@ -109,7 +109,7 @@ def told(work: Callable[[], object]) -> str:
     """How a piece of work ended."""
     try:
         work()
-    except (ForgottenError, LedgerError) as problem:
+    except (ConnectionLostError, LedgerError) as problem:
         return type(problem).__name__
     return "done"
 

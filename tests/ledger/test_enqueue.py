@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from bulk_dispatch.domain.content import Kind, Sms
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import ClientIdConflict, Lane, Message
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.suppressions import unsuppress
@@ -27,7 +27,7 @@ def test_a_message_is_entered_with_everything_it_carries(book: Book) -> None:
         lane=Lane.URGENT,
         campaign="spring",
         valid_until=TOMORROW,
-        in_doubt=Doubt.RESEND,
+        in_doubt=DoubtPolicy.RESEND,
         text="Ще “лапки”, €uro, 👍, tab\tand\nline",
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.in_doubt import (
@@ -74,20 +74,20 @@ def said(book: Book, chunk: Chunk, resolution: Resolution = Resolution.SENT) -> 
 @pytest.mark.parametrize(
     ("route", "own", "policy"),
     [
-        (Doubt.HOLD, None, None),
-        (Doubt.HOLD, Doubt.HOLD, None),
-        (Doubt.HOLD, Doubt.RESEND, Doubt.RESEND),
-        (Doubt.HOLD, Doubt.FAIL, Doubt.FAIL),
-        (Doubt.RESEND, None, Doubt.RESEND),
-        (Doubt.RESEND, Doubt.HOLD, None),
-        (Doubt.RESEND, Doubt.FAIL, Doubt.FAIL),
-        (Doubt.FAIL, None, Doubt.FAIL),
-        (Doubt.FAIL, Doubt.HOLD, None),
-        (Doubt.FAIL, Doubt.RESEND, Doubt.RESEND),
+        (DoubtPolicy.HOLD, None, None),
+        (DoubtPolicy.HOLD, DoubtPolicy.HOLD, None),
+        (DoubtPolicy.HOLD, DoubtPolicy.RESEND, DoubtPolicy.RESEND),
+        (DoubtPolicy.HOLD, DoubtPolicy.FAIL, DoubtPolicy.FAIL),
+        (DoubtPolicy.RESEND, None, DoubtPolicy.RESEND),
+        (DoubtPolicy.RESEND, DoubtPolicy.HOLD, None),
+        (DoubtPolicy.RESEND, DoubtPolicy.FAIL, DoubtPolicy.FAIL),
+        (DoubtPolicy.FAIL, None, DoubtPolicy.FAIL),
+        (DoubtPolicy.FAIL, DoubtPolicy.HOLD, None),
+        (DoubtPolicy.FAIL, DoubtPolicy.RESEND, DoubtPolicy.RESEND),
     ],
 )
 def test_a_message_s_own_policy_comes_before_its_route_s(
-    book: Book, route: Doubt, own: Doubt | None, policy: Doubt | None
+    book: Book, route: DoubtPolicy, own: DoubtPolicy | None, policy: DoubtPolicy | None
 ) -> None:
     package = doubted(book, [message(1, in_doubt=own)])
     [item] = package.items
@@ -100,7 +100,7 @@ def test_a_policy_decides_only_what_is_in_doubt(book: Book) -> None:
     package = book.package(messages(3))
     book.settle(package, [S, R, D])
 
-    assert [m.id for m in book.do(decidable, [package.id], Doubt.FAIL)] == [package.items[2].id]
+    assert [m.id for m in book.do(decidable, [package.id], DoubtPolicy.FAIL)] == [package.items[2].id]
 
 
 # -- the list --------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_what_is_in_doubt_is_listed_with_what_is_known(book: Book) -> None:
         "their-1",
         package.items[0].reference,
     )
-    assert (one.asked, one.code, one.why, one.attempts, one.own) == (3, "208", "lost", 2, Doubt.FAIL)
+    assert (one.asked, one.code, one.why, one.attempts, one.own) == (3, "208", "lost", 2, DoubtPolicy.FAIL)
     assert one.since == book.one("SELECT at FROM events WHERE target = 'in_doubt'")
 
 
@@ -437,7 +437,7 @@ def test_a_person_and_a_rescuer_at_once_settle_each_message_once(book: Book, oth
         done = 0
         while leased := other.do(lease_doubts, ROUTE, messages=40, lease=HOUR):
             ids = [package.id for package in leased]
-            moves = [Move(one.id, one.package_id, F) for one in other.do(decidable, ids, Doubt.FAIL)]
+            moves = [Move(one.id, one.package_id, F) for one in other.do(decidable, ids, DoubtPolicy.FAIL)]
             moved = other.do(settle, moves, dict.fromkeys(ids, LOOK), keeps=(Clock.POLL,))
             done += sum(moved.values())
         return done

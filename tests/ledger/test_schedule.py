@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from bulk_dispatch.domain.content import Kind, Viber, ViberSms
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.domain.package import Item, Limits, PackageState
+from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import doubtful_items
 from bulk_dispatch.ledger.routes import TRUSTED, note_clock
@@ -54,7 +54,7 @@ def take(
         )
 
 
-def items(claimed: Claim) -> list[Item]:
+def items(claimed: Claim) -> list[OutboundMessage]:
     return list(claimed.package.items) if claimed.package else []
 
 

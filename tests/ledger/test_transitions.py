@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.package import Limits, PackageState
-from bulk_dispatch.domain.status import FINAL, ROADS, Status, Verb, roads, sources
+from bulk_dispatch.domain.status import FINAL, TRANSITIONS, Status, Verb, sources, transitions_of
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import Move, Read, cancel, claim, read, settle
@@ -84,7 +84,7 @@ def test_a_verb_makes_its_moves_with_one_event_each_and_no_others(
         book.do(attempt, verb, row, target)
 
         after, added = book.messages(), book.events(after=last)
-        if (source, target) in roads(verb):
+        if (source, target) in transitions_of(verb):
             stays = verb is Verb.COLLIDE and source == target  # held, as it was: only its history tells more
             assert differing(before, after) == ([] if stays else [row.id]), f"{source} by {verb} to {target}"
             assert after[row.id].status == target
@@ -143,7 +143,7 @@ def accepted(connection: Connection, statement: str, values: dict[str, Any]) -> 
 
 def test_the_database_takes_events_on_the_road_and_no_others(refusing: Connection) -> None:
     insert = "INSERT INTO events (message_id, verb, source, target) VALUES (1, :verb, :source, :target)"
-    on_the_road = {(verb, source, target) for verb in Verb for source, target in roads(verb)}
+    on_the_road = {(verb, source, target) for verb in Verb for source, target in transitions_of(verb)}
 
     taken = {
         (verb, source, target)
@@ -151,7 +151,7 @@ def test_the_database_takes_events_on_the_road_and_no_others(refusing: Connectio
         if accepted(refusing, insert, {"verb": verb, "source": source, "target": target})
     }
 
-    assert len(on_the_road) == sum(len(targets) for verb in ROADS.values() for targets in verb.values())
+    assert len(on_the_road) == sum(len(targets) for verb in TRANSITIONS.values() for targets in verb.values())
     assert taken - on_the_road == set()
     assert on_the_road - taken == set()
 
@@ -316,5 +316,5 @@ def test_the_database_refuses_the_same_name_twice(book: Book, table: str, values
 
 def test_the_table_of_sources_is_the_table_of_roads() -> None:
     for verb, target in product(Verb, Status):
-        expected = {source for source, to in roads(verb) if to is target}
+        expected = {source for source, to in transitions_of(verb) if to is target}
         assert sources(verb, target) == expected

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_dispatch.local.processes.spec import Child, Ending, Restarts, Turn, described
+from bulk_dispatch.local.processes.spec import Child, ExitRecord, Restarts, StopPhase, described
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.wait import wait_until
 from tests.local.world import PATIENCE, eventually, processes_in, python
@@ -97,13 +97,13 @@ def test_workers_finish_before_the_rest_is_asked() -> None:
     heard = Heard()
     children = [
         child("beat", POLITE, "beat is over"),
-        child("worker", POLITE, "worker is over", turn=Turn.FIRST),
+        child("worker", POLITE, "worker is over", stop_phase=StopPhase.FIRST),
     ]
     with Supervisor(children, heard) as supervisor:
         heard.await_line("ready", 2)
         endings = supervisor.stop()
     assert heard.order("worker is over", "beat is over") == ["worker is over", "beat is over"]
-    assert endings == (Ending("beat", 0, False), Ending("worker", 0, False))
+    assert endings == (ExitRecord("beat", 0, False), ExitRecord("worker", 0, False))
     assert supervisor.stop() is endings
 
 
@@ -114,7 +114,7 @@ def test_who_ignores_term_is_killed_with_all_it_has_started(tmp_path: Path) -> N
         heard.await_line("ready", 2)
         assert len(processes_in(tmp_path)) == 2
         endings = supervisor.stop()
-    assert endings == (Ending("stubborn", -signal.SIGKILL, True),)
+    assert endings == (ExitRecord("stubborn", -signal.SIGKILL, True),)
     assert heard.count("did not end within 0.1 s: killed, with all it had started") == 1
     eventually(lambda: not processes_in(tmp_path))
 

@@ -12,7 +12,7 @@ from redis import ConnectionPool, Redis
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.local.servers.server_pair import Addresses
 from bulk_dispatch.messaging.broker import BrokerConnection
-from bulk_dispatch.messaging.wakeup import celery_app
+from bulk_dispatch.messaging.celery_app import celery_app
 from tests.faults.proxy import Proxy
 from tests.waiting import eventually
 

@@ -1,4 +1,4 @@
-"""Bell: rings that are heard once, now or later."""
+"""Notifier: wake-ups that are sent once, now or later."""
 
 import json
 import threading
@@ -10,7 +10,9 @@ from celery import Celery
 
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.local.servers.server_pair import Addresses
-from bulk_dispatch.messaging.wakeup import BACKLOG, Bell, celery_app, waiting
+from bulk_dispatch.messaging.celery_app import celery_app
+from bulk_dispatch.messaging.inspection import waiting
+from bulk_dispatch.messaging.wakeup import BACKLOG, Notifier
 from tests.waiting import eventually
 
 
@@ -18,7 +20,7 @@ from tests.waiting import eventually
 def app(servers: Addresses) -> Iterator[Celery]:
     with celery_app(servers.broker_url) as app:
         yield app
-        eventually(lambda: not timers())  # else a ring might be heard in another test
+        eventually(lambda: not timers())  # else a wake-up might be heard in another test
 
 
 def timers() -> list[threading.Thread]:
@@ -31,21 +33,23 @@ def heard(app: Celery) -> int:
 
 
 def test_a_ring_for_later_is_heard_later_and_once(app: Celery, intake: Intake) -> None:
-    bell = Bell(app, intake)
+    notifier = Notifier(app, intake)
 
-    bell.ring("poll", "alpha", after=0.3)
-    bell.ring("poll", "alpha", after=0.3)
+    notifier.notify("poll", "alpha", after=0.3)
+    notifier.notify("poll", "alpha", after=0.3)
 
     assert heard(app) == 0
     eventually(lambda: heard(app) == 1)
-    assert not intake.first_ring("poll:alpha", timedelta(seconds=1))  # by now it is a ring like any other
+    assert not intake.claim_wakeup(
+        "poll:alpha", timedelta(seconds=1)
+    )  # by now it is a wake-up like any other
 
 
 def test_a_ring_for_later_keeps_none_from_being_heard_now(app: Celery, intake: Intake) -> None:
-    bell = Bell(app, intake)
+    notifier = Notifier(app, intake)
 
-    bell.ring("poll", "alpha", after=0.3)
-    bell.ring("poll", "alpha")
+    notifier.notify("poll", "alpha", after=0.3)
+    notifier.notify("poll", "alpha")
 
     assert heard(app) == 1
     eventually(lambda: not timers())
@@ -55,7 +59,7 @@ def test_a_ring_for_later_keeps_none_from_being_heard_now(app: Celery, intake: I
 def test_a_ring_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake: Intake) -> None:
     away = Intake.connect("redis://127.0.0.1:1/0", tries=0)
 
-    Bell(app, away).ring("poll", "alpha", after=0.1)
+    Notifier(app, away).notify("poll", "alpha", after=0.1)
 
     assert not timers()
     assert heard(app) == 0
@@ -63,10 +67,10 @@ def test_a_ring_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake:
 
 
 def test_where_a_hundred_rings_wait_one_more_is_not_added(app: Celery, intake: Intake) -> None:
-    bell = Bell(app, intake)
+    notifier = Notifier(app, intake)
 
     for number in range(BACKLOG + 5):
-        bell.ring("poll", f"route-{number}")
+        notifier.notify("poll", f"route-{number}")
 
     assert heard(app) == BACKLOG
 
@@ -74,9 +78,9 @@ def test_where_a_hundred_rings_wait_one_more_is_not_added(app: Celery, intake: I
 def test_a_ring_does_not_grow_stale_by_anybodys_clock(
     app: Celery, intake: Intake, servers: Addresses
 ) -> None:
-    Bell(app, intake).ring("poll", "alpha")
+    Notifier(app, intake).notify("poll", "alpha")
 
     broker = Intake.connect(servers.redis_url.replace("db=0", "db=1")).client
-    [ring] = broker.lrange("poll", 0, -1)
+    [notify] = broker.lrange("poll", 0, -1)
     broker.close()
-    assert json.loads(ring)["headers"]["expires"] is None
+    assert json.loads(notify)["headers"]["expires"] is None

@@ -6,33 +6,35 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulk_dispatch.monitoring.heartbeat import Mark
+from bulk_dispatch.monitoring.heartbeat import Heartbeat
 from bulk_dispatch.monitoring.readiness import nobody_works, routes_unknown_to_workers
 
 NOW = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 
 
-def worker(name: str, *queues: str, ago: float = 1, **also: object) -> Mark:
+def worker(name: str, *queues: str, ago: float = 1, **also: object) -> Heartbeat:
     """A worker that came to its door, and ended a step, so many seconds ago."""
     heard = NOW - timedelta(seconds=ago)
-    mark = Mark(f"{name}@here", frozenset(queues or (name,)), heard, heard, worked_at=heard, hands=4)
-    return replace(mark, **also)  # type: ignore[arg-type]
+    heartbeat = Heartbeat(
+        f"{name}@here", frozenset(queues or (name,)), heard, heard, last_success_at=heard, slots=4
+    )
+    return replace(heartbeat, **also)  # type: ignore[arg-type]
 
 
-def beat(ago: float = 1) -> Mark:
-    rang = NOW - timedelta(seconds=ago)
+def beat(ago: float = 1) -> Heartbeat:
+    ticked = NOW - timedelta(seconds=ago)
     visited = frozenset({"urgent", "bulk", "poll"})
     hour = timedelta(hours=1)
-    return Mark("beat@here", visited, rang, rang, worked_at=rang, unbroken_since=NOW - hour)
+    return Heartbeat("beat@here", visited, ticked, ticked, last_success_at=ticked, ticking_since=NOW - hour)
 
 
 URGENT, BULK, POLL = worker("urgent", "urgent", "celery"), worker("bulk"), worker("poll")
-GONE = 600.0
+OFFLINE = 600.0
 """Seconds. Long enough for anybody to say something, and short enough for the mark to be there still."""
 
 
 @pytest.mark.parametrize(
-    ("marks", "said"),
+    ("heartbeats", "said"),
     [
         ([URGENT, BULK, POLL, beat()], ""),
         ([worker("all", "urgent", "bulk", "poll", "celery"), beat()], ""),
@@ -40,18 +42,21 @@ GONE = 600.0
         ([POLL], "no worker is running: messages wait in Redis"),
         ([URGENT, POLL, beat()], "no worker takes bulk messages: messages wait in Redis"),
         ([POLL, beat()], "no worker takes urgent or bulk messages"),
-        ([URGENT, worker("bulk", ago=GONE), beat()], "no worker takes bulk messages"),
-        ([URGENT, BULK, beat(GONE)], "no beat is running: nothing is asked about"),
+        ([URGENT, worker("bulk", ago=OFFLINE), beat()], "no worker takes bulk messages"),
+        ([URGENT, BULK, beat(OFFLINE)], "no beat is running: nothing is asked about"),
         (
-            [worker("urgent", ago=GONE), worker("bulk", ago=GONE), beat(GONE)],
+            [worker("urgent", ago=OFFLINE), worker("bulk", ago=OFFLINE), beat(OFFLINE)],
             "no beat is running, and no worker was heard of since 11:50:00 UTC: messages wait",
         ),
-        ([worker("bulk", busy=4, ago=300, told_at=NOW), URGENT, beat()], ""),  # a long step in every hand
-        ([replace(BULK, trouble="LedgerError"), URGENT, beat()], ""),  # it hears; that it fails, doctor says
+        ([worker("bulk", active=4, ago=300, sent_at=NOW), URGENT, beat()], ""),  # a long step in every hand
+        (
+            [replace(BULK, last_error="LedgerError"), URGENT, beat()],
+            "",
+        ),  # it hears; that it fails, doctor says
     ],
 )
-def test_who_hands_over_is_told_where_nobody_takes_it(marks: Collection[Mark], said: str) -> None:
-    told = nobody_works(NOW, marks)
+def test_who_hands_over_is_told_where_nobody_takes_it(heartbeats: Collection[Heartbeat], said: str) -> None:
+    told = nobody_works(NOW, heartbeats)
 
     assert told.startswith(said)
     assert bool(told) == bool(said)
@@ -66,7 +71,7 @@ KNOWN = {"alpha": "d1"}
 
 
 @pytest.mark.parametrize(
-    ("marks", "names", "said"),
+    ("heartbeats", "names", "said"),
     [
         ([replace(BULK, routes=KNOWN), beat()], ["alpha"], ""),
         ([replace(BULK, routes=KNOWN), beat()], ["alpha", "beta"], "bulk@here does not know beta: such"),
@@ -79,7 +84,11 @@ KNOWN = {"alpha": "d1"}
         ),
         # dead by all signs: what it knew concerns nobody
         (
-            [worker("bulk", ago=GONE, routes=KNOWN), replace(URGENT, routes={**KNOWN, "beta": ""}), beat()],
+            [
+                worker("bulk", ago=OFFLINE, routes=KNOWN),
+                replace(URGENT, routes={**KNOWN, "beta": ""}),
+                beat(),
+            ],
             ["beta"],
             "",
         ),
@@ -87,9 +96,9 @@ KNOWN = {"alpha": "d1"}
     ],
 )
 def test_routes_that_a_worker_does_not_know_are_named_with_it(
-    marks: Collection[Mark], names: Collection[str], said: str
+    heartbeats: Collection[Heartbeat], names: Collection[str], said: str
 ) -> None:
-    told = routes_unknown_to_workers(NOW, sorted(marks, key=lambda mark: mark.node), names)
+    told = routes_unknown_to_workers(NOW, sorted(heartbeats, key=lambda heartbeat: heartbeat.node), names)
 
     assert told.startswith(said)
     assert bool(told) == bool(said)

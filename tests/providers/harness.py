@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from bulk_dispatch.domain.content import KINDS, Kind, content_of
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers import dialect
 from bulk_dispatch.providers.interface import (
@@ -77,7 +77,7 @@ class SubmitCase:
     label: str
     reply: str | bytes
     expected: Sequence[Verdict] | JobTaken | Failure
-    items: Sequence[Item] = ()
+    items: Sequence[OutboundMessage] = ()
     request: Wire = ""
     path: str = ""  # not compared if empty
     account: Account | None = None  # the sample's, if none is given
@@ -146,21 +146,23 @@ class Sample:
     """One provider as the universal suite needs it. Its test file must hold one, called SAMPLE."""
 
     accounts: Sequence[Account]  # each mode once, each way to log in once
-    items: Sequence[Item]  # some of every kind that it carries, families one after another
+    items: Sequence[OutboundMessage]  # some of every kind that it carries, families one after another
     takes: str  # a code that says it took a message, in answer to a submit
     refuses: str  # one that says it refused it
-    submit_answer: Callable[[Iterable[tuple[Item, str]]], bytes]  # to one call, a code for each message
+    submit_answer: Callable[
+        [Iterable[tuple[OutboundMessage, str]]], bytes
+    ]  # to one call, a code for each message
     texts: Callable[[Request], list[str]]  # the text of each message in a submit request, in their order
     submit_table: Mapping[str, Status | None]  # the dialect's own tables: code → status
     status_table: Mapping[str, Status | None] = field(default_factory=dict)
     receipt_table: Mapping[str, Status | None] = field(default_factory=dict)
 
     delivers: str = ""  # a code that says it arrived, in answer to a status request
-    status_answer: Callable[[Iterable[tuple[Item, str]]], bytes] | None = None
+    status_answer: Callable[[Iterable[tuple[OutboundMessage, str]]], bytes] | None = None
     answers: Mapping[str, bytes] = field(default_factory=dict)  # to job, balance, prices, ... (OTHERS)
     pushes: Sequence[Push] = ()  # each form once; in the query where that is taken
 
-    provider_id: Callable[[Item], str] = lambda _: ""  # theirs, as the answers above give it
+    provider_id: Callable[[OutboundMessage], str] = lambda _: ""  # theirs, as the answers above give it
     spelled: Callable[[str], str] = str  # a text as it arrives, where that is not as it was
     named: bool = True  # a verdict names its message; else a call is of one message and answered so
     framed: bool = True  # an answer shows where it ends
@@ -168,7 +170,7 @@ class Sample:
     wary: bool = False  # of a submit nothing but HTTP 200 says anything for sure
     body_decides: Collection[int] = ()  # HTTP statuses beside 200 that say nothing before the body
 
-    def asked(self, items: Sequence[Item] = ()) -> list[Asked]:
+    def asked(self, items: Sequence[OutboundMessage] = ()) -> list[Asked]:
         """These items asked for, or all."""
         return [Asked(item.reference, self.provider_id(item)) for item in items or self.items]
 
@@ -244,7 +246,7 @@ def reply_of(body: str | bytes, http: int = 200) -> Reply:
     return Reply(http, body.encode() if isinstance(body, str) else body)
 
 
-def _first_call(provider: str, speaker: Dialect) -> Sequence[Item]:
+def _first_call(provider: str, speaker: Dialect) -> Sequence[OutboundMessage]:
     """The head of the sample that leaves in one request: one family, and so many at a time."""
     items = sample_of(provider).items
     family = speaker.apart(items[0].kind)
@@ -297,12 +299,12 @@ def sms(
     valid_until: datetime | None = None,
     viber_valid_until: datetime | None = None,
     **fields: str,
-) -> Item:
+) -> OutboundMessage:
     """An item that only its reference and content matter of; `fields` are those of its kind beside `text`,
     which a kind that has none does without. It leaves NOW, or at `send_at`."""
     kind = Kind(kind)
     words = {"text": text} if "text" in KINDS[kind].__dataclass_fields__ else {}
-    return Item(
+    return OutboundMessage(
         id=reference + 9_000_000,
         reference=reference,
         recipient=recipient or f"+38093111{reference % 10_000:04d}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers.account import Balances, Prices, Scheduling, StopLists
 from bulk_dispatch.providers.interface import (
@@ -33,7 +33,7 @@ class Question:
     request: Request | None
     read: Callable[[Reply], Outcome]
     good: bytes  # what is answered, every message with a word
-    items: Sequence[Item] = ()
+    items: Sequence[OutboundMessage] = ()
     allowed: frozenset[Status | None] = REPORTS
 
     def sound(self, reply: Reply, account: Account) -> Outcome:
@@ -92,21 +92,21 @@ def about(question: str, sample: "Sample", speaker: Dialect) -> Any:
     return None
 
 
-def bounded(question: str, sample: "Sample", speaker: Dialect) -> Sequence[Item]:
+def bounded(question: str, sample: "Sample", speaker: Dialect) -> Sequence[OutboundMessage]:
     """The items that fit one question."""
     return sample.items[: getattr(speaker, OTHERS[question][3])]
 
 
-def calls(sample: "Sample", speaker: Dialect) -> list[Sequence[Item]]:
+def calls(sample: "Sample", speaker: Dialect) -> list[Sequence[OutboundMessage]]:
     """The sample's items as they leave: one family a package, so many a request."""
     families = [list(group) for _, group in groupby(sample.items, lambda item: speaker.apart(item.kind))]
     size = speaker.limits.call or speaker.limits.items
     return [items[start : start + size] for items in families for start in range(0, len(items), size)]
 
 
-def first_calls(sample: "Sample", speaker: Dialect) -> dict[str, Sequence[Item]]:
+def first_calls(sample: "Sample", speaker: Dialect) -> dict[str, Sequence[OutboundMessage]]:
     """The first request of each family."""
-    found: dict[str, Sequence[Item]] = {}
+    found: dict[str, Sequence[OutboundMessage]] = {}
     for call in calls(sample, speaker):
         found.setdefault(speaker.apart(call[0].kind), call)
     return found
@@ -132,7 +132,7 @@ def questions(sample: "Sample", speaker: Dialect) -> dict[str, Question]:
     }
 
 
-def _submit(sample: "Sample", speaker: Dialect, items: Sequence[Item]) -> Question:
+def _submit(sample: "Sample", speaker: Dialect, items: Sequence[OutboundMessage]) -> Question:
     return Question(
         speaker.submit(items),
         lambda reply: speaker.read_submit(items, reply),

@@ -14,11 +14,12 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from lxml import etree
 
-from bulk_dispatch.domain.package import Item
-from bulk_dispatch.domain.status import FINAL, ROADS, Status, Verb
+from bulk_dispatch.domain.package import OutboundMessage
+from bulk_dispatch.domain.status import FINAL, TRANSITIONS, Status, Verb
 from bulk_dispatch.providers.account import Balance, Price, Scheduled
 from bulk_dispatch.providers.interface import (
     FAILURES,
+    Acceptance,
     Account,
     Answered,
     Failure,
@@ -26,14 +27,13 @@ from bulk_dispatch.providers.interface import (
     JobTaken,
     Receipt,
     Request,
-    Taken,
     Verdict,
 )
 
-SETTLES = ROADS[Verb.SETTLE][Status.SENDING] - {Status.FAILED}
+SETTLES = TRANSITIONS[Verb.SETTLE][Status.SENDING] - {Status.FAILED}
 """What an answer to a submit may say of a message. Giving a message up is for us to decide, not for them."""
 
-REPORTS = ROADS[Verb.REPORT][Status.SENT] | SETTLES - {Status.IN_DOUBT} | {None}
+REPORTS = TRANSITIONS[Verb.REPORT][Status.SENT] | SETTLES - {Status.IN_DOUBT} | {None}
 """What an answer to a status request may say: news, what a doubtful message is settled as, or nothing."""
 
 ENDS = FINAL | {Status.UNCONFIRMED}
@@ -67,7 +67,7 @@ def assert_sound(
     references: Sequence[int],
     allowed: Iterable[Status | None],
     account: Account,
-    items: Sequence[Item] = (),
+    items: Sequence[OutboundMessage] = (),
 ) -> None:
     """What must hold of whatever a reader returns, however broken the reply."""
     if isinstance(outcome, Answered):
@@ -128,7 +128,7 @@ def assert_news(news: News, allowed: Iterable[Status | None]) -> None:
 def decides_nothing(outcome: Outcome) -> bool:
     """Whether an outcome leaves all messages where they may be: not refused, not queued again, not ended."""
     if isinstance(outcome, Failure):
-        return outcome.taken is Taken.PERHAPS
+        return outcome.taken is Acceptance.UNKNOWN
     if isinstance(outcome, Answered):
         return all(one.status in (Status.IN_DOUBT, None) for one in outcome.verdicts)
     if isinstance(outcome, list | Mapping) and not outcome:
@@ -216,7 +216,7 @@ def shown(secrets: Iterable[str], printed: str) -> list[str]:
     ]
 
 
-def personal(item: Item) -> list[str]:
+def personal(item: OutboundMessage) -> list[str]:
     """What is nobody's business: the number, with and without its plus, and what is read."""
     words = (item.recipient, item.recipient.lstrip("+"), *item.content.as_dict().values())
     return [word for word in words if len(word) > 4]

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from bulk_dispatch.domain.content import Content, Flash, Ping, Sms, Viber, ViberSms, Voice, WapPush
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Price
@@ -24,6 +24,7 @@ from bulk_dispatch.providers.interface import (
     SERVER_ERROR,
     THROTTLED,
     UNREADABLE,
+    Acceptance,
     Account,
     Acknowledgement,
     Answered,
@@ -32,11 +33,10 @@ from bulk_dispatch.providers.interface import (
     Jobs,
     Push,
     Receipt,
-    Remedy,
     Reply,
     Request,
+    RouteAction,
     Schedules,
-    Taken,
     Verdict,
 )
 from tests.providers.harness import (
@@ -73,12 +73,12 @@ AT_9_30 = datetime(2031, 3, 4, 9, 30, tzinfo=timezone(timedelta(hours=2)))
 WORDS = {"id": "id:{} sms_count:1", "receiver": "errors:Please enter a valid receiver number"}
 
 
-def submit_answer(codes: Iterable[tuple[Item, str]]) -> bytes:
+def submit_answer(codes: Iterable[tuple[OutboundMessage, str]]) -> bytes:
     ((item, code),) = codes
     return WORDS[code].format(55_000_000 + item.reference).encode()
 
 
-def status_answer(codes: Iterable[tuple[Item, str]]) -> bytes:
+def status_answer(codes: Iterable[tuple[OutboundMessage, str]]) -> bytes:
     ((_, code),) = codes
     return f"status:Доставлено status_time:2031/03/04 code:{code}".encode()
 
@@ -151,7 +151,7 @@ DOUBTFUL = [Verdict(1, Status.IN_DOUBT, "?", strange=True)]
 # --- send ----------------------------------------------------------------------------------------------
 
 
-def request_case(label: str, item: Item, *expected: tuple[str, str]) -> SubmitCase:
+def request_case(label: str, item: OutboundMessage, *expected: tuple[str, str]) -> SubmitCase:
     """What an item becomes; the answer is the sheet's."""
     return SubmitCase(
         label=label,
@@ -452,19 +452,19 @@ def test_submit(case: SubmitCase) -> None:
 @pytest.mark.parametrize(
     ("http", "remedy"),
     [
-        (401, Remedy.STOP),
-        (403, Remedy.STOP),
-        (404, Remedy.STOP),
-        (400, Remedy.PAUSE),
-        (413, Remedy.PAUSE),
-        (429, Remedy.PAUSE),
-        (500, Remedy.PAUSE),
+        (401, RouteAction.STOP),
+        (403, RouteAction.STOP),
+        (404, RouteAction.STOP),
+        (400, RouteAction.PAUSE),
+        (413, RouteAction.PAUSE),
+        (429, RouteAction.PAUSE),
+        (500, RouteAction.PAUSE),
     ],
 )
-def test_a_call_that_was_not_answered_with_200_is_in_doubt(http: int, remedy: Remedy) -> None:
+def test_a_call_that_was_not_answered_with_200_is_in_doubt(http: int, remedy: RouteAction) -> None:
     outcome = AlphaSmsHttp(KEYED).read_submit(ONE, Reply(http, b""))
     assert isinstance(outcome, Failure)
-    assert (outcome.taken, outcome.remedy) == (Taken.PERHAPS, remedy)
+    assert (outcome.taken, outcome.remedy) == (Acceptance.UNKNOWN, remedy)
 
 
 @pytest.mark.parametrize(
@@ -923,7 +923,7 @@ def test_it_holds_messages_and_its_doubt_is_left_to_a_person() -> None:
     speaker: object = AlphaSmsHttp(KEYED)
     assert isinstance(speaker, Schedules)
     assert not isinstance(speaker, Jobs)
-    assert AlphaSmsHttp.doubt is Doubt.HOLD
+    assert AlphaSmsHttp.doubt is DoubtPolicy.HOLD
     assert not AlphaSmsHttp.by_reference
     assert AlphaSmsHttp.hints
 

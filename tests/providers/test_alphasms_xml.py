@@ -9,9 +9,9 @@ import pytest
 from lxml import etree
 
 from bulk_dispatch.domain.content import Kind
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Price
@@ -72,7 +72,7 @@ AT_21 = datetime(2031, 3, 4, 19, 0, tzinfo=UTC)
 # --- the sample for the universal suite ----------------------------------------------------------------
 
 
-def answer(wrapper: str, codes: Iterable[tuple[Item, str]]) -> bytes:
+def answer(wrapper: str, codes: Iterable[tuple[OutboundMessage, str]]) -> bytes:
     """An answer as AlphaSMS gives it; what it took has a number and a count, what it refused has none."""
     codes = list(codes)
     viber = wrapper == "message" and any(item.kind is Kind.VIBER for item, _ in codes)
@@ -1603,7 +1603,7 @@ def test_limits(options: dict[str, str], limits: tuple[int, int]) -> None:
 def test_status_items_and_what_it_can_do() -> None:
     speaker = with_options(status_items="50")
     assert speaker.status_items == 50
-    assert speaker.doubt is Doubt.ASK
+    assert speaker.doubt is DoubtPolicy.ASK
     assert isinstance(speaker, Statuses)
     assert isinstance(speaker, Schedules)
     assert isinstance(speaker, Jobs)

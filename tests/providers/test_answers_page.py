@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.alphasms import codes as xml_codes
 from bulk_dispatch.providers.alphasms import http as http_codes
 from bulk_dispatch.providers.interface import (
+    Acceptance,
     Account,
     Answered,
     Asked,
@@ -25,9 +26,8 @@ from bulk_dispatch.providers.interface import (
     JobTaken,
     Push,
     Receipt,
-    Remedy,
     Reply,
-    Taken,
+    RouteAction,
     Verdict,
 )
 from bulk_dispatch.providers.smartswitch import http as smart_codes
@@ -43,10 +43,10 @@ ASKED = Asked(700001, "9100451")
 TAKEN, NOT_TAKEN, PERHAPS, NOTHING = "taken", "not taken", "perhaps", "nothing"
 
 ROUTE = {
-    Remedy.NONE: "",
-    Remedy.PAUSE: "; the route pauses",
-    Remedy.STOP: "; the route stops",
-    Remedy.HALVE: "; the package is halved",
+    RouteAction.NONE: "",
+    RouteAction.PAUSE: "; the route pauses",
+    RouteAction.STOP: "; the route stops",
+    RouteAction.BISECT: "; the package is halved",
 }
 
 SENDINGS: Mapping[Status | None, tuple[str, str]] = {
@@ -99,7 +99,9 @@ def sending(outcome: Answered | JobTaken | Failure) -> tuple[str, str]:
     if isinstance(outcome, JobTaken):
         return "the package is taken", "the job is asked for"
     if isinstance(outcome, Failure):
-        proves, deed = SENDINGS[Status.QUEUED if outcome.taken is Taken.NO else Status.IN_DOUBT]
+        proves, deed = SENDINGS[
+            Status.QUEUED if outcome.taken is Acceptance.NOT_ACCEPTED else Status.IN_DOUBT
+        ]
         return proves, deed + ROUTE[outcome.remedy]
     [told] = outcome.verdicts or [Verdict(ITEM.reference, Status.IN_DOUBT)]
     proves, deed = SENDINGS[told.status]
@@ -139,7 +141,9 @@ def read(row: Row) -> tuple[str, str]:
     reply = Reply(row.http, b"" if whole == "nothing" else whole.encode(), ended=whole == row.answer)
     readers: Mapping[str, Callable[[], tuple[str, str]]] = {
         "sending": lambda: sending(speaks.read_submit([ITEM], reply)),
-        "question": lambda: state(speaks.read_status([ASKED], reply), DENIALS[speaks.doubt is Doubt.ASK]),
+        "question": lambda: state(
+            speaks.read_status([ASKED], reply), DENIALS[speaks.doubt is DoubtPolicy.ASK]
+        ),
         "cancellation": lambda: state(speaks.read_cancel([ASKED], reply)),
         "job": lambda: _job(speaks.read_job(reply)),
         "receipts": lambda: _pushed(speaks.read_receipts(Push(reply.body))),

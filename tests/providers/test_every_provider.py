@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bulk_dispatch.domain.content import KINDS, Kind, Sms
-from bulk_dispatch.domain.doubt_policy import POLICIES, Doubt
+from bulk_dispatch.domain.doubt_policy import POLICIES, DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, fitting
+from bulk_dispatch.domain.package import OutboundMessage, fitting
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.interface import (
@@ -113,8 +113,8 @@ def test_its_tables_name_only_statuses_that_the_verb_may_enter(provider: str) ->
 @every_account
 def test_its_way_out_of_doubt_is_one_it_has(provider: str, account: Account) -> None:
     speaker = dialect(provider, account)
-    assert speaker.doubt in (Doubt.ASK, Doubt.REPEAT, *POLICIES)
-    if speaker.doubt is Doubt.ASK:
+    assert speaker.doubt in (DoubtPolicy.ASK, DoubtPolicy.REPEAT, *POLICIES)
+    if speaker.doubt is DoubtPolicy.ASK:
         assert isinstance(speaker, Statuses)
         assert speaker.by_reference
 
@@ -155,7 +155,7 @@ def test_without_credentials_it_does_not_start(provider: str, account: Account) 
 # --- what it carries -------------------------------------------------------------------------------------
 
 
-def message_of(item: Item) -> Message:
+def message_of(item: OutboundMessage) -> Message:
     """The message that an item was made of."""
     return Message(
         client_id="c",
@@ -188,7 +188,7 @@ def test_its_sample_holds_every_kind_that_it_carries(provider: str) -> None:
     assert {item.kind for item in sample_of(provider).items} == carried
 
 
-def _is_carried(speaker: Dialect, item: Item) -> bool:
+def _is_carried(speaker: Dialect, item: OutboundMessage) -> bool:
     try:
         speaker.check(message_of(item._replace(recipient="+380441110001", viber_valid_until=None)))
     except ValueError:
@@ -338,7 +338,7 @@ def _answers(sample: Sample, speaker: Dialect) -> Iterable[tuple[str, Question, 
         yield f"mixed {family}", questions(sample, speaker)[f"submit {family}".strip()], mixed
 
 
-def joined(provider: str) -> tuple[Sample, Dialect, Sequence[Sequence[Item]]]:
+def joined(provider: str) -> tuple[Sample, Dialect, Sequence[Sequence[OutboundMessage]]]:
     """The calls of a provider whose answers name the messages they are about."""
     sample, _, speaker = of(provider)
     many = [items for items in calls(sample, speaker) if len(items) > 1]
@@ -390,7 +390,7 @@ def test_what_we_did_not_send_is_not_ours(provider: str) -> None:
 def test_said_twice_is_said_once_unless_it_contradicts_itself(provider: str) -> None:
     sample, speaker, many = joined(provider)
 
-    def read(items: Sequence[Item], *words: str) -> list[Status | None]:
+    def read(items: Sequence[OutboundMessage], *words: str) -> list[Status | None]:
         body = sample.submit_answer((item, word) for word in words for item in items)
         outcome = speaker.read_submit(items, Reply(200, body))
         assert isinstance(outcome, Answered)
@@ -425,7 +425,7 @@ def test_no_secret_can_be_printed(provider: str, account: Account) -> None:
     assert not [word for item in sample.items for word in personal(item) if word in printed]
 
 
-def text_of(item: Item) -> str:
+def text_of(item: OutboundMessage) -> str:
     """What is read first of it; a content without a text has none."""
     return getattr(item.content, "text", "")
 

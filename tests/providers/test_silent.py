@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from bulk_dispatch.cli.probe_messages import probes
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.interface import Dialect, Push, Receipts, Reply, Request, Statuses
 from bulk_dispatch.timezones import zone
@@ -56,7 +56,7 @@ def speaking(row: Row, value: str) -> Dialect:
     return dialect(row.provider, replace(account, options={**bare, row.setting: value}))
 
 
-def items(provider: str) -> list[Item]:
+def items(provider: str) -> list[OutboundMessage]:
     """The sample, and what else a choice may show in."""
     timed = sms(1, "One\ntwo", send_at=NOW, valid_until=NOW)
     return [*sample_of(provider).items, timed]

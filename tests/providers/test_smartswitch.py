@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from bulk_dispatch.domain.content import Flash, Ping, Sms
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, fitting
+from bulk_dispatch.domain.package import OutboundMessage, fitting
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.interface import (
@@ -59,7 +59,7 @@ SECRETS = [("_login", LOGIN), ("_password", PASSWORD)]
 # --- the sample for the universal suite ----------------------------------------------------------------
 
 
-def element(item: Item, status: str = "ok", **others: object) -> dict[str, object]:
+def element(item: OutboundMessage, status: str = "ok", **others: object) -> dict[str, object]:
     """One answer, as the samples show it."""
     return {
         "type": "message",
@@ -78,7 +78,7 @@ def answer(*elements: Mapping[str, object]) -> str:
     return json.dumps({"data": elements[0] if len(elements) == 1 else elements}, ensure_ascii=False)
 
 
-def sample_answer(codes: Iterable[tuple[Item, str]]) -> bytes:
+def sample_answer(codes: Iterable[tuple[OutboundMessage, str]]) -> bytes:
     return answer(*(element(item, code) for item, code in codes)).encode()
 
 
@@ -86,7 +86,7 @@ def texts(request: Request) -> list[str]:
     return [value for name, value in parameters(request) if name == "body"]
 
 
-def tried(item: Item) -> Item:
+def tried(item: OutboundMessage) -> OutboundMessage:
     """An item at its second try, at which a refusal is final."""
     return item._replace(attempts=1)
 
@@ -879,7 +879,7 @@ def test_a_text_too_long_for_a_query_fits_into_a_form() -> None:
 
 def test_nothing_can_be_asked_afterwards() -> None:
     speaker: object = SmartSwitch(QUERY)
-    assert SmartSwitch.doubt is Doubt.HOLD
+    assert SmartSwitch.doubt is DoubtPolicy.HOLD
     assert isinstance(speaker, Receipts)
     assert not isinstance(speaker, Statuses | Schedules | Cancels)
     assert not SmartSwitch.hints

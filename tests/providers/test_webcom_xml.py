@@ -10,9 +10,9 @@ import pytest
 from lxml import etree
 
 from bulk_dispatch.domain.content import Kind
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits, fitting
+from bulk_dispatch.domain.package import Limits, OutboundMessage, fitting
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
@@ -119,12 +119,12 @@ ITEMS = (
 ON_STOP_LIST = "Phone number is on the stop list"
 
 
-def theirs(item: Item) -> str:
+def theirs(item: OutboundMessage) -> str:
     """The number they give a message."""
     return str(8_400_000 + item.reference)
 
 
-def answer(texts: Iterable[tuple[Item, str]]) -> bytes:
+def answer(texts: Iterable[tuple[OutboundMessage, str]]) -> bytes:
     """An answer as webcom gives it; items count as they stand in the sample."""
     places = {item.reference: str(place) for place, item in enumerate(ITEMS, 1)}
     response = etree.Element("response")
@@ -135,7 +135,7 @@ def answer(texts: Iterable[tuple[Item, str]]) -> bytes:
     return etree.tostring(response, encoding="utf-8", xml_declaration=True)
 
 
-def states(words: Iterable[tuple[Item, str]]) -> bytes:
+def states(words: Iterable[tuple[OutboundMessage, str]]) -> bytes:
     """States as they tell them."""
     response = etree.Element("response")
     for item, word in words:
@@ -1648,7 +1648,7 @@ def test_limits_and_what_it_can_do() -> None:
     )
     assert (speaker.status_items, speaker.cancel_items) == (200, 200)
     assert with_options(status_items="50").status_items == 50
-    assert speaker.doubt is Doubt.REPEAT
+    assert speaker.doubt is DoubtPolicy.REPEAT
     assert not speaker.by_reference
     assert not speaker.hints
     abilities = (Statuses, Schedules, Receipts, Balances, Cancels, Clocks, StopLists, Scheduling)

@@ -61,17 +61,17 @@ def open_world(setup: Setup, _kind_provider: Provider) -> Iterator[OpenWorld]:
 
         def open_one(*, provider: SandboxOptions | None = None, **changes: dict[str, object]) -> World:
             at = start(provider) if provider else _kind_provider
-            rings: list[tuple[str, str] | tuple[str, str, float]] = []
+            notified: list[tuple[str, str] | tuple[str, str, float]] = []
 
-            def ring(stage: str, name: str, after: float = 0.0) -> None:
-                rings.append((stage, name, after) if after else (stage, name))
+            def notify(stage: str, name: str, after: float = 0.0) -> None:
+                notified.append((stage, name, after) if after else (stage, name))
 
             tables = {
                 name: {"url": at.url, **ROUTES[name], **changes.get(name, {})}
                 for name in dict.fromkeys(("alpha", "beta", *changes))
             }
-            runtime = setup.runtime(ring=ring, **tables)
-            opened.append(World(replace(runtime, chance=lambda: 0.5), at, rings))
+            runtime = setup.runtime(notify=notify, **tables)
+            opened.append(World(replace(runtime, chance=lambda: 0.5), at, notified))
             return opened[-1]
 
         yield open_one

@@ -185,7 +185,7 @@ def test_a_clock_in_another_zone_is_told_at_each_look(
     assert round(world.route().clock_ahead / HOUR) == -6
     said = warnings(caplog)
     assert len(said) == 2
-    assert all(line.startswith("clock_off route=alpha ahead=-21") for line in said)
+    assert all(line.startswith("clock_skew route=alpha ahead=-21") for line in said)
 
 
 def test_no_time_leaves_what_was_known(open_world: OpenWorld, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bulk_dispatch.domain.content import Sms
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.http_client import Transport
 from bulk_dispatch.ledger.audit import audit
@@ -43,7 +43,10 @@ def strangers_use(world: World, route: str, many: int) -> None:
 def use(world: World, route: str, first: int, many: int) -> None:
     """Another ledger has sent so many messages there, under the ids from the first on."""
     line = world.line(route)
-    items = [Item(n, first + n, f"+38067000{n:04d}", "Others", Sms(f"not ours {n}")) for n in range(many)]
+    items = [
+        OutboundMessage(n, first + n, f"+38067000{n:04d}", "Others", Sms(f"not ours {n}"))
+        for n in range(many)
+    ]
     before = world.provider.taken
     world.runtime.exchange(line.route, line.dialect.submit(items), inf)
     assert world.provider.taken == before + many

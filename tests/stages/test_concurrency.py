@@ -412,7 +412,7 @@ ASKING: dict[str, tuple[dict[str, Any], str, bool]] = {
 }
 
 
-@pytest.mark.parametrize(("fault", "route", "deaf"), ASKING.values(), ids=ASKING)
+@pytest.mark.parametrize(("fault", "route", "unreachable"), ASKING.values(), ids=ASKING)
 def test_trouble_cuts_the_asking_short(
     open_world: OpenWorld, fault: dict[str, Any], route: str, deaf: bool
 ) -> None:
@@ -425,7 +425,7 @@ def test_trouble_cuts_the_asking_short(
 
     done = world.poll("plain")
 
-    assert (done.final, done.deaf) == (3, deaf)
+    assert (done.final, done.unreachable) == (3, deaf)
     assert 4 <= world.provider.requests("receive") <= 6
     assert world.statuses() == {DELIVERED: 3, SENT: 17}
     assert world.route("plain").state == route

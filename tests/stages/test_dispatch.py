@@ -141,7 +141,7 @@ def test_a_second_dispatcher_is_rung_for_when_there_is_more_than_one_package(ope
 
     world.dispatch()
 
-    assert world.rings == [("dispatch", "alpha:bulk")]
+    assert world.notified == [("dispatch", "alpha:bulk")]
 
 
 def test_nothing_is_claimed_once_the_worker_is_stopping(world: World) -> None:

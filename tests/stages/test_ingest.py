@@ -120,7 +120,7 @@ def test_a_doorbell_is_rung_for_every_route_and_lane_that_got_something(world: W
 
     world.ingest()
 
-    assert sorted(world.rings) == [
+    assert sorted(world.notified) == [
         ("dispatch", "alpha:bulk"),
         ("dispatch", "alpha:urgent"),
         ("dispatch", "beta:bulk"),

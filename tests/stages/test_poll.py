@@ -731,7 +731,7 @@ def test_a_provider_that_does_not_answer_gives_way_to_others_after_one_round(ope
 
     done = world.poll()
 
-    assert (done.deaf, done.more) == (True, False)
+    assert (done.unreachable, done.more) == (True, False)
     assert world.provider.requests("status") == 1
 
 
@@ -745,11 +745,13 @@ def test_a_round_that_may_not_be_the_last_calls_another_poller(
 
     world.poll()
 
-    assert world.rings.count(("poll", "alpha")) == calls
+    assert world.notified.count(("poll", "alpha")) == calls
 
 
 @pytest.mark.parametrize(("left", "rings"), [(0.9, 1), (5, 0)])
-def test_what_is_due_before_beat_comes_by_is_rung_for(open_world: OpenWorld, left: float, rings: int) -> None:
+def test_what_is_due_before_beat_comes_by_is_rung_for(
+    open_world: OpenWorld, left: float, notified: int
+) -> None:
     world = open_world(alpha={"poll_first": "60s"})
     world.enqueue(messages(2))
     world.dispatch()
@@ -757,6 +759,6 @@ def test_what_is_due_before_beat_comes_by_is_rung_for(open_world: OpenWorld, lef
 
     assert world.poll() == Polled()
 
-    later = [ring[2] for ring in world.rings if len(ring) == 3 and ring[:2] == ("poll", "alpha")]
-    assert len(later) == rings
+    later = [notify[2] for notify in world.notified if len(notify) == 3 and notify[:2] == ("poll", "alpha")]
+    assert len(later) == notified
     assert all(BREATH.total_seconds() <= seconds <= left for seconds in later)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.questions import Refused, refused_questions
@@ -308,7 +308,7 @@ def test_given_doubt_that_nobody_may_ask_about_then_it_stays_until_somebody_may(
 
 
 def test_given_such_doubt_then_a_message_s_own_policy_holds_once_it_has_lasted(world: World) -> None:
-    doubtful(world, in_doubt=Doubt.FAIL)
+    doubtful(world, in_doubt=DoubtPolicy.FAIL)
 
     world.rescue()
     world.passes(seconds=2)

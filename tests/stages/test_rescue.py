@@ -521,11 +521,11 @@ def test_resend_sends_again_and_never_more_often_than_attempts(open_world: OpenW
     world = open_world(alpha={"in_doubt": "resend", "attempts": 2})
     world.enqueue([message(1)])
     world.provider.script({"do": "drop_before"})
-    roads = []
+    transitions_of = []
     for _ in range(8):
         world.dispatch()
         world.rescue()
-        roads.append(world.message().status)
+        transitions_of.append(world.message().status)
         world.passes(minutes=20)
 
     assert world.road() == ["queued", "sending", "in_doubt", "queued", "sending", "in_doubt", "failed"]

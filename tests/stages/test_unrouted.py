@@ -80,7 +80,7 @@ def test_who_knows_the_route_enters_what_waited_for_it_and_nothing_is_left(
     assert ingest(newer(world), Lane.BULK) == Ingested(new=3)
 
     assert {world.message(n).route for n in (1, 2, 3)} == {"gamma"}
-    assert ("dispatch", "gamma:bulk") in world.rings
+    assert ("dispatch", "gamma:bulk") in world.notified
     assert set_aside(intake) == {Unrouted(Lane.BULK, "delta"): 1}
     assert not intake.client.keys("worker:intake:bulk:unrouted:gamma*")
 

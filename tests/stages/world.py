@@ -108,12 +108,12 @@ class Provider:
 
 @dataclass
 class World:
-    """One runtime and its provider. `rings` are the doorbells the stages rang, with the seconds until then if
-    not at once."""
+    """One runtime and its provider. `notified` are the wake-ups the stages sent, with the seconds until then
+    if not at once."""
 
     runtime: Runtime
     provider: Provider
-    rings: Sequence[tuple[str, str] | tuple[str, str, float]] = ()
+    notified: Sequence[tuple[str, str] | tuple[str, str, float]] = ()
 
     # -- given
 

@@ -12,7 +12,7 @@ Importing this is quick: neither Celery nor SQLAlchemy nor Redis is loaded befor
 
 from bulk_dispatch.client import Dispatcher, EnqueueError
 from bulk_dispatch.domain.content import Flash, Kind, Ping, Sms, VCard, Viber, ViberSms, Voice, WapPush
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import ClientIdConflict, Lane, Message
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.version import __version__
@@ -20,7 +20,7 @@ from bulk_dispatch.version import __version__
 __all__ = [
     "ClientIdConflict",
     "Dispatcher",
-    "Doubt",
+    "DoubtPolicy",
     "EnqueueError",
     "Flash",
     "Kind",

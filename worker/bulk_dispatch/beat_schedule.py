@@ -9,7 +9,7 @@ from celery.schedules import schedule
 
 from bulk_dispatch.config.settings import Route
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.messaging.wakeup import RING, queue_of
+from bulk_dispatch.messaging.celery_app import WAKEUP, queue_of
 from bulk_dispatch.routing import Line
 from bulk_dispatch.stages.account import can_be_watched
 from bulk_dispatch.stages.poll import TICK
@@ -32,7 +32,7 @@ def every(interval: timedelta) -> schedule:
     return schedule(interval, nowfun=steady_now)
 
 
-def timetable(lines: Collection[Line]) -> dict[str, dict[str, Any]]:
+def beat_entries(lines: Collection[Line]) -> dict[str, dict[str, Any]]:
     """The visits of these lines, as Celery's beat_schedule has them, by stage and name."""
     return {**_often(line.route for line in lines), **_now_and_then(lines)}
 
@@ -72,4 +72,4 @@ def _now_and_then(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
 
 
 def _options(stage: str, name: str) -> dict[str, Any]:
-    return {"queue": queue_of(stage, name), "headers": {RING: True}}
+    return {"queue": queue_of(stage, name), "headers": {WAKEUP: True}}

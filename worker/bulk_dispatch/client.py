@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # each of these is loaded when first needed
     from bulk_dispatch.ledger import Connection, Ledger
     from bulk_dispatch.ledger.conflicts import Place, RecordedConflict
     from bulk_dispatch.ledger.queries import History
-    from bulk_dispatch.messaging.wakeup import Bell
+    from bulk_dispatch.messaging.wakeup import Notifier
     from bulk_dispatch.routing import Line
 
 HIGH_WATER = 200_000  # messages in a lane's stream; a producer waits while there are more
@@ -140,16 +140,16 @@ class Dispatcher:
         """What who hands over should know: that nobody takes it, or does not know the routes it names.
         Nothing if Redis is away: handing over says that."""
         from bulk_dispatch.intake import IntakeError
-        from bulk_dispatch.monitoring.heartbeat import read_marks
+        from bulk_dispatch.monitoring.heartbeat import read_heartbeats
         from bulk_dispatch.monitoring.readiness import nobody_works, routes_unknown_to_workers
 
         try:
-            now, marks = read_marks(self._intake)
+            now, heartbeats = read_heartbeats(self._intake)
         except IntakeError:
             return []
         told = (
-            nobody_works(now, marks, {lane.value for lane in lanes}),
-            routes_unknown_to_workers(now, marks, set(names)),
+            nobody_works(now, heartbeats, {lane.value for lane in lanes}),
+            routes_unknown_to_workers(now, heartbeats, set(names)),
         )
         return [sentence for sentence in told if sentence]
 
@@ -172,13 +172,13 @@ class Dispatcher:
         check_name("producer", producer, 0, PRODUCER_LIMIT)
         return islice(self._conflicts(producer, instant("after", after)), limit)
 
-    def ring(self, message: Message | None = None) -> None:
+    def notify(self, message: Message | None = None) -> None:
         """Say that messages were committed with `connection=`; all routes are told, or the message's own."""
         names = [self._accept(message).route] if message else list(self._lines)
         lanes = [message.lane] if message else list(Lane)
         for name in names:
             for lane in lanes:
-                self._bell.ring("dispatch", f"{name}:{lane.value}")
+                self._notifier.notify("dispatch", f"{name}:{lane.value}")
 
     def close(self) -> None:
         """Close what was opened."""
@@ -190,14 +190,16 @@ class Dispatcher:
     # -- the way in
 
     def _add(self, parcel: "Parcel") -> None:
-        bell = self._bell  # first: what is wrong with the broker's address must be told before, not after
+        notifier = (
+            self._notifier
+        )  # first: what is wrong with the broker's address must be told before, not after
         self._intake.add_parcel(parcel)
-        bell.ring("ingest", parcel.lane.value)
+        notifier.notify("ingest", parcel.lane.value)
 
     def _add_when_there_is_room(self, parcel: "Parcel") -> None:
         """Back-pressure: Redis is a door, not a store."""
         while not self._added(parcel):
-            self._bell.ring("ingest", parcel.lane.value)
+            self._notifier.notify("ingest", parcel.lane.value)
             time.sleep(0.05)
 
     def _added(self, parcel: "Parcel") -> bool:
@@ -254,10 +256,11 @@ class Dispatcher:
         return Intake.connect(self._settings.redis_url)
 
     @cached_property
-    def _bell(self) -> "Bell":
-        from bulk_dispatch.messaging.wakeup import Bell, celery_app
+    def _notifier(self) -> "Notifier":
+        from bulk_dispatch.messaging.celery_app import celery_app
+        from bulk_dispatch.messaging.wakeup import Notifier
 
-        return Bell(celery_app(self._settings.broker_url), self._intake)
+        return Notifier(celery_app(self._settings.broker_url), self._intake)
 
     @cached_property
     def _ledger(self) -> "Ledger":
@@ -270,7 +273,7 @@ class Dispatcher:
 def _handing_over(count: int) -> Iterator[None]:
     """Say what did not happen when Redis is away, or an address is none."""
     from bulk_dispatch.intake import IntakeError
-    from bulk_dispatch.messaging.wakeup import BrokerError
+    from bulk_dispatch.messaging.celery_app import BrokerError
 
     try:
         yield

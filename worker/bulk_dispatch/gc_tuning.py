@@ -6,7 +6,7 @@ NEW = 20_000  # objects made and not freed before the next look at the young one
 OLDER = 5  # such looks before one at the older ones; Python itself: 10
 
 
-def collect_rarely() -> None:
+def tune_gc() -> None:
     """For a process of ours whose work is done by the thousand.
 
     A step makes tens of thousands of records that all live until it ends, and none of ours refers back to

@@ -5,8 +5,8 @@ Keys: `worker:intake:LANE` (stream; fields `n`, how many messages, and `m`, a JS
 `worker:intake:LANE:unrouted` (set of the routes that messages of a lane name and no worker knew),
 `worker:intake:LANE:unrouted:ROUTE` (a stream of these messages, like that of a lane, with its `:waiting`),
 `worker:intake:dead` (stream of what could not be entered, with the reason), `worker:intake:token:THREAD`
-(which entry a thread added last, for two minutes), `worker:bell:NAME` (a doorbell rung a moment ago),
-`worker:marks` (hash; what each process last did: monitoring.heartbeat), `worker:reload` (hash; how often
+(which entry a thread added last, for two minutes), `worker:wakeup:NAME` (a wake-up sent a moment ago),
+`worker:heartbeats` (hash; what each process last did: monitoring.heartbeat), `worker:reload` (hash; how often
 all processes, and each, were asked to read the routes again). Reading is at least once: an entry is deleted
 when the ledger has it, and one read by a process that died is read again.
 """
@@ -37,13 +37,13 @@ from bulk_dispatch.redis_server import RedisServer, fullness
 GROUP = "ingest"
 CONSUMER = "ingest"  # one name for all: what a dead process had read is then told by its idle time alone
 DEAD = "worker:intake:dead"
-MARKS = "worker:marks"
+HEARTBEATS = "worker:heartbeats"
 RELOAD = "worker:reload"
 FLEET = "*"  # no node has that name
 
 ANSWER = 3
 """Seconds that Redis has for an answer, and for a connection. It needs a moment; what takes longer is a
-network gone silent, and who waits for that is deaf for as long after the network is back."""
+network gone silent, and a process that waits for that hangs for as long after the network is back."""
 
 ROOM = 0.9  # of Redis's memory that producers may fill
 TIGHT = 0.7  # of it; who looks after Redis should know
@@ -178,7 +178,7 @@ class Intake:
         self._tidy = client.register_script(scripts.TIDY)
         self._mark = client.register_script(scripts.MARK)
         self._take_in = client.register_script(scripts.TAKE_IN)
-        self._ring = client.register_script(scripts.RING)
+        self._notify = client.register_script(scripts.WAKEUP)
         self._roomy_until = 0.0
 
     @classmethod
@@ -254,8 +254,8 @@ class Intake:
         return f"worker:intake:token:{self._threads.name}"
 
     def _leave_room(self) -> None:
-        """Producers stop before Redis is full: rings and acknowledgements take memory too, and where they are
-        refused nobody empties the streams any more. Asked once a second."""
+        """Producers stop before Redis is full: wake-ups and acknowledgements take memory too, and where they
+        are refused nobody empties the streams any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
         if (self.fullness() or 0) > ROOM:  # where we may not ask, Redis itself refuses when it is full
@@ -385,49 +385,51 @@ class Intake:
             if "BUSYGROUP" not in str(problem):
                 raise
 
-    # -- doorbells
+    # -- wake-up
 
     @staticmethod
-    def bell_key(bell: str) -> str:
-        """The key of a doorbell."""
-        return f"worker:bell:{bell}"
+    def wakeup_key(name: str) -> str:
+        """The key of a wake-up."""
+        return f"worker:wakeup:{name}"
 
-    def first_ring(self, bell: str, quiet: timedelta) -> bool:
-        """Whether this doorbell was silent; it counts as ringing until answered, or `quiet` is over."""
+    def claim_wakeup(self, name: str, quiet: timedelta) -> bool:
+        """Whether this wake-up is to be sent: none is on its way. One counts as on its way until it is
+        acknowledged, or `quiet` is over."""
         with self._explained(), _once():
-            key = self.bell_key(bell)
-            return bool(self._ring([key], [int(quiet.total_seconds() * 1000)]))
+            key = self.wakeup_key(name)
+            return bool(self._notify([key], [int(quiet.total_seconds() * 1000)]))
 
-    def answered(self, bell: str) -> None:
-        """Somebody came to the door: the next ring is heard again."""
+    def acknowledge(self, name: str) -> None:
+        """A worker has begun the step: the next wake-up is sent again."""
         with self._explained():
-            self.client.delete(f"worker:bell:{bell}")
+            self.client.delete(f"worker:wakeup:{name}")
 
-    # -- marks of work done
+    # -- heartbeats
 
-    def leave_mark(self, node: str, facts: Mapping[str, object], process: str = "") -> Asked:
+    def write_heartbeat(self, node: str, facts: Mapping[str, object], process: str = "") -> Asked:
         """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
         was asked meanwhile. Several may have the name of one node: each has a mark of its own."""
         with self._explained():
             place = f"{node}#{process}" if process else node
-            counts = self._mark(keys=[MARKS, RELOAD], args=[place, json.dumps(facts), FLEET, node])
+            counts = self._mark(keys=[HEARTBEATS, RELOAD], args=[place, json.dumps(facts), FLEET, node])
         return Asked.read(cast("list[str | None]", counts))
 
-    def marks(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
+    def heartbeats(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
         """Redis's clock now; and of every process, NODE or NODE#PROCESS, when it last said something, and
         what."""
         with self._explained(), self.client.pipeline(transaction=False) as both:  # see _EVEN_IF_FULL
             both.time()
-            both.hgetall(MARKS)
+            both.hgetall(HEARTBEATS)
             (seconds, micros), found = both.execute()
         now = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
         return now, {node: _said(raw) for node, raw in found.items()}
 
-    def forget_marks(self, *places: str) -> None:
-        """Processes that ended in peace, or are long gone, leave no mark. Places are those of `marks`."""
+    def forget_heartbeats(self, *places: str) -> None:
+        """Processes that ended in peace, or are long gone, have no heartbeat. Places are those of
+        `heartbeats`."""
         with self._explained():
-            self.client.hdel(MARKS, *places)
-            left = {node_of(str(place)) for place in cast("list[Any]", self.client.hkeys(MARKS))}
+            self.client.hdel(HEARTBEATS, *places)
+            left = {node_of(str(place)) for place in cast("list[Any]", self.client.hkeys(HEARTBEATS))}
             if nodes := {node_of(place) for place in places} - left:
                 self.client.hdel(RELOAD, *nodes)
 
@@ -448,8 +450,8 @@ class Intake:
     def takes(self) -> None:
         """Raises IntakeError if Redis is away, or takes nothing that is written."""
         mark = f"doctor-{token_hex(8)}"
-        self.first_ring(mark, timedelta(seconds=1))
-        self.answered(mark)
+        self.claim_wakeup(mark, timedelta(seconds=1))
+        self.acknowledge(mark)
 
     def server(self) -> RedisServer:
         """How the server is set up, and how full it is."""

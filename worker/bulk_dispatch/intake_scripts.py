@@ -87,7 +87,7 @@ redis.call('SET', KEYS[1], token .. id, 'PX', 120000)
 return id
 """
 
-RING = """
+WAKEUP = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 SPELL = 30.0  # seconds without it after which a trouble is over; the next is said again
 KINDS = 100  # of trouble, remembered at a time
 
-EVENTS = frozenset({"bell_not_heard", "cannot_take_in", "ledger_away", "server_away"})
+EVENTS = frozenset({"wakeup_not_sent", "enqueue_postponed", "ledger_away", "server_unavailable"})
 """Our own; the trouble is the last that they name."""
 
 CELERYS: Mapping[str, int] = {

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bulk_dispatch.config.settings import Route, SettingsError, can_name_a_route, route_keys
 from bulk_dispatch.domain.backoff import Backoff
-from bulk_dispatch.domain.doubt_policy import POLICIES, SETTLING, Doubt
+from bulk_dispatch.domain.doubt_policy import POLICIES, SETTLING, DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.numbers import region_of
 from bulk_dispatch.domain.validation import MessageError
@@ -33,9 +33,9 @@ class Line:
         object.__setattr__(self, "respells", able)
 
     @property
-    def doubt(self) -> Doubt:
+    def doubt(self) -> DoubtPolicy:
         """How doubt is settled here: as the route says, else as the provider allows."""
-        return Doubt(self.route.in_doubt) if self.route.in_doubt else self.dialect.doubt
+        return DoubtPolicy(self.route.in_doubt) if self.route.in_doubt else self.dialect.doubt
 
     @property
     def keepalive(self) -> timedelta:
@@ -53,7 +53,7 @@ class Line:
             return self.route.clock_tolerance
         return ROUNDED if isinstance(self.dialect, Clocks) else UNKNOWN_CLOCK
 
-    def policy(self, own: Doubt | None) -> Doubt:
+    def policy(self, own: DoubtPolicy | None) -> DoubtPolicy:
         """How doubt about one message is settled: by asking where that is the way; else as the message says
         of its own, else as the route says."""
         return self.doubt if own is None or self.doubt in SETTLING else own

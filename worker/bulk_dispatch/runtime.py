@@ -19,14 +19,14 @@ from bulk_dispatch.providers.interface import Failure, Reply, Request
 from bulk_dispatch.routing import Line, make_ready
 
 
-class Ring(Protocol):
+class Notify(Protocol):
     """Says that there is work, or will be `after` so many seconds. May be heard twice, or not at all."""
 
     def __call__(self, stage: str, name: str, after: float = 0.0) -> None: ...
 
 
-def silence(stage: str, name: str, after: float = 0.0) -> None:
-    """A doorbell that rings nowhere; beat comes by anyway."""
+def no_notify(stage: str, name: str, after: float = 0.0) -> None:
+    """Notifies nobody; beat schedules every stage anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Runtime:
     intake: Intake
     transport: Transport
     lines: Mapping[str, Line]
-    ring: Ring = silence
+    notify: Notify = no_notify
     chance: Callable[[], float] = random.random
     clock: Callable[[], float] = steady
     stopping: Callable[[], bool] = field(default=lambda: False)
@@ -48,7 +48,7 @@ class Runtime:
         cls,
         settings: Settings,
         *,
-        ring: Ring = silence,
+        notify: Notify = no_notify,
         stopping: Callable[[], bool] = lambda: False,
         or_ahead: bool = False,
         lines: Mapping[str, Line] | None = None,
@@ -66,7 +66,7 @@ class Runtime:
             _register(ledger, lines)
             intake = Intake.connect(settings.redis_url)
             opened.pop_all()
-        return cls(settings, ledger, intake, Transport(), lines, ring=ring, stopping=stopping)
+        return cls(settings, ledger, intake, Transport(), lines, notify=notify, stopping=stopping)
 
     def knowing(self, lines: Mapping[str, Line]) -> "Runtime":
         """The same with other routes, which it registers. Raises LedgerError."""

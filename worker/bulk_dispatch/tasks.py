@@ -1,4 +1,4 @@
-"""The Celery door: one thin task a stage, and beat, which rings by the timetable.
+"""The Celery tasks: one thin task a stage, and beat, which schedules them.
 
 Celery is the clock and the pool, not the memory: a task carries a name, never a message. The exception is
 `bulk_dispatch.enqueue`, for applications that do not import us; it only puts messages into the intake.
@@ -27,16 +27,18 @@ from celery.platforms import SecurityWarning, isatty
 from celery.worker.request import Request as CeleryRequest
 from kombu.common import ignore_errors
 
-from bulk_dispatch.beat_schedule import timetable
+from bulk_dispatch.beat_schedule import beat_entries
 from bulk_dispatch.config.settings import Secret, Settings, SettingsError, names_only
 from bulk_dispatch.domain.message import Lane, Message, check_send_at
 from bulk_dispatch.domain.package import CHUNK
 from bulk_dispatch.domain.validation import MessageError
-from bulk_dispatch.gc_tuning import collect_rarely
+from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.intake import DeadLetter, Intake, IntakeError, Parcel
 from bulk_dispatch.ledger import Ledger, LedgerError, TooOldError
-from bulk_dispatch.messaging.wakeup import BACKLOG, ENQUEUE, Bell, BrokerError, backlog, celery_app
-from bulk_dispatch.monitoring.heartbeat import BEAT, Crew
+from bulk_dispatch.messaging.celery_app import ENQUEUE, BrokerError, celery_app
+from bulk_dispatch.messaging.inspection import backlog
+from bulk_dispatch.messaging.wakeup import BACKLOG, Notifier
+from bulk_dispatch.monitoring.heartbeat import BEAT, HeartbeatReporter
 from bulk_dispatch.outages import SaidOnce
 from bulk_dispatch.route_reload import RouteTable
 from bulk_dispatch.routing import Line, UnknownRoute, accept, named_route, region_of_route, unknown_route
@@ -47,7 +49,7 @@ from bulk_dispatch.stages.ingest import ingest as ingest_stage
 from bulk_dispatch.stages.poll import poll as poll_stage
 from bulk_dispatch.stages.receipts import match as match_stage
 from bulk_dispatch.stages.rescue import rescue as rescue_stage
-from bulk_dispatch.stages.time_limits import longest_step
+from bulk_dispatch.stages.time_limits import max_step_duration
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +70,11 @@ AWAY = (LedgerError, IntakeError)
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Producer:
     """What it takes to hand messages in: no ledger."""
 
     intake: Intake
-    bell: Bell
+    notifier: Notifier
 
 
 _table = RouteTable(settings.routes)
@@ -81,9 +83,9 @@ _stopping = threading.Event()
 
 
 @cache
-def _door() -> Door:
+def _producer() -> Producer:
     intake = Intake.connect(settings.redis_url)
-    return Door(intake, Bell(app, intake))
+    return Producer(intake, Notifier(app, intake))
 
 
 class Opened:
@@ -99,8 +101,10 @@ class Opened:
         """Raises LedgerError or IntakeError; then it is for the next to try again."""
         lines = _table.lines
         if self._runtime is None:
-            ring, stopping = _door().bell.ring, _stopping.is_set
-            self._runtime = Runtime.open(settings, ring=ring, stopping=stopping, or_ahead=True, lines=lines)
+            notify, stopping = _producer().notifier.notify, _stopping.is_set
+            self._runtime = Runtime.open(
+                settings, notify=notify, stopping=stopping, or_ahead=True, lines=lines
+            )
         elif self._runtime.lines is not lines:
             self._runtime = self._runtime.knowing(lines)
         return self._runtime
@@ -109,9 +113,9 @@ class Opened:
 _runtime = Opened()
 
 
-def _opened() -> tuple[Runtime, Bell]:
+def _opened() -> tuple[Runtime, Notifier]:
     with _opening:
-        return _runtime.now(), _door().bell
+        return _runtime.now(), _producer().notifier
 
 
 def _read_again() -> None:
@@ -119,19 +123,19 @@ def _read_again() -> None:
     _tell_of_routes()
 
 
-_crew = Crew(lambda: Intake.connect(settings.redis_url, tries=1), read_again=_read_again)
+_heartbeat = HeartbeatReporter(lambda: Intake.connect(settings.redis_url, tries=1), read_again=_read_again)
 
 
 def _tell_of_routes() -> None:
-    longest = max(longest_step(line.route) for line in _table.lines.values())
-    _crew.knows(_table.digests, longest, _table.kept)
+    longest = max(max_step_duration(line.route) for line in _table.lines.values())
+    _heartbeat.knows(_table.digests, longest, _table.kept)
 
 
 def _follow_hangups() -> None:
     """SIGHUP means: read the routes again. By itself Celery's worker starts anew at it, and beat ends. At a
     terminal it means that the terminal is gone, and is left alone."""
     if not isatty(sys.__stdout__):
-        signal.signal(signal.SIGHUP, lambda *_: _crew.ask())
+        signal.signal(signal.SIGHUP, lambda *_: _heartbeat.ask())
 
 
 def _ready(secret: Secret | None) -> Mapping[str, Line]:
@@ -167,7 +171,7 @@ def _check_server() -> None:
 
 @signals.worker_init.connect
 def _spare_garbage(**_: object) -> None:
-    collect_rarely()
+    tune_gc()
 
 
 @signals.worker_shutting_down.connect
@@ -179,7 +183,7 @@ def _stop_claiming(**_: object) -> None:
 @signals.celeryd_after_setup.connect
 def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
     hands = 1 if "prefork" in instance.pool_cls.__module__ else instance.concurrency  # of one process
-    _crew.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
+    _heartbeat.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
     _tell_of_routes()
 
 
@@ -188,12 +192,12 @@ def _present_worker(**_: object) -> None:
     # It would explain one of our settings whenever it has lost its connection. Said here, where it listens.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     _follow_hangups()
-    _crew.present()
+    _heartbeat.present()
 
 
 @signals.worker_shutdown.connect
 def _leave(**_: object) -> None:
-    _crew.leave()
+    _heartbeat.leave()
 
 
 class _Brief(logging.Formatter):
@@ -239,15 +243,15 @@ def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, 
     A server that is away is one line in the log; beat comes by again.
     """
     try:
-        with _crew.step():
-            runtime, bell = _opened()
-            bell.answered(stage, name)
+        with _heartbeat.step():
+            runtime, notifier = _opened()
+            notifier.acknowledge(stage, name)
             counts = work(runtime)
     except AWAY as problem:
-        log.warning("server_away stage=%s name=%s problem=%s", stage, name, problem)
+        log.warning("server_unavailable stage=%s name=%s problem=%s", stage, name, problem)
         raise
     if counts.more and not _stopping.is_set():
-        bell.ring(stage, name)
+        notifier.notify(stage, name)
     return asdict(counts)
 
 
@@ -260,7 +264,7 @@ class Passed:
 
 
 def if_known(runtime: Runtime, route: str, stage: Callable[..., Any], *more: object) -> Any:
-    """One step of a stage on a route, if it is known here: beat, or a worker that rings, may be newer."""
+    """One step of a stage on a route, if it is known here: beat, or a worker that sent it, may be newer."""
     if route in runtime.lines:
         return stage(runtime, route, *more)
     log.info("unknown_route stage=%s route=%s", stage.__name__, route)
@@ -271,7 +275,7 @@ def if_known(runtime: Runtime, route: str, stage: Callable[..., Any], *more: obj
 def ingest(lane: str) -> dict[str, Any]:
     """Move what waits in a lane of the intake into the ledger.
 
-    Who has entered urgent messages sends those of the first route himself, and rings for others: by way of
+    Who has entered urgent messages sends those of the first route himself, and wake-ups for others: by way of
     the broker it took a fifth longer.
     """
     kept: list[str] = []
@@ -288,14 +292,14 @@ def keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
     If the step fails it is lost, as any ring may be: the next tick makes up for it.
     """
 
-    def ring(stage: str, name: str, after: float = 0.0) -> None:
+    def notify(stage: str, name: str, after: float = 0.0) -> None:
         own = lane == Lane.URGENT and name.endswith(f":{Lane.URGENT}") and not runtime.stopping()
         if own and not kept:
             kept.append(name)
         else:
-            runtime.ring(stage, name, after)
+            runtime.notify(stage, name, after)
 
-    return replace(runtime, ring=ring)
+    return replace(runtime, notify=notify)
 
 
 @app.task(name="bulk_dispatch.dispatch", throws=AWAY)
@@ -333,7 +337,7 @@ def watch(route: str) -> dict[str, Any]:
 
 
 def _bury(letter: DeadLetter) -> None:
-    _door().intake.bury(letter)
+    _producer().intake.bury(letter)
 
 
 app.bury = _bury  # for the consumer, which Celery makes
@@ -372,7 +376,7 @@ def enqueue(self: Any, /, *given: Any, **fields: Any) -> dict[str, int]:
     names a route that is not known waits for it.
     """
     try:
-        with _crew.step():
+        with _heartbeat.step():
             offered = list(_offered(given, fields))
             if getattr(self.request, STALE, False):
                 return _refuse(offered, "it expired before a worker came to it, or was revoked")
@@ -380,7 +384,7 @@ def enqueue(self: Any, /, *given: Any, **fields: Any) -> dict[str, int]:
                 return _refuse(offered, f"it has {len(offered)} messages; {MOST} at most")
             return _take_in(offered)
     except (*AWAY, SettingsError) as problem:
-        log.warning("cannot_take_in problem=%s", problem)
+        log.warning("enqueue_postponed problem=%s", problem)
         time.sleep(1)  # the task goes back to its queue, and must not come round like a wheel
         raise Reject(problem, requeue=True) from problem
 
@@ -392,7 +396,7 @@ def _refuse(offered: Sequence[Any], why: str) -> dict[str, int]:
 
 def _take_in(offered: Iterable[Any]) -> dict[str, int]:
     with _opening:
-        door, lines = _door(), _table.lines
+        producer, lines = _producer(), _table.lines
     taken: dict[Lane, list[Message]] = {}
     unsure: dict[Lane, list[Any]] = {}
     dead: list[DeadLetter] = []
@@ -415,9 +419,9 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
             taken.setdefault(message.lane, []).append(message)
     parcels = [*_packed(Parcel.of, taken), *_packed(Parcel.of_plain, unsure)]
     if parcels or dead:
-        door.intake.take_in(parcels, dead)
+        producer.intake.take_in(parcels, dead)
     for lane in {parcel.lane for parcel in parcels}:
-        door.bell.ring("ingest", lane.value)
+        producer.notifier.notify("ingest", lane.value)
     return {"taken": sum(parcel.count for parcel in parcels), "dead": len(dead)}
 
 
@@ -448,7 +452,7 @@ def _offered(given: Sequence[Any], fields: dict[str, Any]) -> Iterator[Any]:
 # -- beat
 
 
-class Visits(Scheduler):
+class NonCatchUpScheduler(Scheduler):
     """Beat's scheduler. It keeps no file, since a missed tick needs no making up; and where ticks are not
     answered it adds none, so that a weekend without workers does not fill Redis."""
 
@@ -458,7 +462,7 @@ class Visits(Scheduler):
         """See Celery; by the routes of now."""
         if self._lines is not _table.lines:
             self._lines = _table.lines
-            self.merge_inplace(timetable(self._lines.values()))
+            self.merge_inplace(beat_entries(self._lines.values()))
         return super().tick(*args, **options)
 
     def close(self) -> None:
@@ -471,10 +475,10 @@ class Visits(Scheduler):
             if backlog(self.producer, entry.options["queue"]) < BACKLOG:
                 self.apply_async(entry, producer=producer, advance=False)
         except (BrokerError, SchedulingError) as problem:  # a missed tick needs no making up
-            log.warning("bell_not_heard tick=%s problem=%s", entry.name, problem)
+            log.warning("wakeup_not_sent tick=%s problem=%s", entry.name, problem)
             self._let_go()
         else:
-            _crew.rang()
+            _heartbeat.ticked()
 
     def _let_go(self) -> None:
         """Of the producer, which Celery keeps, and its connection: what has failed once closes the channel,
@@ -507,12 +511,12 @@ def _end_between_ticks(service: Any) -> None:
 @signals.beat_init.connect
 def _introduce_beat(sender: Any, **_: object) -> None:
     _end_between_ticks(sender)
-    visits = timetable(_ready(secret=names_only).values())
+    visits = beat_entries(_ready(secret=names_only).values())
     visited = {visit["options"]["queue"] for visit in visits.values()}
-    _crew.introduce(f"{BEAT}@{socket.gethostname()}", visited)
+    _heartbeat.introduce(f"{BEAT}@{socket.gethostname()}", visited)
     _tell_of_routes()
     _follow_hangups()
 
 
-app.conf.beat_scheduler = Visits
+app.conf.beat_scheduler = NonCatchUpScheduler
 app.conf.beat_max_loop_interval = 1

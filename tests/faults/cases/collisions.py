@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from bulk_dispatch.config.settings import read_routes
 from bulk_dispatch.domain.content import Sms
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.routing import Line, make_ready
 from tests.faults.cases.case import Case
@@ -55,13 +55,15 @@ def _next_reference(world: World) -> int:
 
 
 def _others_send(line: Line, first: int, many: int) -> None:
-    items = [Item(n, first + n, f"+38067{n:07d}", "Others", Sms(f"others {n}")) for n in range(many)]
+    items = [
+        OutboundMessage(n, first + n, f"+38067{n:07d}", "Others", Sms(f"others {n}")) for n in range(many)
+    ]
     size = line.dialect.limits.items
     for start in range(0, many, size):
         _post(line, items[start : start + size])
 
 
-def _post(line: Line, items: Sequence[Item]) -> None:
+def _post(line: Line, items: Sequence[OutboundMessage]) -> None:
     request = line.dialect.submit(items)
     httpx.post(request.url, content=request.body, headers=request.headers, timeout=30).raise_for_status()
 

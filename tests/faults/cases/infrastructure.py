@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from bulk_dispatch.client import EnqueueError
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.messaging.wakeup import DOOR
+from bulk_dispatch.messaging.celery_app import DEFAULT_QUEUE
 from tests.faults.cases.case import Case
 from tests.faults.proxy import Proxy
 from tests.faults.world import BOTH, Batch, World
@@ -118,7 +118,7 @@ def redis_filled_by_tasks(world: World, batch: Batch) -> None:
             with world.fleet.stopped("urgent"):  # it takes tasks
                 batch.handed_over += _taken_as_tasks(world, batch)
             assert len(batch.handed_over) < len(batch.messages), "Redis has taken all of it"
-            eventually(lambda: not broker.llen(DOOR), within=120)
+            eventually(lambda: not broker.llen(DEFAULT_QUEUE), within=120)
             batch.over()
             world.await_settled(batch, within=120)
         finally:

@@ -110,7 +110,7 @@ def report_before_commit(world: World, batch: Batch) -> None:
     world.enqueue(batch)
     world.provider.await_met()
     with world.servers.held(EVENTS):
-        world.await_lock_waiter("WITH news")
+        world.await_lock_waiter("WITH told")
         world.fleet.kill("poll")
 
 
@@ -118,7 +118,7 @@ def rescue_taking_up(world: World, batch: Batch) -> None:
     """One package, so that nobody else writes: whoever waits for the lock is rescue."""
     by_the_sandbox(world, batch, point="kill_after", command="message", times=1)
     with world.servers.held(EVENTS):
-        world.await_lock_waiter("WITH news")
+        world.await_lock_waiter("WITH told")
         world.fleet.kill("poll")
 
 
@@ -140,7 +140,7 @@ def rescue_settling(world: World, batch: Batch) -> None:
     world.enqueue(batch)
     world.provider.await_met()
     with world.servers.held(EVENTS):
-        world.await_lock_waiter("WITH news")
+        world.await_lock_waiter("WITH told")
         world.fleet.kill("poll")
 
 
@@ -256,7 +256,7 @@ KILLS = (
     Case("job_killed_with_all_taken", sandbox_kills("kill_after", "message-async"), routes=("async",)),
     Case(
         "dispatch_killed_before_it_wrote_the_answer",
-        partial(while_settling, lock=EVENTS, statement="WITH news"),
+        partial(while_settling, lock=EVENTS, statement="WITH told"),
         messages=ONE_PACKAGE,
         routes=("sync",),
     ),

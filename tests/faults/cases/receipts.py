@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 PUSHED = ("webcom", "smartswitch")
 FORGED = 300
-DOOR = "web"  # of its process
+DEFAULT_QUEUE = "web"  # of its process
 
 
 def pushed(world: World, batch: Batch, *, rules: list[dict[str, Any]]) -> None:
@@ -49,7 +49,7 @@ def door_killed(world: World, batch: Batch) -> None:
     for part in range(10):
         world.enqueue(batch, slice(part * 150, (part + 1) * 150))
         world.await_status(batch, Status.SENT)
-        world.web.kill(DOOR)
+        world.web.kill(DEFAULT_QUEUE)
         eventually(world.door_answers)
     batch.over()
 
@@ -60,7 +60,7 @@ def door_killed_before_its_commit(world: World, batch: Batch) -> None:
     world.await_status(batch, Status.SENT)
     with world.servers.held("TABLE events IN SHARE MODE"):
         eventually(lambda: not world.door_answers())  # its one hand waits, with what was pushed
-        world.web.kill(DOOR)
+        world.web.kill(DEFAULT_QUEUE)
     eventually(world.door_answers)
     batch.over()
 

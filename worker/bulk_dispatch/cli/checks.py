@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 from bulk_dispatch.cli.context import opened_intake, opened_ledger
 from bulk_dispatch.cli.output import money
 from bulk_dispatch.config.settings import Settings, SettingsError, names_only, read_routes
-from bulk_dispatch.domain.doubt_policy import SETTLING, Doubt
+from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.intake import ROOM, TIGHT, Intake, IntakeError, IntakeNotAllowedError
 from bulk_dispatch.ledger import Ledger, LedgerError, LedgerRefusedError
@@ -21,27 +21,24 @@ from bulk_dispatch.ledger.migrate import behind
 from bulk_dispatch.ledger.queries import RouteRow, route_rows
 from bulk_dispatch.ledger.questions import Refused, all_refused
 from bulk_dispatch.ledger.server import server_settings
-from bulk_dispatch.messaging.wakeup import (
+from bulk_dispatch.messaging.celery_app import (
     QUEUES,
     VISIBILITY,
     BrokerError,
     BrokerNotAllowedError,
     Celery,
-    bound_queues,
     celery_app,
-    consumers,
-    sees,
-    waiting,
 )
-from bulk_dispatch.messaging.wakeup import answers as broker_answers
-from bulk_dispatch.messaging.wakeup import server as broker_server
-from bulk_dispatch.monitoring.heartbeat import Mark, read_all_marks
-from bulk_dispatch.monitoring.liveness import Evidence, Judgement, State
+from bulk_dispatch.messaging.inspection import answers as broker_answers
+from bulk_dispatch.messaging.inspection import bound_queues, consumers, sees, waiting
+from bulk_dispatch.messaging.inspection import server as broker_server
+from bulk_dispatch.monitoring.heartbeat import Heartbeat, read_all_heartbeats
+from bulk_dispatch.monitoring.liveness import Liveness, ProcessHealth, Snapshot
 from bulk_dispatch.providers.interface import Clocks
 from bulk_dispatch.redis_server import RedisServer
 from bulk_dispatch.routing import Line, make_ready, shown_route
 from bulk_dispatch.stages.account import is_low, is_off
-from bulk_dispatch.stages.time_limits import longest_step
+from bulk_dispatch.stages.time_limits import max_step_duration
 from bulk_dispatch.timezones import data_version
 
 T = TypeVar("T")
@@ -274,17 +271,17 @@ def _ours(queue: str) -> bool:
 
 def _same_database(app: Celery, intake: Intake) -> bool:
     """By a mark left at one door and looked for at the other: addresses have many spellings."""
-    mark = f"doctor-{uuid.uuid4().hex}"
-    intake.first_ring(mark, timedelta(seconds=30))
+    heartbeat = f"doctor-{uuid.uuid4().hex}"
+    intake.claim_wakeup(heartbeat, timedelta(seconds=30))
     try:
-        return sees(app, intake.bell_key(mark))
+        return sees(app, intake.wakeup_key(heartbeat))
     finally:
-        intake.answered(mark)
+        intake.acknowledge(heartbeat)
 
 
 def _time_limits(settings: Settings) -> Iterator[Finding]:
     """A task that outlives the visibility time-out is handed to a second worker too."""
-    longest = max((longest_step(route), name) for name, route in read_routes(settings.routes).items())
+    longest = max((max_step_duration(route), name) for name, route in read_routes(settings.routes).items())
     if longest[0] >= timedelta(seconds=VISIBILITY):
         yield Finding(
             "time limits",
@@ -354,7 +351,7 @@ def _state(row: RouteRow) -> Iterator[Finding]:
 
 def _doubt(row: RouteRow, line: Line, old: int, strange: int) -> Iterator[Finding]:
     """What is being settled is as it should be; what waits for a person is told."""
-    held = row.in_doubt if line.doubt is Doubt.HOLD else 0
+    held = row.in_doubt if line.doubt is DoubtPolicy.HOLD else 0
     if held or old:
         since = f", {old} of them for longer than {line.route.doubt_most}" if old else ""
         seen = f"{row.in_doubt} messages of {row.name} are in doubt{since}: see `worker resolve`"
@@ -392,38 +389,38 @@ def _account(row: RouteRow, line: Line) -> Iterator[Finding]:
 def _workers(settings: Settings, intake: Intake, patience: float) -> Iterator[Finding]:
     """Who answers, and who works: an answer alone says little."""
     unseen: list[Finding] = []
-    evidence = _evidence(settings, intake, patience, unseen)
+    snapshot = _snapshot(settings, intake, patience, unseen)
     yield from unseen
     hidden = {finding.what for finding in unseen}
-    if "marks" not in hidden:
-        yield from _beat(evidence)
-        yield from _clocks(evidence)
-        yield from _namesakes(evidence)
-        yield from map(_replaced, evidence.replaced)
-    yield from _consumers(evidence)
-    yield from _known_routes(settings, evidence)
+    if "heartbeats" not in hidden:
+        yield from _beat(snapshot)
+        yield from _clocks(snapshot)
+        yield from _namesakes(snapshot)
+        yield from map(_replaced, snapshot.replaced)
+    yield from _consumers(snapshot)
+    yield from _known_routes(settings, snapshot)
 
 
-def _consumers(evidence: Evidence) -> Iterator[Finding]:
-    judgements = evidence.judge()
-    for judged in judgements:
-        if not judged.healthy:
-            verdict = "warning" if judged.state is State.GONE else "bad"
-            yield Finding("workers", verdict, _told(judged, evidence))
-    if evidence.answers is None:  # nobody could be asked, and that was told
+def _consumers(snapshot: Snapshot) -> Iterator[Finding]:
+    judgements = snapshot.check()
+    for checked in judgements:
+        if not checked.healthy:
+            verdict = "warning" if checked.state is Liveness.OFFLINE else "bad"
+            yield Finding("workers", verdict, _told(checked, snapshot))
+    if snapshot.answers is None:  # nobody could be asked, and that was told
         return
-    missing = [name for name in QUEUES if name not in set().union(*evidence.answers.values())]
-    if not evidence.answers:
+    missing = [name for name in QUEUES if name not in set().union(*snapshot.answers.values())]
+    if not snapshot.answers:
         yield Finding("workers", "bad", "no Celery worker answers: nothing is sent")
     elif missing:
         yield Finding("workers", "bad", f"no worker consumes {', '.join(missing)}")
-    elif all(judged.healthy for judged in judgements):
-        yield Finding("workers", "ok", f"{len(evidence.answers)} answer, every queue has a consumer")
+    elif all(checked.healthy for checked in judgements):
+        yield Finding("workers", "ok", f"{len(snapshot.answers)} answer, every queue has a consumer")
 
 
-def _namesakes(evidence: Evidence) -> Iterator[Finding]:
-    """Celery asks a node and hears one answer, whoever gave it."""
-    for node, pids in evidence.namesakes().items():
+def _namesakes(snapshot: Snapshot) -> Iterator[Finding]:
+    """Celery pings by name and reads one answer, whichever process gave it."""
+    for node, pids in snapshot.namesakes().items():
         numbers = ", ".join(map(str, sorted(pids)))
         yield Finding(
             "workers",
@@ -432,33 +429,36 @@ def _namesakes(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _replaced(mark: Mark) -> Finding:
+def _replaced(heartbeat: Heartbeat) -> Finding:
     """Killed and started anew, or frozen where we cannot look: nobody here can tell."""
+    pid = heartbeat.process.pid if heartbeat.process else "unknown"
     seen = (
-        f"{mark.node} (process {mark.process.pid if mark.process else 'unknown'}) has said nothing since "
-        f"{mark.told_at:%H:%M:%S} UTC, and another has its name since: it was killed, or is frozen elsewhere"
+        f"{heartbeat.node} (process {pid}) has said nothing since {heartbeat.sent_at:%H:%M:%S} UTC, and "
+        "another has its name since: it was killed, or is frozen elsewhere"
     )
     return Finding("workers", "warning", seen)
 
 
-def _known_routes(settings: Settings, evidence: Evidence) -> Iterator[Finding]:
+def _known_routes(settings: Settings, snapshot: Snapshot) -> Iterator[Finding]:
     """A worker that does not know a route leaves its messages where they are."""
     try:
         routes = read_routes(settings.routes, secret=names_only)
     except SettingsError:  # told already
         return
     digests = {name: route.settings_digest for name, route in routes.items()}
-    for mark in _there(evidence):
-        if mark.kept:
-            yield Finding("routes", "bad", f"{mark.node} keeps the routes it had: {mark.kept}")
-        if unlike := mark.unlike(digests):
-            verdict = "warning" if digests.keys() <= (mark.routes or {}).keys() else "bad"
-            yield Finding("routes", verdict, f"{mark.node} {unlike}: reload it (worker reload) or restart it")
+    for heartbeat in _there(snapshot):
+        if heartbeat.kept:
+            yield Finding("routes", "bad", f"{heartbeat.node} keeps the routes it had: {heartbeat.kept}")
+        if unlike := heartbeat.unlike(digests):
+            verdict = "warning" if digests.keys() <= (heartbeat.routes or {}).keys() else "bad"
+            yield Finding(
+                "routes", verdict, f"{heartbeat.node} {unlike}: reload it (worker reload) or restart it"
+            )
 
 
-def _evidence(settings: Settings, intake: Intake, patience: float, unseen: list[Finding]) -> Evidence:
-    """In this order: a ring that waited before the ping was taken meanwhile, if anybody hears. What cannot be
-    seen is `unseen`, and nothing speaks of it in the evidence."""
+def _snapshot(settings: Settings, intake: Intake, patience: float, unseen: list[Finding]) -> Snapshot:
+    """In this order: a task that waited before the ping was taken meanwhile, if anybody consumes. What cannot
+    be seen is `unseen`, and nothing speaks of it in the snapshot."""
 
     def seen(what: str, look: Callable[[], T], otherwise: T) -> T:
         try:
@@ -467,51 +467,62 @@ def _evidence(settings: Settings, intake: Intake, patience: float, unseen: list[
             unseen.append(_unseen(what, problem))
             return otherwise
 
-    nobody: tuple[datetime, list[Mark], list[Mark]] = (datetime.now(UTC), [], [])
-    rings: dict[str, int] = seen("rings", lambda: waiting(celery_app(settings.broker_url)), {})
+    nobody: tuple[datetime, list[Heartbeat], list[Heartbeat]] = (datetime.now(UTC), [], [])
+    notified: dict[str, int] = seen("wake-ups", lambda: waiting(celery_app(settings.broker_url)), {})
     answers = seen("workers", lambda: consumers(celery_app(settings.broker_url), patience), None)
-    now, marks, replaced = seen("marks", lambda: read_all_marks(intake), nobody)
-    return Evidence(now, marks, rings, answers, replaced)
+    now, heartbeats, replaced = seen("heartbeats", lambda: read_all_heartbeats(intake), nobody)
+    return Snapshot(now, heartbeats, notified, answers, replaced)
 
 
-def _told(judged: Judgement, evidence: Evidence) -> str:
-    answers = judged.node in (evidence.answers or {})
-    who = "one of that name" if judged.pid else "it"
+def _told(checked: ProcessHealth, snapshot: Snapshot) -> str:
+    answers = checked.node in (snapshot.answers or {})
+    who = "one of that name" if checked.pid else "it"
     return (
-        f"{judged.sentence(evidence.now)}; {who} {'answers a ping' if answers else 'does not answer a ping'}"
+        f"{checked.sentence(snapshot.now)}; {who} {'answers a ping' if answers else 'does not answer a ping'}"
     )
 
 
-def _beat(evidence: Evidence) -> Iterator[Finding]:
-    """Without beat nothing is polled or rescued, and a lost ring stays lost."""
-    if evidence.beats:
-        yield Finding("beat", "ok", f"{', '.join(beat.node for beat in evidence.beats)} rings")
+def _beat(snapshot: Snapshot) -> Iterator[Finding]:
+    """Without beat nothing is polled or rescued, and a lost wake-up stays lost."""
+    if snapshot.beats:
+        yield Finding("beat", "ok", f"{', '.join(beat.node for beat in snapshot.beats)} is scheduling")
         return
-    last = max((mark.worked_at for mark in evidence.marks if mark.is_beat and mark.worked_at), default=None)
+    last = max(
+        (
+            heartbeat.last_success_at
+            for heartbeat in snapshot.heartbeats
+            if heartbeat.is_beat and heartbeat.last_success_at
+        ),
+        default=None,
+    )
     since = f" since {last:%H:%M:%S} UTC" if last else ""
-    yield Finding("beat", "bad", f"no beat has rung{since}: nothing is asked about")
+    yield Finding("beat", "bad", f"no beat has scheduled a task{since}: nothing is asked about")
 
 
-def _clocks(evidence: Evidence) -> Iterator[Finding]:
+def _clocks(snapshot: Snapshot) -> Iterator[Finding]:
     """No stage goes by them, but `send_at` is checked by them, and people compare logs."""
-    there = _there(evidence)
-    for mark in there:
-        if abs(mark.ahead) > OFF:
-            yield Finding("clocks", "warning", _off(mark))
-    if there and all(abs(mark.ahead) <= OFF for mark in there):
+    there = _there(snapshot)
+    for heartbeat in there:
+        if abs(heartbeat.clock_skew) > OFF:
+            yield Finding("clocks", "warning", _off(heartbeat))
+    if there and all(abs(heartbeat.clock_skew) <= OFF for heartbeat in there):
         yield Finding("clocks", "ok", f"none is further than {OFF.seconds} s from Redis's")
 
 
-def _there(evidence: Evidence) -> list[Mark]:
+def _there(snapshot: Snapshot) -> list[Heartbeat]:
     """The beats that ring, and the workers that are not gone."""
-    gone = {judged.node for judged in evidence.judge() if judged.state is State.GONE}
+    gone = {checked.node for checked in snapshot.check() if checked.state is Liveness.OFFLINE}
     return [
-        *evidence.beats,
-        *(mark for mark in evidence.marks if not mark.is_beat and mark.node not in gone),
+        *snapshot.beats,
+        *(
+            heartbeat
+            for heartbeat in snapshot.heartbeats
+            if not heartbeat.is_beat and heartbeat.node not in gone
+        ),
     ]
 
 
-def _off(mark: Mark) -> str:
-    way = "ahead of" if mark.ahead > timedelta(0) else "behind"
-    seconds = f"{abs(mark.ahead).total_seconds():.0f} s"
-    return f"{mark.node} is {seconds} {way} Redis's"
+def _off(heartbeat: Heartbeat) -> str:
+    way = "ahead of" if heartbeat.clock_skew > timedelta(0) else "behind"
+    seconds = f"{abs(heartbeat.clock_skew).total_seconds():.0f} s"
+    return f"{heartbeat.node} is {seconds} {way} Redis's"

@@ -27,7 +27,8 @@ from bulk_dispatch.ledger.migrate import upgrade
 from bulk_dispatch.ledger.queries import by_status
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.servers.ephemeral import throwaway
-from bulk_dispatch.messaging.wakeup import QUEUES, celery_app, consumers
+from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
+from bulk_dispatch.messaging.inspection import consumers
 from bulk_dispatch.providers import PROVIDERS
 
 READY = timedelta(seconds=60)  # for the workers to come up

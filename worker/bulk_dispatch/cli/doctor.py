@@ -14,8 +14,8 @@ import typer
 from bulk_dispatch.cli.output import Json, complain, emit, flow, out
 from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.intake import Intake
-from bulk_dispatch.monitoring.heartbeat import read_marks
-from bulk_dispatch.monitoring.liveness import judge_node
+from bulk_dispatch.monitoring.heartbeat import read_heartbeats
+from bulk_dispatch.monitoring.liveness import check_process
 
 if TYPE_CHECKING:
     from bulk_dispatch.cli.checks import Finding
@@ -44,23 +44,23 @@ def doctor(
 
 def _judge(node: str, as_json: bool) -> None:
     with _intake() as intake:
-        now, marks = read_marks(intake)
-    judged = judge_node(node, now, marks)
+        now, heartbeats = read_heartbeats(intake)
+    checked = check_process(node, now, heartbeats)
     if as_json:
-        worked_at = judged.since.isoformat() if judged.since else None
+        worked_at = checked.since.isoformat() if checked.since else None
         emit(
             {
                 "node": node,
-                "healthy": judged.healthy,
-                "state": judged.state.name.lower(),
+                "healthy": checked.healthy,
+                "state": checked.state.name.lower(),
                 "worked_at": worked_at,
             }
         )
-    elif judged.healthy:
-        out.print(judged.sentence(now), markup=False, soft_wrap=True)
+    elif checked.healthy:
+        out.print(checked.sentence(now), markup=False, soft_wrap=True)
     else:
-        complain(judged.sentence(now))
-    if not judged.healthy:
+        complain(checked.sentence(now))
+    if not checked.healthy:
         raise typer.Exit(1)
 
 
@@ -97,7 +97,7 @@ def _examine(as_json: bool) -> None:
 
 
 def _show(findings: "Sequence[Finding]") -> None:
-    marks = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "bold red")}
+    signs = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "bold red")}
     for finding in findings:
-        mark, style = marks[finding.verdict]
-        flow(f"{mark} {finding.what:<12} ", finding.seen, style)
+        sign, style = signs[finding.verdict]
+        flow(f"{sign} {finding.what:<12} ", finding.seen, style)

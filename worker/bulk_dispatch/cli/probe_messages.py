@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from bulk_dispatch.domain.content import Content, Flash, Ping, Sms, WapPush
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.providers.interface import Clocks, Dialect
 
 LASTS = timedelta(minutes=10)  # what has an end; every provider takes so long a validity
@@ -122,7 +122,7 @@ def probes(dialect: Dialect, run: str, now: datetime) -> Iterator[Probe]:
 
 def is_told_validity(dialect: Dialect, now: datetime) -> bool:
     """Whether the end of an SMS is told to the provider: then it stands in the request."""
-    bare = Item(1, 1, "+380931110001", "Probe", Sms("Probe"))
+    bare = OutboundMessage(1, 1, "+380931110001", "Probe", Sms("Probe"))
     ending = bare._replace(leaves_at=now, valid_until=now + LASTS)
     return dialect.submit([bare]) != dialect.submit([ending])
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from bulk_dispatch.config.settings import Settings, inherited_environment
-from bulk_dispatch.local.processes.spec import Child, Turn
+from bulk_dispatch.local.processes.spec import Child, StopPhase
 
 WORKERS = (("urgent", "urgent,celery", 4), ("bulk", "bulk", 4), ("poll", "poll", 4))
 """Name, queues and threads of each Celery worker: a lane never waits for another."""
@@ -45,7 +45,7 @@ def workers(env: Mapping[str, str]) -> list[Child]:
                 "--concurrency", str(threads), "--without-gossip", "--without-mingle",
             ),
             env,
-            turn=Turn.FIRST,
+            stop_phase=StopPhase.FIRST,
             grace=GRACE,
         )
         for name, queues, threads in WORKERS

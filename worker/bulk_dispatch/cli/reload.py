@@ -12,7 +12,7 @@ from bulk_dispatch.cli.context import opened_intake, servers
 from bulk_dispatch.cli.output import Json, complain, emit, out, table
 from bulk_dispatch.config.settings import names_only, read_routes
 from bulk_dispatch.intake import Intake
-from bulk_dispatch.monitoring.heartbeat import STILL, Mark, read_marks
+from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat, read_heartbeats
 from bulk_dispatch.routing import make_ready
 
 NOBODY = "no worker and no beat is running; whoever starts reads the routes file as it is"
@@ -48,7 +48,7 @@ def reload(
 class _Reply:
     """What became of the asking at one process."""
 
-    mark: Mark
+    heartbeat: Heartbeat
     read: bool  # it looked into the file
     silent: bool  # it was silent before already: as far as one can see, it is not running
     unlike: str  # what sets its routes apart from those of the file
@@ -60,39 +60,39 @@ class _Reply:
     @property
     def problem(self) -> str:
         if self.silent:
-            return f"said nothing since {self.mark.told_at:%H:%M:%S} UTC: it seems not to run"
+            return f"said nothing since {self.heartbeat.sent_at:%H:%M:%S} UTC: it seems not to run"
         if not self.read:
             return "did not read the routes again: restart it"
-        if self.mark.kept:
-            return f"keeps the routes it had: {self.mark.kept}"
+        if self.heartbeat.kept:
+            return f"keeps the routes it had: {self.heartbeat.kept}"
         return f"{self.unlike}, unlike the file here: is it the same file?" if self.unlike else ""
 
     @property
     def plain(self) -> dict[str, Any]:
         return {
-            "node": self.mark.node,
+            "node": self.heartbeat.node,
             "reloaded": self.good,
-            "routes": sorted(self.mark.routes or {}),
+            "routes": sorted(self.heartbeat.routes or {}),
             "problem": self.problem,
         }
 
 
 def _ask(intake: Intake, wait: float, digests: Mapping[str, str]) -> list[_Reply]:
     """Ask all, and wait until each has replied or the time is over."""
-    asked_at, _ = read_marks(intake)
+    asked_at, _ = read_heartbeats(intake)
     asked = intake.ask_to_reload()
     until = time.monotonic() + wait
     while True:
-        _, marks = read_marks(intake)
-        if time.monotonic() > until or all(mark.reloads >= asked for mark in marks):
-            return [_reply(mark, asked, asked_at, digests) for mark in marks]
+        _, heartbeats = read_heartbeats(intake)
+        if time.monotonic() > until or all(heartbeat.reloads >= asked for heartbeat in heartbeats):
+            return [_reply(heartbeat, asked, asked_at, digests) for heartbeat in heartbeats]
         time.sleep(0.2)
 
 
-def _reply(mark: Mark, asked: int, asked_at: datetime, digests: Mapping[str, str]) -> _Reply:
-    read = mark.reloads >= asked
-    silent = not read and asked_at - mark.told_at > STILL
-    return _Reply(mark, read, silent, mark.unlike(digests))
+def _reply(heartbeat: Heartbeat, asked: int, asked_at: datetime, digests: Mapping[str, str]) -> _Reply:
+    read = heartbeat.reloads >= asked
+    silent = not read and asked_at - heartbeat.sent_at > STALL_AFTER
+    return _Reply(heartbeat, read, silent, heartbeat.unlike(digests))
 
 
 def _tell(replies: Sequence[_Reply]) -> None:
@@ -100,9 +100,13 @@ def _tell(replies: Sequence[_Reply]) -> None:
         complain(NOBODY)
         return
     heads = ("process", "routes")
-    table("Routes", heads, [(one.mark.node, ", ".join(sorted(one.mark.routes or {}))) for one in replies])
+    table(
+        "Routes",
+        heads,
+        [(one.heartbeat.node, ", ".join(sorted(one.heartbeat.routes or {}))) for one in replies],
+    )
     for one in replies:
         if one.problem:
-            complain(f"{one.mark.node} {one.problem}")
+            complain(f"{one.heartbeat.node} {one.problem}")
     if all(one.good for one in replies):
         out.print("All of them go by the routes file as it is now.", style="green")

@@ -14,7 +14,7 @@ from bulk_dispatch.cli.context import migrated_ledger, opened_intake, servers
 from bulk_dispatch.cli.known_names import check_route, check_selection
 from bulk_dispatch.cli.output import Json, complain, emit, out, progress, say, table
 from bulk_dispatch.config.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
-from bulk_dispatch.domain.doubt_policy import SETTLING, Doubt
+from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import mask
@@ -202,10 +202,10 @@ def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
     }
 
 
-def _policy(message: Doubtful, line: Line | None) -> tuple[Doubt | None, str | None]:
+def _policy(message: Doubtful, line: Line | None) -> tuple[DoubtPolicy | None, str | None]:
     """What settles it, and what says so; None for a message whose route is not there to say."""
     if message.collided:
-        return Doubt.HOLD, "collision"
+        return DoubtPolicy.HOLD, "collision"
     policy = line.policy(message.own) if line else message.own
     if policy is None:
         return None, None
@@ -281,7 +281,7 @@ def _settle(opened: _Opened, selection: Selection, word: _Word, *, yes: bool, as
     tally = _settle_chunks(opened, found, word, named=bool(selection.client_ids))
     unsettled = _unsettled(opened.ledger, selection, tally)
     if word.resolution is Resolution.REQUEUE:
-        _ring(opened.settings, tally.by_route.keys() & opened.lines.keys())
+        _notify(opened.settings, tally.by_route.keys() & opened.lines.keys())
     if as_json:
         emit(_report(word, tally, unsettled))
     else:
@@ -365,17 +365,18 @@ def _complain(tally: _Tally, unsettled: Mapping[str, Status | None]) -> None:
             complain(f"no message {name!r} in the ledger")
 
 
-def _ring(settings: Settings, routes: Iterable[str]) -> None:
+def _notify(settings: Settings, routes: Iterable[str]) -> None:
     """What is queued again leaves at once; unheard, it leaves when beat comes by."""
-    from bulk_dispatch.messaging.wakeup import Bell, BrokerError, celery_app  # Celery takes its time to load
+    from bulk_dispatch.messaging.celery_app import BrokerError, celery_app
+    from bulk_dispatch.messaging.wakeup import Notifier  # Celery takes its time to load
 
     try:
         app = celery_app(settings.broker_url)
     except BrokerError as problem:
-        say(f"not rung for: {problem}")
+        say(f"no wake-up sent: {problem}")
         return
     with opened_intake(settings) as intake:
-        bell = Bell(app, intake)
+        notifier = Notifier(app, intake)
         for route in routes:
             for lane in Lane:
-                bell.ring("dispatch", f"{route}:{lane.value}")
+                notifier.notify("dispatch", f"{route}:{lane.value}")

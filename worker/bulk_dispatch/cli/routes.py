@@ -77,11 +77,11 @@ def _cells(row: RouteRow, about: dict[str, Any], refused: Sequence[Refused]) -> 
     gone = f"not in the routes file: {row.unfinished:,} messages are stranded"
     low = f"the balance is below {about['balance_least']:,}" if about["balance_low"] else None
     kept = f"receipts that wait for their message: {row.receipts_kept:,}" if row.receipts_kept else None
-    deaf = (
+    unanswered = (
         f"does not answer ({one.question}) since {one.refused_at:%Y-%m-%d %H:%M} UTC: {one.why}"
         for one in refused
     )
-    why = "; ".join(filter(None, (row.why, low, kept, *deaf))) if about["provider"] else gone
+    why = "; ".join(filter(None, (row.why, low, kept, *unanswered))) if about["provider"] else gone
     left = f"{money(row.balance)} {row.currency or ''}".strip() if row.balance is not None else None
     return (row.name, about["provider"], about["mode"], row.state, *counts, left, why)
 

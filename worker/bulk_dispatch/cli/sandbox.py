@@ -8,7 +8,7 @@ import typer
 
 from bulk_dispatch.cli.context import SANDBOX_KEY
 from bulk_dispatch.cli.output import complain, say
-from bulk_dispatch.gc_tuning import collect_rarely
+from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.outcomes import Timings
@@ -91,7 +91,7 @@ def sandbox(
         )
     except ValueError as problem:
         raise typer.BadParameter(str(problem)) from None
-    collect_rarely()  # it remembers every message
+    tune_gc()  # it remembers every message
     try:
         serve(options, lambda url: say(f"The sandbox listens on {url}"))
     except OSError as problem:

@@ -20,7 +20,7 @@ from bulk_dispatch.domain.content import FIELDS as CONTENT_FIELDS
 from bulk_dispatch.domain.content import Kind, fields_of
 from bulk_dispatch.domain.message import FIELDS, Foreseen, Message, Said
 from bulk_dispatch.domain.validation import MessageError, member
-from bulk_dispatch.gc_tuning import collect_rarely
+from bulk_dispatch.gc_tuning import tune_gc
 
 REQUIRED = ("client_id", "recipient")
 
@@ -58,7 +58,7 @@ class Sending:
 
     def run(self) -> None:
         """Read, check, tell, hand over. Exit code 1 if a row is refused or something stopped it."""
-        collect_rarely()
+        tune_gc()
         with self._refusals, Spool.opened() as spool:
             try:
                 self._read(spool)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Doubt(StrEnum):
+class DoubtPolicy(StrEnum):
     """How a message in doubt is settled."""
 
     ASK = "ask"  # ask the provider by our own id
@@ -13,8 +13,8 @@ class Doubt(StrEnum):
     FAIL = "fail"  # the caller would rather have it never than twice
 
 
-SETTLING = (Doubt.ASK, Doubt.REPEAT)
+SETTLING = (DoubtPolicy.ASK, DoubtPolicy.REPEAT)
 """Ways to know. Where a provider offers one, nobody has to decide."""
 
-POLICIES = (Doubt.HOLD, Doubt.RESEND, Doubt.FAIL)
+POLICIES = (DoubtPolicy.HOLD, DoubtPolicy.RESEND, DoubtPolicy.FAIL)
 """What a message may say of itself. Whether its provider can be asked is not its to know."""

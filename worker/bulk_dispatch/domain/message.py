@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bulk_dispatch.domain import content as contents
 from bulk_dispatch.domain.content import Content, Kind, Sms, content_of, with_line_feeds
-from bulk_dispatch.domain.doubt_policy import POLICIES, Doubt
+from bulk_dispatch.domain.doubt_policy import POLICIES, DoubtPolicy
 from bulk_dispatch.domain.numbers import phone_number, region_of
 from bulk_dispatch.domain.validation import (
     BEGINNINGS,
@@ -75,7 +75,7 @@ class Message:
     send_at: datetime | None
     valid_until: datetime | None
     viber_valid_until: datetime | None
-    in_doubt: Doubt | None
+    in_doubt: DoubtPolicy | None
     literal: bool
 
     def __init__(  # noqa: PLR0913 - by name only, and nearly all may be left out
@@ -94,7 +94,7 @@ class Message:
         send_at: datetime | str | None = None,
         valid_until: datetime | str | None = None,
         viber_valid_until: datetime | str | None = None,
-        in_doubt: Doubt | str | None = None,
+        in_doubt: DoubtPolicy | str | None = None,
         literal: bool | str = False,
     ) -> None:
         client_id = client_id_of(client_id)
@@ -358,9 +358,9 @@ def _check_order(message: Message, valid_until: object, viber_valid_until: objec
         raise MessageError("viber_valid_until", str(viber_valid_until), "must be later than send_at")
 
 
-def _policy(value: object) -> Doubt | None:
+def _policy(value: object) -> DoubtPolicy | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or value not in POLICIES:
         raise none_of(POLICIES, "in_doubt", value)
-    return Doubt(value)
+    return DoubtPolicy(value)

@@ -23,7 +23,7 @@ class PackageState(StrEnum):
     CLOSED = "closed"  # nothing more to learn
 
 
-class Item(NamedTuple):
+class OutboundMessage(NamedTuple):
     """A message as it leaves. `reference` is our id at the provider: digits, allocated by the ledger.
 
     `send_at` is set only if the provider is to hold it until then. The ends of validity lie within what the
@@ -67,7 +67,7 @@ class Limits:
     octets: int
     call: int = 0  # messages a request; 0: all of a package
     in_flight: int = 1
-    measure: Callable[[Item], int] | None = field(default=None, compare=False, repr=False)
+    measure: Callable[[OutboundMessage], int] | None = field(default=None, compare=False, repr=False)
     once: bool = False
     shortest: timedelta = timedelta(0)
     longest: timedelta = timedelta(days=366)
@@ -77,7 +77,7 @@ CHUNK = 1000  # messages that are handed over together: one entry of the intake
 OVERHEAD = 200  # bytes of mark-up about one message, on the generous side
 
 
-def fitting(items: Sequence[Item], limits: Limits) -> Sequence[Item]:
+def fitting(items: Sequence[OutboundMessage], limits: Limits) -> Sequence[OutboundMessage]:
     """The longest head of `items` that may leave together. Never empty: one message always fits alone."""
     if limits.call:  # each request is small
         return items[: limits.items]
@@ -87,7 +87,7 @@ def fitting(items: Sequence[Item], limits: Limits) -> Sequence[Item]:
     return items[: max(1, sum(1 for _ in takewhile(lambda total: total <= limits.octets, totals)))]
 
 
-def _once(items: Iterable[Item], measure: Callable[[Item], int]) -> Iterator[int]:
+def _once(items: Iterable[OutboundMessage], measure: Callable[[OutboundMessage], int]) -> Iterator[int]:
     """Bytes about each message, where a content that stood before takes none."""
     seen: set[tuple[str, Content, str]] = set()  # by campaign too, which some are told
     for item in items:
@@ -96,7 +96,7 @@ def _once(items: Iterable[Item], measure: Callable[[Item], int]) -> Iterator[int
         seen.add(what)
 
 
-def reckoned(item: Item) -> int:
+def reckoned(item: OutboundMessage) -> int:
     """Bytes about a message, on the generous side. Four a character: the most UTF-8 takes, and about what
     escaping "&" costs."""
     return OVERHEAD + 4 * item.content.size

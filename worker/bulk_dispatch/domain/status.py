@@ -39,7 +39,7 @@ class Verb(StrEnum):
     COLLIDE = "collide"  # whoever hears of it: what they tell is of another message that had its id before
 
 
-ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
+TRANSITIONS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
     Verb.ENQUEUE: {None: frozenset({Status.QUEUED, Status.SUPPRESSED})},
     Verb.CLAIM: {Status.QUEUED: frozenset({Status.SENDING, Status.EXPIRED, Status.SUPPRESSED})},
     Verb.CANCEL: {Status.QUEUED: frozenset({Status.CANCELLED, Status.SUPPRESSED})},
@@ -74,23 +74,23 @@ ROADS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
 """verb → status it leaves (None: a new message) → statuses it may enter."""
 
 
-def roads(verb: Verb) -> list[tuple[Status | None, Status]]:
+def transitions_of(verb: Verb) -> list[tuple[Status | None, Status]]:
     """Every (source, target) this verb may walk, in the order the statuses are declared."""
     order = list(Status)
     return [
         (source, target)
-        for source, targets in ROADS[verb].items()
+        for source, targets in TRANSITIONS[verb].items()
         for target in sorted(targets, key=order.index)
     ]
 
 
 def sources(verb: Verb, target: Status) -> frozenset[Status | None]:
     """The statuses that `verb` may leave to enter `target`."""
-    return frozenset(source for source, to in roads(verb) if to is target)
+    return frozenset(source for source, to in transitions_of(verb) if to is target)
 
 
 def _left() -> Iterable[Status | None]:
-    return (source for verb in Verb for source, target in roads(verb) if source is not target)
+    return (source for verb in Verb for source, target in transitions_of(verb) if source is not target)
 
 
 FINAL: frozenset[Status] = frozenset(Status) - frozenset(_left())
@@ -104,10 +104,10 @@ TAKEN = frozenset({Status.SENT, Status.IN_DOUBT})
 """Who stood here once was taken by a provider, or perhaps was."""
 
 
-def drawing() -> str:
+def state_diagram() -> str:
     """The roads as a Mermaid state diagram: the one in the README, where a test compares the two."""
     lines = ["stateDiagram-v2"]
     for verb in Verb:
-        lines += [f"    {source or '[*]'} --> {target}: {verb}" for source, target in roads(verb)]
+        lines += [f"    {source or '[*]'} --> {target}: {verb}" for source, target in transitions_of(verb)]
     lines += [f"    {status} --> [*]" for status in Status if status in FINAL]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import (
 )
 
 from bulk_dispatch.ledger.bulk_params import ColumnDumper
-from bulk_dispatch.ledger.connection import KERNEL, PatientConnection
+from bulk_dispatch.ledger.connection import KERNEL, ProbingConnection
 from bulk_dispatch.ledger.server import (
     LEAST,
     LedgerError,
@@ -142,11 +142,11 @@ def _address(url: str) -> URL:
     return address
 
 
-def _connector(least: int) -> Callable[[object, object, Any, Any], PatientConnection]:
+def _connector(least: int) -> Callable[[object, object, Any, Any], ProbingConnection]:
     """What opens each connection. The server says its version as it greets, so that to ask costs nothing."""
 
-    def connect(_: object, __: object, args: Any, options: Any) -> PatientConnection:
-        connection = PatientConnection.open(*args, **options)
+    def connect(_: object, __: object, args: Any, options: Any) -> ProbingConnection:
+        connection = ProbingConnection.open(*args, **options)
         try:
             check_version(connection.info.server_version, least)
         except TooOldError:

@@ -39,11 +39,11 @@ T = TypeVar("T")
 _Steps = Generator[Any, Any, T]
 
 
-class ForgottenError(psycopg.OperationalError):
+class ConnectionLostError(psycopg.OperationalError):
     """The server says that it is at work on nothing of ours; what we wait for will not come."""
 
 
-class PatientConnection(psycopg.Connection[Any]):
+class ProbingConnection(psycopg.Connection[Any]):
     """A connection that gives up what its server is not at work on."""
 
     silence = SILENCE
@@ -63,7 +63,7 @@ class PatientConnection(psycopg.Connection[Any]):
             return super().wait(
                 heeded(gen, self._is_forgotten, silence=self.silence, again=self.again), *args, **options
             )
-        except ForgottenError:
+        except ConnectionLostError:
             self.pgconn.finish()  # closed, so that the pool knows it for dead, and all that are as old
             raise
 
@@ -80,7 +80,7 @@ class PatientConnection(psycopg.Connection[Any]):
         return None
 
 
-class _Question(PatientConnection):
+class _Question(ProbingConnection):
     """A connection to ask by, that is given up itself when no answer comes."""
 
     silence = ASKING
@@ -112,7 +112,7 @@ def heeded(
             elif clock() >= look_at:
                 forgotten = is_forgotten()
                 if forgotten and suspected:
-                    raise ForgottenError("no answer, and the server is at work on nothing of ours")
+                    raise ConnectionLostError("no answer, and the server is at work on nothing of ours")
                 suspected, look_at = bool(forgotten), clock() + (silence if forgotten is False else again)
             wanted = steps.send(ready)
     except StopIteration as end:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.status import Status, Verb
 from bulk_dispatch.ledger.collisions import COLLIDED
 from bulk_dispatch.ledger.schema import PROVIDER
@@ -28,11 +28,11 @@ class Decidable:
     id: int
     package_id: int
     attempts: int
-    policy: Doubt
+    policy: DoubtPolicy
     own: bool
 
 
-def decidable(connection: Connection, package_ids: Sequence[int], policy: Doubt) -> list[Decidable]:
+def decidable(connection: Connection, package_ids: Sequence[int], policy: DoubtPolicy) -> list[Decidable]:
     """The messages in doubt of these packages that are not to be held, as those that collided are. `policy`
     is their route's."""
     rows = connection.execute(
@@ -41,12 +41,12 @@ def decidable(connection: Connection, package_ids: Sequence[int], policy: Doubt)
                    m.in_doubt IS NOT NULL AS own
             FROM messages m
             WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}'
-              AND coalesce(m.in_doubt, :policy) <> '{Doubt.HOLD}' AND NOT {COLLIDED}
+              AND coalesce(m.in_doubt, :policy) <> '{DoubtPolicy.HOLD}' AND NOT {COLLIDED}
             ORDER BY m.id
         """),  # noqa: S608 - our own constants
         {"ids": list(package_ids), "policy": policy.value},
     )
-    return [Decidable(row.id, row.package_id, row.attempts, Doubt(row.policy), row.own) for row in rows]
+    return [Decidable(row.id, row.package_id, row.attempts, DoubtPolicy(row.policy), row.own) for row in rows]
 
 
 # -- for people --------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Doubtful:
     code: str | None  # the provider's word, if it was one that brought the doubt
     why: str | None
     attempts: int
-    own: Doubt | None  # its own policy
+    own: DoubtPolicy | None  # its own policy
     collided: bool  # held for a collision, whatever the policy
 
 
@@ -164,7 +164,7 @@ def in_doubt(connection: Connection, selection: Selection, limit: int | None) ->
 def _doubtful(row: Row[Any]) -> Doubtful:
     values = row._asdict()
     own = values.pop("in_doubt")
-    return Doubtful(**values, own=Doubt(own) if own else None)
+    return Doubtful(**values, own=DoubtPolicy(own) if own else None)
 
 
 def elsewhere(connection: Connection, accounts: Mapping[str, Sequence[str]]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.doubt_policy import POLICIES
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
-from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, roads
+from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, transitions_of
 from bulk_dispatch.ledger.schema import sql_list
 
 
@@ -42,7 +42,9 @@ _NAME = "m.client_id || CASE m.producer WHEN '' THEN '' ELSE ' of ' || m.produce
 """What a message m is called: by its client id, and its producer if that has a name."""
 
 # One text a road: a list of texts is looked up by hash, a list of triples is read from front to back.
-_ROADS = sql_list(f"{verb} {source or ''} {target}" for verb in Verb for source, target in roads(verb))
+_ROADS = sql_list(
+    f"{verb} {source or ''} {target}" for verb in Verb for source, target in transitions_of(verb)
+)
 
 _MAY_HOLD = {
     Status.SENDING: (PackageState.OPEN, PackageState.JOB, PackageState.IN_DOUBT),

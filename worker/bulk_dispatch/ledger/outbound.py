@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bulk_dispatch.domain.content import Content, content_of
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 
 COLUMNS = """
     m.id, m.reference, m.kind, m.recipient, m.sender, m.text, m.extra, m.attempts, m.valid_until,
@@ -16,13 +16,13 @@ COLUMNS = """
 """What `item` reads, of messages m, in this order; more may follow."""
 
 
-def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> Item:
+def item(row: Sequence[Any], limits: Limits, skew: timedelta = timedelta(0)) -> OutboundMessage:
     """A row of COLUMNS as an item, its validity within what the provider takes, and its times by the
     provider's clock if that is known to be ahead of ours by `skew`."""
     # By place: by name it takes twice as long, and every message comes by here.
     (id_, reference, kind, recipient, sender, words, extra, attempts, until, viber_until, campaign, counted,
      send_at, leaves_at, *_) = row  # fmt: skip
-    return Item(
+    return OutboundMessage(
         id_,
         reference,
         recipient,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.content import Kind
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.collisions import COLLIDED
 from bulk_dispatch.ledger.outbound import COLUMNS, item
@@ -154,7 +154,7 @@ def live_packages(connection: Connection, route: str) -> list[tuple[int, int]]:
 
 def doubtful_items(
     connection: Connection, package_ids: Sequence[int], limits: Limits, skew: timedelta = timedelta(0)
-) -> list[tuple[int, Item]]:
+) -> list[tuple[int, OutboundMessage]]:
     """The messages in doubt of these packages as they would leave again, each with its package; those that
     are too late by now, held for a collision, or for a number on the stop list, are left out. See `item`."""
     rows = connection.execute(

@@ -34,7 +34,7 @@ from bulk_dispatch.domain.doubt_policy import POLICIES
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.question import Question
-from bulk_dispatch.domain.status import FINAL, Status, Verb, roads
+from bulk_dispatch.domain.status import FINAL, Status, Verb, transitions_of
 
 
 def sql_list(values: Iterable[str]) -> str:
@@ -42,9 +42,9 @@ def sql_list(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
 
-def sql_roads(verb: Verb) -> str:
+def sql_transitions(verb: Verb) -> str:
     """The moves `verb` may make, as an SQL list of (source, target) pairs."""
-    return ", ".join(f"('{source}', '{target}')" for source, target in roads(verb))
+    return ", ".join(f"('{source}', '{target}')" for source, target in transitions_of(verb))
 
 
 _INSTANT = DateTime(timezone=True)
@@ -170,11 +170,11 @@ PROVIDER = "substring(p.account FROM '^[^@=]+')"
 """The provider by which a package p left; NULL before anybody noted it. Route.account_id begins with it."""
 
 _ALL_ROADS = " OR ".join(
-    f"(verb = '{verb}' AND (source, target) IN ({sql_roads(verb)}))"
+    f"(verb = '{verb}' AND (source, target) IN ({sql_transitions(verb)}))"
     for verb in Verb
     if verb is not Verb.ENQUEUE
 )
-_ENTRIES = sql_list(target for _, target in roads(Verb.ENQUEUE))
+_ENTRIES = sql_list(target for _, target in transitions_of(Verb.ENQUEUE))
 
 events = Table(
     "events",

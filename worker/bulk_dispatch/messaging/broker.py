@@ -80,7 +80,7 @@ class _QoS(InHand):
 
     def _let_go(self, delivery_tag: str, act: Callable[[], None]) -> None:
         """Raises if Redis is away, or refuses. The hand is free all the same: a worker that lost one each
-        time would be deaf in the end."""
+        time would consume nothing in the end."""
         self._quick_ack(delivery_tag)
         act = partial(self.channel.reopened, act)
         try:

@@ -10,9 +10,9 @@ from typing import Any
 
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import DeadLetter, IntakeError
+from bulk_dispatch.messaging.celery_app import ENQUEUE, WAKEUP
 from bulk_dispatch.messaging.consumer import Consumer
 from bulk_dispatch.messaging.redis_transport import FOREIGN
-from bulk_dispatch.messaging.wakeup import ENQUEUE, RING
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,14 @@ class CarefulConsumer(Consumer):
         self.put_aside(message, f"it is no valid task: {type(exc).__name__}")
 
     def put_aside(self, message: Any, reason: str) -> None:
-        """Keep it, and let the broker forget it. A ring may be lost: it is none of what is kept."""
+        """Keep it, and let the broker forget it. A wake-up may be lost: it is none of what is kept."""
         try:
-            if not is_ring(message):
+            if not is_wakeup(message):
                 self.app.bury(DeadLetter.about(Lane.BULK, f"task: {reason}", content(message)))
                 log.warning("dead_letter lane=%s reason=%r", Lane.BULK.value, reason)
             message.ack_log_error(log, self.connection_errors)
         except IntakeError as problem:
-            log.warning("cannot_take_in problem=%s", problem)
+            log.warning("enqueue_postponed problem=%s", problem)
             self.timer.call_after(AGAIN, self.put_aside, (message, reason))
 
 
@@ -88,10 +88,10 @@ def _has_limits(head: Mapping[str, Any]) -> bool:
     return isinstance(limits, list) and len(limits) == 2
 
 
-def is_ring(message: Any) -> bool:
-    """Whether our beat or a bell of ours sent it: that of a newer version may ring for a stage that is not
+def is_wakeup(message: Any) -> bool:
+    """Whether our beat or notifier sent it: that of a newer version may name a stage that is not
     known here. Beats and tasks of others are none, nor is what holds messages."""
-    if not isinstance(message.headers, dict) or not message.headers.get(RING):
+    if not isinstance(message.headers, dict) or not message.headers.get(WAKEUP):
         return False
     name = str(message.headers.get("task"))
     return name.startswith("bulk_dispatch.") and name != ENQUEUE

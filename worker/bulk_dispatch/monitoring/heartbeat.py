@@ -1,4 +1,4 @@
-"""Marks of work done: what each process says of itself, for others to judge (see monitoring.liveness).
+"""Heartbeats: what each process says of itself, for others to judge (see monitoring.liveness).
 
 A worker writes down when it last came to a door and when it last ended a step, and beat when it last rang.
 While a step is in hand it says so again every second or two, however long the step takes: whoever holds one
@@ -26,16 +26,17 @@ from bulk_dispatch.intake import Asked, Intake, IntakeError
 
 log = logging.getLogger(__name__)
 
-STILL = timedelta(seconds=20)
+STALL_AFTER = timedelta(seconds=20)
 """Who was still for so long is asked why. Twenty visits of beat, and longer than the 15 s in which a process
 comes back by itself once a fault is over."""
 
-KEPT = timedelta(hours=1)
+HEARTBEAT_TTL = timedelta(hours=1)
 """What said nothing for so long is forgotten. Also what a step may take if nobody said: see "time limits"."""
 
-EVERY = 1.0  # seconds between two marks of a process, at least; twice as much at most while a step is in hand
+HEARTBEAT_INTERVAL = 1.0
+"""Seconds between two heartbeats of a process, at least; twice as much at most while a step is in hand."""
 
-IDLE = KEPT.total_seconds() / 4
+IDLE = HEARTBEAT_TTL.total_seconds() / 4
 """Seconds after which who has nothing to do says once more that it is there. Not oftener: of a pool of
 processes, which share a name, an idle one would speak over those that work."""
 
@@ -111,20 +112,20 @@ def _state(pid: int) -> tuple[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Heartbeat:
     """What one process last said of itself."""
 
     node: str
     queues: frozenset[str]  # those it consumes; beat: those it visits
-    told_at: datetime  # it said this
-    heard_at: datetime  # it came up, came to a door, or left one
-    worked_at: datetime | None = None  # it ended a step, and not by an error; beat: it rang
-    unbroken_since: datetime | None = None  # beat: it rang from then on, without a gap
-    busy: int = 0  # steps in hand
-    hands: int = 1  # steps it can have in hand
-    longest: timedelta = KEPT  # what a step of its may take
-    trouble: str = ""  # what kind of error ended the last step that failed, if none succeeded since
-    ahead: timedelta = timedelta(0)  # of Redis's clock, its own; less than nothing: behind
+    sent_at: datetime  # it said this
+    last_activity_at: datetime  # it came up, came to a door, or left one
+    last_success_at: datetime | None = None  # it ended a step, and not by an error; beat: it rang
+    ticking_since: datetime | None = None  # beat: it rang from then on, without a gap
+    active: int = 0  # steps in hand
+    slots: int = 1  # steps it can have in hand
+    max_step: timedelta = HEARTBEAT_TTL  # what a step of its may take
+    last_error: str = ""  # what kind of error ended the last step that failed, if none succeeded since
+    clock_skew: timedelta = timedelta(0)  # of Redis's clock, its own; less than nothing: behind
     routes: Mapping[str, str] | None = (
         None  # it knows these, each with a digest of its settings; None: unsaid
     )
@@ -134,27 +135,27 @@ class Mark:
     began_at: datetime | None = None
 
     @classmethod
-    def read(cls, place: str, told_at: datetime, facts: Mapping[str, Any]) -> Self:
+    def read(cls, place: str, sent_at: datetime, facts: Mapping[str, Any]) -> Self:
         """A mark as the intake has it: instants stand there as seconds before it was told."""
         node, _, process = place.partition("#")
 
         def instant(name: str) -> datetime | None:
             ago = facts.get(name)
-            return None if ago is None else told_at - timedelta(seconds=ago)
+            return None if ago is None else sent_at - timedelta(seconds=ago)
 
-        clock, longest = facts.get("clock"), facts.get("longest")
+        clock, max_step = facts.get("clock"), facts.get("max_step")
         return cls(
             node,
             frozenset(facts["queues"]),
-            told_at,
-            instant("heard") or told_at,
-            instant("worked"),
-            instant("unbroken"),
-            busy=facts["busy"],
-            hands=facts["hands"],
-            longest=KEPT if longest is None else timedelta(seconds=longest),
-            trouble=facts["trouble"],
-            ahead=timedelta(seconds=0 if clock is None else clock - told_at.timestamp()),
+            sent_at,
+            instant("last_activity") or sent_at,
+            instant("last_success"),
+            instant("ticking"),
+            active=facts["active"],
+            slots=facts["slots"],
+            max_step=HEARTBEAT_TTL if max_step is None else timedelta(seconds=max_step),
+            last_error=facts["last_error"],
+            clock_skew=timedelta(seconds=0 if clock is None else clock - sent_at.timestamp()),
             routes=facts.get("routes"),
             kept=facts.get("kept", ""),
             reloads=facts.get("reloads", 0),
@@ -184,48 +185,53 @@ class Mark:
 
     @property
     def is_beat(self) -> bool:
-        """Whether it rings, and consumes nothing."""
+        """Whether it schedules tasks, and consumes none."""
         return self.node.startswith(f"{BEAT}@")
 
 
-def read_marks(intake: Intake) -> tuple[datetime, list[Mark]]:
-    """Redis's clock now, and the marks there are, but for those of processes that were replaced. Raises
+def read_heartbeats(intake: Intake) -> tuple[datetime, list[Heartbeat]]:
+    """Redis's clock now, and the heartbeats there are, but for those of processes that were replaced. Raises
     IntakeError."""
-    now, marks, _ = read_all_marks(intake)
-    return now, marks
+    now, heartbeats, _ = read_all_heartbeats(intake)
+    return now, heartbeats
 
 
-def read_all_marks(intake: Intake) -> tuple[datetime, list[Mark], list[Mark]]:
-    """The same, and the marks of processes that were replaced: they fell silent, and then another took their
-    name. They were killed and started anew, as a container is; or they are frozen, where we cannot look.
+def read_all_heartbeats(intake: Intake) -> tuple[datetime, list[Heartbeat], list[Heartbeat]]:
+    """The same, and the heartbeats of processes that were replaced: they fell silent, and then another took
+    their name. They were killed and started anew, as a container is; or they are frozen, where we cannot
+    look.
 
     Marks too old are forgotten, and those of processes of this machine that have ended.
     """
-    now, found = intake.marks()
-    marks = [Mark.read(place, *told) for place, told in sorted(found.items())]
-    old = {mark.place for mark in marks if now - mark.told_at > KEPT or _lives(mark) is False}
+    now, found = intake.heartbeats()
+    heartbeats = [Heartbeat.read(place, *told) for place, told in sorted(found.items())]
+    old = {
+        heartbeat.place
+        for heartbeat in heartbeats
+        if now - heartbeat.sent_at > HEARTBEAT_TTL or _lives(heartbeat) is False
+    }
     if old:
-        intake.forget_marks(*old)
-    kept = [mark for mark in marks if mark.place not in old]
-    replaced = [mark for mark in kept if _is_replaced(mark, kept)]
-    return now, [mark for mark in kept if mark not in replaced], replaced
+        intake.forget_heartbeats(*old)
+    kept = [heartbeat for heartbeat in heartbeats if heartbeat.place not in old]
+    replaced = [heartbeat for heartbeat in kept if _is_replaced(heartbeat, kept)]
+    return now, [heartbeat for heartbeat in kept if heartbeat not in replaced], replaced
 
 
-def _lives(mark: Mark) -> bool | None:
-    return mark.process.lives if mark.process else None
+def _lives(heartbeat: Heartbeat) -> bool | None:
+    return heartbeat.process.lives if heartbeat.process else None
 
 
-def _is_replaced(mark: Mark, marks: Collection[Mark]) -> bool:
+def _is_replaced(heartbeat: Heartbeat, heartbeats: Collection[Heartbeat]) -> bool:
     """Whether another process took its name after it fell silent; unless we know that it lives, or it speaks
     again."""
-    return not _lives(mark) and any(
-        other.node == mark.node and other.began_at is not None and other.began_at > mark.told_at
-        for other in marks
-        if other is not mark
+    return not _lives(heartbeat) and any(
+        other.node == heartbeat.node and other.began_at is not None and other.began_at > heartbeat.sent_at
+        for other in heartbeats
+        if other is not heartbeat
     )
 
 
-class Crew:
+class HeartbeatReporter:
     """The hands of this process, and who tells of them.
 
     Steps only take notes here. A thread of its own writes, at most once a second: so Redis being away, or
@@ -249,8 +255,8 @@ class Crew:
         self._process = ""
         self._began = clock()
         self._queues: tuple[str, ...] = ()
-        self._hands = 1
-        self._longest = KEPT
+        self._slots = 1
+        self._max_step = HEARTBEAT_TTL
         self._routes: Mapping[str, str] | None = None
         self._kept = ""
         self._begin_anew()
@@ -262,26 +268,27 @@ class Crew:
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
         self._intake: Intake | None = None
-        self._busy = 0
-        self._heard = self._clock()
-        self._worked: float | None = None
-        self._unbroken: float | None = None
-        self._trouble = ""
+        self._active = 0
+        self._last_activity = self._clock()
+        self._last_success: float | None = None
+        self._ticking_since: float | None = None
+        self._last_error = ""
         self._told = -math.inf
         self._hung_up = False
         self._followed = Asked()  # of a file read meanwhile nothing is known: so it is read once more
 
     def introduce(
-        self, node: str, queues: Collection[str], hands: int = 1, longest: timedelta = KEPT
+        self, node: str, queues: Collection[str], slots: int = 1, max_step: timedelta = HEARTBEAT_TTL
     ) -> None:
-        """Who this is, and how long a step of its may take. Whoever is not introduced leaves no marks."""
-        self._node, self._queues, self._hands, self._longest = node, tuple(queues), hands, longest
+        """Who this is, and how long a step of its may take. A process that is not introduced sends no
+        heartbeats."""
+        self._node, self._queues, self._slots, self._max_step = node, tuple(queues), slots, max_step
         self._process, self._began = str(Process.own()), self._clock()  # of a pool of processes: their parent
 
-    def knows(self, routes: Mapping[str, str], longest: timedelta = KEPT, kept: str = "") -> None:
+    def knows(self, routes: Mapping[str, str], max_step: timedelta = HEARTBEAT_TTL, kept: str = "") -> None:
         """Which routes this process knows, each with a digest of its settings; how long a step may take by
         them; and why it has kept them, if it could not read them again."""
-        self._routes, self._longest, self._kept = routes, longest, kept
+        self._routes, self._max_step, self._kept = routes, max_step, kept
 
     def ask(self) -> None:
         """Have the routes read again, soon, by all processes of that name. Safe in the handler of a signal:
@@ -290,25 +297,25 @@ class Crew:
 
     def present(self) -> None:
         """It is up and listens."""
-        self._note(busy=0)
+        self._note(active=0)
 
     @contextmanager
     def step(self) -> Iterator[None]:
         """One step, from coming to the door to leaving it."""
-        self._note(busy=+1)
+        self._note(active=+1)
         try:
             yield
         except Exception as problem:
-            self._note(busy=-1, trouble=type(problem).__name__)  # no more: its text may quote a number
+            self._note(active=-1, last_error=type(problem).__name__)  # no more: its text may quote a number
             raise
         except BaseException:
-            self._note(busy=-1)
+            self._note(active=-1)
             raise
-        self._note(busy=-1, worked=True)
+        self._note(active=-1, worked=True)
 
-    def rang(self) -> None:
-        """Beat visited a queue, or saw that enough rings wait there."""
-        self._note(busy=0, worked=True)
+    def ticked(self) -> None:
+        """Beat visited a queue, or saw that enough wake-ups wait there."""
+        self._note(active=0, worked=True)
 
     def leave(self) -> None:
         """This process ends in peace."""
@@ -316,38 +323,41 @@ class Crew:
         with self._writing:  # what is under way must not land after it was forgotten
             if node and self._intake:  # else nothing was written, or Redis is away
                 try:
-                    self._intake.forget_marks(f"{node}#{self._process}")
+                    self._intake.forget_heartbeats(f"{node}#{self._process}")
                 except IntakeError as problem:
-                    log.info("mark_stays node=%s problem=%s", node, problem)
+                    log.info("heartbeat_not_removed node=%s problem=%s", node, problem)
 
-    def _note(self, busy: int, *, worked: bool = False, trouble: str = "") -> None:
+    def _note(self, active: int, *, worked: bool = False, last_error: str = "") -> None:
         if not self._node:
             return
         with self._lock:
-            self._heard = self._clock()
-            self._busy += busy
+            self._last_activity = self._clock()
+            self._active += active
             if worked:
-                if self._worked is None or self._heard - self._worked > STILL.total_seconds():
-                    self._unbroken = self._heard
-                self._worked, self._trouble = self._heard, ""
-            elif trouble:
-                self._trouble = trouble
+                if (
+                    self._last_success is None
+                    or self._last_activity - self._last_success > STALL_AFTER.total_seconds()
+                ):
+                    self._ticking_since = self._last_activity
+                self._last_success, self._last_error = self._last_activity, ""
+            elif last_error:
+                self._last_error = last_error
             if self._thread is None:
-                self._thread = threading.Thread(target=self._tell, name="marks", daemon=True)
+                self._thread = threading.Thread(target=self._tell, name="heartbeat", daemon=True)
                 self._thread.start()
         self._news.set()
 
     def _tell(self) -> None:
         intake = self._connect()
         while self._node:
-            news = self._news.wait(EVERY if self._busy else min(LOOK, self.idle))
+            news = self._news.wait(HEARTBEAT_INTERVAL if self._active else min(LOOK, self.idle))
             self._news.clear()
             self._pass_on(intake)
             with self._writing:
-                asked = self._write(intake) if news or self._busy or self._is_due() else self._look(intake)
+                asked = self._write(intake) if news or self._active or self._is_due() else self._look(intake)
             if asked is not None and asked != self._followed:
                 self._follow(asked)
-            time.sleep(EVERY)
+            time.sleep(HEARTBEAT_INTERVAL)
 
     def _is_due(self) -> bool:
         """Whether it has been silent for long."""
@@ -358,7 +368,7 @@ class Crew:
         if not node:  # it left meanwhile
             return None
         try:
-            asked = intake.leave_mark(node, self._facts(), self._process)
+            asked = intake.write_heartbeat(node, self._facts(), self._process)
         except IntakeError:  # the stages say what is wrong; here it is only told later
             self._intake = None
             self._news.set()
@@ -392,13 +402,13 @@ class Crew:
             return {
                 "queues": self._queues,
                 "began": now - self._began,
-                "heard": now - self._heard,
-                "worked": None if self._worked is None else now - self._worked,
-                "unbroken": None if self._unbroken is None else now - self._unbroken,
-                "busy": self._busy,
-                "hands": self._hands,
-                "longest": self._longest.total_seconds(),
-                "trouble": self._trouble,
+                "last_activity": now - self._last_activity,
+                "last_success": None if self._last_success is None else now - self._last_success,
+                "ticking": None if self._ticking_since is None else now - self._ticking_since,
+                "active": self._active,
+                "slots": self._slots,
+                "max_step": self._max_step.total_seconds(),
+                "last_error": self._last_error,
                 "clock": self._wall(),
                 "routes": self._routes,
                 "kept": self._kept,

@@ -1,4 +1,4 @@
-"""Readiness: what a producer should be told before it hands messages over, by the marks alone.
+"""Readiness: what a producer should be told before it hands messages over, by the heartbeats alone.
 
 Cheap: no Celery, and nobody is pinged. So it says what nobody has shown to be true, never what somebody might
 still do: a message that waits is safe.
@@ -8,27 +8,27 @@ from collections.abc import Collection
 from datetime import datetime
 
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.monitoring.heartbeat import Mark
-from bulk_dispatch.monitoring.liveness import Evidence, State
+from bulk_dispatch.monitoring.heartbeat import Heartbeat
+from bulk_dispatch.monitoring.liveness import Liveness, Snapshot
 
 LANES = tuple(lane.value for lane in Lane)
 """The queues of those who ingest and dispatch: a lane has one of its own."""
 
-HEARS = frozenset({State.WORKS, State.BUSY, State.FAILING})
+TAKING = frozenset({Liveness.HEALTHY, Liveness.SATURATED, Liveness.FAILING})
 """It was at a door a moment ago. Whether its steps succeed is for `worker doctor` to say."""
 
 WAIT = "messages wait in Redis until one takes them"
 START = "worker up, or the celery commands of the README"
 
 
-def nobody_works(now: datetime, marks: Collection[Mark], lanes: Collection[str] = LANES) -> str:
+def nobody_works(now: datetime, heartbeats: Collection[Heartbeat], lanes: Collection[str] = LANES) -> str:
     """One sentence if what is handed over now would lie in Redis: nobody ingests one of these lanes, or no
-    beat rings; empty if all is well."""
-    missing = [lane for lane in lanes if not _workers(now, marks, [lane], HEARS)]
-    beats = Evidence(now, marks, waiting={}).beats
-    silent = _workers(now, marks, lanes, {State.UNRUNG})
-    if len(missing) == len(lanes) and not beats and silent:  # alive or not, nobody rings for them
-        last = max(mark.told_at for mark in silent)
+    beat is scheduling; empty if all is well."""
+    missing = [lane for lane in lanes if not _workers(now, heartbeats, [lane], TAKING)]
+    beats = Snapshot(now, heartbeats, waiting={}).beats
+    silent = _workers(now, heartbeats, lanes, {Liveness.IDLE})
+    if len(missing) == len(lanes) and not beats and silent:  # alive or not, nothing is scheduled for them
+        last = max(heartbeat.sent_at for heartbeat in silent)
         return f"no beat is running, and no worker was heard of since {last:%H:%M:%S} UTC: {WAIT} ({START})"
     if len(missing) == len(lanes) and not beats:
         return f"no worker is running: {WAIT} ({START})"
@@ -39,13 +39,15 @@ def nobody_works(now: datetime, marks: Collection[Mark], lanes: Collection[str] 
     return ""
 
 
-def routes_unknown_to_workers(now: datetime, marks: Collection[Mark], names: Collection[str]) -> str:
+def routes_unknown_to_workers(
+    now: datetime, heartbeats: Collection[Heartbeat], names: Collection[str]
+) -> str:
     """One sentence if some worker that ingests or dispatches does not know some of these routes; else
     empty."""
     missing = {
-        mark.node: unknown
-        for mark in _workers(now, marks, LANES, HEARS | {State.UNRUNG})
-        if (unknown := [name for name in names if name not in (mark.routes or names)])  # it may not say
+        heartbeat.node: unknown
+        for heartbeat in _workers(now, heartbeats, LANES, TAKING | {Liveness.IDLE})
+        if (unknown := [name for name in names if name not in (heartbeat.routes or names)])  # it may not say
     }
     if not missing:
         return ""
@@ -54,12 +56,14 @@ def routes_unknown_to_workers(now: datetime, marks: Collection[Mark], names: Col
 
 
 def _workers(
-    now: datetime, marks: Collection[Mark], queues: Collection[str], states: Collection[State]
-) -> list[Mark]:
+    now: datetime, heartbeats: Collection[Heartbeat], queues: Collection[str], states: Collection[Liveness]
+) -> list[Heartbeat]:
     """The workers that consume one of these queues and are in one of these states."""
-    evidence = Evidence(now, marks, waiting={})
+    snapshot = Snapshot(now, heartbeats, waiting={})
     return [
-        mark
-        for mark in marks
-        if not mark.is_beat and mark.queues & set(queues) and evidence.judge_worker(mark).state in states
+        heartbeat
+        for heartbeat in heartbeats
+        if not heartbeat.is_beat
+        and heartbeat.queues & set(queues)
+        and snapshot.check_worker(heartbeat).state in states
     ]

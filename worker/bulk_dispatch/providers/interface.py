@@ -13,26 +13,26 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from bulk_dispatch.domain.content import Kind
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 
 
-class Taken(Enum):
+class Acceptance(Enum):
     """Can they have it?"""
 
-    NO = "no"  # surely not: safe to queue again, here or elsewhere
-    PERHAPS = "perhaps"  # nobody knows: in doubt
+    NOT_ACCEPTED = "no"  # surely not: safe to queue again, here or elsewhere
+    UNKNOWN = "perhaps"  # nobody knows: in doubt
 
 
-class Remedy(Enum):
+class RouteAction(Enum):
     """What a failure asks of the route."""
 
     NONE = "none"  # carry on
     PAUSE = "pause"  # back off, then try again by itself
     STOP = "stop"  # nothing will work until a person has acted
-    HALVE = "halve"  # one message may be spoiling the document: look for it
+    BISECT = "halve"  # one message may be spoiling the document: look for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Failure:
     """A failure we know by name. `detail` is for people: never a text, a number or a credential."""
 
     name: str
-    taken: Taken
-    remedy: Remedy
+    taken: Acceptance
+    remedy: RouteAction
     meaning: str
     code: str = ""
     detail: str = ""
@@ -53,32 +53,37 @@ class Failure:
 
     def doubted(self) -> "Failure":
         """The same, where nobody knows whether they have it: to look for a bad message may repeat others."""
-        remedy = Remedy.PAUSE if self.remedy is Remedy.HALVE else self.remedy
-        return replace(self, taken=Taken.PERHAPS, remedy=remedy)
+        remedy = RouteAction.PAUSE if self.remedy is RouteAction.BISECT else self.remedy
+        return replace(self, taken=Acceptance.UNKNOWN, remedy=remedy)
 
     def __str__(self) -> str:
         about = ", ".join(part for part in (f"code {self.code}" if self.code else "", self.detail) if part)
         return f"{self.name}: {self.meaning}" + (f" ({about})" if about else "")
 
 
-NOT_SENT = Failure("not_sent", Taken.NO, Remedy.PAUSE, "the request never left")
-LOST = Failure("lost", Taken.PERHAPS, Remedy.PAUSE, "the request left and no answer came")
-THROTTLED = Failure("throttled", Taken.NO, Remedy.PAUSE, "too fast for them")
-CREDENTIALS = Failure("credentials", Taken.NO, Remedy.STOP, "they do not let us in")
-MONEY = Failure("money", Taken.NO, Remedy.PAUSE, "money or quota used up")
-MALFORMED = Failure("malformed", Taken.NO, Remedy.HALVE, "they cannot read our document")
-MISDIRECTED = Failure("misdirected", Taken.NO, Remedy.STOP, "that address does not take messages")
-NOT_OFFERED = Failure("not_offered", Taken.PERHAPS, Remedy.PAUSE, "they do not offer that")
-SERVER_ERROR = Failure("server_error", Taken.PERHAPS, Remedy.PAUSE, "they failed while answering")
-UNREADABLE = Failure("unreadable", Taken.PERHAPS, Remedy.PAUSE, "their answer cannot be understood")
+NOT_SENT = Failure("not_sent", Acceptance.NOT_ACCEPTED, RouteAction.PAUSE, "the request never left")
+LOST = Failure("lost", Acceptance.UNKNOWN, RouteAction.PAUSE, "the request left and no answer came")
+THROTTLED = Failure("throttled", Acceptance.NOT_ACCEPTED, RouteAction.PAUSE, "too fast for them")
+CREDENTIALS = Failure("credentials", Acceptance.NOT_ACCEPTED, RouteAction.STOP, "they do not let us in")
+MONEY = Failure("money", Acceptance.NOT_ACCEPTED, RouteAction.PAUSE, "money or quota used up")
+MALFORMED = Failure("malformed", Acceptance.NOT_ACCEPTED, RouteAction.BISECT, "they cannot read our document")
+MISDIRECTED = Failure(
+    "misdirected", Acceptance.NOT_ACCEPTED, RouteAction.STOP, "that address does not take messages"
+)
+NOT_OFFERED = Failure("not_offered", Acceptance.UNKNOWN, RouteAction.PAUSE, "they do not offer that")
+SERVER_ERROR = Failure("server_error", Acceptance.UNKNOWN, RouteAction.PAUSE, "they failed while answering")
+UNREADABLE = Failure("unreadable", Acceptance.UNKNOWN, RouteAction.PAUSE, "their answer cannot be understood")
 COLLISION = Failure(
     "collision",
-    Taken.PERHAPS,
-    Remedy.STOP,
+    Acceptance.UNKNOWN,
+    RouteAction.STOP,
     "another ledger has used this account, and our ids are taken there",
 )
 REFUSING = Failure(
-    "refusing", Taken.NO, Remedy.STOP, "they refuse message after message in words we do not know"
+    "refusing",
+    Acceptance.NOT_ACCEPTED,
+    RouteAction.STOP,
+    "they refuse message after message in words we do not know",
 )
 
 FAILURES = (
@@ -208,7 +213,7 @@ class Dialect(Protocol):
 
     options: ClassVar[Mapping[str, str]]  # keys of a route that this dialect alone knows, and their defaults
     kinds: ClassVar[Collection[Kind]]  # of content that it carries
-    doubt: ClassVar[Doubt]  # how its doubt is settled unless the route says otherwise
+    doubt: ClassVar[DoubtPolicy]  # how its doubt is settled unless the route says otherwise
     limits: Limits  # of a package
 
     def __init__(self, account: Account) -> None: ...
@@ -219,10 +224,10 @@ class Dialect(Protocol):
     def apart(self, kind: Kind) -> str:
         """The family of a kind; only messages of one family leave together."""
 
-    def submit(self, items: Sequence[Item]) -> Request:
+    def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """The request that sends these items, in this order."""
 
-    def read_submit(self, items: Sequence[Item], reply: Reply) -> "Answered | JobTaken | Failure":
+    def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> "Answered | JobTaken | Failure":
         """What became of them. Verdict statuses are those of `settle`, and no item gets two."""
 
 

@@ -61,7 +61,7 @@ def watch(runtime: Runtime, route: str) -> Watched:
             "balance_low route=%s balance=%s least=%d", route, told.balance.amount, line.route.balance_least
         )
     if isinstance(ahead, timedelta) and is_off(ahead):
-        log.warning("clock_off route=%s ahead=%.0fs", route, ahead.total_seconds())
+        log.warning("clock_skew route=%s ahead=%.0fs", route, ahead.total_seconds())
     for what, answer in (("balance", told), ("clock", ahead)):
         if isinstance(answer, Failure):
             log.warning("%s_failed route=%s failure=%r", what, route, str(answer))

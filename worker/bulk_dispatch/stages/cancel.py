@@ -231,12 +231,12 @@ def _parts(packages: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
 
 @dataclass(slots=True)
 class _Recall:
-    """The provider of a route, asked to forget messages. Once it is found deaf it is not asked again."""
+    """The provider of a route, asked to forget messages. Once it does not answer it is not asked again."""
 
     runtime: Runtime
     route: str
     why: str
-    deaf: bool = False
+    unreachable: bool = False
 
     def run(self, messages: Sequence[OpenMessage]) -> dict[int, Fate]:
         """What became of each message, by its id in the ledger; the book has it by then."""
@@ -259,12 +259,12 @@ class _Recall:
 
         parts = chunks(messages, dialect.cancel_items)
         failures: list[Failure] = []
-        for ended in calls(question, parts, line.dialect.limits.in_flight, lambda: not self.deaf):
+        for ended in calls(question, parts, line.dialect.limits.in_flight, lambda: not self.unreachable):
             for part, answer in ended:
                 if isinstance(answer, Failure):
                     log.warning("cancel_failed route=%s failure=%r", self.route, str(answer))
                     failures.append(answer)
-                    self.deaf |= spreads(answer)
+                    self.unreachable |= spreads(answer)
                 else:
                     fates.update(self._record(line, part, answer.verdicts))
         unanswered = [message.id for message in messages if fates[message.id] is Fate.UNANSWERED]

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from bulk_dispatch.domain.instants import MINUTE
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.domain.package import Item, PackageState
+from bulk_dispatch.domain.package import OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.leases import renew
@@ -21,12 +21,12 @@ from bulk_dispatch.ledger.transitions import Move, Package, claim, lock_packages
 from bulk_dispatch.providers.interface import (
     REFUSING,
     UNREADABLE,
+    Acceptance,
     Answered,
     Clocks,
     Failure,
     JobTaken,
-    Remedy,
-    Taken,
+    RouteAction,
     Verdict,
 )
 from bulk_dispatch.routing import Line
@@ -106,7 +106,7 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
         if taken.package is None:
             return replace(done, more=taken.more)
         if taken.more and not done.packages:
-            runtime.ring("dispatch", f"{route}:{lane.value}")
+            runtime.notify("dispatch", f"{route}:{lane.value}")
         _deliver(runtime, line, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
     return replace(done, more=True)
@@ -133,7 +133,7 @@ def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> No
         _Calls(runtime, line, package, until).run()
         return
     outcome = submit(runtime, line, package.items, until)
-    if isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE and len(package.items) > 1:
+    if isinstance(outcome, Failure) and outcome.remedy is RouteAction.BISECT and len(package.items) > 1:
         _Search(runtime, line).run(package, outcome)
     else:
         _record(runtime, line, package, outcome)
@@ -228,7 +228,9 @@ def _refusing(connection: Connection, line: Line, package: Package, same: Sequen
     return REFUSING.because(code=same[0], detail=f"{streak} in a row")
 
 
-def _verdict_move(runtime: Runtime, line: Line, package_id: int, item: Item, verdict: Verdict | None) -> Move:
+def _verdict_move(
+    runtime: Runtime, line: Line, package_id: int, item: OutboundMessage, verdict: Verdict | None
+) -> Move:
     move = settled(runtime, line, package_id, item, verdict) if verdict else None
     code = verdict.code if verdict else ""
     return move or Move(item.id, package_id, Status.IN_DOUBT, code)
@@ -236,11 +238,11 @@ def _verdict_move(runtime: Runtime, line: Line, package_id: int, item: Item, ver
 
 def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Failure) -> None:
     """One fate for all: surely not taken, so queued again; or perhaps taken, so in doubt."""
-    if failure.taken is Taken.PERHAPS:
+    if failure.taken is Acceptance.UNKNOWN:
         moves = [Move(item.id, package.id, Status.IN_DOUBT, failure.code) for item in package.items]
     else:
         # A refused lone document uses up a try: nothing else would ever end it.
-        tried = failure.remedy is Remedy.HALVE
+        tried = failure.remedy is RouteAction.BISECT
         moves = [
             requeue(runtime, line, package.id, item, tried=tried, code=failure.code) for item in package.items
         ]
@@ -303,7 +305,7 @@ class _Calls:
             part = Package(self.package.id, self.package.lane, items)
             self.trouble |= _record_verdicts(self.runtime, self.line, part, verdicts) is not None
 
-    def _put_back(self, items: Sequence[Item]) -> None:
+    def _put_back(self, items: Sequence[OutboundMessage]) -> None:
         back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)
         moves = [move._replace(note=NOT_BEGUN) for move in back]
         if moves:
@@ -337,7 +339,7 @@ class _Search:
             if not self._still_ours(part):
                 continue
             outcome = submit(self.runtime, self.line, part.items, until)
-            if not (isinstance(outcome, Failure) and outcome.remedy is Remedy.HALVE):
+            if not (isinstance(outcome, Failure) and outcome.remedy is RouteAction.BISECT):
                 others.append(outcome)
                 _record(self.runtime, self.line, part, outcome)
             elif len(part.items) > 1:
@@ -373,7 +375,7 @@ class _Search:
             looks = first_looks(self.line, [part.id for part in blamed])
             settle(connection, moves, looks, emptied=PackageState.REFUSED, why=str(failure))
             if blamed and not others:
-                mend_route(self.runtime, self.line, connection, replace(failure, remedy=Remedy.STOP))
+                mend_route(self.runtime, self.line, connection, replace(failure, remedy=RouteAction.STOP))
         log.warning(
             "package_halved route=%s blamed=%d to_blame=%s", self.line.route.name, len(blamed), to_blame
         )

@@ -84,7 +84,7 @@ def _drain(runtime: Runtime, place: Place) -> Ingested:
             return done
         done += _take(runtime, place, entries, _sort(entries, runtime.lines))
         if len(entries) < ENTRIES and sum(entry.octets for entry in entries) < OCTETS:
-            # That was all; what came meanwhile rings again.
+            # That was all; what came meanwhile sends a wake-up again.
             return done
     return replace(done, more=True)
 
@@ -97,7 +97,7 @@ def _take(runtime: Runtime, place: Place, entries: Sequence[Entry], batch: "_Bat
         _forgo(runtime, lane, batch)
     runtime.intake.done(place, entries, batch.dead, batch.unrouted)
     for route, message_lane in dict.fromkeys((m.route, m.lane) for m in batch.messages):
-        runtime.ring("dispatch", f"{route}:{message_lane.value}")
+        runtime.notify("dispatch", f"{route}:{message_lane.value}")
     _log(lane, entered, batch)
     return Ingested(
         entered.new,
@@ -185,7 +185,7 @@ def _awaited(runtime: Runtime, lane: Lane) -> list[Unrouted]:
     others."""
     routes = runtime.intake.unrouted_routes(lane)
     known = {route for route in routes if _is_known(runtime, route)}
-    everyone = known < routes and runtime.intake.first_ring(f"unrouted:{lane.value}", BETWEEN)
+    everyone = known < routes and runtime.intake.claim_wakeup(f"unrouted:{lane.value}", BETWEEN)
     return [Unrouted(lane, route) for route in sorted(routes if everyone else known)]
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.doubt_policy import SETTLING
-from bulk_dispatch.domain.package import Item
-from bulk_dispatch.domain.status import ROADS, Status, Verb
+from bulk_dispatch.domain.package import OutboundMessage
+from bulk_dispatch.domain.status import TRANSITIONS, Status, Verb
 from bulk_dispatch.ledger import Connection, receipts
 from bulk_dispatch.ledger.collisions import first_sent, in_collision, way_out
 from bulk_dispatch.ledger.packages import OpenMessage
@@ -17,13 +17,13 @@ from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import Looks, Move, Read
 from bulk_dispatch.providers.interface import (
     COLLISION,
+    Acceptance,
     Failure,
     Receipt,
     Receipts,
-    Remedy,
     Rewrites,
+    RouteAction,
     Statuses,
-    Taken,
     Verdict,
 )
 from bulk_dispatch.routing import Line
@@ -32,8 +32,8 @@ from bulk_dispatch.runtime import Runtime
 log = logging.getLogger(__name__)
 
 BLIND = 10  # failures that left doubt nobody can settle, and nothing went through between them
-_SETTLED = ROADS[Verb.SETTLE][Status.SENDING]
-_REPORTED = ROADS[Verb.REPORT][Status.SENT]
+_SETTLED = TRANSITIONS[Verb.SETTLE][Status.SENDING]
+_REPORTED = TRANSITIONS[Verb.REPORT][Status.SENT]
 
 
 class Tried(Protocol):
@@ -165,7 +165,9 @@ def name_found(
     name_messages(line, connection, ((id_, verdicts[id_]) for id_ in unnamed if id_ not in strangers))
 
 
-def suppress_unwilling(line: Line, connection: Connection, told: Iterable[tuple[Item, Verdict]]) -> None:
+def suppress_unwilling(
+    line: Line, connection: Connection, told: Iterable[tuple[OutboundMessage, Verdict]]
+) -> None:
     """Who wants nothing by their list gets nothing any more by ours.
 
     What is still queued for them is suppressed when its turn comes. What another provider holds for them
@@ -188,17 +190,17 @@ def note_strange(line: Line, verdicts: Iterable[Verdict | Receipt]) -> int:
 
 def worst(failures: Iterable[Failure | None]) -> Failure | None:
     """Of several failures, the one whose remedy weighs most."""
-    weight = {Remedy.NONE: 0, Remedy.HALVE: 1, Remedy.PAUSE: 2, Remedy.STOP: 3}
+    weight = {RouteAction.NONE: 0, RouteAction.BISECT: 1, RouteAction.PAUSE: 2, RouteAction.STOP: 3}
     return max(filter(None, failures), key=lambda failure: weight[failure.remedy], default=None)
 
 
 def mend_route(runtime: Runtime, line: Line, connection: Connection, failure: Failure) -> None:
     """Do to the route what the failure asks for."""
     name = line.route.name
-    if failure.remedy is Remedy.STOP:
+    if failure.remedy is RouteAction.STOP:
         stop_route(connection, name, str(failure))
-    elif failure.remedy is not Remedy.NONE:
-        blind = failure.taken is Taken.PERHAPS and line.doubt not in SETTLING
+    elif failure.remedy is not RouteAction.NONE:
+        blind = failure.taken is Acceptance.UNKNOWN and line.doubt not in SETTLING
         streak = note_failure(connection, name, blind=blind)
         if streak.blind >= BLIND:  # to go on would bring the whole queue in doubt
             stop_route(connection, name, f"{streak.blind} failures left doubt nobody can settle; {failure}")

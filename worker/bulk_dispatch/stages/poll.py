@@ -43,12 +43,12 @@ log = logging.getLogger(__name__)
 MESSAGES = 5000  # a round, at most
 QUESTIONS = 25  # a round, one after another: well before its lease runs out
 ROUNDS = 5  # a step
-TICK = timedelta(seconds=1)  # between beat's visits; what is due sooner is rung for
-BREATH = timedelta(seconds=0.25)  # between such rings: looks at several packages together are cheaper
+TICK = timedelta(seconds=1)  # between beat's visits; for what is due sooner a wake-up is sent
+BREATH = timedelta(seconds=0.25)  # between such wake-ups: looks at several packages together are cheaper
 GONE_LOOKS = 3  # a job they do not know, or will not speak of, may be one they do not know yet
 UNASKED = "they refuse to be asked"
 
-_DEAF = (LOST.name, NOT_SENT.name)  # nobody answers there
+_UNREACHABLE = (LOST.name, NOT_SENT.name)  # nobody answers there
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Polled:
     asked: int = 0
     final: int = 0
     strange: int = 0
-    deaf: bool = False  # nobody answers there: the others' turn
+    unreachable: bool = False  # nobody answers there: the others' turn
     more: bool = False
 
 
@@ -75,21 +75,21 @@ def poll(runtime: Runtime, route: str) -> Polled:
             wait = None if leased else next_poll(connection, route)
             refused = refused_questions(connection, route) if leased else {}
         if wait is not None and wait < TICK:
-            runtime.ring("poll", route, max(wait, BREATH).total_seconds())
+            runtime.notify("poll", route, max(wait, BREATH).total_seconds())
         if not leased:
             return done
         full = len(leased) == PACKAGES or sum(package.items for package in leased) >= _askable(line)
         if full and not done.packages:
-            runtime.ring("poll", route)  # there may be more: let another look meanwhile
+            runtime.notify("poll", route)  # there may be more: let another look meanwhile
         part = _Round(runtime, line, leased, refused).run()
         done = Polled(
             done.packages + part.packages,
             done.asked + part.asked,
             done.final + part.final,
             done.strange + part.strange,
-            part.deaf,
+            part.unreachable,
         )
-        if done.deaf:
+        if done.unreachable:
             return done  # every further round would be a time-out, in a pool that serves all routes
     return replace(done, more=True)
 
@@ -130,8 +130,8 @@ class _Round:
         note_segments(self.line, told)
         failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
         final = self._write(messages, verdicts, doubtful, failure, self._looks(jobs))
-        deaf = failure is not None and failure.name in _DEAF
-        return Polled(len(self.leased), len(messages), final, strange, deaf)
+        unreachable = failure is not None and failure.name in _UNREACHABLE
+        return Polled(len(self.leased), len(messages), final, strange, unreachable)
 
     def _is_paused(self, question: Question) -> bool:
         """Whether they refuse the question, and it is not yet time to put it again."""
@@ -165,7 +165,7 @@ class _Round:
                 if isinstance(job, Failure) and refuses(job):
                     found[package.id] = job if package.tries < GONE_LOOKS else JobPhase.BROKEN
                     break
-                if isinstance(job, Failure) and job.name in _DEAF:
+                if isinstance(job, Failure) and job.name in _UNREACHABLE:
                     break
         return found
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.providers.interface import (
@@ -25,9 +25,9 @@ from bulk_dispatch.providers.interface import (
     Asked,
     Failure,
     JobTaken,
-    Remedy,
     Reply,
     Request,
+    RouteAction,
     Statuses,
     Verdict,
 )
@@ -62,7 +62,7 @@ def lease_end(runtime: Runtime, line: Line) -> float:
     return runtime.clock() + (line.route.lease - HASTE).total_seconds()
 
 
-def submit(runtime: Runtime, line: Line, items: Sequence[Item], until: float) -> Submitted:
+def submit(runtime: Runtime, line: Line, items: Sequence[OutboundMessage], until: float) -> Submitted:
     """Send items in one request, with no database connection held and nothing of it after `until`; the
     references in what comes back are ours.
 
@@ -202,7 +202,7 @@ def asked_for(line: Line, message: OpenMessage) -> Asked:
 
 def spreads(failure: Failure) -> bool:
     """Whether the next question would fail too."""
-    return failure.remedy is Remedy.STOP or failure.name in _SPREADING
+    return failure.remedy is RouteAction.STOP or failure.name in _SPREADING
 
 
 def chunks(messages: Sequence[Message], size: int) -> list[Sequence[Message]]:

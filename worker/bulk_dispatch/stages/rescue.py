@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bulk_dispatch.domain.backoff import Backoff
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.in_doubt import Decidable, decidable
@@ -34,7 +34,7 @@ from bulk_dispatch.stages.outcomes import (
 )
 from bulk_dispatch.stages.provider_calls import ask
 from bulk_dispatch.stages.questions import heard
-from bulk_dispatch.stages.resubmit import Settled, by_repeating
+from bulk_dispatch.stages.resubmit import Settled, by_resubmitting
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def rescue(runtime: Runtime, route: str) -> Rescued:
     with runtime.ledger.begin() as connection:
         lapsed = doubt_lapsed(connection, route, line.route.doubt_first)
     if lapsed:
-        log.warning("packages_lapsed route=%s packages=%s", route, lapsed)
+        log.warning("leases_expired route=%s packages=%s", route, lapsed)
     done = _WAYS.get(line.doubt, _by_policy)(runtime, line)
     if done.doubtful:
         counts = " ".join(f"{status}={count}" for status, count in done.moved.items())
@@ -80,7 +80,7 @@ def _is_full(leased: Sequence[Leased]) -> bool:
 # -- where nobody can be asked
 
 
-def _by_policy(runtime: Runtime, line: Line, policy: Doubt | None = None) -> Settled:
+def _by_policy(runtime: Runtime, line: Line, policy: DoubtPolicy | None = None) -> Settled:
     """Do with each message as its policy says, else as the route's, or `policy`; nothing with what is held,
     but to come by again."""
     with runtime.ledger.begin() as connection:
@@ -96,7 +96,7 @@ def _by_policy(runtime: Runtime, line: Line, policy: Doubt | None = None) -> Set
 
 def _decided(runtime: Runtime, line: Line, message: Decidable) -> Move:
     note = f"in doubt; policy {message.policy} of the {'message' if message.own else 'route'}"
-    if message.policy is Doubt.FAIL:
+    if message.policy is DoubtPolicy.FAIL:
         return Move(message.id, message.package_id, Status.FAILED, note=note)
     again = requeue(runtime, line, message.package_id, message, tried=True)
     return again._replace(note=note if again.target is Status.QUEUED else f"{note}; attempts used up")
@@ -132,7 +132,7 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
         )
         messages = doubtful_messages(connection, [package.id for package in leased])
     if refused and refused.paused and refused.lasts >= route.doubt_wait:
-        return _by_policy(runtime, line, Doubt.HOLD)
+        return _by_policy(runtime, line, DoubtPolicy.HOLD)
     if not leased:
         return Settled()
     moved = _ask(runtime, line, leased, messages, refused=refused is not None)
@@ -220,5 +220,5 @@ def _next(wait: timedelta, left: timedelta) -> timedelta:
     return min(wait, left) if left > timedelta(0) else wait
 
 
-_WAYS = {Doubt.ASK: _by_asking, Doubt.REPEAT: by_repeating}
+_WAYS = {DoubtPolicy.ASK: _by_asking, DoubtPolicy.REPEAT: by_resubmitting}
 """How doubt is settled where there is a way to know."""

@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bulk_dispatch.domain.backoff import Backoff
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.leases import Leased, answered, lease_doubts
 from bulk_dispatch.ledger.packages import doubtful_items
 from bulk_dispatch.ledger.routes import begin_repeat, clock_skew, end_repeat
 from bulk_dispatch.ledger.transitions import Clock, Looks, Moved, settle
-from bulk_dispatch.providers.interface import NOT_SENT, Answered, Clocks, Failure, Remedy, Taken, Verdict
+from bulk_dispatch.providers.interface import (
+    NOT_SENT,
+    Acceptance,
+    Answered,
+    Clocks,
+    Failure,
+    RouteAction,
+    Verdict,
+)
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import (
@@ -39,7 +47,7 @@ class Settled:
     more: bool = False
 
 
-def by_repeating(runtime: Runtime, line: Line) -> Settled:
+def by_resubmitting(runtime: Runtime, line: Line) -> Settled:
     """Send again under the same ids, a good while after: they take each once, and tell which they have.
 
     It is a sending all the same, package by package: a route that is stopped or paused does not do it, one
@@ -92,7 +100,7 @@ class _Said:
     heard: bool = False
 
 
-def _repeat(runtime: Runtime, line: Line, items: Sequence[Item], until: float) -> _Said:
+def _repeat(runtime: Runtime, line: Line, items: Sequence[OutboundMessage], until: float) -> _Said:
     """Send once more, if there is time. Where they cannot read the whole its halves are tried, unless the
     first shows that the second would fare no better."""
     if runtime.clock() >= until - line.route.exchange.total_seconds():
@@ -100,19 +108,21 @@ def _repeat(runtime: Runtime, line: Line, items: Sequence[Item], until: float) -
     outcome = submit(runtime, line, items, until)
     if not isinstance(outcome, Failure):
         return _Said(outcome.verdicts if isinstance(outcome, Answered) else (), heard=True)
-    if outcome.remedy is not Remedy.HALVE or len(items) == 1:
-        heard = outcome.taken is Taken.NO and outcome.name != NOT_SENT.name
+    if outcome.remedy is not RouteAction.BISECT or len(items) == 1:
+        heard = outcome.taken is Acceptance.NOT_ACCEPTED and outcome.name != NOT_SENT.name
         return _Said(failure=outcome, heard=heard)
     middle = len(items) // 2
     first = _repeat(runtime, line, items[:middle], until)
-    if first.failure and first.failure.remedy is not Remedy.HALVE:
+    if first.failure and first.failure.remedy is not RouteAction.BISECT:
         return first
     second = _repeat(runtime, line, items[middle:], until)
     failure = worst([first.failure, second.failure])
     return _Said((*first.verdicts, *second.verdicts), failure, first.heard or second.heard)
 
 
-def _adopt(runtime: Runtime, line: Line, package: Leased, items: Sequence[Item], said: _Said) -> Moved:
+def _adopt(
+    runtime: Runtime, line: Line, package: Leased, items: Sequence[OutboundMessage], said: _Said
+) -> Moved:
     """Write down what they have; all else stays in doubt until the next time. That this request was turned
     away, or a message of it refused, says nothing of the first: it may be their word of today."""
     told = {verdict.reference: verdict for verdict in said.verdicts}
@@ -134,7 +144,7 @@ def _adopt(runtime: Runtime, line: Line, package: Leased, items: Sequence[Item],
 
 def _of_the_route(said: _Said) -> Failure | None:
     """A message they cannot read, beside others that they can, is no trouble of the route."""
-    unread = said.failure and said.failure.remedy is Remedy.HALVE and said.verdicts
+    unread = said.failure and said.failure.remedy is RouteAction.BISECT and said.verdicts
     return None if unread else said.failure
 
 

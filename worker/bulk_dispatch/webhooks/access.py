@@ -46,7 +46,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class Endpoint:
     """The entrance of one route."""
 
     route: str
@@ -68,19 +68,19 @@ class Entrance:
         return any(found in network for network in self.networks)
 
 
-def entrances(lines: Mapping[str, Line], clock: Callable[[], float] = monotonic) -> dict[str, Entrance]:
+def endpoints(lines: Mapping[str, Line], clock: Callable[[], float] = monotonic) -> dict[str, Endpoint]:
     """The entrances of those routes that have one. Raises SettingsError, naming the route."""
-    return {name: _entrance(line, clock) for name, line in lines.items() if line.route.receipts}
+    return {name: _endpoint(line, clock) for name, line in lines.items() if line.route.receipts}
 
 
-def opened(found: Mapping[str, Entrance], route: str, secret: str, address: str) -> Entrance | None:
+def authenticate(found: Mapping[str, Endpoint], route: str, secret: str, address: str) -> Endpoint | None:
     """The entrance, if all is right. What is wrong is not to be learnt, nor by the time it takes."""
     entrance = found.get(route)
     right = hmac.compare_digest(_digest(secret), entrance.digest if entrance else NO_SECRET)
     return entrance if entrance and right and entrance.admits(address) else None
 
 
-def _entrance(line: Line, clock: Callable[[], float]) -> Entrance:
+def _endpoint(line: Line, clock: Callable[[], float]) -> Endpoint:
     route = line.route
     if not isinstance(line.dialect, Receipts):
         raise SettingsError(f"routes.{route.name}.receipts: {route.provider} brings none; leave it out")
@@ -90,7 +90,7 @@ def _entrance(line: Line, clock: Callable[[], float]) -> Entrance:
             f"dashes and underscores"
         )
     bucket = Bucket(route.receipts_per_second, clock)
-    return Entrance(route.name, line.dialect, _networks(route), bucket, _digest(route.receipts))
+    return Endpoint(route.name, line.dialect, _networks(route), bucket, _digest(route.receipts))
 
 
 def _networks(route: Route) -> list[Network]:

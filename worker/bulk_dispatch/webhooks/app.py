@@ -16,7 +16,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from bulk_dispatch.providers.interface import Failure, Push
-from bulk_dispatch.webhooks.access import Entrance, opened
+from bulk_dispatch.webhooks.access import Endpoint, authenticate
 from bulk_dispatch.webhooks.batch_writer import RefusedError, Writer
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,13 @@ class _GoneError(Exception):
     """They hung up."""
 
 
-class Door:
+class WebhookApp:
     """The application, for the entrances there are."""
 
     def __init__(
-        self, entrances: Mapping[str, Entrance], writer: Writer, clock: Callable[[], float] = monotonic
+        self, endpoints: Mapping[str, Endpoint], writer: Writer, clock: Callable[[], float] = monotonic
     ) -> None:
-        self._entrances = entrances
+        self._entrances = endpoints
         self._writer = writer
         self._turned_away = _Tally(clock)
         self._bodies = self._held = 0
@@ -88,7 +88,7 @@ class Door:
             case ["", "health"]:
                 return HEALTHY if await self._writer.works() else UNHEALTHY
             case ["", "receipts", route, secret] | ["", "receipts", route, secret, ""]:
-                entrance = opened(self._entrances, route, secret, _address(scope))
+                entrance = authenticate(self._entrances, route, secret, _address(scope))
                 if entrance is not None:
                     return await self._receive(entrance, scope, receive)
                 known = route if route in self._entrances else "-"  # what else stands there is theirs
@@ -97,7 +97,7 @@ class Door:
         self._turned_away.note("stranger")
         return NOBODY
 
-    async def _receive(self, entrance: Entrance, scope: Scope, receive: Receive) -> Answer:
+    async def _receive(self, entrance: Endpoint, scope: Scope, receive: Receive) -> Answer:
         """What is answered to somebody who may come in, with one place in the room for the body."""
         if scope["method"] not in ("POST", "GET"):
             return self._refuse(entrance, NOT_SO)
@@ -133,7 +133,7 @@ class Door:
             return TOO_SLOW
         return None
 
-    async def _take(self, entrance: Entrance, push: Push) -> Answer:
+    async def _take(self, entrance: Endpoint, push: Push) -> Answer:
         """Read, count, write, acknowledge."""
         if wait := entrance.bucket.wait():
             return self._refuse(entrance, Answer(429, b"too fast", retry_after=wait))
@@ -160,7 +160,7 @@ class Door:
         """Say at the end who was turned away and is not told of yet."""
         self._turned_away.tell()
 
-    def _refuse(self, entrance: Entrance, answer: Answer) -> Answer:
+    def _refuse(self, entrance: Endpoint, answer: Answer) -> Answer:
         self._turned_away.note(str(answer.status), entrance.route)
         return answer
 

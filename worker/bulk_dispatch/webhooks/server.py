@@ -14,8 +14,8 @@ from bulk_dispatch import http_server
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.routing import Line
 from bulk_dispatch.stages.receipts import take
-from bulk_dispatch.webhooks.access import entrances
-from bulk_dispatch.webhooks.app import Door
+from bulk_dispatch.webhooks.access import endpoints
+from bulk_dispatch.webhooks.app import WebhookApp
 from bulk_dispatch.webhooks.batch_writer import PATIENCE, Writer
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,9 @@ class _Protocol(HttpToolsProtocol):
 class _Server(http_server.Server):
     """The door, and its writer at work."""
 
-    def __init__(self, door: Door, writer: Writer, trusted_proxies: str) -> None:
+    def __init__(self, app: WebhookApp, writer: Writer, trusted_proxies: str) -> None:
         super().__init__(
-            door,
+            app,
             http=_Protocol,  # httptools: twice as fast, and it reads on after an early answer
             log_level="error",  # a line for each bad request is for whoever wants to fill the disk
             server_header=False,
@@ -88,7 +88,7 @@ class _Server(http_server.Server):
             timeout_graceful_shutdown=GRACE,
         )
         self._writer = writer
-        self._door = door
+        self._door = app
 
     async def answer(self, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
         """The writer outlives the last call; then the door says whom it turned away."""
@@ -116,8 +116,8 @@ def running(ledger: Ledger, lines: Mapping[str, Line], place: Place) -> Iterator
 
 
 def _server(ledger: Ledger, lines: Mapping[str, Line], place: Place) -> _Server:
-    found = entrances(lines)
+    found = endpoints(lines)
     if not found:
         log.warning("no_entrance: no route has `receipts`")
     writer = Writer(partial(take, ledger, lines), place.patience)
-    return _Server(Door(found, writer), writer, place.trusted_proxies)
+    return _Server(WebhookApp(found, writer), writer, place.trusted_proxies)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, text
 
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.domain.package import Item, Limits, PackageState, fitting
+from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState, fitting
 from bulk_dispatch.domain.status import Status, Verb, sources
 from bulk_dispatch.ledger.outbound import COLUMNS, item
 from bulk_dispatch.ledger.routes import (
@@ -32,7 +32,7 @@ class Package:
 
     id: int
     lane: Lane
-    items: Sequence[Item]
+    items: Sequence[OutboundMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
 
 def _together(
     rows: Sequence[Row[Any]], limits: Limits, skew: timedelta, apart: Callable[[Kind], str]
-) -> Sequence[Item]:
+) -> Sequence[OutboundMessage]:
     """Those of these rows that may leave with the first, as many as fit."""
     items = [item(row, limits, skew) for row in rows]
     kind, family = items[0].kind, apart(items[0].kind)
@@ -178,7 +178,7 @@ def _together(
 
 
 def _open_package(
-    connection: Connection, values: dict[str, Any], items: Sequence[Item], lanes: Mapping[int, str]
+    connection: Connection, values: dict[str, Any], items: Sequence[OutboundMessage], lanes: Mapping[int, str]
 ) -> tuple[Package | None, int]:
     """The package, of a route that we have locked, and how many were suppressed in its stead. None if its
     last room was taken while we picked, or nobody is left."""
@@ -193,7 +193,7 @@ def _open_package(
 
 
 def _opened(
-    connection: Connection, values: dict[str, Any], items: Sequence[Item]
+    connection: Connection, values: dict[str, Any], items: Sequence[OutboundMessage]
 ) -> tuple[Package | None, Collection[str]]:
     """The package of all of these; or none, and who of them is on the stop list."""
     ids, recipients = [item.id for item in items], ",".join([item.recipient for item in items])
@@ -206,7 +206,7 @@ def _opened(
     return Package(row.id, Lane(values["package_lane"]), items), frozenset()
 
 
-def _suppress(connection: Connection, items: Sequence[Item]) -> int:
+def _suppress(connection: Connection, items: Sequence[OutboundMessage]) -> int:
     """End those whose number is on the stop list by now. Returns how many ended."""
     moves = [Move(item.id, None, Status.SUPPRESSED) for item in items]
     moved = move(connection, Verb.CLAIM, moves, note="put on the stop list while queued")

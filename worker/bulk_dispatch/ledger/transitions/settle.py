@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import Status, Verb
 from bulk_dispatch.ledger.collisions import TAKEN_BEFORE
-from bulk_dispatch.ledger.schema import sql_list, sql_roads
+from bulk_dispatch.ledger.schema import sql_list, sql_transitions
 from bulk_dispatch.ledger.transitions.transition import Move, Moved, lock_packages, move
 
 
@@ -149,7 +149,7 @@ _READ = text(f"""
         UPDATE messages m SET read_at = coalesce(n.happened_at, now())
         FROM news n
         WHERE m.id = n.message_id AND m.read_at IS NULL
-          AND (m.status, m.status) IN ({sql_roads(Verb.READ)})
+          AND (m.status, m.status) IN ({sql_transitions(Verb.READ)})
         RETURNING m.id, m.package_id, m.status, n.code, n.happened_at
     ), written AS (
         INSERT INTO events (message_id, package_id, verb, source, target, code, happened_at)

@@ -13,7 +13,7 @@ from bulk_dispatch.domain.status import FINAL, Status, Verb, sources
 from bulk_dispatch.ledger.bulk_params import bound, sql_rows
 from bulk_dispatch.ledger.collisions import EARLY, TOLD_TOO_EARLY, told_too_early
 from bulk_dispatch.ledger.routes import stop_route
-from bulk_dispatch.ledger.schema import sql_list, sql_roads
+from bulk_dispatch.ledger.schema import sql_list, sql_transitions
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _move_statement(verb: Verb) -> TextClause:
             FROM news n
             WHERE m.id = n.message_id
               AND m.package_id IS NOT DISTINCT FROM n.package_id
-              AND (m.status, n.target) IN ({sql_roads(verb)})
+              AND (m.status, n.target) IN ({sql_transitions(verb)})
               AND (n.early IS NULL OR m.status IN ({sql_list(status for status in held if status)}))
             RETURNING m.id, n.package_id, old.status AS source, m.status AS target, n.code, n.happened_at,
                       n.note, n.early, CASE WHEN n.early IS NOT NULL THEN m.route END AS collided

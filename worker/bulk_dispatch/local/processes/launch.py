@@ -8,13 +8,13 @@ import os
 import sys
 
 
-def main(guard: int, command: list[str]) -> None:
+def main(reaper: int, command: list[str]) -> None:
     """Becomes `command`; exit code 127 when that cannot be run."""
     try:
-        os.write(guard, f"+{os.getpid()}\n".encode())
+        os.write(reaper, f"+{os.getpid()}\n".encode())
     except BrokenPipeError:
         sys.stderr.write("the guard is gone: should the supervisor be killed, this child stays\n")
-    os.set_inheritable(guard, False)
+    os.set_inheritable(reaper, False)
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:

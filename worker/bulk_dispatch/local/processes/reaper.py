@@ -10,7 +10,7 @@ from bulk_dispatch.local.processes.spec import Child
 BARE = (sys.executable, "-I", "-S")  # the standard library only: up in 15 ms, whatever is installed
 
 
-class Guard:
+class Reaper:
     """Knows all children, through a pipe that the kernel closes when the supervisor ends."""
 
     def __init__(self, grace: timedelta, afterwards: tuple[str, ...]) -> None:

@@ -9,20 +9,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import IO
 
-from bulk_dispatch.local.processes.reaper import Guard
-from bulk_dispatch.local.processes.spec import Child, Ending, Restarts, described
+from bulk_dispatch.local.processes.reaper import Reaper
+from bulk_dispatch.local.processes.spec import Child, ExitRecord, Restarts, described
 
 Tell = Callable[[str, str], None]  # takes a child's name and one line
 LONGEST_LINE = 64 * 1024  # a child that never ends its line must not fill our memory
 LAST_OUTPUT = timedelta(seconds=1)  # for what a dead child left in its pipe
 
 
-class Keeper:
+class ChildRunner:
     """One child and the thread that looks after it."""
 
-    def __init__(self, child: Child, guard: Guard, tell: Tell, restarts: Restarts) -> None:
+    def __init__(self, child: Child, reaper: Reaper, tell: Tell, restarts: Restarts) -> None:
         self.child = child
-        self._guard = guard
+        self._reaper = reaper
         self._tell = tell
         self._restarts = restarts
         self._stopping = threading.Event()
@@ -62,10 +62,10 @@ class Keeper:
         self._thread.join(max(patience.total_seconds(), 0))
         return not self._thread.is_alive()
 
-    def ending(self) -> Ending:
+    def ending(self) -> ExitRecord:
         """How it ended, once it has."""
         code = None if self._process is None else self._process.returncode
-        return Ending(self.child.name, code, self._killed)
+        return ExitRecord(self.child.name, code, self._killed)
 
     def _keep(self) -> None:
         delay: timedelta | None = None
@@ -90,7 +90,7 @@ class Keeper:
         reader.start()
         code = process.wait()
         _kill_group(process.pid)  # what it left behind would go on beside its successor
-        self._guard.forget(process.pid)
+        self._reaper.forget(process.pid)
         reader.join(LAST_OUTPUT.total_seconds())
         return f"ended with {described(code)}"
 
@@ -98,7 +98,7 @@ class Keeper:
         with self._turning:
             if self._stopping.is_set():
                 return None
-            self._process = self._guard.start(self.child)
+            self._process = self._reaper.start(self.child)
             return self._process
 
     def _relay(self, output: IO[bytes]) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import Enum
 
 
-class Turn(Enum):
+class StopPhase(Enum):
     """When a child is stopped. The members stand in that order."""
 
     FIRST = "first"  # workers: they finish what is in flight while all they need is still there
@@ -22,13 +22,13 @@ class Child:
     command: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)  # the whole environment
     folder: str | None = None  # where it runs; None: where we do
-    turn: Turn = Turn.LAST
+    stop_phase: StopPhase = StopPhase.LAST
     stop_signal: signal.Signals = signal.SIGTERM  # to the process alone; its own children are its business
     grace: timedelta = timedelta(seconds=10)  # from the stop signal to the kill of the whole group
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExitRecord:
     """How a child ended when it was stopped."""
 
     name: str

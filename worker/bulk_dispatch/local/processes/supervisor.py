@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Self
 
 from bulk_dispatch.local.processes.log_mux import Lines, Sink
-from bulk_dispatch.local.processes.reaper import Guard
-from bulk_dispatch.local.processes.runner import Keeper
-from bulk_dispatch.local.processes.spec import Child, Ending, Restarts, Turn
+from bulk_dispatch.local.processes.reaper import Reaper
+from bulk_dispatch.local.processes.runner import ChildRunner
+from bulk_dispatch.local.processes.spec import Child, ExitRecord, Restarts, StopPhase
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GLANCE = timedelta(milliseconds=50)  # how often a stop looks whether it was asked to hurry
@@ -47,14 +47,14 @@ class Supervisor:
         self._restarts = restarts or Restarts()
         self._orphan_grace = orphan_grace
         self._afterwards = afterwards
-        self._keepers: tuple[Keeper, ...] = ()
+        self._keepers: tuple[ChildRunner, ...] = ()
         self._requests: SimpleQueue[None] = SimpleQueue()  # of all queues, the one a signal handler may use
-        self._endings: tuple[Ending, ...] | None = None
+        self._endings: tuple[ExitRecord, ...] | None = None
 
     def __enter__(self) -> Self:
-        self._guard = Guard(self._orphan_grace, self._afterwards)
+        self._reaper = Reaper(self._orphan_grace, self._afterwards)
         self._keepers = tuple(
-            Keeper(child, self._guard, self._lines.tell, self._restarts) for child in self._children
+            ChildRunner(child, self._reaper, self._lines.tell, self._restarts) for child in self._children
         )
         for keeper in self._keepers:
             keeper.begin()
@@ -78,31 +78,33 @@ class Supervisor:
         with _on_stop_signals(self.request_stop):
             self._requests.get()
 
-    def stop(self) -> tuple[Ending, ...]:
+    def stop(self) -> tuple[ExitRecord, ...]:
         """Stops the workers first, then the rest, and says how each ended. A second call changes nothing."""
         if self._endings is None:
             with _on_stop_signals(self.request_stop):
-                for turn in Turn:
-                    self._stop_turn([keeper for keeper in self._keepers if keeper.child.turn is turn])
+                for stop_phase in StopPhase:
+                    self._stop_turn(
+                        [keeper for keeper in self._keepers if keeper.child.stop_phase is stop_phase]
+                    )
             self._endings = tuple(keeper.ending() for keeper in self._keepers)
-            self._guard.dismiss()
+            self._reaper.dismiss()
         return self._endings
 
-    def _stop_turn(self, keepers: list[Keeper]) -> None:
+    def _stop_turn(self, keepers: list[ChildRunner]) -> None:
         asked_at = time.monotonic()
         for keeper in keepers:
             keeper.ask()
         for keeper in keepers:
             self._see_off(keeper, asked_at + keeper.child.grace.total_seconds())
 
-    def _see_off(self, keeper: Keeper, deadline: float) -> None:
+    def _see_off(self, keeper: ChildRunner, deadline: float) -> None:
         while not keeper.await_end(GLANCE):
             if not self._requests.empty():
                 self._end(keeper, "asked twice")
             elif time.monotonic() >= deadline:
                 self._end(keeper, f"did not end within {keeper.child.grace.total_seconds():g} s")
 
-    def _end(self, keeper: Keeper, why: str) -> None:
+    def _end(self, keeper: ChildRunner, why: str) -> None:
         self._lines.tell(keeper.child.name, f"-- {why}: killed, with all it had started")
         keeper.kill()
         keeper.await_end(AFTER_KILL)

@@ -19,10 +19,10 @@ from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
 from bulk_dispatch.domain.content import Kind, Viber, ViberSms, WapPush
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.instants import SECOND, full
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Price
@@ -129,7 +129,7 @@ class AlphaSmsHttp:
         "flash": FLASHES[0],
         "version": VERSIONS[0],
     }
-    doubt: ClassVar[Doubt] = Doubt.HOLD
+    doubt: ClassVar[DoubtPolicy] = DoubtPolicy.HOLD
     by_reference: ClassVar[bool] = False
     dated: ClassVar[Collection[str]] = ()
     hints: ClassVar[bool] = True
@@ -180,7 +180,7 @@ class AlphaSmsHttp:
         """Everything may leave together."""
         return ""
 
-    def submit(self, items: Sequence[Item]) -> Request:
+    def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """`send` of the one item."""
         (item,) = items
         return self._request("send", _message(item, self._number(item.recipient), self._flash))
@@ -212,7 +212,7 @@ class AlphaSmsHttp:
 
     # --- read ----------------------------------------------------------------------------------------
 
-    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
+    def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | Failure:
         """They answer with an id, or with errors: taken if there is an id, whatever count stands beside it,
         and refused if there are errors and none. Both, or neither, leave it open; so does whatever is not
         HTTP 200, for they answer with that, errors included (sheet, section 1). By an id that may have been
@@ -232,7 +232,7 @@ class AlphaSmsHttp:
         count = SEGMENTS.get(one(said, *COUNTS))
         return Answered([Verdict(item.reference, SUBMITTED["id"], "id", theirs, count)])
 
-    def _refused(self, item: Item, said: Pairs) -> Answered | Failure:
+    def _refused(self, item: OutboundMessage, said: Pairs) -> Answered | Failure:
         """What is about the call refuses it as a whole; anything else is about the message, and kept in their
         words if we do not know them."""
         errors = _errors(said)
@@ -347,7 +347,7 @@ def _check_lifetime(message: Message) -> None:
         limits.check_lasts("valid_until", message.valid_until, message.send_at, LIFETIME)
 
 
-def _message(item: Item, number: str, flash: str) -> Parameters:
+def _message(item: OutboundMessage, number: str, flash: str) -> Parameters:
     content = item.content
     parameters = [("to", number)]
     if isinstance(content, ViberSms):
@@ -363,7 +363,7 @@ def _message(item: Item, number: str, flash: str) -> Parameters:
     return parameters + (_viber(item, content) if isinstance(content, Viber) else [])
 
 
-def _viber(item: Item, content: Viber) -> Parameters:
+def _viber(item: OutboundMessage, content: Viber) -> Parameters:
     kind = "button" if content.button else "image" if content.image else "text"
     optional = {
         "viber_image": content.image,
@@ -381,7 +381,7 @@ def _viber(item: Item, content: Viber) -> Parameters:
     ]
 
 
-def _lifetime(item: Item) -> str:
+def _lifetime(item: OutboundMessage) -> str:
     """Seconds that Viber may take, from when it leaves, never too few; nothing if that has no end."""
     ends = [end for end in (item.viber_valid_until, item.valid_until) if end]
     if not (ends and item.leaves_at):

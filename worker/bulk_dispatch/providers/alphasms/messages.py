@@ -12,7 +12,7 @@ from bulk_dispatch.domain.content import Kind, Viber, WapPush
 from bulk_dispatch.domain.instants import SECOND, full
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.numbers import is_landline
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.alphasms import limits
 from bulk_dispatch.providers.formats import xml
@@ -65,7 +65,7 @@ def _check_landline(recipient: str) -> None:
         raise MessageError("recipient", recipient, "must be a landline: they read to no other phone")
 
 
-def as_sms(item: Item, manner: Manner) -> xml.Node:
+def as_sms(item: OutboundMessage, manner: Manner) -> xml.Node:
     """A `<msg>` of `message` or `message-async`."""
     attributes = {
         "id": str(item.reference),
@@ -83,7 +83,7 @@ def as_sms(item: Item, manner: Manner) -> xml.Node:
     return "msg", attributes, text
 
 
-def as_viber(item: Item, manner: Manner) -> xml.Node:
+def as_viber(item: OutboundMessage, manner: Manner) -> xml.Node:
     """A `<msg>` of `message-viber`. It has no end of validity: they document none."""
     attributes = {"id": str(item.reference)}
     if item.send_at:
@@ -103,7 +103,7 @@ def as_viber(item: Item, manner: Manner) -> xml.Node:
     return "msg", attributes, [(name, {}, value) for name, value in parts.items() if value]
 
 
-def _end(item: Item, until: datetime) -> datetime:
+def _end(item: OutboundMessage, until: datetime) -> datetime:
     """In whole seconds and never before it, unless that were longer than they take, from when it leaves."""
     leaves_at = full(item.send_at, SECOND) if item.send_at else item.leaves_at
     end = full(until, SECOND)

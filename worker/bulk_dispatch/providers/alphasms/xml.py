@@ -16,9 +16,9 @@ from datetime import timedelta
 from typing import ClassVar, TypeAlias
 
 from bulk_dispatch.domain.content import Kind
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.providers.account import Balance, Price
 from bulk_dispatch.providers.alphasms import messages
 from bulk_dispatch.providers.alphasms.codes import (
@@ -95,7 +95,7 @@ class AlphaSmsXml:
 
     kinds: ClassVar[Collection[Kind]] = (*messages.TYPES, *messages.VIBER)
     options: ClassVar[Mapping[str, str]] = {"number_format": option.PLUS, "viber_button": BUTTON_AS[0]}
-    doubt: ClassVar[Doubt] = Doubt.ASK
+    doubt: ClassVar[DoubtPolicy] = DoubtPolicy.ASK
     by_reference: ClassVar[bool] = True
     dated: ClassVar[Collection[str]] = frozenset(DELIVERY)  # `date_completed`; what is refused has none
     hints: ClassVar[bool] = True
@@ -135,7 +135,7 @@ class AlphaSmsXml:
         """Viber has a command of its own, and a document holds one command."""
         return "viber" if kind in messages.VIBER else "sms"
 
-    def submit(self, items: Sequence[Item]) -> Request:
+    def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """One `message`, `message-async` or `message-viber` with a `<msg>` for each item."""
         (family,) = {self.apart(kind) for kind in {item.kind for item in items}}
         if family == "viber":
@@ -168,7 +168,7 @@ class AlphaSmsXml:
 
     # --- read ----------------------------------------------------------------------------------------
 
-    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | JobTaken | Failure:
+    def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | JobTaken | Failure:
         """A verdict for each `<msg>` of ours, else the job, else the error: what they took comes first."""
         package = _package(reply)
         if isinstance(package, Failure):

@@ -19,9 +19,9 @@ from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode
 
 from bulk_dispatch.domain.content import Kind
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.formats import json_api
@@ -136,7 +136,7 @@ class SmartSwitch:
         "receipt_id": "message_id",
         "receipt_state": "message_state",
     }
-    doubt: ClassVar[Doubt] = Doubt.HOLD
+    doubt: ClassVar[DoubtPolicy] = DoubtPolicy.HOLD
     hints: ClassVar[bool] = False
 
     def __init__(self, account: Account) -> None:
@@ -176,7 +176,7 @@ class SmartSwitch:
         if self._source == "source_name" and len(message.sender) > SENDERS.most:
             raise MessageError("sender", message.sender, f"must be at most {SENDERS.most} characters")
         SENDERS.check("sender", message.sender)
-        alone = Item(0, 10**15, message.recipient, message.sender, message.content)
+        alone = OutboundMessage(0, 10**15, message.recipient, message.sender, message.content)
         # The credentials may not be at hand where messages are checked, so they are reckoned at their most.
         length = self._measure(alone) + len(self._url) + CREDENTIALS_MOST
         if length > self._octets:
@@ -187,26 +187,26 @@ class SmartSwitch:
         """Everything may leave together."""
         return ""
 
-    def submit(self, items: Sequence[Item]) -> Request:
+    def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """One call with a group of parameters for each item."""
         encoded = self._encoded(items)
         if self._mode == "query":
             return Request(url=f"{self._url}?{encoded}", body=b"")
         return Request(url=self._url, body=encoded.encode(), headers=FORM)
 
-    def _measure(self, item: Item) -> int:
+    def _measure(self, item: OutboundMessage) -> int:
         """Bytes of one message's parameters, were a ping in the same call."""
         return len(_encoded(self._group(item, pings=True))) + 1
 
-    def _length(self, items: Sequence[Item]) -> int:
+    def _length(self, items: Sequence[OutboundMessage]) -> int:
         return len(self._encoded(items)) + (len(self._url) + 1 if self._mode == "query" else 0)
 
-    def _encoded(self, items: Sequence[Item]) -> str:
+    def _encoded(self, items: Sequence[OutboundMessage]) -> str:
         pings = any(item.kind is Kind.PING for item in items)
         groups = [pair for item in items for pair in self._group(item, pings)]
         return _encoded(self._login + groups)
 
-    def _group(self, item: Item, pings: bool) -> Parameters:
+    def _group(self, item: OutboundMessage, pings: bool) -> Parameters:
         """The parameters of one recipient: the same for all of a call, empty ones included. How they would
         be told apart otherwise is not published."""
         group = [
@@ -222,7 +222,7 @@ class SmartSwitch:
 
     # --- read ----------------------------------------------------------------------------------------
 
-    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
+    def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | Failure:
         """A verdict for each element that can be matched, or what the errors amount to.
 
         HTTP statuses of errors are not published, so the document decides, whatever the status.
@@ -242,7 +242,9 @@ class SmartSwitch:
             return http.doubted()
         return http
 
-    def _refusal(self, items: Sequence[Item], errors: Sequence[json_api.Object]) -> Answered | Failure:
+    def _refusal(
+        self, items: Sequence[OutboundMessage], errors: Sequence[json_api.Object]
+    ) -> Answered | Failure:
         """What errors in the place of data come to: nothing of the call was sent, by their page.
 
         They are about the account or the moment; or they refuse the message, if it is one. Where several hang
@@ -260,7 +262,7 @@ class SmartSwitch:
         first = next((passing[name] for name in PASSING if name in passing), None)
         return first or Answered([self._refused(items[0], failures)])
 
-    def _refused(self, item: Item, failures: Sequence[Failure]) -> Verdict:
+    def _refused(self, item: OutboundMessage, failures: Sequence[Failure]) -> Verdict:
         """Refused in their word; the first one that is any."""
         code = next((one.code for one in failures if one.code != "?"), "?")
         strange = all(one.name == UNREADABLE.name for one in failures)
@@ -272,12 +274,12 @@ class SmartSwitch:
         guesses = (failure for word, failure in ERROR_WORDS.items() if word in words)
         return (ERRORS.get(plain) or next(guesses, UNREADABLE)).because(self._shown(code))
 
-    def _joined(self, items: Sequence[Item], elements: Sequence[json_api.Object]) -> Answered:
+    def _joined(self, items: Sequence[OutboundMessage], elements: Sequence[json_api.Object]) -> Answered:
         found = zip(_matched(items, elements), elements, strict=True)
         verdicts = (self._verdict(item, element) for item, element in found if item)
         return Answered(joined(verdicts, Status.IN_DOUBT))
 
-    def _verdict(self, item: Item, element: json_api.Object) -> Verdict:
+    def _verdict(self, item: OutboundMessage, element: json_api.Object) -> Verdict:
         attributes = json_api.part(element, "attributes")
         said = json_api.word(attributes.get("status"))
         code = said.lower().translate(LATIN)
@@ -342,7 +344,9 @@ def _field_name(given: Mapping[str, str], name: str) -> str:
 # --- matching ----------------------------------------------------------------------------------------
 
 
-def _matched(items: Sequence[Item], elements: Sequence[json_api.Object]) -> list[Item | None]:
+def _matched(
+    items: Sequence[OutboundMessage], elements: Sequence[json_api.Object]
+) -> list[OutboundMessage | None]:
     """The item that each element is about: by our id, else by a number that stands once in the call, else by
     position if no element tells, each fits its place, and the counts agree. None for what is left over."""
     ours = {str(item.reference): item for item in items}
@@ -356,8 +360,11 @@ def _matched(items: Sequence[Item], elements: Sequence[json_api.Object]) -> list
 
 
 def _named(
-    element: json_api.Object, ours: Mapping[str, Item], numbers: Collection[str], once: Mapping[str, Item]
-) -> Item | None:
+    element: json_api.Object,
+    ours: Mapping[str, OutboundMessage],
+    numbers: Collection[str],
+    once: Mapping[str, OutboundMessage],
+) -> OutboundMessage | None:
     """The item that an element names, if it does not contradict itself: with two of our ids, or with one
     beside the number of another message of the call, nobody can tell which is meant."""
     ids, number = _ids(element, ours), _number(element)
@@ -369,7 +376,7 @@ def _named(
     return item if number not in numbers or number == _digits(item.recipient) else None
 
 
-def _fits(element: json_api.Object, item: Item, ours: Collection[str]) -> bool:
+def _fits(element: json_api.Object, item: OutboundMessage, ours: Collection[str]) -> bool:
     """Whether an element may be the answer to the item in its place: it names no id of ours, nor another
     number."""
     return (

@@ -23,7 +23,7 @@ from bulk_dispatch.domain.content import (
 from bulk_dispatch.domain.instants import MINUTE, SECOND, full
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.numbers import phone_number
-from bulk_dispatch.domain.package import Item, reckoned
+from bulk_dispatch.domain.package import OutboundMessage, reckoned
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.senders import LATIN, Senders
@@ -92,7 +92,7 @@ def respelled(message: Message, manner: Manner) -> Message:
     return message
 
 
-def messages(items: Sequence[Item], manner: Manner) -> list[xml.Node]:
+def messages(items: Sequence[OutboundMessage], manner: Manner) -> list[xml.Node]:
     """A `<message>` for each content (of each campaign, where they are told), an `<abonent>` for each item;
     `number_sms` counts them as they come."""
     alike: dict[tuple[str, Content, str], list[xml.Node]] = {}
@@ -110,7 +110,7 @@ def messages(items: Sequence[Item], manner: Manner) -> list[xml.Node]:
     ]
 
 
-def measured_with_campaign(item: Item) -> int:
+def measured_with_campaign(item: OutboundMessage) -> int:
     """Bytes about a message that is told with its campaign, on the generous side."""
     return reckoned(item) + (NAME_MARKUP + 4 * len(item.campaign) if item.campaign else 0)
 
@@ -240,7 +240,7 @@ def _attributes(manner: Manner, name: str, **fields: str) -> Iterator[xml.Node]:
         yield name, there, ""
 
 
-def _abonent(number: int, item: Item, zone: ZoneInfo) -> xml.Node:
+def _abonent(number: int, item: OutboundMessage, zone: ZoneInfo) -> xml.Node:
     attributes = {
         "phone": item.recipient.lstrip("+"),
         "number_sms": str(number),
@@ -259,7 +259,7 @@ def _tellable(moment: datetime, unit: timedelta, zone: ZoneInfo) -> datetime:
     return told_once(full(moment, unit), zone)
 
 
-def _validity(item: Item, zone: ZoneInfo) -> Iterator[tuple[str, datetime]]:
+def _validity(item: OutboundMessage, zone: ZoneInfo) -> Iterator[tuple[str, datetime]]:
     """The ends of validity by channel. What is too late for the message is too late for Viber."""
     if isinstance(item.content, Viber):
         ends = [

@@ -6,7 +6,7 @@ Source: vendor documentation.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from bulk_dispatch.domain.package import Item
+from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.formats.numbers import SEGMENTS
@@ -16,7 +16,7 @@ from bulk_dispatch.providers.webcom.error_texts import ADMISSIONS, find, text_of
 
 
 def admissions(
-    items: Sequence[Item], answers: Iterable[xml.Element], secrets: Sequence[str] = ()
+    items: Sequence[OutboundMessage], answers: Iterable[xml.Element], secrets: Sequence[str] = ()
 ) -> list[Verdict]:
     """A verdict for each `<information>` of ours. `secrets` must not be kept of their words."""
     ours = {str(place): item for place, item in enumerate(items, 1)}
@@ -25,14 +25,14 @@ def admissions(
     return _numbered_once(verdicts)
 
 
-def _whose(answer: xml.Element, ours: Mapping[str, Item]) -> Item | None:
+def _whose(answer: xml.Element, ours: Mapping[str, OutboundMessage]) -> OutboundMessage | None:
     """Our message. Should an answer name its reference, that must be the same."""
     item = ours.get(answer.get("number_sms", "").strip())
     named = answer.get("client_id_sms")
     return item if item and named in (None, str(item.reference)) else None
 
 
-def _admission(item: Item, answer: xml.Element, secrets: Sequence[str]) -> Verdict:
+def _admission(item: OutboundMessage, answer: xml.Element, secrets: Sequence[str]) -> Verdict:
     """What `<information>` says. An id means taken, whatever the text; `send` without one is no sense. A text
     without an id refuses, be it known to us or not: taken ones have an id."""
     reference = item.reference

@@ -17,9 +17,9 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from bulk_dispatch.domain.content import Kind
-from bulk_dispatch.domain.doubt_policy import Doubt
+from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.package import Item, Limits
+from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers.account import Balance, Scheduled
 from bulk_dispatch.providers.formats import xml
@@ -94,7 +94,7 @@ class WebcomXml:
         "empty_parts": PARTS[0],
         "security": SECURITY[0],
     }
-    doubt: ClassVar[Doubt] = Doubt.REPEAT
+    doubt: ClassVar[DoubtPolicy] = DoubtPolicy.REPEAT
     by_reference: ClassVar[bool] = False
     dated: ClassVar[Collection[str]] = frozenset(STATES)  # `time` is empty while it is "send" alone
     hints: ClassVar[bool] = False
@@ -134,7 +134,7 @@ class WebcomXml:
         """All kinds leave together."""
         return ""
 
-    def submit(self, items: Sequence[Item]) -> Request:
+    def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """One document; equal contents stand in it once."""
         return self._request(self._path, *messages(items, self._manner))
 
@@ -173,7 +173,7 @@ class WebcomXml:
 
     # --- read ----------------------------------------------------------------------------------------
 
-    def read_submit(self, items: Sequence[Item], reply: Reply) -> Answered | Failure:
+    def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | Failure:
         """A verdict for each `<information>` of ours, else the error: what they took comes first."""
         answers = elements(reply, "information")
         if isinstance(answers, Failure):
