@@ -100,7 +100,7 @@ class Report:
             ],
             self.reading.table(),
             [
-                "| numbers on the stop list | a claim, µs a message | to look there | of a claim |",
+                "| numbers on the suppression list | a claim, µs a message | to look there | of a claim |",
                 "|---:|---:|---:|---:|",
             ]
             + [

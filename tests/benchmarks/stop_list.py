@@ -1,4 +1,4 @@
-"""What it costs a claim to look at the stop list again, by the length of the list.
+"""What it costs a claim to look at the suppression list again, by the length of the list.
 
 A claim looks at the list in the statement that opens its package. Beside each claim, by turns, the route is
 locked with such a look for the same messages, and without it: the difference is what the look-up takes.

@@ -13,7 +13,7 @@ from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book
 
-SAID = ["--as", "rejected", "--why", "their list says so", "--by", "anna"]
+SAID = ["--as", "rejected", "--reason", "their list says so", "--by", "anna"]
 
 
 @pytest.fixture

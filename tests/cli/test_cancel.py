@@ -27,7 +27,7 @@ def shell(setup: Setup) -> Shell:
 def test_a_campaign_is_withdrawn_with_a_reason(shell: Shell, book: Book) -> None:
     book.enqueue([message(1, campaign="spring"), message(2, route="beta", campaign="spring"), message(3)])
 
-    ran = shell.worker("cancel", "--campaign", "spring", "--why", " wrong \n price ", "--json")
+    ran = shell.worker("cancel", "--campaign", "spring", "--reason", " wrong \n price ", "--json")
 
     assert ran.code == 0
     assert ran.json == {**NOTHING, "cancelled_queued": 2, "why": "wrong price", "stopped": ""}
@@ -129,9 +129,9 @@ USAGE = [
     pytest.param(["client-1", "--all"], "one of the three", id="named and all"),
     pytest.param(["client-1", "--route", "alpha"], "one of the three", id="named and a route"),
     pytest.param(["--all", "--campaign", "spring"], "one of the three", id="all and a campaign"),
-    pytest.param(["--all", "--why", " "], "--why", id="a blank reason"),
+    pytest.param(["--all", "--reason", " "], "--reason", id="a blank reason"),
     pytest.param(["--all"], "say --yes too", id="all, and nobody to ask"),
-    pytest.param(["--all", "--why", "a\x1bb"], "plain text", id="a control character"),
+    pytest.param(["--all", "--reason", "a\x1bb"], "plain text", id="a control character"),
 ]
 
 

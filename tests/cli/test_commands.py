@@ -415,7 +415,7 @@ def test_books_that_do_not_balance_are_told_with_exit_code_1(shell: Shell, ledge
 
 
 def test_a_paused_route_stays_paused_until_it_is_resumed(shell: Shell) -> None:
-    assert shell.worker("routes", "pause", "alpha", "--why", "lunch", "--json").json["state"] == "stopped"
+    assert shell.worker("routes", "pause", "alpha", "--reason", "lunch", "--json").json["state"] == "stopped"
 
     (route,) = shell.worker("routes", "list", "--json").json["routes"]
     assert (route["state"], route["why"]) == ("stopped", "lunch")
@@ -439,12 +439,15 @@ def test_a_route_that_left_the_routes_file_is_named_with_what_it_strands(
 
 
 def test_the_stop_list_keeps_a_number_from_getting_anything(shell: Shell, ledger: Ledger) -> None:
-    assert shell.worker("stoplist", "add", "+380 93 0000001", "--why", "asked", "--json").json["added"] == 1
+    assert (
+        shell.worker("suppressions", "add", "+380 93 0000001", "--reason", "asked", "--json").json["added"]
+        == 1
+    )
     with ledger.begin() as connection:
         enqueue(connection, messages(2))
 
     assert shell.worker("books", "--json").json["by_status"] == {"queued": 1, "suppressed": 1}
-    assert shell.worker("stoplist", "remove", "+380930000001", "--json").json == {"removed": 1}
+    assert shell.worker("suppressions", "remove", "+380930000001", "--json").json == {"removed": 1}
 
 
 def test_people_get_tables(shell: Shell, ledger: Ledger) -> None:

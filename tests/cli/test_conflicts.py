@@ -147,7 +147,7 @@ def test_ids_and_producers_are_read_as_they_were_when_the_message_came(shell: Sh
 
     assert shell.worker("status", "order-1\u200b", *whose, "--json").json["client_id"] == "order-1"
     assert shell.worker("conflicts", "list", *whose, "--json").json["total"] == 1
-    assert shell.worker("resolve", " order-2", *whose, "--as", "sent", "--why", "seen").code == 0
+    assert shell.worker("resolve", " order-2", *whose, "--as", "sent", "--reason", "seen").code == 0
     assert shell.worker("cancel", "order-1\u200b", *whose).code == 0
     assert book.statuses() == {"order-1": "cancelled", "order-2": "sent"}
 
@@ -158,7 +158,7 @@ def test_doubt_is_settled_of_one_producer(shell: Shell, book: Book) -> None:
     listed = shell.worker("resolve", "--producer", "shop", "--json").json
     assert [one["producer"] for one in listed["messages"]] == ["shop"]
     assert "shop" in shell.worker("resolve").out
-    words = ("--as", "sent", "--why", "seen", "--by", "anna", "--json")
+    words = ("--as", "sent", "--reason", "seen", "--by", "anna", "--json")
     ran = shell.worker("resolve", "client-1", "--producer", "shop", *words)
 
     assert (ran.code, ran.json["settled"]) == (0, 1)

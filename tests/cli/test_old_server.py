@@ -51,7 +51,7 @@ def shell(setup: Setup, old_url: str) -> Shell:
         ["resolve"],
         ["cancel", "order-1"],
         ["routes", "list"],
-        ["stoplist", "list"],
+        ["suppressions", "list"],
         ["conflicts", "list"],
     ],
     ids=" ".join,

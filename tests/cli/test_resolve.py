@@ -19,7 +19,7 @@ from tests.ledger.book import LOOK, Book
 
 HELD: dict[str, object] = {**ROUTE, "in_doubt": "hold"}
 ASKED: dict[str, object] = {**ROUTE, "mode": "async", "key": "hush-4711", "reference_offset": 1_000_000}
-SAID = ["--why", "their list says so", "--by", "anna"]
+SAID = ["--reason", "their list says so", "--by", "anna"]
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_who_is_the_user_unless_said_otherwise(shell: Shell, book: Book) -> None
     doubted(book, messages(1))
 
     ran = shell.worker(
-        "resolve", "--all", "--yes", "--as", "sent", "--why", " seen \n [/b] ", "--json", LOGNAME="olha"
+        "resolve", "--all", "--yes", "--as", "sent", "--reason", " seen \n [/b] ", "--json", LOGNAME="olha"
     )
 
     assert (ran.json["by"], note(book, "client-1")) == ("olha", "resolved by olha: seen [/b]")
@@ -324,11 +324,11 @@ def test_what_stops_in_the_midst_says_what_is_left(shell: Shell, book: Book, led
 
 USAGE = [
     pytest.param(["--as", "sent", *SAID], "say which", id="nothing selected"),
-    pytest.param(["--as", "sent", "--all"], "--why", id="no reason"),
-    pytest.param(["--as", "sent", "--all", "--why", " \n "], "--why", id="a blank reason"),
-    pytest.param(["--as", "sent", "--all", "--why", "a\x1bb"], "plain text", id="a control character"),
-    pytest.param(["--as", "sent", "--all", "--why", "x" * 201], "200", id="a long reason"),
-    pytest.param(["--as", "sent", "--all", "--why", "x", "--by", "y" * 65], "64", id="a long name"),
+    pytest.param(["--as", "sent", "--all"], "--reason", id="no reason"),
+    pytest.param(["--as", "sent", "--all", "--reason", " \n "], "--reason", id="a blank reason"),
+    pytest.param(["--as", "sent", "--all", "--reason", "a\x1bb"], "plain text", id="a control character"),
+    pytest.param(["--as", "sent", "--all", "--reason", "x" * 201], "200", id="a long reason"),
+    pytest.param(["--as", "sent", "--all", "--reason", "x", "--by", "y" * 65], "64", id="a long name"),
     pytest.param(["--as", "failed", "--all", *SAID], "sent", id="a word that is none"),
     pytest.param(["a", "--all", "--as", "sent", *SAID], "one of the three", id="named and all"),
     pytest.param(
@@ -341,7 +341,7 @@ USAGE = [
     pytest.param(["--older-than", "soon", "--as", "sent", *SAID], "--older-than", id="a time that is none"),
     pytest.param(["--all", "--limit", "5", "--as", "sent", *SAID], "--limit", id="a limit for a word"),
     pytest.param(["--limit", "-1"], "--limit", id="less than none"),
-    pytest.param(["--all", "--why", "x"], "--as", id="a reason for nothing"),
+    pytest.param(["--all", "--reason", "x"], "--as", id="a reason for nothing"),
     *(
         pytest.param(
             [*wide, "--as", "sent", *SAID],

@@ -1,4 +1,4 @@
-"""`worker routes` and `worker stoplist`: what providers tell of our accounts."""
+"""`worker routes` and `worker suppressions`: what providers tell of our accounts."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -170,17 +170,17 @@ def test_nothing_held_is_said(shell: Shell) -> None:
     assert shell.worker("routes", "scheduled", "web").out == "They hold nothing.\n"
 
 
-# -- the stop list
+# -- the suppression list
 
 
 def test_their_stop_list_is_put_on_ours(shell: Shell, ledger: Ledger) -> None:
-    ran = shell.worker("stoplist", "pull", "web", "--json")
+    ran = shell.worker("suppressions", "pull", "web", "--json")
 
     assert (ran.code, ran.json["route"], ran.json["listed"], ran.json["added"]) == (0, "web", 2, 2)
     with ledger.begin() as connection:
         why = connection.exec_driver_sql("SELECT DISTINCT why FROM stop_list").scalar_one()
     assert why == "on the stop list of route web"
-    assert shell.worker("stoplist", "pull", "web").out == "2 are on their list; 0 were not on ours.\n"
+    assert shell.worker("suppressions", "pull", "web").out == "2 are on their list; 0 were not on ours.\n"
 
 
 # -- who cannot, and who is not there
@@ -191,7 +191,7 @@ def test_their_stop_list_is_put_on_ours(shell: Shell, ledger: Ledger) -> None:
     [
         ["routes", "prices", "smart", "+380930000001"],
         ["routes", "scheduled", "alpha"],
-        ["stoplist", "pull", "alpha"],
+        ["suppressions", "pull", "alpha"],
     ],
     ids=" ".join,
 )
@@ -208,7 +208,7 @@ def test_who_cannot_be_asked_says_so(shell: Shell, words: list[str]) -> None:
         ["routes", "balance", "gamma"],
         ["routes", "prices", "gamma", "+380930000001"],
         ["routes", "scheduled", "gamma"],
-        ["stoplist", "pull", "gamma"],
+        ["suppressions", "pull", "gamma"],
     ],
     ids=" ".join,
 )

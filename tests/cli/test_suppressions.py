@@ -1,4 +1,4 @@
-"""`worker stoplist`: numbers that must get nothing, one by one and from files."""
+"""`worker suppressions`: numbers that must get nothing, one by one and from files."""
 
 import json
 from collections.abc import Sequence
@@ -38,13 +38,13 @@ def number(which: int) -> str:
 def test_a_number_is_added_and_what_is_queued_for_it_is_suppressed(shell: Shell, book: Book) -> None:
     book.enqueue(messages(2))
 
-    ran = shell.worker("stoplist", "add", "+380 93 0000001", "--why", "asked", "--json")
+    ran = shell.worker("suppressions", "add", "+380 93 0000001", "--reason", "asked", "--json")
 
     assert (ran.code, ran.json) == (0, {**NOTHING, "added": 1, "known": 0, "suppressed": 1})
     assert book.statuses() == {"client-1": "suppressed", "client-2": "queued"}
     last = shell.worker("status", "client-1", "--json").json["events"][-1]
-    assert (last["target"], last["note"]) == ("suppressed", "put on the stop list")
-    again = shell.worker("stoplist", "add", "+380930000001", "+380930000001")
+    assert (last["target"], last["note"]) == ("suppressed", "put on the suppression list")
+    again = shell.worker("suppressions", "add", "+380930000001", "+380930000001")
     assert (again.code, again.out) == (0, "0 added; 1 on it already.\n")
 
 
@@ -58,7 +58,7 @@ def test_what_a_provider_holds_for_a_number_is_cancelled_there(
     assert dispatch(runtime, "alpha", Lane.BULK).messages == 2
     shell = Shell.at(setup.routes(alpha=holds), setup.folder)
 
-    ran = shell.worker("stoplist", "add", number(1))
+    ran = shell.worker("suppressions", "add", number(1))
 
     assert ran.code == 0
     assert ran.out.startswith("1 added.\n")
@@ -71,17 +71,17 @@ def test_a_provider_that_does_not_answer_is_told_and_the_number_is_on_the_list(
 ) -> None:
     book.settle(book.package(messages(1)), Status.SENT)
 
-    ran = shell.worker("stoplist", "add", number(1), "--json")
+    ran = shell.worker("suppressions", "add", number(1), "--json")
 
     assert (ran.code, ran.json["added"], ran.json["unanswered"]) == (1, 1, 1)
-    assert shell.worker("stoplist", "check", number(1)).code == 0
+    assert shell.worker("suppressions", "check", number(1)).code == 0
 
 
 def test_a_number_goes_on_the_list_also_where_nobody_can_be_asked(setup: Setup, book: Book) -> None:
     settings = setup.routes(alpha=ROUTE)
     settings.routes.unlink()
 
-    ran = Shell.at(settings, setup.folder).worker("stoplist", "add", number(1), "--json")
+    ran = Shell.at(settings, setup.folder).worker("suppressions", "add", number(1), "--json")
 
     assert (ran.code, ran.json["added"]) == (1, 1)
     assert "routes" in ran.json["stopped"]
@@ -92,7 +92,7 @@ def test_a_number_goes_on_the_list_also_where_nobody_can_be_asked(setup: Setup, 
 def test_a_number_is_removed_and_has_messages_again(shell: Shell, book: Book) -> None:
     book.suppress([number(1)])
 
-    assert shell.worker("stoplist", "remove", number(1), "--json").json == {"removed": 1}
+    assert shell.worker("suppressions", "remove", number(1), "--json").json == {"removed": 1}
 
     book.enqueue(messages(1))
     assert book.statuses() == {"client-1": "queued"}
@@ -101,27 +101,27 @@ def test_a_number_is_removed_and_has_messages_again(shell: Shell, book: Book) ->
 def test_one_can_ask_whether_a_number_is_on_the_list(shell: Shell, book: Book) -> None:
     book.do(put, [Listed(number(1), SPRING, "asked [by] phone"), Listed(number(2), SPRING)])
 
-    first = shell.worker("stoplist", "check", "+380 93 0000001")
+    first = shell.worker("suppressions", "check", "+380 93 0000001")
     assert (first.code, first.out) == (
         0,
-        "+38093…01 is on the stop list since 2026-03-01 12:30 UTC: asked [by] phone\n",
+        "+38093…01 is on the suppression list since 2026-03-01 12:30 UTC: asked [by] phone\n",
     )
-    assert "nobody said why" in shell.worker("stoplist", "check", number(2)).out
-    third = shell.worker("stoplist", "check", number(3))
-    assert (third.code, third.out) == (1, "+38093…03 is not on the stop list.\n")
-    assert shell.worker("stoplist", "check", number(1), "--json").json == {
+    assert "nobody said why" in shell.worker("suppressions", "check", number(2)).out
+    third = shell.worker("suppressions", "check", number(3))
+    assert (third.code, third.out) == (1, "+38093…03 is not on the suppression list.\n")
+    assert shell.worker("suppressions", "check", number(1), "--json").json == {
         "recipient": "+38093…01",
         "added_at": "2026-03-01 12:30:00+00:00",
         "why": "asked [by] phone",
         "listed": True,
     }
-    absent = shell.worker("stoplist", "check", number(3), "--json")
+    absent = shell.worker("suppressions", "check", number(3), "--json")
     assert (absent.code, absent.json["listed"], absent.json["added_at"]) == (1, False, None)
 
 
 def test_what_is_no_number_is_refused_without_being_shown(shell: Shell) -> None:
     for words in (["add"], ["check"], ["remove"]):
-        ran = shell.worker("stoplist", *words, "+38093000000x")
+        ran = shell.worker("suppressions", *words, "+38093000000x")
         assert (ran.code, ran.out) == (1, "")
         assert "0000000" not in ran.err
 
@@ -130,39 +130,39 @@ def test_what_is_no_number_is_refused_without_being_shown(shell: Shell) -> None:
 
 
 def test_the_list_is_shown_masked_the_latest_first(shell: Shell, book: Book) -> None:
-    assert shell.worker("stoplist", "list").out == "The stop list is empty.\n"
+    assert shell.worker("suppressions", "list").out == "The suppression list is empty.\n"
     book.do(put, [Listed(number(n), SPRING + timedelta(days=n), f"reason {n}") for n in range(1, 5)])
 
-    shown = shell.worker("stoplist", "list", "--limit", "3").out
+    shown = shell.worker("suppressions", "list", "--limit", "3").out
 
-    assert "4 on the stop list" in shown
+    assert "4 on the suppression list" in shown
     assert "and 1 more" in shown
     assert shown.index("reason 4") < shown.index("reason 3")
     assert number(4) not in shown
-    listed = shell.worker("stoplist", "list", "--limit", "1", "--json").json
+    listed = shell.worker("suppressions", "list", "--limit", "1", "--json").json
     assert (listed["count"], listed["more"]) == (4, True)
     assert listed["numbers"] == [
         {"recipient": "+38093…04", "added_at": "2026-03-05 12:30:00+00:00", "why": "reason 4"}
     ]
-    assert len(shell.worker("stoplist", "list", "--limit", "0", "--json").json["numbers"]) == 4
+    assert len(shell.worker("suppressions", "list", "--limit", "0", "--json").json["numbers"]) == 4
 
 
 def test_what_is_exported_can_be_imported(shell: Shell, book: Book) -> None:
     book.do(put, [Listed(number(1), SPRING, 'said "no", twice'), Listed(number(2), SPRING)])
 
-    exported = shell.worker("stoplist", "export").out
+    exported = shell.worker("suppressions", "export").out
 
     assert exported == (
         "recipient,added_at,why\n"
         '+380930000001,2026-03-01T12:30:00+00:00,"said ""no"", twice"\n'
         "+380930000002,2026-03-01T12:30:00+00:00,\n"
     )
-    whole = shell.worker("stoplist", "export", "--json").json
+    whole = shell.worker("suppressions", "export", "--json").json
     assert (whole["count"], whole["numbers"][0]["recipient"]) == (2, "+380930000001")
     book.rows("TRUNCATE stop_list")
-    back = shell.worker("stoplist", "import", "-", "--json", stdin=exported)
+    back = shell.worker("suppressions", "import", "-", "--json", stdin=exported)
     assert (back.code, back.json["added"]) == (0, 2)
-    assert shell.worker("stoplist", "export").out.splitlines()[:2] == exported.splitlines()[:2]
+    assert shell.worker("suppressions", "export").out.splitlines()[:2] == exported.splitlines()[:2]
 
 
 # -- a file
@@ -177,7 +177,7 @@ def test_a_file_is_imported_and_what_is_queued_for_the_whole_list_is_suppressed(
         "\ufeffName;Recipient;WHY\nA;+380 93 000 00 01;by SMS\n\nB;nobody;x\nC;+380930000002;\n", "utf-8"
     )
 
-    ran = shell.worker("stoplist", "import", "optouts.csv", "--json")
+    ran = shell.worker("suppressions", "import", "optouts.csv", "--json")
 
     assert ran.code == 1
     errors = ran.json["errors"]
@@ -198,7 +198,7 @@ def test_a_file_is_imported_and_what_is_queued_for_the_whole_list_is_suppressed(
 
 
 def test_a_list_without_a_heading_comes_from_standard_input(shell: Shell, book: Book) -> None:
-    ran = shell.worker("stoplist", "import", "-", stdin=f"{number(1)}\r\n{number(2)}\r\n{number(1)}")
+    ran = shell.worker("suppressions", "import", "-", stdin=f"{number(1)}\r\n{number(2)}\r\n{number(1)}")
 
     assert (ran.code, ran.out) == (0, "3 read, 2 of them not on the list; 0 lines refused.\n")
 
@@ -206,7 +206,7 @@ def test_a_list_without_a_heading_comes_from_standard_input(shell: Shell, book: 
 def test_many_bad_lines_are_counted_and_the_first_ones_named(shell: Shell, book: Book) -> None:
     lines = "".join(f"{number(n)}\nnobody\n" for n in range(1, 16))
 
-    ran = shell.worker("stoplist", "import", "-", stdin=lines)
+    ran = shell.worker("suppressions", "import", "-", stdin=lines)
 
     assert ran.code == 1
     assert ran.err.count("line ") == 10
@@ -217,13 +217,13 @@ def test_many_bad_lines_are_counted_and_the_first_ones_named(shell: Shell, book:
 def test_a_file_of_another_kind_is_named_for_what_it_is(shell: Shell, book: Book) -> None:
     (shell.folder / "list.csv").write_bytes("recipient\n+380930000001\n".encode("utf-16"))
 
-    ran = shell.worker("stoplist", "import", "list.csv")
+    ran = shell.worker("suppressions", "import", "list.csv")
 
     assert (ran.code, "list.csv: is text in UTF-16: save it in UTF-8" in ran.err) == (1, True)
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(shell: Shell) -> None:
-    ran = shell.worker("stoplist", "import", "nowhere.csv", COLUMNS="200")
+    ran = shell.worker("suppressions", "import", "nowhere.csv", COLUMNS="200")
 
     assert (ran.code, ran.out) == (2, "")
     assert "No such file" in ran.err
@@ -284,7 +284,7 @@ def test_a_heading_that_names_no_recipient_ends_it(shell: Shell, book: Book) -> 
     with pytest.raises(UnreadableError, match="names no recipient"):
         read("phone;name", "+380930000001;Anna")
 
-    ran = shell.worker("stoplist", "import", "-", "--json", stdin="phone,name\n+380930000001,Anna\n")
+    ran = shell.worker("suppressions", "import", "-", "--json", stdin="phone,name\n+380930000001,Anna\n")
     assert (ran.code, ran.json["read"]) == (1, 0)
     assert "names no recipient" in ran.err
 

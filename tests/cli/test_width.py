@@ -77,7 +77,7 @@ TOLD = [
     (["resolve"], ["client-3", "crm-of-the-shop", "208 id used before", "sandbox-alphasms-async", "since"]),
     (["routes", "list"], ["sandbox-smartswitch", "stopped", "1234567.89 UAH", "between", "alphasms-xml"]),
     (["routes", "balance"], ["sandbox-smartswitch", "cannot be asked"]),
-    (["stoplist", "list"], ["+38093…09", "wrote a letter"]),
+    (["suppressions", "list"], ["+38093…09", "wrote a letter"]),
     (["conflicts", "list"], ["client-4", "sender, text"]),
     (["doctor"], ["dead letters", "sandbox-smartswitch is stopped", "no Celery worker answers"]),
     (["reload", "--wait", "1"], []),

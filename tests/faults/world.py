@@ -151,7 +151,7 @@ class World:
         return True
 
     def fill_ledger(self, size: int) -> None:
-        """Make the ledger large: so many messages to somebody on the stop list."""
+        """Make the ledger large: so many messages to somebody on the suppression list."""
         with self.ledger.begin() as connection:
             suppress(connection, ["+380930000000"])
         filler = self.batch("filler", size, recipient="+380930000000").messages

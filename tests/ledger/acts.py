@@ -155,7 +155,7 @@ class Withdraw:
 
 @dataclass(frozen=True)
 class Stop:
-    """Somebody's number goes on the stop list, or off it."""
+    """Somebody's number goes on the suppression list, or off it."""
 
     number: int
     on: bool
@@ -224,7 +224,8 @@ class Taking:
     def _judge_turns(
         self, model: Model, taken: Sequence[str], expired: Sequence[str], suppressed: Sequence[str]
     ) -> None:
-        """Nobody is picked twice, before his time, too late, or although his number is on the stop list."""
+        """Nobody is picked twice, before his time, too late, or although his number is on the suppression
+        list."""
         picked = [*taken, *expired, *suppressed]
         assert len(set(picked)) == len(picked) <= self.items
         assert set(picked) <= set(model.due(self.route, self.lanes))

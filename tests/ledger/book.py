@@ -99,7 +99,7 @@ class Book:
             return cancel(connection, client_ids)
 
     def suppress(self, recipients: Sequence[str]) -> int:
-        """Put numbers on the stop list."""
+        """Put numbers on the suppression list."""
         with self.ledger.begin() as connection:
             return suppress(connection, recipients)
 

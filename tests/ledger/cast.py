@@ -184,7 +184,7 @@ class Cast:
         return names.map(lambda names: Withdraw(tuple(names)))
 
     def stops(self) -> SearchStrategy[Act]:
-        """A number on the stop list or off it."""
+        """A number on the suppression list or off it."""
         return st.builds(Stop, number=st.integers(0, 6), on=st.booleans())
 
     def doors(self) -> SearchStrategy[Door]:

@@ -283,7 +283,7 @@ class Model:
         return late is not None and late <= self.now
 
     def unwanted(self, name: str) -> bool:
-        """Whether its number is on the stop list."""
+        """Whether its number is on the suppression list."""
         return self.messages[name].recipient in self.stopped
 
     def unfinished(self) -> list[str]:

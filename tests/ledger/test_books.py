@@ -37,7 +37,8 @@ class Life:
     packages: list[Package] = field(default_factory=list)
 
     def enqueue(self, draw: st.DataObject) -> None:
-        """Some new, some known, some with other content, too late, or for a number on the stop list."""
+        """Some new, some known, some with other content, too late, or for a number on the suppression
+        list."""
         batch = []
         for _ in range(draw.draw(st.integers(1, 6))):
             new = self.number == 0 or draw.draw(st.booleans())
@@ -55,7 +56,7 @@ class Life:
         assert entered.new + entered.duplicates + len(entered.conflicts) == len(batch)
 
     def suppress(self, draw: st.DataObject) -> None:
-        """Whoever comes next may be on the stop list."""
+        """Whoever comes next may be on the suppression list."""
         self.book.suppress([message(self.number + draw.draw(st.integers(0, 2))).recipient])
 
     def claim(self, draw: st.DataObject) -> None:

@@ -208,7 +208,8 @@ def test_new_duplicate_and_conflicting_messages_of_one_batch_add_up(book: Book) 
     assert book.books().balanced
 
 
-# -- the stop list -------------------------------------------------------------------------------------
+# -- the suppression list
+# -------------------------------------------------------------------------------------
 
 
 def test_a_number_on_the_stop_list_is_suppressed_for_good(book: Book) -> None:

@@ -1,4 +1,4 @@
-"""The stop list holds until a message leaves: looked at again at claim, and at once in the queue."""
+"""The suppression list holds until a message leaves: looked at again at claim, and at once in the queue."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
 from tests.ledger.race import race
 
-NOTE = "put on the stop list while queued"
+NOTE = "put on the suppression list while queued"
 
 
 def number(which: int) -> str:
@@ -60,7 +60,7 @@ def test_a_claim_that_only_met_numbers_of_the_list_opens_nothing_and_says_to_loo
     book.suppress([number(1), number(2)])
 
     assert book.claim(items=2) == Claim(
-        None, suppressed=2, more=True, why="all that was due is on the stop list"
+        None, suppressed=2, more=True, why="all that was due is on the suppression list"
     )
     assert book.one("SELECT count(*) FROM packages") == 0
     assert book.claim(items=2).package is not None

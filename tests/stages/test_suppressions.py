@@ -1,4 +1,5 @@
-"""The stop list among the stages: at claim, in the queue at once, and at providers that hold messages."""
+"""The suppression list among the stages: at claim, in the queue at once, and at providers that hold
+messages."""
 
 import logging
 from collections import Counter
@@ -76,7 +77,9 @@ def test_a_queue_of_nothing_but_stopped_numbers_is_gone_through(world: World) ->
     world.enqueue(messages(5))
     stop(world, *range(1, 6))
 
-    assert world.dispatch() == Dispatched(suppressed=5, more=True, why="all that was due is on the stop list")
+    assert world.dispatch() == Dispatched(
+        suppressed=5, more=True, why="all that was due is on the suppression list"
+    )
     assert world.dispatch().more is False
     assert world.packages() == []
 

@@ -40,7 +40,7 @@ def settled_by_hand(world: World, batch: Batch) -> None:
 def resolve(world: World, decision: str, *which: str) -> None:
     """What an operator types."""
     if which:
-        world.command("resolve", *which, "--as", decision, "--why", "asked by telephone", "--json")
+        world.command("resolve", *which, "--as", decision, "--reason", "asked by telephone", "--json")
 
 
 DOUBT = (

@@ -24,7 +24,7 @@ COMMANDS = {
     "routes": "routes:app",
     "probe": "probe:probe",
     "reload": "reload:reload",
-    "stoplist": "suppressions:app",
+    "suppressions": "suppressions:app",
     "conflicts": "conflicts:app",
     "dead-letters": "dead_letters:app",
     "doctor": "doctor:doctor",

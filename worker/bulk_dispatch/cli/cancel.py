@@ -40,7 +40,7 @@ def cancel(
     producer: OfProducer = "",
     everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
     yes: Yes = False,
-    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "cancelled by hand",
+    why: Annotated[str, typer.Option("--reason", help="The reason, for the record.")] = "cancelled by hand",
     as_json: Json = False,
 ) -> None:
     """Withdraw what is queued, and ask providers to forget what they hold.
@@ -59,7 +59,7 @@ def cancel(
         raise typer.BadParameter(
             "name messages, or give --campaign, --route or --producer, or --all: one of the three"
         )
-    note = remark("--why", why, 200)
+    note = remark("--reason", why, 200)
     if everything:
         ask_first("--all cancels every message there is, of all routes", yes=yes)
     with servers() as settings, opened_runtime(settings) as runtime:

@@ -62,7 +62,9 @@ def resolve(
     ] = False,
     everything: Annotated[bool, typer.Option("--all", help="All that is in doubt.")] = False,
     yes: Yes = False,
-    why: Annotated[str, typer.Option(help="How you know, for the record. Needed with --as.")] = "",
+    why: Annotated[
+        str, typer.Option("--reason", help="How you know, for the record. Needed with --as.")
+    ] = "",
     by: Annotated[str, typer.Option(help="Who says so, for the record. Default: your user name.")] = "",
     limit: Annotated[
         int | None, typer.Option(min=0, help=f"Messages to list; 0 for all. Default: {SHOWN}.")
@@ -92,7 +94,7 @@ def resolve(
     _check_selection(selection, everything=everything)
     if resolution is None:
         if why or by:
-            raise typer.BadParameter("--why and --by are for the record of what --as settles")
+            raise typer.BadParameter("--reason and --by are for the record of what --as settles")
         _with_ledger(lambda opened: _list(opened, selection, limit, as_json=as_json))
         return
     if limit is not None:
@@ -102,7 +104,7 @@ def resolve(
             "say which: name messages, or give --route, --campaign, --producer, --older-than, --collided or "
             "--all"
         )
-    word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--why", why, 200))
+    word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--reason", why, 200))
     _with_ledger(lambda opened: _settle(opened, selection, word, yes=yes, as_json=as_json))
 
 

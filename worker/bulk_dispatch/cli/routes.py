@@ -89,7 +89,7 @@ def _cells(row: RouteRow, about: dict[str, Any], refused: Sequence[Refused]) -> 
 @app.command()
 def pause(
     name: Name,
-    why: Annotated[str, typer.Option(help="For whoever looks next.")] = "paused by hand",
+    why: Annotated[str, typer.Option("--reason", help="For whoever looks next.")] = "paused by hand",
     as_json: Json = False,
 ) -> None:
     """Send nothing more on a route until it is resumed. What is on the wire is finished."""

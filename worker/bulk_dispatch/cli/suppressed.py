@@ -1,4 +1,4 @@
-"""What becomes of messages under way when numbers are put on the stop list, and how it is told."""
+"""What becomes of messages under way when numbers are put on the suppression list, and how it is told."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from bulk_dispatch.ledger import LedgerError
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.cancel import Fate, cancel_listed
 
-NOTE = "put on the stop list"  # in the history of each message
+NOTE = "put on the suppression list"  # in the history of each message
 
 Region = Annotated[
     str, typer.Option(help="Whose national numbers are read too: two letters, like UA. Default: nobody's.")

@@ -1,4 +1,4 @@
-"""`worker stoplist`: numbers that must get nothing."""
+"""`worker suppressions`: numbers that must get nothing."""
 
 import sys
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ Numbers = Annotated[list[str], typer.Argument(help="International numbers.")]
 @app.command()
 def add(
     numbers: Numbers,
-    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    why: Annotated[str, typer.Option("--reason", help="The reason, for the record.")] = "",
     region: Region = "",
     as_json: Json = False,
 ) -> None:
@@ -45,7 +45,7 @@ def add(
     and get nothing that is still here. Say it again.
     """
     recipients = list(dict.fromkeys(number(one, region) for one in numbers))
-    reason = remark("--why", why, 200) if why else ""
+    reason = remark("--reason", why, 200) if why else ""
     with servers() as settings:
         with migrated_ledger(settings) as ledger, ledger.begin() as connection:
             added = suppress(connection, recipients, reason)
@@ -82,9 +82,11 @@ def check(
     elif found:
         since = f"{found.added_at:%Y-%m-%d %H:%M} UTC" if found.added_at else ""
         why = f": {found.why}" if found.why else "; nobody said why."
-        out.print(f"{mask(recipient)} is on the stop list since {since}{why}", markup=False)
+        out.print(
+            f"{mask(recipient)} is on the suppression list since {since}{why}", markup=False, soft_wrap=True
+        )
     else:
-        out.print(f"{mask(recipient)} is not on the stop list.", markup=False)
+        out.print(f"{mask(recipient)} is not on the suppression list.", markup=False)
     if not found:
         raise typer.Exit(1)
 
@@ -93,16 +95,16 @@ def check(
 def pull(
     name: Name,
     why: Annotated[
-        str, typer.Option(help="The reason, for the record. Default: that it is on their list.")
+        str, typer.Option("--reason", help="The reason, for the record. Default: that it is on their list.")
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Put the numbers of a provider's own stop list on ours; then as with `add`, for the whole list."""
-    reason = remark("--why", why or f"on the stop list of route {name}", 200)
+    reason = remark("--reason", why or f"on the stop list of route {name}", 200)
     with servers() as settings, opened_runtime(settings) as runtime:
         pulled = import_stop_list(runtime, known_line(runtime, name), reason)
         if pulled is None:
-            raise refuse(name, "its provider keeps no stop list that can be read")
+            raise refuse(name, "its provider keeps no suppression list that can be read")
         if isinstance(pulled, Failure):
             raise refuse(name, pulled)
         tally = withdraw(runtime)
@@ -126,10 +128,12 @@ def list_numbers(
     if as_json:
         emit({"count": count, "numbers": shown, "more": count > len(found)})
     elif not found:
-        out.print(f"{count:,} numbers are on the stop list." if count else "The stop list is empty.")
+        out.print(
+            f"{count:,} numbers are on the suppression list." if count else "The suppression list is empty."
+        )
     else:
         rows = [(one["recipient"], f"{one['added_at']:%Y-%m-%d %H:%M}", one["why"]) for one in shown]
-        table(f"{count:,} on the stop list", ("recipient", "since (UTC)", "why"), rows)
+        table(f"{count:,} on the suppression list", ("recipient", "since (UTC)", "why"), rows)
         if count > len(found):
             out.print(f"and {count - len(found):,} more; --limit 0 lists all", style="dim")
 

@@ -1,4 +1,4 @@
-"""Files of numbers for the stop list: CSV with a heading, or one number a line. And the list as such a
+"""Files of numbers for the suppression list: CSV with a heading, or one number a line. And the list as such a
 file."""
 
 import csv

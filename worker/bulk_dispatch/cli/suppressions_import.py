@@ -1,4 +1,4 @@
-"""`worker stoplist import`: the numbers of a file."""
+"""`worker suppressions import`: the numbers of a file."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,8 @@ def import_file(
         typer.Argument(help="CSV headed recipient, with why and added_at if known; or numbers; - for stdin."),
     ],
     why: Annotated[
-        str, typer.Option(help="The reason, where a line has none. Default: the name of the file.")
+        str,
+        typer.Option("--reason", help="The reason, where a line has none. Default: the name of the file."),
     ] = "",
     region: Region = "",
     as_json: Json = False,
@@ -41,7 +42,9 @@ def import_file(
     the exit code is 1. Who is on the list already keeps date and reason. It works in small steps: interrupt
     it, say it again, and it goes on.
     """
-    reason = remark("--why", why or ("imported" if file == "-" else f"imported from {Path(file).name}"), 200)
+    reason = remark(
+        "--reason", why or ("imported" if file == "-" else f"imported from {Path(file).name}"), 200
+    )
     with servers() as settings, opened_runtime(settings) as runtime:
         done = _put(runtime, file, lambda lines: entries(lines, lambda it: number(it, region), reason))
         tally = withdraw(runtime)

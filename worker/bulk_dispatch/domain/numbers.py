@@ -5,8 +5,8 @@ library is lenient and slow, so three things are ours: what it would read as som
 decimal, an extension, a second number) is refused before it looks; of its answers only "possible" counts,
 not "possible within its own area"; and E.164 goes by a short way, which is made from the same metadata.
 
-Two readings of one person's number give the same text: that is what stop list, duplicates and providers see.
-"""
+Two readings of one person's number give the same text: that is what suppression list, duplicates and
+providers see."""
 
 import re
 import unicodedata

@@ -12,7 +12,7 @@ class Status(StrEnum):
     """Where a message stands. Each message is in exactly one."""
 
     QUEUED = "queued"  # in the ledger, waiting for its turn; leaves by claim or cancel
-    SUPPRESSED = "suppressed"  # final: the recipient is on the stop list, and it never left
+    SUPPRESSED = "suppressed"  # final: the recipient is on the suppression list, and it never left
     SENDING = (
         "sending"  # in a package; a request may be on the wire; leaves by settle, or by rescue if we die
     )
@@ -32,7 +32,7 @@ class Verb(StrEnum):
 
     ENQUEUE = "enqueue"  # ingest, or the app's own transaction
     CLAIM = "claim"  # dispatch
-    CANCEL = "cancel"  # a person or the app; or a number was put on the stop list
+    CANCEL = "cancel"  # a person or the app; or a number was put on the suppression list
     SETTLE = "settle"  # dispatch, poll (jobs), rescue, receipts, or a person
     REPORT = "report"  # poll, receipts
     READ = "read"  # the same: somebody has read it. An event and an instant, not a status

@@ -71,7 +71,7 @@ def way_out(route: str) -> str:
     return (
         f"give {route} a reference_offset that no ledger has used there, reload, "
         f"then `worker routes resume {route}` and `worker resolve --collided --route {route} --as requeue "
-        "--why ...`; but if this ledger was restored from a backup, they may be ours: look them up first"
+        "--reason ...`; but if this ledger was restored from a backup, they may be ours: look them up first"
     )
 
 
@@ -83,7 +83,8 @@ def told_too_early(route: str, messages: int, early: timedelta) -> str:
     others = "another ledger has used our ids at this account"
     clock = (
         f"their clock, or our `zone` for it, is off by that: set `zone` or clock_tolerance right, reload, "
-        f"`worker routes resume {route}` and `worker resolve --collided --route {route} --as sent --why ...`"
+        f"`worker routes resume {route}` and "
+        f"`worker resolve --collided --route {route} --as sent --reason ...`"
     )
     if early < CLOCK_MOST:
         return (

@@ -76,8 +76,8 @@ def doubtful_messages(connection: Connection, package_ids: Sequence[int]) -> lis
 def listed_messages(
     connection: Connection, package_ids: Sequence[int], numbers: Sequence[str] = ()
 ) -> list[OpenMessage]:
-    """Those of these packages that have no end yet, and whose number is on the stop list; of these numbers
-    only, if any are given."""
+    """Those of these packages that have no end yet, and whose number is on the suppression list; of these
+    numbers only, if any are given."""
     rows = connection.execute(
         text(f"""
             SELECT {_OPEN_COLUMNS}
@@ -156,7 +156,8 @@ def doubtful_items(
     connection: Connection, package_ids: Sequence[int], limits: Limits, skew: timedelta = timedelta(0)
 ) -> list[tuple[int, OutboundMessage]]:
     """The messages in doubt of these packages as they would leave again, each with its package; those that
-    are too late by now, held for a collision, or for a number on the stop list, are left out. See `item`."""
+    are too late by now, held for a collision, or for a number on the suppression list, are left out. See
+    `item`."""
     rows = connection.execute(
         text(f"""
             SELECT {COLUMNS}, m.package_id FROM messages m

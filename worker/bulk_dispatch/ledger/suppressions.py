@@ -1,4 +1,4 @@
-"""The stop list: numbers that must get nothing. Enqueue looks here, and claim looks again."""
+"""The suppression list: numbers that must get nothing. Enqueue looks here, and claim looks again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from bulk_dispatch.ledger.bulk_params import bound, sql_rows
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A number of the stop list: since when (None: from now on), and why."""
+    """A number of the suppression list: since when (None: from now on), and why."""
 
     recipient: str = field(repr=False)
     added_at: datetime | None = None
@@ -20,7 +20,7 @@ class Listed:
 
 
 MEANT = "(CAST(:numbers AS text[]) IS NULL OR s.recipient = ANY (CAST(:numbers AS text[])))"
-"""Of a row s of the stop list: it is one of :numbers; any row is, if these are NULL."""
+"""Of a row s of the suppression list: it is one of :numbers; any row is, if these are NULL."""
 
 # Sorted, so that two who add the same numbers meet in the same order and cannot deadlock.
 _ADD = text(f"""
@@ -32,8 +32,8 @@ _ADD = text(f"""
 
 
 def suppress(connection: Connection, recipients: Sequence[str], why: str = "") -> int:
-    """Put numbers on the stop list: from now on their messages are suppressed when they are enqueued, or
-    claimed. Returns how many were not on it; who was keeps the date and the reason."""
+    """Put numbers on the suppression list: from now on their messages are suppressed when they are enqueued,
+    or claimed. Returns how many were not on it; who was keeps the date and the reason."""
     return put(connection, [Listed(recipient, None, why) for recipient in recipients])
 
 
@@ -48,7 +48,7 @@ def put(connection: Connection, entries: Sequence[Listed]) -> int:
 
 
 def unsuppress(connection: Connection, recipients: Sequence[str]) -> int:
-    """Take numbers off the stop list."""
+    """Take numbers off the suppression list."""
     removed = connection.execute(
         text("DELETE FROM stop_list WHERE recipient = ANY(CAST(:recipients AS text[]))"),
         {"recipients": list(recipients)},
@@ -57,7 +57,7 @@ def unsuppress(connection: Connection, recipients: Sequence[str]) -> int:
 
 
 def find(connection: Connection, recipient: str) -> Listed | None:
-    """What the stop list says of a number; None if it is not on it."""
+    """What the suppression list says of a number; None if it is not on it."""
     row = connection.execute(
         text(f"{_SELECT} WHERE recipient = :recipient"), {"recipient": recipient}
     ).one_or_none()

@@ -25,7 +25,7 @@ from bulk_dispatch.stages.questions import heard
 
 log = logging.getLogger(__name__)
 
-NUMBERS = 5000  # of a stop list, in one transaction
+NUMBERS = 5000  # of a suppression list, in one transaction
 
 _Told = TypeVar("_Told")
 
@@ -178,7 +178,7 @@ def _pages(runtime: Runtime, line: Line, dialect: Scheduling) -> Iterator[Sequen
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a stop list held, and how many of these numbers were not on ours."""
+    """What a suppression list held, and how many of these numbers were not on ours."""
 
     listed: int
     added: int

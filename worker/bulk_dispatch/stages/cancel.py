@@ -1,5 +1,5 @@
 """Cancel: withdraw what is queued, and ask the provider to forget what it holds; because somebody says so, or
-because of the stop list.
+because of the suppression list.
 
 The first is sure; a provider may be too late, or unable. What is on the wire or in doubt is left alone:
 nobody can say yet who has it. Each step is committed by itself: to be interrupted undoes nothing, and who
@@ -51,14 +51,14 @@ from bulk_dispatch.stages.questions import heard, is_not_offered, refused_by_all
 log = logging.getLogger(__name__)
 
 STEP = 5000  # messages withdrawn, or looked at, in one transaction
-LOOKED_AT = 50_000  # queued messages looked through, in one transaction, for numbers of the stop list
+LOOKED_AT = 50_000  # queued messages looked through, in one transaction, for numbers of the suppression list
 NAMES = 1000  # messages by name
 
 
 class Fate(StrEnum):
     """What became of a message that was to be cancelled."""
 
-    CANCELLED_QUEUED = "cancelled_queued"  # withdrawn before it left; suppressed, if for the stop list
+    CANCELLED_QUEUED = "cancelled_queued"  # withdrawn before it left; suppressed, if for the suppression list
     CANCELLED_AT_PROVIDER = "cancelled_at_provider"  # the provider will not send it
     CANCELLED_BEFORE = "cancelled_before"  # it was cancelled already
     TOO_LATE = "too_late"  # it has left the provider, or come to another end
@@ -122,7 +122,7 @@ def _recall_names(runtime: Runtime, route: str, held: Sequence[Held], why: str) 
     return {one.client_id: fates[one.message.id] for one in held}
 
 
-# -- by selection, and by the stop list ---------------------------------------------------------------
+# -- by selection, and by the suppression list ---------------------------------------------------------------
 
 
 def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Mapping[Fate, int]]:
@@ -142,8 +142,8 @@ def cancel_all(runtime: Runtime, selection: Selection, why: str) -> Iterator[Map
 
 
 def cancel_listed(runtime: Runtime, why: str, numbers: Sequence[str] = ()) -> Iterator[Mapping[Fate, int]]:
-    """The same for the stop list, or for these numbers of it: what is queued is suppressed. What comes back
-    from the wire meanwhile is left to the next claim.
+    """The same for the suppression list, or for these numbers of it: what is queued is suppressed. What comes
+    back from the wire meanwhile is left to the next claim.
 
     For the whole list it costs hardly more than for one number, makes good what was interrupted, and finds
     whom a provider's word has put there.

@@ -172,7 +172,7 @@ def suppress_unwilling(
 
     What is still queued for them is suppressed when its turn comes. What another provider holds for them
     stays there: to look for it takes a walk through all that is under way, which is no part of settling a
-    package. `worker stoplist add`, `import` and `pull` take that walk, for the whole list.
+    package. `worker suppressions add`, `import` and `pull` take that walk, for the whole list.
     """
     recipients = [item.recipient for item, verdict in told if verdict.suppress]
     if recipients:

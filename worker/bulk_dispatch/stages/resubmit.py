@@ -52,9 +52,8 @@ def by_resubmitting(runtime: Runtime, line: Line) -> Settled:
 
     It is a sending all the same, package by package: a route that is stopped or paused does not do it, one
     process at a time does, and nothing leaves after our lease. What is too late by now is not sent for the
-    sake of knowing, nor what is so old that they may have forgotten it, nor to whoever is on the stop list by
-    now: if they do not have it, they would send it. It stays in doubt, for a person.
-    """
+    sake of knowing, nor what is so old that they may have forgotten it, nor to whoever is on the suppression
+    list by now: if they do not have it, they would send it. It stays in doubt, for a person."""
     moved: Counter[Status] = Counter()
     doubtful = 0
     for _ in range(PACKAGES):

@@ -1,4 +1,5 @@
-"""Cancel: what is still queued is withdrawn, by name or queue by queue; or because of the stop list."""
+"""Cancel: what is still queued is withdrawn, by name or queue by queue; or because of the suppression
+list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def suppress_next(
     *,
     numbers: Sequence[str] = (),
 ) -> tuple[int, Place | None]:
-    """Suppress who is on the stop list among the next messages of a queue, of every campaign; of these
+    """Suppress who is on the suppression list among the next messages of a queue, of every campaign; of these
     numbers only, if any are given. At most `limit` are looked at. Returns how many were suppressed, and the
     place to go on from; None at the end."""
     values = {**_from(queue, after, limit), "numbers": list(numbers) or None}

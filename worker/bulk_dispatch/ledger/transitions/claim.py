@@ -78,11 +78,11 @@ LISTED = """
     SELECT recipient FROM stop_list
     WHERE recipient = ANY (CAST((SELECT string_to_array(:recipients, ',')) AS text[]))
 """
-"""Which of :recipients are on the stop list."""
+"""Which of :recipients are on the suppression list."""
 
 # A statement of its own, after the route is locked: it must count what was committed while we waited, and see
-# who was put on the stop list. If anybody was, it opens nothing and says who: as a rule nobody was, and a
-# statement for the list alone would cost as much again as the look-up.
+# who was put on the suppression list. If anybody was, it opens nothing and says who: as a rule nobody was,
+# and a statement for the list alone would cost as much again as the look-up.
 _CLAIM = text(f"""
     WITH listed AS ({LISTED}), opened AS (
         INSERT INTO packages (route, account, lane, state, items, rescue_at)
@@ -124,10 +124,10 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     that cannot be told to the provider. Only kinds of one family, as `apart` names it, leave together. The
     package remembers by which `account` it leaves.
 
-    Whoever has been put on the stop list since the message was enqueued, or scheduled, or queued again, is
-    suppressed here. What is committed to the list before the route is locked counts, however long that took.
-    Who is added later finds the message on the wire, from where it cannot be called back: only its provider
-    can be asked to cancel it.
+    Whoever has been put on the suppression list since the message was enqueued, or scheduled, or queued
+    again, is suppressed here. What is committed to the list before the route is locked counts, however long
+    that took. Who is added later finds the message on the wire, from where it cannot be called back: only its
+    provider can be asked to cancel it.
 
     The route is locked last, from the decision to the commit, so that no urgent message waits while another
     claim picks. Who finds it full or shut by then takes nothing. Bulk claims of a route go one by one.
@@ -153,7 +153,7 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
         lanes = {row.id: row[_LANE] for row in good}
         package, suppressed = _open_package(connection, values, items, lanes)
     if package is None and suppressed == len(items):
-        return Claim(None, expired, suppressed, more=True, why="all that was due is on the stop list")
+        return Claim(None, expired, suppressed, more=True, why="all that was due is on the suppression list")
     if package is None:
         why = refusal(connection, route, lane, parallel) or "the route was full or shut a moment ago"
         return Claim(None, expired, suppressed, why=why)
@@ -195,7 +195,7 @@ def _open_package(
 def _opened(
     connection: Connection, values: dict[str, Any], items: Sequence[OutboundMessage]
 ) -> tuple[Package | None, Collection[str]]:
-    """The package of all of these; or none, and who of them is on the stop list."""
+    """The package of all of these; or none, and who of them is on the suppression list."""
     ids, recipients = [item.id for item in items], ",".join([item.recipient for item in items])
     values = {**values, "items": len(items), "ids": ids, "recipients": recipients}
     row = connection.execute(_CLAIM, values).one()
@@ -207,9 +207,9 @@ def _opened(
 
 
 def _suppress(connection: Connection, items: Sequence[OutboundMessage]) -> int:
-    """End those whose number is on the stop list by now. Returns how many ended."""
+    """End those whose number is on the suppression list by now. Returns how many ended."""
     moves = [Move(item.id, None, Status.SUPPRESSED) for item in items]
-    moved = move(connection, Verb.CLAIM, moves, note="put on the stop list while queued")
+    moved = move(connection, Verb.CLAIM, moves, note="put on the suppression list while queued")
     return moved.get(Status.SUPPRESSED, 0)
 
 
@@ -224,9 +224,8 @@ def split(connection: Connection, package: Package, lease: timedelta, why: str) 
     """Halve a package that was surely not taken, each half a new open package; the old one is refused.
 
     Returns no halves if somebody else has settled it meanwhile, or a part of it: what has left the package
-    must not leave again with a half. The stop list is not asked again: a half leaves in the step that has
-    just claimed the whole.
-    """
+    must not leave again with a half. The suppression list is not asked again: a half leaves in the step that
+    has just claimed the whole."""
     held = lock_packages(connection, [package.id], PackageState.OPEN)
     if not held or _still_sending(connection, package) < len(package.items):
         return []

@@ -52,7 +52,7 @@ _STANDING = f"""
     CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END AS due_at,
     CASE WHEN s.recipient IS NOT NULL THEN now() END AS finalized_at
 """
-"""Status, turn and end of an offered message o, by the stop list s."""
+"""Status, turn and end of an offered message o, by the suppression list s."""
 
 _ENTERED = f"{', '.join(_COLUMNS)}, status, due_at, finalized_at"
 
