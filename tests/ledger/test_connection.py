@@ -127,7 +127,7 @@ def test_a_statement_swallowed_by_a_silent_network_is_given_up_when_the_server_c
         network.mend("dead")
         waiting.join(10)
 
-        assert ends == ["ForgottenError"]
+        assert ends == ["ConnectionLostError"]
         assert connection.closed
 
 

@@ -414,7 +414,7 @@ ASKING: dict[str, tuple[dict[str, Any], str, bool]] = {
 
 @pytest.mark.parametrize(("fault", "route", "unreachable"), ASKING.values(), ids=ASKING)
 def test_trouble_cuts_the_asking_short(
-    open_world: OpenWorld, fault: dict[str, Any], route: str, silent: bool
+    open_world: OpenWorld, fault: dict[str, Any], route: str, unreachable: bool
 ) -> None:
     world = open_world(plain={"in_flight": 3, "package_items": 20})
     world.enqueue(plain(20))
@@ -425,7 +425,7 @@ def test_trouble_cuts_the_asking_short(
 
     done = world.poll("plain")
 
-    assert (done.final, done.unreachable) == (3, silent)
+    assert (done.final, done.unreachable) == (3, unreachable)
     assert 4 <= world.provider.requests("receive") <= 6
     assert world.statuses() == {DELIVERED: 3, SENT: 17}
     assert world.route("plain").state == route

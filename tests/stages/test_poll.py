@@ -748,7 +748,7 @@ def test_a_round_that_may_not_be_the_last_calls_another_poller(
     assert world.notified.count(("poll", "alpha")) == calls
 
 
-@pytest.mark.parametrize(("left", "wakeups"), [(0.9, 1), (5, 0)])
+@pytest.mark.parametrize(("left", "notified"), [(0.9, 1), (5, 0)])
 def test_what_is_due_before_beat_comes_by_is_notified(
     open_world: OpenWorld, left: float, notified: int
 ) -> None:

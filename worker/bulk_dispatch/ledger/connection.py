@@ -100,7 +100,7 @@ def heeded(
 ) -> _Steps[T]:
     """The same steps, with an eye on how long nothing came. psycopg sends a false value when nothing did.
 
-    Raises ForgottenError when the server has said twice that it is at work on nothing of ours.
+    Raises ConnectionLostError when the server has said twice that it is at work on nothing of ours.
     """
     suspected, look_at = False, clock() + silence
     try:
