@@ -1,4 +1,4 @@
-"""The matrix is whole: no act lies about unused, no name stands twice, and the issue's forty are there."""
+"""The matrix is whole: no act lies about unused, no name stands twice, and there are no fewer than forty."""
 
 import re
 from pathlib import Path

@@ -71,7 +71,7 @@ def test_a_command_of_the_readme_parses(words: list[str]) -> None:
 
 DOCS = [
     words
-    for page in sorted((ROOT / "docs").glob("*.md"))
+    for page in sorted((ROOT / "docs").rglob("*.md"))
     for words in inline_commands(page.read_text("utf-8"), "worker")
 ]
 

@@ -1,4 +1,4 @@
-"""docs/redis.md tells of every command of the intake whether it may be carried out twice."""
+"""docs/reference/redis.md tells of every command of the intake whether it may be carried out twice."""
 
 import inspect
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bulk_dispatch.intake import Intake
 
-PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "redis.md"
 NO_COMMANDS = {"connect", "close", "bell_key"}
 
 

@@ -20,7 +20,7 @@ TOP_LEVEL = {
     "worker", "migrations", "tests", "deploy", "docker-compose.yml", "pyproject.toml", "README.md",
     "Makefile", "CHANGELOG.md", "requirements.lock", "findings", "docs",
 }  # fmt: skip
-"""The names of DESIGN section 3. Nothing else without a reason."""
+"""Nothing else without a reason."""
 
 LEFT_BEHIND = {"build", "dist"}  # by tools; git ignores them
 
