@@ -7,7 +7,7 @@ from pathlib import Path
 from bulk_dispatch.intake import Intake
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "redis.md"
-NO_COMMANDS = {"connect", "close", "bell_key"}
+NO_COMMANDS = {"connect", "close", "wakeup_key"}
 
 
 def test_given_a_command_of_the_intake_then_the_page_says_whether_it_is_repeated() -> None:
