@@ -38,7 +38,7 @@ faults: $(STAMP) ## Inject every fault for real, and count (30 minutes; ONLY=cas
 
 bench: $(STAMP) ## Measure the speed, beside a bare script and a task a message (15 minutes; ONLY=phase, AGAINST=commit)
 	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(AGAINST),--against $(AGAINST)) \
-		--chart tests/benchmarks/speed.svg
+		--chart docs/explanation/speed.svg
 
 check: $(STAMP) ## Format, lint, types and import rules, as CI sees them
 	$(BIN)/ruff format --check .

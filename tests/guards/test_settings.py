@@ -10,7 +10,7 @@ from bulk_dispatch.config.settings import Route, Settings, names_only, read_rout
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.routing import make_ready
 from tests.guards.page import first_cells
-from tests.guards.repository import ROOT, text, variables
+from tests.guards.repository import ROOT, pages, text, variables
 
 SETTINGS = {f"WORKER_{field.name.upper()}" for field in fields(Settings)}
 OPTIONS = {key for dialect in PROVIDERS.values() for key in dialect.options}
@@ -23,7 +23,8 @@ OF_THE_SUITE = set(re.findall(r"WORKER_TEST_\w+", text("tests/conftest.py")))
 ENV_EXAMPLE = "deploy/.env.example"
 ROUTES_EXAMPLE = "deploy/routes.example.toml"
 COMPOSE = "docker-compose.yml"
-PAGES = ("README.md", ENV_EXAMPLE, COMPOSE, "deploy/Dockerfile")
+REFERENCE = "docs/reference/settings.md"
+PAGES = (*pages(), ENV_EXAMPLE, COMPOSE, "deploy/Dockerfile")
 
 
 def entries() -> dict[str, str]:
@@ -36,12 +37,8 @@ def uncommented(page: str) -> str:
     return re.sub(r"^# (?=\[routes\.|\w+ = )", "", page, flags=re.MULTILINE)
 
 
-def test_the_readme_has_every_variable() -> None:
-    assert first_cells(text("README.md")) >= SETTINGS
-
-
-def test_the_readme_has_every_key_of_a_route() -> None:
-    assert first_cells(text("README.md")) >= ROUTE_KEYS
+def test_the_reference_has_every_variable_and_every_key_of_a_route_and_no_other() -> None:
+    assert first_cells(text(REFERENCE)) == SETTINGS | ROUTE_KEYS
 
 
 def test_the_example_has_every_variable() -> None:
