@@ -17,7 +17,16 @@ CITED = re.compile(r"\bdocs/[\w/-]+\.md\b")
 ELSEWHERE = re.compile(r"\b(?:DESIGN|STYLE)(?:\.md| section)|\bthe issue's\b|\bresearch/[\w-]+\.md")
 CODE = [
     path
-    for top in ("worker", "migrations", "tests", "deploy", "findings", "pyproject.toml", "Makefile")
+    for top in (
+        "worker",
+        "migrations",
+        "tests",
+        "deploy",
+        "examples",
+        "findings",
+        "pyproject.toml",
+        "Makefile",
+    )
     for path in [ROOT / top, *(ROOT / top).rglob("*")]
     if path.suffix in {".py", ".sh", ".toml", ".md", ".mako"} or path.name in {"Makefile", "Dockerfile"}
 ]
