@@ -28,7 +28,7 @@ NAMES = {
 PLACES: dict[str, list[Sequence[str]]] = {
     "docker-compose.yml": [service.get("command", []) for service in services().values()],
     "worker up": [child.command for child in process_set.workers({"WORKER_DATA_DIR": "/"})],
-    "README.md": list(commands(text("README.md"))),
+    "docs": list(commands(text("docs/how-to/deploy.md"))),
 }
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
 
@@ -69,7 +69,8 @@ def door() -> dict[str, Any]:
         "from bulk_dispatch.config import settings; "
         "ROUTES = settings.read_routes(tasks.settings.routes, secret=settings.names_only).values(); "
         "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
-        "beat = beat_schedule.timetable(routing.make_ready({route.name: route for route in TOLD}).values()); "
+        "lines = routing.make_ready({route.name: route for route in TOLD}).values(); "
+        "beat = beat_schedule.beat_entries(lines); "
         "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "
         "print(json.dumps(told, default=str))"
     )
