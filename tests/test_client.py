@@ -57,8 +57,8 @@ def waiting(intake: Intake, lane: Lane = Lane.BULK) -> list[list[Message]]:
     ]
 
 
-def rung(intake: Intake) -> list[tuple[str, list[str]]]:
-    """The rings that lie in the broker, in the next database: queue and task, and its arguments."""
+def wakeups(intake: Intake) -> list[tuple[str, list[str]]]:
+    """The wake-ups that lie in the broker, in the next database: queue and task, and its arguments."""
     found = []
     with intake.client.client() as client:  # type: ignore[no-untyped-call]
         client.execute_command("SELECT", 1)
@@ -101,7 +101,7 @@ Dispatcher(Settings()).close()
     assert loaded_by(script) == set()
 
 
-def test_everything_an_application_needs_has_one_door() -> None:
+def test_everything_an_application_needs_is_in_one_place() -> None:
     import bulk_dispatch
 
     assert set(bulk_dispatch.__all__) == {
@@ -187,6 +187,17 @@ def test_a_dispatcher_is_shared_between_threads(dispatcher: Dispatcher, intake: 
         thread.join()
 
     assert len({m.client_id for [m] in waiting(intake)}) == 400
+
+
+def test_closing_lets_go_of_all_that_was_opened(dispatcher: Dispatcher, ledger: Ledger) -> None:
+    before = set(vars(dispatcher))
+    dispatcher.enqueue(message(1))
+    dispatcher.status("client-1")
+    assert {"_intake", "_notifier", "_ledger"} <= vars(dispatcher).keys() - before
+
+    dispatcher.close()
+
+    assert not {"_intake", "_notifier", "_ledger"} & vars(dispatcher).keys()
 
 
 def test_a_closed_dispatcher_opens_again_when_used(dispatcher: Dispatcher, intake: Intake) -> None:
@@ -289,7 +300,7 @@ def test_a_producer_waits_while_too_many_are_ahead(dispatcher: Dispatcher, intak
 
     producer = threading.Thread(target=produce)
     producer.start()
-    # It has rung for help, so it is waiting; and the stream is not longer than it was.
+    # It has notified a worker, so it is waiting; and the stream is not longer than it was.
     assert wait_until(lambda: bool(intake.client.exists("worker:wakeup:ingest:bulk")), PATIENCE)
     assert not handed.is_set()
     assert intake.client.xlen("worker:intake:bulk") == HIGH_WATER // CHUNK
@@ -423,32 +434,32 @@ def test_an_unfit_message_leaves_the_callers_transaction_in_order(
     assert dispatcher.status("client-2") is not None
 
 
-# -- the doorbell ----------------------------------------------------------------------------------------
+# -- the wake-up -----------------------------------------------------------------------------------------
 
 
-def test_an_enqueue_rings_for_its_lane(dispatcher: Dispatcher, intake: Intake) -> None:
+def test_an_enqueue_notifies_its_lane(dispatcher: Dispatcher, intake: Intake) -> None:
     for number in range(5):
-        dispatcher.enqueue(message(number))  # one ring for all: nobody has answered yet
+        dispatcher.enqueue(message(number))  # one wake-up for all: nobody has acknowledged yet
     dispatcher.enqueue(message(6, lane=Lane.URGENT))
 
-    assert sorted(rung(intake)) == [
+    assert sorted(wakeups(intake)) == [
         ("bulk bulk_dispatch.ingest", ["bulk"]),
         ("urgent bulk_dispatch.ingest", ["urgent"]),
     ]
 
 
-def test_after_a_commit_the_caller_rings_for_the_message(dispatcher: Dispatcher, intake: Intake) -> None:
+def test_after_a_commit_the_caller_notifies_for_the_message(dispatcher: Dispatcher, intake: Intake) -> None:
     dispatcher.notify(message(1, route="", lane=Lane.URGENT))
 
-    assert rung(intake) == [("urgent bulk_dispatch.dispatch", ["alpha", "urgent"])]
+    assert wakeups(intake) == [("urgent bulk_dispatch.dispatch", ["alpha", "urgent"])]
 
 
-def test_after_a_commit_of_many_the_caller_rings_for_all(setup: Setup, intake: Intake) -> None:
+def test_after_a_commit_of_many_the_caller_notifies_for_all(setup: Setup, intake: Intake) -> None:
     dispatcher = Dispatcher(setup.routes(alpha=ROUTE, beta={"url": URL, "mode": "async"}))
 
     dispatcher.notify()
 
-    assert len(rung(intake)) == 4
+    assert len(wakeups(intake)) == 4
     dispatcher.close()
 
 
@@ -503,7 +514,7 @@ def test_a_redis_that_is_away_is_the_same_error_for_many(stranded: Dispatcher) -
 def test_the_callers_transaction_needs_no_redis(stranded: Dispatcher, ledger: Ledger) -> None:
     with ledger.engine.begin() as connection:
         stranded.enqueue(message(1), connection=connection)
-    stranded.notify(message(1))  # says nothing, like every bell that nobody hears
+    stranded.notify(message(1))  # says nothing, like every wake-up that nobody takes
 
     assert stranded.status("client-1") is not None
 

@@ -437,7 +437,7 @@ def test_the_count_recovers_from_an_entry_that_was_not_counted_in(intake: Intake
 # -- wake-up -------------------------------------------------------------------------------------------
 
 
-def test_a_bell_is_heard_once_until_somebody_answers(intake: Intake) -> None:
+def test_a_wakeup_is_claimed_once_until_it_is_acknowledged(intake: Intake) -> None:
     assert intake.claim_wakeup("ingest:bulk", NEVER)
     assert not intake.claim_wakeup("ingest:bulk", NEVER)
     assert intake.claim_wakeup("ingest:urgent", NEVER)
@@ -447,7 +447,7 @@ def test_a_bell_is_heard_once_until_somebody_answers(intake: Intake) -> None:
     assert intake.claim_wakeup("ingest:bulk", NEVER)
 
 
-def test_a_bell_nobody_answers_is_heard_again(intake: Intake) -> None:
+def test_a_wakeup_nobody_acknowledges_is_claimed_again(intake: Intake) -> None:
     assert intake.claim_wakeup("ingest:bulk", timedelta(milliseconds=50))
 
     eventually(lambda: intake.claim_wakeup("ingest:bulk", NEVER))

@@ -101,13 +101,13 @@ def test_given_the_answer_to_a_read_is_lost_then_it_is_read_again_when_it_has_be
     assert len(far.read(Lane.BULK, 10, timedelta(0))) == 1
 
 
-def test_given_the_answer_to_a_ring_is_lost_then_it_is_not_asked_again_and_says_so(
+def test_given_the_answer_to_a_wakeup_is_lost_then_it_is_not_asked_again_and_says_so(
     proxy: Proxy, far: Intake, intake: Intake
 ) -> None:
     far.claim_wakeup("warm", NEVER)
 
     with answer_lost(proxy), pytest.raises(IntakeError, match=r"^Redis cannot be reached"):
-        far.claim_wakeup("ingest:bulk", NEVER)  # asked again it would hear that somebody else has rung
+        far.claim_wakeup("ingest:bulk", NEVER)  # asked again it would say that another has notified
 
     assert not intake.claim_wakeup("ingest:bulk", NEVER)
 

@@ -48,7 +48,7 @@ def test_given_another_trouble_or_another_who_meets_it_then_that_is_said_too(onc
     assert not once.filter(record(CONSUMER, CANNOT, "redis://", REFUSED, "3"))
 
 
-def test_given_stages_and_rings_of_many_names_then_their_trouble_is_one(once: SaidOnce) -> None:
+def test_given_stages_and_wakeups_of_many_names_then_their_trouble_is_one(once: SaidOnce) -> None:
     template = "wakeup_not_sent tick=%s problem=%s"
 
     assert once.filter(record(TASKS, template, "poll a", "Couldn't apply scheduled task poll a: no memory"))

@@ -1,4 +1,4 @@
-"""What the Celery door adds to the stages."""
+"""What the Celery tasks add to the stages."""
 
 import subprocess
 import sys
@@ -18,17 +18,17 @@ URGENT, OTHER, BULK = ("dispatch", "alpha:urgent"), ("dispatch", "beta:urgent"),
 WAKEUPS = [
     pytest.param(Lane.URGENT, [URGENT], ["alpha:urgent"], [], id="one route is his own errand"),
     pytest.param(Lane.URGENT, [URGENT, OTHER], ["alpha:urgent"], [OTHER], id="of two the first"),
-    pytest.param(Lane.URGENT, [URGENT, URGENT], ["alpha:urgent"], [URGENT], id="what came later is rung for"),
+    pytest.param(Lane.URGENT, [URGENT, URGENT], ["alpha:urgent"], [URGENT], id="what came later is notified"),
     pytest.param(Lane.URGENT, [BULK, URGENT], ["alpha:urgent"], [BULK], id="bulk is for the bulk workers"),
     pytest.param(Lane.BULK, [URGENT, BULK], [], [URGENT, BULK], id="a bulk worker keeps nothing"),
 ]
 
 
-@pytest.mark.parametrize(("lane", "rung", "kept", "heard"), WAKEUPS)
-def test_who_enters_urgent_messages_keeps_one_ring_for_himself(
+@pytest.mark.parametrize(("lane", "notified", "kept", "heard"), WAKEUPS)
+def test_who_enters_urgent_messages_keeps_one_wakeup_for_itself(
     setup: Setup,
     lane: Lane,
-    rung: Sequence[tuple[str, str]],
+    notified: Sequence[tuple[str, str]],
     kept: Sequence[str],
     heard: Sequence[tuple[str, str]],
 ) -> None:
@@ -39,14 +39,14 @@ def test_who_enters_urgent_messages_keeps_one_ring_for_himself(
         alpha={"url": "http://127.0.0.1:9"},
     )
 
-    for stage, name in rung:
+    for stage, name in notified:
         keeping(runtime, lane, own).notify(stage, name)
 
     assert own == list(kept)
     assert others == list(heard)
 
 
-def test_who_is_stopping_keeps_no_ring(setup: Setup) -> None:
+def test_who_is_stopping_keeps_no_wakeup(setup: Setup) -> None:
     others: list[tuple[str, str]] = []
     own: list[str] = []
     runtime = setup.runtime(
@@ -59,7 +59,7 @@ def test_who_is_stopping_keeps_no_ring(setup: Setup) -> None:
     assert (own, others) == ([], [URGENT])
 
 
-def test_a_ring_for_a_route_that_is_not_known_here_is_left_to_others(setup: Setup) -> None:
+def test_a_wakeup_for_a_route_that_is_not_known_here_is_left_to_others(setup: Setup) -> None:
     runtime = setup.runtime(alpha={"url": "http://127.0.0.1:9"})
 
     assert if_known(runtime, "beta", dispatch, Lane.BULK) == Passed("beta")

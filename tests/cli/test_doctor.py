@@ -291,7 +291,7 @@ def test_a_broker_beside_the_intake_is_the_default(patient: Patient) -> None:
 
 
 def leave(intake: Intake, node: str, queues: list[str], worked: float, **also: object) -> None:
-    """A process that last worked so many seconds ago; beat has rung for an hour."""
+    """A process that last worked so many seconds ago; beat has scheduled tasks for an hour."""
     facts = {
         "last_activity": worked,
         "last_success": worked,
@@ -309,7 +309,7 @@ def freeze(intake: Intake, node: str, seconds: float) -> None:
     intake.client.hset(HEARTBEATS, node, f"{float(instant) - seconds} {facts}")
 
 
-def test_a_deaf_worker_is_named_with_the_instant_from_which_it_did_nothing(patient: Patient) -> None:
+def test_a_stalled_worker_is_named_with_the_instant_from_which_it_did_nothing(patient: Patient) -> None:
     leave(patient.intake, "beat@here", ["bulk"], 1)
     leave(patient.intake, "bulk@here", ["bulk"], 90)
 
@@ -363,7 +363,7 @@ def test_a_host_whose_clock_is_off_is_named(
     assert said in clocks.seen
 
 
-def test_two_processes_of_one_name_are_told_and_a_frozen_one_of_them(shell: Shell, patient: Patient) -> None:
+def test_two_processes_of_one_name_are_told_and_a_stopped_one_of_them(shell: Shell, patient: Patient) -> None:
     facts = {
         "queues": ["bulk"],
         "last_activity": 1,

@@ -258,7 +258,7 @@ def test_thousands_are_settled_in_several_chunks(shell: Shell, book: Book) -> No
     assert book.books().balanced
 
 
-def test_what_is_queued_again_is_rung_for(shell: Shell, setup: Setup, book: Book) -> None:
+def test_what_is_queued_again_is_notified(shell: Shell, setup: Setup, book: Book) -> None:
     doubted(book, [message(3, route="beta")])
 
     shell.worker("resolve", "--all", "--yes", "--as", "requeue", *SAID)

@@ -36,7 +36,7 @@ def setup(setup: Setup, proxy: Proxy) -> Setup:
 
 @pytest.fixture
 def alone(install: Install) -> Installation:
-    """Beat without workers; it has rung."""
+    """Beat without workers; it has scheduled tasks."""
     installation = install(without=("urgent", "bulk", "poll"), alpha={})
     app = celery_app(installation.settings.broker_url)
     eventually(lambda: waiting(app)["poll"])

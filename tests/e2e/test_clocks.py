@@ -23,7 +23,7 @@ def _swept() -> Iterator[None]:
 @pytest.mark.parametrize(
     "names", [("beat",), ("urgent", "bulk", "poll")], ids=["that of beat", "that of the workers"]
 )
-def test_given_a_clock_that_is_set_by_an_hour_when_nobody_rings_then_beat_does_and_is_heard(
+def test_given_a_clock_that_is_set_by_an_hour_when_nobody_notifies_then_beat_does(
     install: Install, tmp_path: Path, names: Sequence[str]
 ) -> None:
     steps = clock.Steps.at(tmp_path / "clock")
@@ -33,7 +33,7 @@ def test_given_a_clock_that_is_set_by_an_hour_when_nobody_rings_then_beat_does_a
 
     for number, seconds in enumerate((-HOUR, HOUR, 0), 1):
         steps.to(seconds)
-        installation.intake.add(Lane.BULK, [message(number)])  # without a ring
+        installation.intake.add(Lane.BULK, [message(number)])  # without a wake-up
 
         assert installation.await_final(number + 1, within=30).balanced
 

@@ -51,10 +51,10 @@ def test_a_lone_message_leaves_without_waiting_for_beat(install: Install) -> Non
     assert_once_each(installation, 1)
 
 
-def test_lost_doorbells_cost_only_the_wait_for_beat(install: Install) -> None:
+def test_lost_wakeups_cost_only_the_wait_for_beat(install: Install) -> None:
     installation = install(alpha={})
 
-    installation.intake.add(Lane.BULK, messages(50))  # straight into the stream: nobody rings
+    installation.intake.add(Lane.BULK, messages(50))  # straight into the stream: nobody notifies
 
     assert installation.await_final(50).balanced
 

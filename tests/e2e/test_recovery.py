@@ -1,4 +1,4 @@
-"""Recovery that is prompt: what a silent network or a stopped process leaves deaf comes back."""
+"""Recovery that is prompt: what a silent network or a stopped process leaves behind comes back."""
 
 import os
 import signal
@@ -144,7 +144,7 @@ def test_a_stopped_worker_is_unhealthy_until_it_goes_on(install: Install) -> Non
     ] == []  # who ends in peace is not missed
 
 
-def test_a_worker_stopped_with_all_hands_full_is_frozen_until_it_goes_on(install: Install) -> None:
+def test_a_worker_stopped_with_all_slots_full_has_no_heartbeat_until_it_goes_on(install: Install) -> None:
     installation = install(alpha={"timeout": "60s", "lease": "150s", "package_items": 1, "parallel": 8})
     installation.script({"when": {"command": "message"}, "times": 4, "do": "slow", "seconds": 30})
     shell = Shell.at(installation.settings, installation.settings.data_dir)

@@ -101,14 +101,14 @@ def test_a_worker_is_judged_by_its_work_and_its_own_name(service: Service) -> No
     assert service["healthcheck"]["test"] == ["CMD", "worker", "doctor", "--node", name]
 
 
-def test_beat_is_judged_by_its_rings() -> None:
+def test_beat_is_judged_by_what_it_schedules() -> None:
     beat = services()["beat"]
     assert beat["command"][-1] == BEAT
     assert beat["healthcheck"]["test"] == ["CMD", "worker", "doctor", "--node", f"{BEAT}@%h"]
 
 
 @CONSUMERS
-def test_who_is_deaf_is_found_soon_and_who_starts_is_given_time(service: Service) -> None:
+def test_what_is_stalled_is_found_soon_and_what_starts_is_given_time(service: Service) -> None:
     look = service["healthcheck"]
     assert duration("start_period", look["start_period"]) > STALL_AFTER
     assert STALL_AFTER + look["retries"] * duration("interval", look["interval"]) <= timedelta(minutes=2)

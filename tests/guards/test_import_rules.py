@@ -38,18 +38,18 @@ def importing(contract: str, path: str, imported: str, shown: str = "") -> Breac
 
 BREACHES = (
     # a place for everything, and the direction
-    Breach("rooms", "newcomer.py", "", "newcomer"),
-    Breach("rooms", "helpers/__init__.py", "", "helpers"),
-    importing("rooms", "ledger/queries.py", "bulk_dispatch.runtime"),
-    importing("rooms", "intake.py", "bulk_dispatch.ledger"),
-    importing("rooms", "http_client.py", "bulk_dispatch.config.settings"),
-    importing("rooms", "domain/message.py", "bulk_dispatch.providers.interface"),
-    importing("rooms", "cli/routes.py", "bulk_dispatch.tasks"),
-    importing("rooms", "sandbox/alphasms/codes.py", "bulk_dispatch.domain.status"),
-    importing("rooms", "local/servers/paths.py", "bulk_dispatch.domain.status"),
-    importing("rooms", "http_server.py", "bulk_dispatch.domain.status"),
+    Breach("layers", "newcomer.py", "", "newcomer"),
+    Breach("layers", "helpers/__init__.py", "", "helpers"),
+    importing("layers", "ledger/queries.py", "bulk_dispatch.runtime"),
+    importing("layers", "intake.py", "bulk_dispatch.ledger"),
+    importing("layers", "http_client.py", "bulk_dispatch.config.settings"),
+    importing("layers", "domain/message.py", "bulk_dispatch.providers.interface"),
+    importing("layers", "cli/routes.py", "bulk_dispatch.tasks"),
+    importing("layers", "sandbox/alphasms/codes.py", "bulk_dispatch.domain.status"),
+    importing("layers", "local/servers/paths.py", "bulk_dispatch.domain.status"),
+    importing("layers", "http_server.py", "bulk_dispatch.domain.status"),
     importing(
-        "rooms",
+        "layers",
         "ledger/schema.py",
         "bulk_dispatch",
         "bulk_dispatch.ledger.schema -> bulk_dispatch",
@@ -69,9 +69,9 @@ BREACHES = (
     importing("bystanders", "stages/ingest.py", "bulk_dispatch.local.servers.shared"),
     importing("bystanders", "tasks.py", "bulk_dispatch.sandbox.options"),
     importing("bystanders", "tasks.py", "bulk_dispatch.webhooks.server"),
-    importing("rooms", "webhooks/app.py", "bulk_dispatch.client"),
+    importing("layers", "webhooks/app.py", "bulk_dispatch.client"),
     importing("face", "tasks.py", "bulk_dispatch.client"),
-    # a room for each library
+    # a place for each library
     importing("httpx", "stages/dispatch.py", "httpx"),
     importing("codings", "http_client.py", "zlib"),
     importing("codings", "providers/formats/xml.py", "brotli"),
@@ -80,10 +80,11 @@ BREACHES = (
     importing("sqlalchemy", "cli/db.py", "alembic"),
     importing("psycopg", "ledger/__init__.py", "psycopg", "bulk_dispatch.ledger -> psycopg"),
     importing("redis", "messaging/wakeup.py", "redis"),
+    importing("orjson", "client.py", "orjson"),
     importing("phonenumbers", "domain/message.py", "phonenumbers"),
     importing("tzdata", "domain/instants.py", "tzdata"),
     importing("charset_normalizer", "campaign/rows.py", "charset_normalizer"),
-    importing("rooms", "campaign/check.py", "bulk_dispatch.client"),
+    importing("layers", "campaign/check.py", "bulk_dispatch.client"),
     importing("celery", "cli/process_set.py", "celery"),
     importing("celery", "runtime.py", "kombu"),
     importing("terminal", "client.py", "rich"),
@@ -153,9 +154,9 @@ def test_breaches_are_refused(contract: str, checkout: Path) -> None:
     assert not [breach for breach in breaches if breach.shown not in linted.stdout], linted.stdout
 
 
-def test_every_library_has_a_room() -> None:
+def test_every_library_has_its_place() -> None:
     """A library that is new here must be given one, by a contract of its own or a place in one."""
-    rooms = {
+    places = {
         library
         for contract in CONTRACTS.values()
         if contract["id"] != "pure"
@@ -163,7 +164,7 @@ def test_every_library_has_a_room() -> None:
     }
     sources = [path.read_text("utf-8") for path in (ROOT / "worker").rglob("*.py")]
     used = {name for source in sources for name in _imported(source)}
-    assert used - set(sys.stdlib_module_names) - {"bulk_dispatch"} <= rooms
+    assert used - set(sys.stdlib_module_names) - {"bulk_dispatch"} <= places
 
 
 def _imported(source: str) -> Iterator[str]:

@@ -56,13 +56,13 @@ def test_urgent_work_waits_behind_nothing(place: str) -> None:
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
-def test_a_ring_goes_to_a_queue_there_is(stage: str) -> None:
+def test_a_wakeup_goes_to_a_queue_there_is(stage: str) -> None:
     assert {queue_of(stage, name) for name in NAMES[stage]} <= set(QUEUES)
 
 
 @pytest.fixture(scope="module")
-def door() -> dict[str, Any]:
-    """The tasks and beat's timetable, for the routes of the example."""
+def task_table() -> dict[str, Any]:
+    """The tasks and beat's schedule, for the routes of the example."""
     program = (
         "import json; from dataclasses import replace; "
         "from bulk_dispatch import beat_schedule, routing, tasks; "
@@ -94,13 +94,13 @@ def door() -> dict[str, Any]:
     }
 
 
-def test_a_task_is_a_stage_or_the_door(door: dict[str, Any]) -> None:
-    assert door["tasks"] == {f"bulk_dispatch.{stage}" for stage in STAGES} | {"bulk_dispatch.enqueue"}
-    assert door["default"] == DEFAULT_QUEUE
+def test_a_task_is_a_stage_or_enqueue(task_table: dict[str, Any]) -> None:
+    assert task_table["tasks"] == {f"bulk_dispatch.{stage}" for stage in STAGES} | {"bulk_dispatch.enqueue"}
+    assert task_table["default"] == DEFAULT_QUEUE
 
 
-def test_beat_visits_every_stage_on_a_queue_there_is(door: dict[str, Any]) -> None:
-    visits = door["beat"].values()
-    assert {visit["task"] for visit in visits} == door["tasks"] - {"bulk_dispatch.enqueue"}
+def test_beat_visits_every_stage_on_a_queue_there_is(task_table: dict[str, Any]) -> None:
+    visits = task_table["beat"].values()
+    assert {visit["task"] for visit in visits} == task_table["tasks"] - {"bulk_dispatch.enqueue"}
     assert {visit["options"]["queue"] for visit in visits} == set(QUEUES) - {DEFAULT_QUEUE}
     assert all(visit["options"]["headers"][WAKEUP] for visit in visits)

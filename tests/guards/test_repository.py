@@ -18,7 +18,8 @@ from tests.guards.repository import ROOT, pages, pyproject, text
 
 TOP_LEVEL = {
     "worker", "migrations", "tests", "deploy", "docker-compose.yml", "pyproject.toml", "README.md",
-    "Makefile", "CHANGELOG.md", "requirements.lock", "findings", "docs",
+    "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "requirements.lock", "findings", "docs",
+    "examples",
 }  # fmt: skip
 """Nothing else without a reason."""
 
@@ -93,6 +94,32 @@ def test_the_lock_has_all_we_depend_on() -> None:
     for requirement in map(Requirement, wanted):
         version = next(iter(versions[canonicalize_name(requirement.name)].specifier)).version
         assert requirement.specifier.contains(version), requirement
+
+
+LEANED_ON = ("celery", "httpcore", "httpx", "kombu", "psycopg", "uvicorn")
+"""Libraries of whose insides we use something: they are not to be replaced unseen by a newer one."""
+
+
+@pytest.mark.parametrize("name", LEANED_ON)
+def test_a_library_whose_insides_we_use_has_an_upper_bound(name: str) -> None:
+    (found,) = [one for one in map(Requirement, pyproject()["project"]["dependencies"]) if one.name == name]
+    assert "<" in {one.operator for one in found.specifier}
+
+
+def test_the_classifiers_name_versions_of_python_that_may_be_installed_on() -> None:
+    project = pyproject()["project"]
+    named = re.findall(
+        r"^Programming Language :: Python :: (3\.\d+)$", "\n".join(project["classifiers"]), re.M
+    )
+    assert named
+    assert all(Requirement(f"python{project['requires-python']}").specifier.contains(one) for one in named)
+
+
+def test_the_metadata_name_nobody_and_no_address() -> None:
+    project = pyproject()["project"]
+    assert [author.keys() for author in project["authors"]] == [{"name"}]
+    assert project["authors"][0]["name"].endswith(" contributors")
+    assert "urls" not in project
 
 
 # -- what people are told to install

@@ -167,9 +167,9 @@ class Pooler:
                 server.connect(str(self._target) if isinstance(self._target, Path) else self._target)
                 self.accepted += 1
                 greeted = Event()
-                deaf = self.accepted > self._hears
+                silent = self.accepted > self._hears
                 Thread(target=self._down, args=(server, client, greeted), daemon=True).start()
-                Thread(target=self._up, args=(client, server, greeted, deaf), daemon=True).start()
+                Thread(target=self._up, args=(client, server, greeted, silent), daemon=True).start()
 
     def _down(self, server: socket.socket, client: socket.socket, greeted: Event) -> None:
         with suppress(OSError), server, client:
@@ -180,10 +180,10 @@ class Pooler:
                     said = said[:place] + MADE_UP + said[place + 4 :]
                 client.sendall(said)
 
-    def _up(self, client: socket.socket, server: socket.socket, greeted: Event, deaf: bool) -> None:
+    def _up(self, client: socket.socket, server: socket.socket, greeted: Event, silent: bool) -> None:
         with suppress(OSError), client, server:
             while said := client.recv(65536):
-                if not (deaf and greeted.is_set()):
+                if not (silent and greeted.is_set()):
                     server.sendall(said)
 
 

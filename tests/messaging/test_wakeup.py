@@ -28,11 +28,11 @@ def timers() -> list[threading.Thread]:
 
 
 def heard(app: Celery) -> int:
-    """Rings for pollers that nobody has answered."""
+    """Wake-ups for pollers that nobody has acknowledged."""
     return waiting(app)["poll"]
 
 
-def test_a_ring_for_later_is_heard_later_and_once(app: Celery, intake: Intake) -> None:
+def test_a_wakeup_for_later_comes_later_and_once(app: Celery, intake: Intake) -> None:
     notifier = Notifier(app, intake)
 
     notifier.notify("poll", "alpha", after=0.3)
@@ -45,7 +45,7 @@ def test_a_ring_for_later_is_heard_later_and_once(app: Celery, intake: Intake) -
     )  # by now it is a wake-up like any other
 
 
-def test_a_ring_for_later_keeps_none_from_being_heard_now(app: Celery, intake: Intake) -> None:
+def test_a_wakeup_for_later_keeps_none_from_coming_now(app: Celery, intake: Intake) -> None:
     notifier = Notifier(app, intake)
 
     notifier.notify("poll", "alpha", after=0.3)
@@ -56,7 +56,7 @@ def test_a_ring_for_later_keeps_none_from_being_heard_now(app: Celery, intake: I
     assert heard(app) == 1  # nobody came yet
 
 
-def test_a_ring_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake: Intake) -> None:
+def test_a_wakeup_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake: Intake) -> None:
     away = Intake.connect("redis://127.0.0.1:1/0", tries=0)
 
     Notifier(app, away).notify("poll", "alpha", after=0.1)
@@ -66,7 +66,7 @@ def test_a_ring_for_later_is_no_trouble_where_redis_is_away(app: Celery, intake:
     away.close()
 
 
-def test_where_a_hundred_rings_wait_one_more_is_not_added(app: Celery, intake: Intake) -> None:
+def test_where_a_hundred_wakeups_wait_one_more_is_not_added(app: Celery, intake: Intake) -> None:
     notifier = Notifier(app, intake)
 
     for number in range(BACKLOG + 5):
@@ -75,7 +75,7 @@ def test_where_a_hundred_rings_wait_one_more_is_not_added(app: Celery, intake: I
     assert heard(app) == BACKLOG
 
 
-def test_a_ring_does_not_grow_stale_by_anybodys_clock(
+def test_a_wakeup_does_not_grow_stale_by_anybodys_clock(
     app: Celery, intake: Intake, servers: Addresses
 ) -> None:
     Notifier(app, intake).notify("poll", "alpha")

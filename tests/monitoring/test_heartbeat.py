@@ -29,29 +29,29 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def reporter(servers: Addresses, intake: Intake) -> Iterator[HeartbeatReporter]:
-    """The crew of a worker of two hands."""
+    """The reporter of a worker with two slots."""
     reporter = HeartbeatReporter(lambda: Intake.connect(servers.redis_url))
     reporter.introduce("bulk@here", ["bulk"], slots=2, max_step=timedelta(minutes=9))
     yield reporter
     reporter.leave()  # its thread would write into the next test
 
 
-def the_mark(intake: Intake) -> Heartbeat | None:
+def the_heartbeat(intake: Intake) -> Heartbeat | None:
     _, heartbeats = read_heartbeats(intake)
     return next((heartbeat for heartbeat in heartbeats if heartbeat.node == "bulk@here"), None)
 
 
 def worked(intake: Intake) -> Heartbeat | None:
-    heartbeat = the_mark(intake)
+    heartbeat = the_heartbeat(intake)
     return heartbeat if heartbeat and heartbeat.last_success_at else None
 
 
-def test_a_worker_that_came_up_is_marked_before_it_worked(
+def test_a_worker_that_came_up_has_a_heartbeat_before_it_worked(
     reporter: HeartbeatReporter, intake: Intake
 ) -> None:
     reporter.present()
 
-    heartbeat = eventually(lambda: the_mark(intake))
+    heartbeat = eventually(lambda: the_heartbeat(intake))
     assert heartbeat
     assert (set(heartbeat.queues), heartbeat.slots, heartbeat.active, heartbeat.last_success_at) == (
         {"bulk"},
@@ -65,7 +65,7 @@ def test_a_worker_that_came_up_is_marked_before_it_worked(
 def test_a_step_in_hand_and_a_step_ended_are_told_apart(reporter: HeartbeatReporter, intake: Intake) -> None:
     before, _ = read_heartbeats(intake)
     with reporter.step():
-        in_hand = eventually(lambda: the_mark(intake))
+        in_hand = eventually(lambda: the_heartbeat(intake))
     ended = eventually(lambda: worked(intake))
 
     assert in_hand
@@ -103,7 +103,9 @@ def test_a_step_that_fails_is_no_work_and_says_no_more_than_its_kind(
     with pytest.raises(ValueError, match="380"), reporter.step():
         raise ValueError("no such number: +380931110001")
 
-    heartbeat = eventually(lambda: (heartbeat := the_mark(intake)) and heartbeat.last_error and heartbeat)
+    heartbeat = eventually(
+        lambda: (heartbeat := the_heartbeat(intake)) and heartbeat.last_error and heartbeat
+    )
     assert heartbeat
     assert (heartbeat.last_error, heartbeat.last_success_at, heartbeat.active) == ("ValueError", None, 0)
 
@@ -119,11 +121,11 @@ def test_work_done_ends_the_trouble(reporter: HeartbeatReporter, intake: Intake)
     assert heartbeat.last_error == ""
 
 
-def test_a_mark_is_written_once_a_second_at_most(reporter: HeartbeatReporter, intake: Intake) -> None:
+def test_a_heartbeat_is_written_once_a_second_at_most(reporter: HeartbeatReporter, intake: Intake) -> None:
     written: list[str] = []
     with intake.client.monitor() as monitor:  # type: ignore[no-untyped-call]
         listening = threading.Thread(
-            target=lambda: written.extend(_marks_until(monitor, "the end")), daemon=True
+            target=lambda: written.extend(_heartbeats_until(monitor, "the end")), daemon=True
         )
         listening.start()
         until = time.monotonic() + 2.2
@@ -136,7 +138,7 @@ def test_a_mark_is_written_once_a_second_at_most(reporter: HeartbeatReporter, in
     assert 2 <= len(written) <= 3
 
 
-def _marks_until(monitor: Any, end: str) -> list[str]:
+def _heartbeats_until(monitor: Any, end: str) -> list[str]:
     found: list[str] = []
     for said in monitor.listen():
         if end in said["command"]:
@@ -159,13 +161,13 @@ def test_a_step_never_waits_for_redis_and_never_fails_for_it() -> None:
     assert time.monotonic() - started < 1
 
 
-def test_who_ends_in_peace_leaves_no_mark(reporter: HeartbeatReporter, intake: Intake) -> None:
+def test_who_ends_in_peace_leaves_no_heartbeat(reporter: HeartbeatReporter, intake: Intake) -> None:
     reporter.present()
-    eventually(lambda: the_mark(intake))
+    eventually(lambda: the_heartbeat(intake))
 
     reporter.leave()
 
-    assert the_mark(intake) is None
+    assert the_heartbeat(intake) is None
 
 
 def test_what_was_silent_for_an_hour_is_forgotten(intake: Intake) -> None:
@@ -189,11 +191,11 @@ def test_what_speaks_is_kept_however_long_it_was_still(intake: Intake) -> None:
 
 
 def told_again(intake: Intake) -> Heartbeat:
-    """The second mark of two in which nothing is new."""
-    first = eventually(lambda: the_mark(intake))
+    """The second heartbeat of two in which nothing is new."""
+    first = eventually(lambda: the_heartbeat(intake))
     assert first
-    eventually(lambda: (heartbeat := the_mark(intake)) and heartbeat.sent_at > first.sent_at, within=5)
-    second = the_mark(intake)
+    eventually(lambda: (heartbeat := the_heartbeat(intake)) and heartbeat.sent_at > first.sent_at, within=5)
+    second = the_heartbeat(intake)
     assert second
     return second
 
@@ -219,18 +221,18 @@ def test_who_has_nothing_to_do_says_so_again_but_seldom(servers: Addresses, inta
     assert timedelta(minutes=5) < timedelta(seconds=HeartbeatReporter.idle) < HEARTBEAT_TTL / 2
 
 
-def test_a_mark_says_how_far_the_clock_of_its_process_is_off(servers: Addresses, intake: Intake) -> None:
+def test_a_heartbeat_says_how_far_the_clock_of_its_process_is_off(servers: Addresses, intake: Intake) -> None:
     reporter = HeartbeatReporter(lambda: Intake.connect(servers.redis_url), wall=lambda: time.time() - 4000)
     reporter.introduce("bulk@here", ["bulk"])
     reporter.present()
 
-    heartbeat = eventually(lambda: the_mark(intake))
+    heartbeat = eventually(lambda: the_heartbeat(intake))
     assert heartbeat
     assert heartbeat.clock_skew.total_seconds() == pytest.approx(-4000, abs=10)
     reporter.leave()
 
 
-def test_beat_tells_since_when_it_rings_without_a_gap(servers: Addresses, intake: Intake) -> None:
+def test_beat_tells_since_when_it_schedules_without_a_gap(servers: Addresses, intake: Intake) -> None:
     clock = [1000.0]
     reporter = HeartbeatReporter(lambda: Intake.connect(servers.redis_url), clock=lambda: clock[0])
     reporter.introduce("beat@here", ["bulk"])
@@ -249,7 +251,7 @@ def test_beat_tells_since_when_it_rings_without_a_gap(servers: Addresses, intake
     reporter.leave()
 
 
-def test_a_mark_reads_as_it_was_told() -> None:
+def test_a_heartbeat_reads_as_it_was_sent() -> None:
     sent_at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     facts = {
         "queues": ["bulk"],
@@ -271,7 +273,7 @@ def test_a_mark_reads_as_it_was_told() -> None:
 # -- several of one name
 
 
-def crew_of(servers: Addresses, node: str = "bulk@here") -> HeartbeatReporter:
+def reporter_of(servers: Addresses, node: str = "bulk@here") -> HeartbeatReporter:
     reporter = HeartbeatReporter(lambda: Intake.connect(servers.redis_url))
     reporter.introduce(node, ["bulk"])
     return reporter
@@ -302,10 +304,10 @@ def pids(intake: Intake) -> set[int]:
     return {heartbeat.process.pid for heartbeat in read_heartbeats(intake)[1] if heartbeat.process}
 
 
-def test_given_two_processes_of_one_name_then_each_has_a_mark_and_one_that_was_killed_has_none(
+def test_given_two_processes_of_one_name_then_each_has_a_heartbeat_and_one_that_was_killed_has_none(
     servers: Addresses, intake: Intake
 ) -> None:
-    reporter = crew_of(servers)
+    reporter = reporter_of(servers)
     reporter.present()
     with namesake(servers) as other:
         eventually(lambda: pids(intake) == {os.getpid(), other.pid})
@@ -315,13 +317,13 @@ def test_given_two_processes_of_one_name_then_each_has_a_mark_and_one_that_was_k
     assert read_heartbeats(intake)[1] == []
 
 
-def test_given_a_frozen_process_when_another_takes_its_name_then_it_is_still_told(
+def test_given_a_stopped_process_when_another_takes_its_name_then_it_is_still_told(
     servers: Addresses, intake: Intake
 ) -> None:
     with namesake(servers) as frozen:
         eventually(lambda: pids(intake) == {frozen.pid})
         frozen.send_signal(signal.SIGSTOP)
-        reporter = crew_of(servers)
+        reporter = reporter_of(servers)
         reporter.present()
         eventually(lambda: os.getpid() in pids(intake))
 
@@ -374,7 +376,7 @@ def test_one_elsewhere_is_replaced_only_if_its_name_was_taken_since_it_fell_sile
 
 
 def test_who_leaves_takes_nothing_from_its_namesake(servers: Addresses, intake: Intake) -> None:
-    reporter = crew_of(servers)
+    reporter = reporter_of(servers)
     reporter.present()
     eventually(lambda: read_heartbeats(intake)[1])
     facts = {"queues": ["bulk"], "last_activity": 0, "active": 0, "slots": 1, "last_error": ""}
@@ -415,19 +417,19 @@ def reader(servers: Addresses, intake: Intake) -> Iterator[Reader]:
 def test_a_process_tells_which_routes_it_knows(reader: Reader, intake: Intake) -> None:
     reader.reporter.present()
 
-    heartbeat = eventually(lambda: the_mark(intake))
+    heartbeat = eventually(lambda: the_heartbeat(intake))
     assert heartbeat
     assert (heartbeat.routes, heartbeat.kept, heartbeat.reloads) == ({"alpha": "d1"}, "", 0)
 
 
 def test_a_process_with_nothing_to_do_follows_when_all_are_asked(reader: Reader, intake: Intake) -> None:
     reader.reporter.present()
-    eventually(lambda: the_mark(intake))
+    eventually(lambda: the_heartbeat(intake))
 
     asked = intake.ask_to_reload()
 
     heartbeat = eventually(
-        lambda: (heartbeat := the_mark(intake)) and heartbeat.reloads == asked and heartbeat, within=10
+        lambda: (heartbeat := the_heartbeat(intake)) and heartbeat.reloads == asked and heartbeat, within=10
     )
     assert heartbeat
     assert (heartbeat.routes, heartbeat.kept) == ({"alpha": "d1", "beta": "d2"}, "half of it")
@@ -437,10 +439,10 @@ def test_a_process_with_nothing_to_do_follows_when_all_are_asked(reader: Reader,
 
 def test_a_process_with_a_long_step_in_hand_follows_too(reader: Reader, intake: Intake) -> None:
     with reader.reporter.step():
-        eventually(lambda: the_mark(intake))
+        eventually(lambda: the_heartbeat(intake))
         intake.ask_to_reload()
 
-        assert eventually(lambda: (heartbeat := the_mark(intake)) and heartbeat.reloads == 1, within=10)
+        assert eventually(lambda: (heartbeat := the_heartbeat(intake)) and heartbeat.reloads == 1, within=10)
 
 
 def test_a_signal_reaches_all_processes_of_that_name_and_no_others(
@@ -462,7 +464,7 @@ def test_a_signal_reaches_all_processes_of_that_name_and_no_others(
 def test_what_was_asked_before_a_process_began_makes_it_look_once_more(
     reader: Reader, intake: Intake
 ) -> None:
-    """The file may have been read just before it was changed, and the asking come before the first mark."""
+    """The file may have been read just before it was changed, the asking come before the first heartbeat."""
     intake.ask_to_reload()
 
     reader.reporter.present()

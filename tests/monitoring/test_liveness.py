@@ -23,7 +23,7 @@ BEAT = Heartbeat(
 )
 WORKING = Heartbeat("bulk@a", BULK, FRESH, FRESH, FRESH, slots=4, max_step=timedelta(minutes=10))
 STOOD = replace(WORKING, last_activity_at=LONG_AGO, last_success_at=LONG_AGO)
-"""It came to no door for a minute."""
+"""It began no step for a minute."""
 FULL = replace(STOOD, active=4)
 """Its hands are all full for a minute, and it says so."""
 PEER = replace(WORKING, node="bulk@b")
@@ -32,7 +32,7 @@ PEER = replace(WORKING, node="bulk@b")
 def state(
     heartbeat: Heartbeat, *others: Heartbeat, notified: int = 0, answers: bool | None = None
 ) -> Liveness:
-    """What is said of `mark` beside these others."""
+    """What is said of `heartbeat` beside these others."""
     nodes = {each.node: each.queues for each in others}
     asked = None if answers is None else {**nodes, **({heartbeat.node: heartbeat.queues} if answers else {})}
     snapshot = Snapshot(NOW, [heartbeat, *others], {"bulk": notified}, asked)
@@ -51,7 +51,7 @@ def test_a_ping_missed_by_one_who_works_means_nothing() -> None:
     assert state(WORKING, BEAT, answers=False) is Liveness.HEALTHY
 
 
-def test_a_step_just_begun_after_a_rest_is_no_deafness() -> None:
+def test_a_step_just_begun_after_a_rest_is_not_stalled() -> None:
     assert state(replace(STOOD, last_activity_at=FRESH, active=1), BEAT) is Liveness.HEALTHY
 
 
@@ -59,7 +59,7 @@ def test_a_worker_that_just_came_up_has_time() -> None:
     assert state(replace(WORKING, last_success_at=None), BEAT) is Liveness.HEALTHY
 
 
-def test_steps_that_take_long_in_every_hand_are_no_deafness() -> None:
+def test_steps_that_take_long_in_every_slot_are_not_stalled() -> None:
     assert state(FULL, BEAT, notified=100, answers=True) is Liveness.SATURATED
 
 
@@ -77,37 +77,37 @@ def test_one_of_many_workers_of_a_queue_is_served_less_often() -> None:
 # -- Redis's clock is set, too
 
 
-def test_a_mark_that_lies_ahead_is_from_before_the_clock_was_set_back_and_says_nothing_of_now() -> None:
+def test_a_heartbeat_that_lies_ahead_is_from_before_the_clock_was_set_back_and_says_nothing_of_now() -> None:
     clock_skew = ago(-3600)
     silent = replace(WORKING, sent_at=clock_skew, last_activity_at=clock_skew, last_success_at=clock_skew)
     assert state(silent, BEAT, PEER, answers=False) is Liveness.OFFLINE
     assert state(silent, BEAT, answers=True) is Liveness.STALLED
     assert state(replace(silent, active=1), BEAT, answers=True) is Liveness.NO_HEARTBEAT
-    mute = replace(BEAT, sent_at=clock_skew, last_activity_at=clock_skew, last_success_at=clock_skew)
-    assert check_process("beat@a", NOW, [mute]).state is Liveness.NOT_SCHEDULING
+    silent = replace(BEAT, sent_at=clock_skew, last_activity_at=clock_skew, last_success_at=clock_skew)
+    assert check_process("beat@a", NOW, [silent]).state is Liveness.NOT_SCHEDULING
 
 
 # -- who is stalled
 
 
-def test_still_while_beat_rings_is_deaf() -> None:
+def test_still_while_beat_schedules_is_stalled() -> None:
     assert state(STOOD, BEAT) is Liveness.STALLED
     assert state(STOOD, BEAT, answers=True) is Liveness.STALLED
 
 
-def test_still_while_rings_wait_is_deaf_though_no_beat_rings() -> None:
+def test_still_while_wakeups_wait_is_stalled_though_no_beat_schedules() -> None:
     assert state(STOOD, notified=1, answers=True) is Liveness.STALLED
 
 
-def test_still_with_a_hand_free_is_deaf_whatever_the_other_hands_hold() -> None:
+def test_still_with_a_slot_free_is_stalled_whatever_the_other_slots_hold() -> None:
     assert state(replace(STOOD, active=3), BEAT) is Liveness.STALLED
 
 
-def test_still_while_a_peer_works_is_deaf() -> None:
+def test_still_while_a_peer_works_is_stalled() -> None:
     assert state(STOOD, PEER, BEAT, answers=True) is Liveness.STALLED
 
 
-def test_still_and_silent_with_nobody_to_do_its_work_is_deaf() -> None:
+def test_still_and_silent_with_nobody_to_do_its_work_is_stalled() -> None:
     assert state(STOOD, BEAT, answers=False) is Liveness.STALLED
 
 
@@ -121,16 +121,16 @@ def test_all_hands_full_for_longer_than_a_step_may_take_is_stuck(answers: bool |
     assert state(replace(hung, last_activity_at=ago(601)), BEAT, answers=answers) is Liveness.OVERDUE
 
 
-def test_a_step_in_hand_of_which_nothing_is_said_any_more_is_frozen() -> None:
-    frozen = replace(FULL, sent_at=LONG_AGO)
-    assert state(frozen, BEAT) is Liveness.NO_HEARTBEAT
-    assert state(frozen, BEAT, PEER, answers=True) is Liveness.NO_HEARTBEAT
-    assert state(frozen, BEAT, answers=False) is Liveness.NO_HEARTBEAT
-    assert state(frozen, BEAT, PEER, answers=False) is Liveness.OFFLINE
-    assert state(replace(frozen, active=1)) is Liveness.NO_HEARTBEAT  # though nothing is scheduled for it
+def test_a_step_in_hand_of_which_nothing_is_said_any_more_has_no_heartbeat() -> None:
+    stopped = replace(FULL, sent_at=LONG_AGO)
+    assert state(stopped, BEAT) is Liveness.NO_HEARTBEAT
+    assert state(stopped, BEAT, PEER, answers=True) is Liveness.NO_HEARTBEAT
+    assert state(stopped, BEAT, answers=False) is Liveness.NO_HEARTBEAT
+    assert state(stopped, BEAT, PEER, answers=False) is Liveness.OFFLINE
+    assert state(replace(stopped, active=1)) is Liveness.NO_HEARTBEAT  # though nothing is scheduled for it
 
 
-def test_who_goes_on_after_it_was_frozen_is_busy_again_and_works() -> None:
+def test_who_goes_on_after_it_was_stopped_is_busy_again_and_works() -> None:
     thawed = replace(FULL, sent_at=FRESH)
     assert state(thawed, BEAT) is Liveness.SATURATED
     assert (
@@ -146,7 +146,7 @@ def test_still_and_silent_while_others_do_its_work_is_gone() -> None:
     assert state(STOOD, PEER, BEAT, answers=False) is Liveness.OFFLINE
 
 
-def test_still_while_nobody_rings_says_nothing() -> None:
+def test_still_while_nobody_schedules_says_nothing() -> None:
     assert state(STOOD, answers=True) is Liveness.IDLE
     assert state(STOOD, replace(BEAT, last_success_at=LONG_AGO), answers=True) is Liveness.IDLE
 
@@ -156,27 +156,27 @@ def test_an_idle_worker_without_beat_says_seldom_that_it_is_there_and_is_healthy
     assert check_process("bulk@a", NOW, [idle]).healthy
 
 
-def test_still_when_beat_has_only_begun_to_ring_says_nothing_yet() -> None:
+def test_still_when_beat_has_only_begun_to_schedule_says_nothing_yet() -> None:
     assert state(STOOD, replace(BEAT, ticking_since=ago(5))) is Liveness.IDLE
     assert state(STOOD, replace(BEAT, ticking_since=ago(25))) is Liveness.STALLED
 
 
-def test_who_consumes_what_beat_does_not_visit_is_not_rung_for() -> None:
+def test_who_consumes_what_beat_does_not_visit_is_idle() -> None:
     assert state(replace(STOOD, queues=frozenset({"celery"})), BEAT, answers=True) is Liveness.IDLE
 
 
-def test_coming_to_the_door_and_never_ending_a_step_is_failing() -> None:
+def test_beginning_steps_and_never_ending_one_is_failing() -> None:
     assert state(replace(STOOD, last_activity_at=FRESH, last_error="LedgerError"), BEAT) is Liveness.FAILING
 
 
-def test_who_answers_and_left_no_mark_has_never_worked() -> None:
+def test_who_answers_and_sent_no_heartbeat_has_never_worked() -> None:
     snapshot = Snapshot(NOW, [BEAT], {}, {"bulk@a": {"bulk"}})
     [found] = snapshot.check()
     assert found.state is Liveness.NOT_STARTED
     assert found.sentence(NOW) == "bulk@a has done no step yet"
 
 
-def test_who_came_up_and_was_never_at_a_door_has_never_worked() -> None:
+def test_who_came_up_and_never_began_a_step_has_never_worked() -> None:
     assert state(replace(STOOD, last_success_at=None), BEAT, answers=True) is Liveness.NOT_STARTED
 
 
@@ -227,7 +227,7 @@ WELL = replace(WORKING, process=Process("m", 8, 1))
 
 
 @pytest.mark.parametrize("heartbeats", [[NO_HEARTBEAT, WELL], [WELL, NO_HEARTBEAT]])
-def test_a_frozen_process_does_not_hide_behind_its_namesake(heartbeats: list[Heartbeat]) -> None:
+def test_a_stopped_process_does_not_hide_behind_its_namesake(heartbeats: list[Heartbeat]) -> None:
     checked = check_process("bulk@a", NOW, [*heartbeats, BEAT])
 
     assert checked.state is Liveness.NO_HEARTBEAT

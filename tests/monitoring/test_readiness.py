@@ -13,7 +13,7 @@ NOW = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 
 
 def worker(name: str, *queues: str, ago: float = 1, **also: object) -> Heartbeat:
-    """A worker that came to its door, and ended a step, so many seconds ago."""
+    """A worker that began a step and ended one, so many seconds ago."""
     heard = NOW - timedelta(seconds=ago)
     heartbeat = Heartbeat(
         f"{name}@here", frozenset(queues or (name,)), heard, heard, last_success_at=heard, slots=4
@@ -30,7 +30,7 @@ def beat(ago: float = 1) -> Heartbeat:
 
 URGENT, BULK, POLL = worker("urgent", "urgent", "celery"), worker("bulk"), worker("poll")
 OFFLINE = 600.0
-"""Seconds. Long enough for anybody to say something, and short enough for the mark to be there still."""
+"""Seconds. Long enough for anybody to say something, and short enough for the heartbeat to be there still."""
 
 
 @pytest.mark.parametrize(

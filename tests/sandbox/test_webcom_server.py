@@ -201,7 +201,7 @@ class Ear:
     def __init__(self) -> None:
         self.heard: SimpleQueue[tuple[str, str]] = SimpleQueue()  # id_sms and state, as they come
         self.calls = 0
-        self.deaf: Counter[str] = Counter()  # how often an id is not to be acknowledged
+        self.ignored: Counter[str] = Counter()  # how often an id is not to be acknowledged
 
     def hear(self, told: listener.Told) -> tuple[int, bytes]:
         """One call; the answer."""
@@ -210,8 +210,8 @@ class Ear:
         for one in ET.fromstring(told.body):
             number = one.attrib["id_sms"]
             self.heard.put((number, one.text or ""))
-            if self.deaf[number]:
-                self.deaf[number] -= 1
+            if self.ignored[number]:
+                self.ignored[number] -= 1
             else:
                 taken.append(f"<id_sms>{number}</id_sms>")
         return 200, f"<response>{''.join(taken)}</response>".encode()
@@ -258,7 +258,7 @@ def test_only_what_was_not_acknowledged_comes_again(another: Another) -> None:
         set_url = f'<get_state type="set">{url}</get_state>'
         assert texts(post(shop, set_url, "/xml/get_state.php")) == [url]
         first, second = ids(post(shop, sms(abonent(1), abonent(2, time_send="2036-01-01 00:00"))))
-        ear.deaf[first] = 1
+        ear.ignored[first] = 1
 
         told = ear.get(2)
         eventually(lambda: shop.counts()["receipts"]["acknowledged"], lambda seen: seen == 1)

@@ -263,7 +263,7 @@ def test_an_error_that_nobody_has_seen_is_no_answer(open_world: OpenWorld) -> No
     ("fault", "asked"),
     [("drop_before", 1), ("throttle", 1), ("html", 3), ("truncated", 3), ("http", 3)],
 )
-def test_no_answer_is_told_and_who_is_deaf_is_not_asked_on(
+def test_no_answer_is_told_and_what_does_not_answer_is_not_asked_on(
     open_world: OpenWorld, fault: str, asked: int
 ) -> None:
     world = open_world(alpha={**HOLDS, "status_items": 1, "package_items": 1})
@@ -282,7 +282,7 @@ def test_no_answer_is_told_and_who_is_deaf_is_not_asked_on(
     assert Status.SENT not in world.statuses()
 
 
-def test_a_deaf_route_keeps_nobody_from_another(open_world: OpenWorld) -> None:
+def test_a_silent_route_keeps_nobody_from_another(open_world: OpenWorld) -> None:
     world = open_world(alpha=HOLDS, beta={**HOLDS, "mode": "sync", "login": "sandbox"})
     world.enqueue([later(1), later(2, route="beta")])
     world.dispatch()

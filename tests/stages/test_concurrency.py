@@ -405,7 +405,7 @@ def test_states_are_asked_for_many_at_once(open_world: OpenWorld) -> None:
 
 
 ASKING: dict[str, tuple[dict[str, Any], str, bool]] = {
-    # what they do from the fourth question on: the route after it, and whether they are deaf
+    # what they do from the fourth question on: the route after it, and whether they answer nothing
     "they let us in no more": ({"do": "error", "code": "login"}, "stopped", False),
     "too fast for them": ({"do": "http", "code": 429}, "open", False),
     "hung up": ({"do": "drop_after"}, "open", True),
@@ -414,7 +414,7 @@ ASKING: dict[str, tuple[dict[str, Any], str, bool]] = {
 
 @pytest.mark.parametrize(("fault", "route", "unreachable"), ASKING.values(), ids=ASKING)
 def test_trouble_cuts_the_asking_short(
-    open_world: OpenWorld, fault: dict[str, Any], route: str, deaf: bool
+    open_world: OpenWorld, fault: dict[str, Any], route: str, silent: bool
 ) -> None:
     world = open_world(plain={"in_flight": 3, "package_items": 20})
     world.enqueue(plain(20))
@@ -425,7 +425,7 @@ def test_trouble_cuts_the_asking_short(
 
     done = world.poll("plain")
 
-    assert (done.final, done.unreachable) == (3, deaf)
+    assert (done.final, done.unreachable) == (3, silent)
     assert 4 <= world.provider.requests("receive") <= 6
     assert world.statuses() == {DELIVERED: 3, SENT: 17}
     assert world.route("plain").state == route

@@ -135,7 +135,7 @@ def test_a_step_is_bounded_and_says_that_there_is_more(open_world: OpenWorld) ->
     assert world.dispatch().messages == 1
 
 
-def test_a_second_dispatcher_is_rung_for_when_there_is_more_than_one_package(open_world: OpenWorld) -> None:
+def test_a_second_dispatcher_is_notified_when_there_is_more_than_one_package(open_world: OpenWorld) -> None:
     world = open_world(alpha={"package_items": 4})
     world.enqueue(messages(6))
 
@@ -526,8 +526,8 @@ def test_when_the_handshake_of_tls_fails_nothing_was_sent(open_world: OpenWorld,
 
 
 def test_when_a_server_takes_connections_and_says_nothing_it_is_doubt(open_world: OpenWorld) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         world = open_world(alpha={"url": url, "connect_timeout": "1s", "timeout": "200ms"})
         world.enqueue(messages(2))
 

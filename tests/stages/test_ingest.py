@@ -115,7 +115,9 @@ def test_a_number_on_the_stop_list_is_suppressed(world: World, intake: Intake) -
     assert world.road(2) == ["suppressed"]
 
 
-def test_a_doorbell_is_rung_for_every_route_and_lane_that_got_something(world: World, intake: Intake) -> None:
+def test_a_worker_is_notified_for_every_route_and_lane_that_got_something(
+    world: World, intake: Intake
+) -> None:
     intake.add(Lane.BULK, [*messages(3), message(4, route="beta"), message(5, lane="urgent")])
 
     world.ingest()

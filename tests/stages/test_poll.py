@@ -387,7 +387,7 @@ def test_not_being_let_in_when_asking_for_a_job_stops_no_sending(world: World) -
 
 
 def test_when_nobody_answers_for_one_job_the_others_are_not_asked_for_either(open_world: OpenWorld) -> None:
-    """A deaf provider takes a whole time-out for each question: the leases would run out."""
+    """A silent provider takes a whole time-out for each question: the leases would run out."""
     world = open_world(beta={"package_items": 1, "connect_timeout": "1s", "timeout": "200ms"})
     world.enqueue(messages(4, route="beta"))
     world.dispatch("beta")
@@ -748,8 +748,8 @@ def test_a_round_that_may_not_be_the_last_calls_another_poller(
     assert world.notified.count(("poll", "alpha")) == calls
 
 
-@pytest.mark.parametrize(("left", "rings"), [(0.9, 1), (5, 0)])
-def test_what_is_due_before_beat_comes_by_is_rung_for(
+@pytest.mark.parametrize(("left", "wakeups"), [(0.9, 1), (5, 0)])
+def test_what_is_due_before_beat_comes_by_is_notified(
     open_world: OpenWorld, left: float, notified: int
 ) -> None:
     world = open_world(alpha={"poll_first": "60s"})

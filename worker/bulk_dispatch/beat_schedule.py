@@ -22,7 +22,7 @@ _START = datetime(2000, 1, 1, tzinfo=UTC)  # of the clock below; any instant wou
 def steady_now() -> datetime:
     """The instant by a clock that nobody sets, for Celery to reckon with: it is nobody's date.
 
-    By the wall clock, as Celery has it by default, beat would ring nothing for as long as that was set back.
+    By the wall clock, as Celery has it by default, beat would schedule nothing while that was set back.
     """
     return _START + timedelta(seconds=time.monotonic())
 

@@ -61,7 +61,7 @@ class Dispatcher:
         """Hand over one message; it leaves within milliseconds if nothing is ahead of it.
 
         With `connection`, the message is written into the ledger inside your own SQLAlchemy transaction:
-        it exists if and only if you commit. Call `ring()` after the commit, or it waits for the next tick
+        it exists if and only if you commit. Call `notify()` after the commit, or it waits for the next tick
         (a second). Raises MessageError naming the field, ClientIdConflict (only with `connection`: through
         Redis a conflict is found later, and recorded), EnqueueError if Redis is away.
         """
@@ -182,7 +182,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Close what was opened."""
-        self.__dict__.pop("_bell", None)
+        self.__dict__.pop("_notifier", None)
         for part in ("_intake", "_ledger"):
             if part in self.__dict__:
                 self.__dict__.pop(part).close()
@@ -197,7 +197,7 @@ class Dispatcher:
         notifier.notify("ingest", parcel.lane.value)
 
     def _add_when_there_is_room(self, parcel: "Parcel") -> None:
-        """Back-pressure: Redis is a door, not a store."""
+        """Back-pressure: Redis is for messages on their way, not for keeping them."""
         while not self._added(parcel):
             self._notifier.notify("ingest", parcel.lane.value)
             time.sleep(0.05)

@@ -135,7 +135,7 @@ def _reply(status: int, headers: httpx.Headers, body: bytes) -> Reply | Failure:
 
 
 def _once(body: bytes) -> bytes | Iterator[bytes]:
-    """The body, to be read once. httpx leaves a ring of objects behind an exchange, which only a search for
+    """The body, to be read once. httpx leaves a cycle of objects behind an exchange, which only a search for
     garbage frees; what was read to its end is not in it. Else each would keep a thousand messages."""
     return iter((body,)) if body else b""
 

@@ -176,7 +176,7 @@ class Intake:
         self._read = client.register_script(scripts.READ)
         self._done = client.register_script(scripts.DONE)
         self._tidy = client.register_script(scripts.TIDY)
-        self._mark = client.register_script(scripts.MARK)
+        self._heartbeat = client.register_script(scripts.HEARTBEAT)
         self._take_in = client.register_script(scripts.TAKE_IN)
         self._notify = client.register_script(scripts.WAKEUP)
         self._roomy_until = 0.0
@@ -408,10 +408,10 @@ class Intake:
 
     def write_heartbeat(self, node: str, facts: Mapping[str, object], process: str = "") -> Asked:
         """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
-        was asked meanwhile. Several may have the name of one node: each has a mark of its own."""
+        was asked meanwhile. Several may have the name of one node: each has a heartbeat of its own."""
         with self._explained():
             place = f"{node}#{process}" if process else node
-            counts = self._mark(keys=[HEARTBEATS, RELOAD], args=[place, json.dumps(facts), FLEET, node])
+            counts = self._heartbeat(keys=[HEARTBEATS, RELOAD], args=[place, json.dumps(facts), FLEET, node])
         return Asked.read(cast("list[str | None]", counts))
 
     def heartbeats(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
@@ -449,9 +449,9 @@ class Intake:
 
     def takes(self) -> None:
         """Raises IntakeError if Redis is away, or takes nothing that is written."""
-        mark = f"doctor-{token_hex(8)}"
-        self.claim_wakeup(mark, timedelta(seconds=1))
-        self.acknowledge(mark)
+        name = f"doctor-{token_hex(8)}"
+        self.claim_wakeup(name, timedelta(seconds=1))
+        self.acknowledge(name)
 
     def server(self) -> RedisServer:
         """How the server is set up, and how full it is."""
@@ -484,7 +484,7 @@ class Intake:
 
 
 def node_of(place: str) -> str:
-    """The node of a process that has a mark there."""
+    """The node of a process that has a heartbeat there."""
     return place.partition("#")[0]
 
 

@@ -135,7 +135,7 @@ return redis.call('SREM', KEYS[3], ARGV[1])
 """
 
 # Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
-MARK = f"""{_EVEN_IF_FULL.format(1)}
+HEARTBEAT = f"""{_EVEN_IF_FULL.format(1)}
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
 return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[4])

@@ -21,7 +21,7 @@ CELERYS: Mapping[str, int] = {
 
 
 class SaidOnce(logging.Filter):
-    """Lets the first of a spell through: of a trouble, by who meets it, whichever stage or ring it was."""
+    """Lets the first of a spell through: of a trouble, by who meets it, whichever stage or wake-up it was."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def _trouble(record: logging.LogRecord) -> tuple[str, str] | None:
     at = _place(str(record.msg))
     if at is None:
         return None
-    # beat names the ring in front of the trouble
+    # beat names the wake-up in front of the trouble
     return f"{record.name} {record.msg}", str(record.args[at]).rpartition(": ")[2]
 
 

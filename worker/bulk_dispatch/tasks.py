@@ -238,7 +238,7 @@ def _log_plainly(**_: object) -> None:
 
 
 def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, Any]:
-    """Come to the door, do one bounded step, and ring again if there is more.
+    """Do one bounded step, and notify again if there is more.
 
     A server that is away is one line in the log; beat comes by again.
     """
@@ -286,10 +286,10 @@ def ingest(lane: str) -> dict[str, Any]:
 
 
 def keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
-    """The runtime, but in the urgent lane the first ring for urgent messages goes to `kept`, to nobody else;
+    """The runtime, but in the urgent lane the first wake-up for urgent messages goes to `kept` alone;
     unless this worker is stopping, for then it would send none of them.
 
-    If the step fails it is lost, as any ring may be: the next tick makes up for it.
+    If the step fails it is lost, as any wake-up may be: the next tick makes up for it.
     """
 
     def notify(stage: str, name: str, after: float = 0.0) -> None:
@@ -333,7 +333,7 @@ def watch(route: str) -> dict[str, Any]:
     return _answer("watch", route, lambda runtime: if_known(runtime, route, watch_stage))
 
 
-# -- the door for applications that do not import us
+# -- the task for applications that do not import us
 
 
 def _bury(letter: DeadLetter) -> None:

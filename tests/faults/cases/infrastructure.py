@@ -38,7 +38,7 @@ def half_way(world: World, batch: Batch) -> Iterator[None]:
 # -- the broker: Celery's messages are no memory
 
 
-def rings_deleted(world: World, batch: Batch) -> None:
+def wakeups_deleted(world: World, batch: Batch) -> None:
     """Every Celery message is gone, time and again."""
     deleted = 0
     with half_way(world, batch), world.servers.client(BROKER) as broker:
@@ -222,7 +222,7 @@ def everything_killed(world: World, batch: Batch) -> None:
 
 
 INFRASTRUCTURE = (
-    Case("celery_messages_deleted", rings_deleted),
+    Case("celery_messages_deleted", wakeups_deleted),
     Case("broker_database_wiped", broker_flushed),
     Case("redis_restarted", partial(redis_restarted, number=signal.SIGTERM)),
     Case("redis_killed", partial(redis_restarted, number=signal.SIGKILL)),

@@ -44,7 +44,7 @@ from bulk_dispatch.timezones import data_version
 T = TypeVar("T")
 
 OFF = timedelta(seconds=60)
-"""A clock that is further off than that is worth a look. Much more than a mark takes to be written."""
+"""A clock that is further off than that is worth a look. Much more than a heartbeat takes to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,13 +270,13 @@ def _ours(queue: str) -> bool:
 
 
 def _same_database(app: Celery, intake: Intake) -> bool:
-    """By a mark left at one door and looked for at the other: addresses have many spellings."""
-    heartbeat = f"doctor-{uuid.uuid4().hex}"
-    intake.claim_wakeup(heartbeat, timedelta(seconds=30))
+    """By a key written through one address and read through the other: addresses have many spellings."""
+    name = f"doctor-{uuid.uuid4().hex}"
+    intake.claim_wakeup(name, timedelta(seconds=30))
     try:
-        return sees(app, intake.wakeup_key(heartbeat))
+        return sees(app, intake.wakeup_key(name))
     finally:
-        intake.acknowledge(heartbeat)
+        intake.acknowledge(name)
 
 
 def _time_limits(settings: Settings) -> Iterator[Finding]:
@@ -510,7 +510,7 @@ def _clocks(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _there(snapshot: Snapshot) -> list[Heartbeat]:
-    """The beats that ring, and the workers that are not gone."""
+    """The beats that schedule tasks, and the workers that are not gone."""
     gone = {checked.node for checked in snapshot.check() if checked.state is Liveness.OFFLINE}
     return [
         *snapshot.beats,

@@ -106,7 +106,7 @@ class Queues(Channel):
     QoS = InHand
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
-        """A ring, or an answer to who asked for it: what we put there is little."""
+        """A wake-up, or an answer to who asked for it: what we put there is little."""
         if options.get("_publish_batch") is not None:
             super()._put(queue, message, **options)
             return

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 DEBOUNCE = timedelta(seconds=1)  # a wake-up that nobody acknowledges is sent again after this
 BACKLOG = 100
-"""Rings in a queue; with so many unheard, one more says nothing. So a weekend without workers does not fill
-Redis, and no ring needs a time from which it is stale: that would be judged by the clock of another host than
-set it, and by a clock that somebody may set meanwhile."""
+"""Wake-ups in a queue; with so many waiting, one more says nothing. So a weekend without workers does not
+fill Redis, and no wake-up needs a time from which it is stale: that would be judged by the clock of another
+host than set it, and by a clock that somebody may set meanwhile."""
 
 
 class Notifier:

@@ -1,6 +1,6 @@
 """Heartbeats: what each process says of itself, for others to judge (see monitoring.liveness).
 
-A worker writes down when it last came to a door and when it last ended a step, and beat when it last rang.
+A worker tells when it last began a step and when it last ended one, and beat when it last scheduled a task.
 While a step is in hand it says so again every second or two, however long the step takes: whoever holds one
 and says nothing is not at work on it. Instants are those of Redis: hosts need not agree on the time.
 
@@ -118,9 +118,9 @@ class Heartbeat:
     node: str
     queues: frozenset[str]  # those it consumes; beat: those it visits
     sent_at: datetime  # it said this
-    last_activity_at: datetime  # it came up, came to a door, or left one
-    last_success_at: datetime | None = None  # it ended a step, and not by an error; beat: it rang
-    ticking_since: datetime | None = None  # beat: it rang from then on, without a gap
+    last_activity_at: datetime  # it came up, began a step, or ended one
+    last_success_at: datetime | None = None  # it ended a step, and not by an error; beat: it scheduled a task
+    ticking_since: datetime | None = None  # beat: it has scheduled tasks since then, without a gap
     active: int = 0  # steps in hand
     slots: int = 1  # steps it can have in hand
     max_step: timedelta = HEARTBEAT_TTL  # what a step of its may take
@@ -136,7 +136,7 @@ class Heartbeat:
 
     @classmethod
     def read(cls, place: str, sent_at: datetime, facts: Mapping[str, Any]) -> Self:
-        """A mark as the intake has it: instants stand there as seconds before it was told."""
+        """A heartbeat as the intake has it: instants stand there as seconds before it was sent."""
         node, _, process = place.partition("#")
 
         def instant(name: str) -> datetime | None:
@@ -201,7 +201,7 @@ def read_all_heartbeats(intake: Intake) -> tuple[datetime, list[Heartbeat], list
     their name. They were killed and started anew, as a container is; or they are frozen, where we cannot
     look.
 
-    Marks too old are forgotten, and those of processes of this machine that have ended.
+    Heartbeats too old are forgotten, and those of processes of this machine that have ended.
     """
     now, found = intake.heartbeats()
     heartbeats = [Heartbeat.read(place, *told) for place, told in sorted(found.items())]
@@ -301,7 +301,7 @@ class HeartbeatReporter:
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """One step, from coming to the door to leaving it."""
+        """One step, from its beginning to its end."""
         self._note(active=+1)
         try:
             yield

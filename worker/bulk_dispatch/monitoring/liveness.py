@@ -73,7 +73,7 @@ class ProcessHealth:
 class Snapshot:
     """All that a judgement needs, as seen at one instant.
 
-    `waiting`: rings by queue, empty if nobody looked. `answers`: who answers a ping, and the queues it
+    `waiting`: wake-ups by queue, empty if nobody looked. `answers`: who answers a ping, and the queues it
     consumes; None if nobody was asked. `replaced` are the heartbeats of processes whose names others have
     taken since they fell silent: nothing is said of these but that."""
 
@@ -85,7 +85,7 @@ class Snapshot:
 
     @property
     def beats(self) -> list[Heartbeat]:
-        """The beats that ring."""
+        """The beats that schedule tasks."""
         return [
             heartbeat
             for heartbeat in self.heartbeats
@@ -98,20 +98,20 @@ class Snapshot:
         return instant is not None and -STALL_AFTER <= self.now - instant <= within
 
     def check(self) -> list[ProcessHealth]:
-        """Every worker there is a mark or an answer of, by name."""
+        """Every worker there is a heartbeat or an answer of, by name."""
         known = [self.check_worker(heartbeat) for heartbeat in self.heartbeats if not heartbeat.is_beat]
-        marked = {heartbeat.node for heartbeat in self.heartbeats}
+        reporting = {heartbeat.node for heartbeat in self.heartbeats}
         silent = [
             ProcessHealth(
                 node, Liveness.NOT_STARTED if self._is_notified(frozenset(queues)) else Liveness.IDLE, None
             )
             for node, queues in (self.answers or {}).items()
-            if node not in marked
+            if node not in reporting
         ]
         return sorted(known + silent, key=lambda found: found.node)
 
     def check_worker(self, heartbeat: Heartbeat) -> ProcessHealth:
-        """One worker, by its mark."""
+        """One worker, by its heartbeat."""
         return ProcessHealth(
             heartbeat.node,
             self._state(heartbeat),
@@ -121,7 +121,7 @@ class Snapshot:
         )
 
     def check_beat(self, heartbeat: Heartbeat) -> ProcessHealth:
-        """One beat, by its mark."""
+        """One beat, by its heartbeat."""
         state = Liveness.HEALTHY if heartbeat in self.beats else Liveness.NOT_SCHEDULING
         return ProcessHealth(heartbeat.node, state, heartbeat.last_success_at, pid=self._pid(heartbeat))
 
@@ -158,7 +158,7 @@ class Snapshot:
         return self._still(heartbeat, patience)
 
     def _still(self, heartbeat: Heartbeat, patience: timedelta) -> Liveness:
-        """Of one that came to no door for a while, and has a hand free."""
+        """Of one that began no step for a while, and has a slot free."""
         if not self._is_notified(heartbeat.queues, patience):
             return Liveness.IDLE if self._answers(heartbeat.node) else Liveness.OFFLINE
         return self._unless_gone(
@@ -186,7 +186,7 @@ class Snapshot:
         return STALL_AFTER + TURN * sharing
 
     def _is_notified(self, queues: Collection[str], patience: timedelta = timedelta(0)) -> bool:
-        """Whether it ought to have heard something: beat rings for that long, or a ring waits in a queue."""
+        """Whether it ought to have taken a task: beat schedules for that long, or a wake-up waits."""
         visited = any(
             beat.queues & set(queues) and self.now - (beat.ticking_since or self.now) >= patience
             for beat in self.beats

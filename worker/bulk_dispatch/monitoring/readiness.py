@@ -15,7 +15,7 @@ LANES = tuple(lane.value for lane in Lane)
 """The queues of those who ingest and dispatch: a lane has one of its own."""
 
 TAKING = frozenset({Liveness.HEALTHY, Liveness.SATURATED, Liveness.FAILING})
-"""It was at a door a moment ago. Whether its steps succeed is for `worker doctor` to say."""
+"""It began or ended a step a moment ago. Whether its steps succeed is for `worker doctor` to say."""
 
 WAIT = "messages wait in Redis until one takes them"
 START = "worker up, or the celery commands in docs/how-to/deploy.md"

@@ -55,7 +55,7 @@ ALL_REFUSED = 4  # messages refused one by one
 BACK = timedelta(hours=2)  # clocks change by less
 SAME_REFUSALS = 10  # in a row, in the same words that we do not know: hardly each for a reason of its own
 NOT_BEGUN = "not begun any more"
-PACKAGES = 8  # a step: short enough to stop soon, long enough not to ring for each
+PACKAGES = 8  # a step: short enough to stop soon, long enough not to notify for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Dispatched:
 def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
     """Send what is queued on a route, a bounded number of packages, one after another.
 
-    Rings for another dispatcher if its first claim shows that there is more than it took.
+    Notifies another dispatcher if its first claim shows that there is more than it took.
     """
     line = runtime.lines[route]
     done = Dispatched()

@@ -1,0 +1,116 @@
+"""One word for one thing: class names are unique in the package, and words that were replaced stay away."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guards.repository import ROOT
+
+PACKAGE = ROOT / "worker" / "bulk_dispatch"
+SANDBOX = PACKAGE / "sandbox"  # independent of the package, so it may have the same words for its own things
+
+SHARED = {
+    "Account", "Asked", "Finding", "Manner", "Meaning", "Place", "Refused", "Selection", "Server", "Told",
+    "_Tally",
+}  # fmt: skip
+"""Class names that two modules have. To be mended: rename one of the two, and take the name out of here."""
+
+BANNED = {
+    "bell": "wakeup",
+    "bells": "wakeups",
+    "crew": "reporter",
+    "deaf": "stalled",
+    "deafness": "stalled",
+    "doorbell": "wakeup",
+    "doorbells": "wakeups",
+    "hearing": "liveness",
+    "mute": "not scheduling",
+    "rang": "notified",
+    "ring": "wakeup, notify",
+    "ringing": "notifying",
+    "rings": "wakeups, notifies",
+    "rung": "notified",
+    "stoplist": "suppressions",
+    "unrung": "idle",
+}
+"""Words that no identifier has, and the one that is said instead (docs: glossary)."""
+
+PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def sources(folder: Path) -> Iterator[tuple[str, ast.Module]]:
+    """The Python files of a folder but the sandbox's, by their path, parsed."""
+    for path in sorted(folder.rglob("*.py")):
+        if SANDBOX not in path.parents:
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text("utf-8"))
+
+
+def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """What a module gives a name to, with the line: functions, classes, parameters, variables, attributes."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+            case ast.alias(asname=str(name)):
+                yield node.lineno, name
+
+
+def banned(name: str) -> set[str]:
+    """The banned words that an identifier is made of."""
+    return {part.lower() for part in PART.findall(name)} & BANNED.keys()
+
+
+def shared() -> dict[str, list[str]]:
+    """The class names that several modules of the package have, with those modules."""
+    found = defaultdict(list)
+    for path, tree in sources(PACKAGE):
+        for name in {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}:
+            found[name].append(path)
+    return {name: paths for name, paths in found.items() if len(paths) > 1}
+
+
+def test_a_class_has_its_name_to_itself() -> None:
+    assert {name: paths for name, paths in shared().items() if name not in SHARED} == {}
+
+
+def test_what_may_be_shared_for_now_still_is() -> None:
+    assert SHARED - shared().keys() == set(), "these are unique by now: take them out of SHARED"
+
+
+@pytest.mark.parametrize("top", ["worker", "tests", "migrations", "examples"])
+def test_no_identifier_has_a_word_that_was_replaced(top: str) -> None:
+    found = [
+        f"{path}:{line} {name}: {', '.join(BANNED[word] for word in banned(name))}"
+        for path, tree in sources(ROOT / top)
+        for line, name in [(0, Path(path).stem), *identifiers(tree)]
+        if banned(name)
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def ring_later(): ...", {"ring"}),
+        ("class DoorBell: ...", {"bell"}),
+        ("def f(*, crew): ...", {"crew"}),
+        ("self.is_deaf = True", {"deaf"}),
+        ("import x as bell", {"bell"}),
+        ("CREW, string, during, bring_back, spring = ''", {"crew"}),
+    ],
+)
+def test_a_banned_word_is_found_in_every_kind_of_name(source: str, words: set[str]) -> None:
+    found = [word for _, name in identifiers(ast.parse(source)) for word in banned(name)]
+
+    assert set(found) == words
