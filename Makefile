@@ -11,7 +11,7 @@ ABOUT_REDIS := tests/test_intake.py tests/test_lost_answers.py tests/test_redis.
 	tests/stages/test_round_trips.py tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-redis8 faults faults-redis8 bench check format lock clean
+.PHONY: help demo up test test-redis8 faults faults-redis8 bench check docs format lock clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,13 +38,17 @@ faults: $(STAMP) ## Inject every fault for real, and count (30 minutes; ONLY=cas
 
 bench: $(STAMP) ## Measure the speed, beside a bare script and a task a message (15 minutes; ONLY=phase, AGAINST=commit)
 	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(AGAINST),--against $(AGAINST)) \
-		--chart tests/benchmarks/speed.svg
+		--chart docs/explanation/speed.svg
 
 check: $(STAMP) ## Format, lint, types and import rules, as CI sees them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP) ## Build the documents into build/docs, and check their links
+	$(BIN)/python -m sphinx -W --keep-going --quiet --nitpicky docs build/docs
+	@echo "build/docs/index.html"
 
 format: $(STAMP) ## Put the code into the house format
 	$(BIN)/ruff format .

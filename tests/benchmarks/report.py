@@ -77,7 +77,7 @@ class Report:
         }
 
     def tables(self) -> str:
-        """Markdown, as it stands in the README."""
+        """Markdown, as it stands in docs/explanation/performance.md."""
         figures = self.figures()
         blocks = [
             ["| way | messages a second | rounds, slowest to fastest |", "|---|---:|---|"]

@@ -13,6 +13,7 @@ import pytest
 from bulk_dispatch.config.settings import Settings, inherited_environment
 from bulk_dispatch.ledger import Ledger
 from tests.conftest import Setup
+from tests.forks import forks
 from tests.ledger.book import Book
 
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
@@ -50,16 +51,7 @@ class Shell:
 
     def worker(self, *words: str, stdin: str = "", **env: str) -> Ran:
         """Run a command; whatever it meets, nobody sees a traceback."""
-        done = subprocess.run(
-            [sys.executable, "-m", "bulk_dispatch", *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env={**self.env, **env},
-            cwd=self.folder,
-            timeout=120,
-            check=False,
-        )
+        done = forks().run(*words, env={**self.env, **env}, cwd=self.folder, stdin=stdin)
         assert "Traceback" not in done.stderr + done.stdout, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -1,4 +1,7 @@
-"""Every code block of README.md runs as it stands, in order, beside one `worker up`."""
+"""Every code block of README.md and of docs/ runs as it stands, in order, beside one `worker up`.
+
+Each page is read at a terminal of its own, so it says itself what it needs.
+"""
 
 import json
 import re
@@ -18,11 +21,12 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger.queries import History
 from bulk_dispatch.routing import make_ready
 from tests.guards.page import SHELLS, Block, blocks, typed
-from tests.guards.repository import text
+from tests.guards.repository import pages
 from tests.terminal import Terminal, bare_environment, still_running, up
 from tests.waiting import eventually
 
-BLOCKS = blocks(text("README.md"))
+PAGES = {path: found for path, page in pages().items() if (found := blocks(page))}
+BLOCKS = [block for found in PAGES.values() for block in found]
 LINES = [line for block in BLOCKS if block.kind in SHELLS for line in typed(block.body)]
 
 NOT_ENTERED = {
@@ -40,18 +44,23 @@ NOT_ENTERED = {
 """How lines begin that are not typed here, and why."""
 
 NOT_RUN = {
-    "mermaid": "a drawing; tests/guards/test_state_diagram.py holds that of the road against the table",
-    "": "a drawing of the folders",
+    "mermaid": "a drawing; tests/guards/test_state_diagram.py holds that of the statuses against the table",
+    "": "a drawing of the folders, and of the import rules that pyproject.toml has",
 }
 """Kinds of blocks that nobody can run, and why."""
 
 BY_HAND = {"order-3": Status.REJECTED, "order-5": Status.CANCELLED, "order-6": Status.CANCELLED}
-"""Messages that the README ends by hand, and how. All others are to reach the provider."""
+"""Messages that a page ends by hand, and how. All others are to reach the provider."""
 
 
 def left_alone(line: str) -> bool:
     """Whether a line is not typed here."""
     return line.startswith(tuple(NOT_ENTERED))
+
+
+def hands_over(line: str) -> bool:
+    """Whether what a line names is with us when it has run: a file that it only writes is not."""
+    return not re.search(r"^printf [^|]* > \S+$", line)
 
 
 def ids(example: str) -> list[str]:
@@ -85,7 +94,7 @@ class Newcomer:
             assert block.kind in NOT_RUN, f"who runs this?\n{block.body}"
 
     def enter(self, line: str) -> "subprocess.CompletedProcess[str]":
-        """Type a line; the sandbox is not where the README has it, for there may be another one."""
+        """Type a line; the sandbox is not where the page has it, for there may be another one."""
         return self._terminal.enter(line.replace("http://127.0.0.1:8800", self._sandbox))
 
     def ended(self, client_id: str) -> History:
@@ -97,7 +106,7 @@ class Newcomer:
     def _run(self, line: str, shown: str = "") -> None:
         ran = self.enter(line)
         assert ran.returncode == 0, f"{shown or line}\n{ran.stdout}{ran.stderr}"
-        for client_id in ids(shown or line):
+        for client_id in ids(shown or line) if hands_over(line) else ():
             eventually(partial(self._found, client_id, at_rest))
 
     def _found(self, client_id: str, wanted: Callable[[History], bool]) -> History | None:
@@ -119,15 +128,18 @@ def dispatcher(folder: Path) -> Iterator[Dispatcher]:
         yield opened
 
 
-def test_the_readme_runs_as_it_stands_beside_worker_up(folder: Path) -> None:
+@pytest.mark.timeout(1200)  # fifty commands, one after the other
+def test_every_page_runs_as_it_stands_beside_worker_up(folder: Path) -> None:
     env = bare_environment()
     with up(env, folder) as process:
         with dispatcher(folder) as opened:
             newcomer = Newcomer(Terminal(env, folder), opened)
             eventually(lambda: newcomer.enter("worker doctor").returncode == 0, every=0.5)
 
-            for block in BLOCKS:
-                newcomer.try_out(block)
+            for page in PAGES.values():
+                newcomer = Newcomer(Terminal(env, folder), opened)
+                for block in page:
+                    newcomer.try_out(block)
 
             sent = ids("\n".join(block.body for block in BLOCKS))
             for client_id in sent:
@@ -143,5 +155,12 @@ def test_the_readme_runs_as_it_stands_beside_worker_up(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("beginning", NOT_ENTERED)
-def test_what_is_left_alone_stands_in_the_readme(beginning: str) -> None:
+def test_what_is_left_alone_stands_in_a_page(beginning: str) -> None:
     assert any(line.startswith(beginning) for line in LINES)
+
+
+def test_no_two_pages_send_the_same_message() -> None:
+    """It would be a duplicate in one of them."""
+    sent = [one for page in PAGES.values() for one in ids("\n".join(block.body for block in page))]
+
+    assert len(sent) == len(set(sent))

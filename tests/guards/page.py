@@ -39,6 +39,17 @@ def rows(page: str) -> list[list[str]]:
     ]
 
 
+def links(page: str) -> list[str]:
+    """Where the page's links and images lead, code left out."""
+    return re.findall(r"\]\(([^()\s]+)\)", re.sub(r"`[^`\n]*`", "`", _BLOCK.sub("", page)))
+
+
+def anchors(page: str) -> set[str]:
+    """What a link may name behind its #: the page's headings, as code hosts and MyST write them."""
+    headings = re.findall(r"^#+ (.*)$", _BLOCK.sub("", page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
 def commands(page: str) -> list[list[str]]:
     """Every command in the page's shell blocks, in words."""
     return [

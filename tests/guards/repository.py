@@ -19,6 +19,12 @@ def text(path: str) -> str:
     return (ROOT / path).read_text("utf-8")
 
 
+def pages() -> dict[str, str]:
+    """Every page that people read, by its path: README.md first, then those of docs/."""
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in paths}
+
+
 def pyproject() -> dict[str, Any]:
     """The project's settings."""
     return tomllib.loads(text("pyproject.toml"))

@@ -1,4 +1,4 @@
-"""Every command, option and argument says what it is for, and README.md runs as written."""
+"""Every command, option and argument says what it is for, and the pages name commands as they are."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -9,9 +9,11 @@ import typer
 
 from bulk_dispatch.cli import COMMANDS, application
 from tests.guards.page import commands, inline_commands
-from tests.guards.repository import ROOT, services, text
+from tests.guards.repository import ROOT, pages, services, text
 
-README = text("README.md")
+PAGES = pages()
+TYPED = [words for page in PAGES.values() for words in commands(page)]
+NAMED = [words for page in PAGES.values() for words in inline_commands(page, "worker")]
 WORKER: Any = typer.main.get_command(application())
 """The command tree. Any: whose Click Typer builds on is its own affair."""
 
@@ -54,30 +56,28 @@ def test_given_80_columns_when_help_is_asked_for_then_each_line_is_whole(name: s
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_readme_has_every_command(name: str) -> None:
-    assert f"`worker {name}" in README
+def test_the_reference_has_every_command(name: str) -> None:
+    assert f"`worker {name}" in text("docs/reference/command-line.md")
 
 
-# -- README.md runs as written
+# -- the pages
 
 
-@pytest.mark.parametrize("words", [c for c in commands(README) if c[0] == "worker"], ids=" ".join)
-def test_a_command_of_the_readme_parses(words: list[str]) -> None:
+def test_the_readme_and_the_pages_tell_what_to_type() -> None:
+    assert commands(PAGES["README.md"])
+    assert commands(PAGES["docs/how-to/settle-doubt.md"])
+
+
+@pytest.mark.parametrize("words", [c for c in TYPED if c[0] == "worker"], ids=" ".join)
+def test_a_command_of_a_page_parses(words: list[str]) -> None:
     command, left = called(words[1:])
     if not {"--help", "--version"} & set(left):
         assert not hasattr(command, "commands"), "no such command"
         command.make_context(" ".join(words), list(left))
 
 
-DOCS = [
-    words
-    for page in sorted((ROOT / "docs").glob("*.md"))
-    for words in inline_commands(page.read_text("utf-8"), "worker")
-]
-
-
-@pytest.mark.parametrize("words", [*inline_commands(README, "worker"), *DOCS], ids=" ".join)
-def test_a_command_named_in_the_readme_or_in_docs_exists(words: list[str]) -> None:
+@pytest.mark.parametrize("words", NAMED, ids=" ".join)
+def test_a_command_named_in_a_page_exists(words: list[str]) -> None:
     command, left = called(words[1:])
     assert command is not WORKER
     assert not hasattr(command, "commands")
@@ -85,14 +85,12 @@ def test_a_command_named_in_the_readme_or_in_docs_exists(words: list[str]) -> No
     assert {word.partition("=")[0] for word in left if word.startswith("--")} <= known
 
 
-@pytest.mark.parametrize("words", [c for c in commands(README) if c[0] == "cp"], ids=" ".join)
-def test_what_the_readme_copies_is_there(words: list[str]) -> None:
+@pytest.mark.parametrize("words", [c for c in TYPED if c[0] == "cp"], ids=" ".join)
+def test_what_a_page_copies_is_there(words: list[str]) -> None:
     assert (ROOT / words[-2]).is_file()
 
 
-@pytest.mark.parametrize(
-    "words", [c for c in commands(README) if c[:2] == ["docker", "compose"]], ids=" ".join
-)
+@pytest.mark.parametrize("words", [c for c in TYPED if c[:2] == ["docker", "compose"]], ids=" ".join)
 def test_docker_compose_is_asked_for_what_there_is(words: list[str]) -> None:
     profiles = {profile for service in services().values() for profile in service.get("profiles", [])}
     for name, value in pairwise(words):

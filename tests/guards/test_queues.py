@@ -28,7 +28,7 @@ NAMES = {
 PLACES: dict[str, list[Sequence[str]]] = {
     "docker-compose.yml": [service.get("command", []) for service in services().values()],
     "worker up": [child.command for child in process_set.workers({"WORKER_DATA_DIR": "/"})],
-    "README.md": list(commands(text("README.md"))),
+    "docs": list(commands(text("docs/how-to/deploy.md"))),
 }
 EVERYWHERE = pytest.mark.parametrize("place", PLACES)
 

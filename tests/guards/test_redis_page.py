@@ -1,4 +1,4 @@
-"""docs/redis.md tells of every command of the intake whether it may be carried out twice."""
+"""docs/reference/redis.md tells of every command of the intake whether it may be carried out twice."""
 
 import inspect
 import re
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bulk_dispatch.intake import Intake
 
-PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
-NO_COMMANDS = {"connect", "close", "bell_key"}
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "redis.md"
+NO_COMMANDS = {"connect", "close", "wakeup_key"}
 
 
 def test_given_a_command_of_the_intake_then_the_page_says_whether_it_is_repeated() -> None:

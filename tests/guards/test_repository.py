@@ -14,14 +14,14 @@ from packaging.utils import canonicalize_name
 from bulk_dispatch.local.servers import binaries
 from bulk_dispatch.version import __version__
 from tests.guards.page import commands, inline_commands
-from tests.guards.repository import ROOT, pyproject, text
+from tests.guards.repository import ROOT, pages, pyproject, text
 
 TOP_LEVEL = {
     "worker", "migrations", "tests", "deploy", "docker-compose.yml", "pyproject.toml", "README.md",
     "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "requirements.lock", "findings", "docs",
     "examples",
 }  # fmt: skip
-"""The names of DESIGN section 3. Nothing else without a reason."""
+"""Nothing else without a reason."""
 
 LEFT_BEHIND = {"build", "dist"}  # by tools; git ignores them
 
@@ -54,6 +54,11 @@ def test_the_top_level_holds_what_it_should() -> None:
 @pytest.mark.parametrize("pattern", SECRETS)
 def test_no_file_holds_a_secret(pattern: str) -> None:
     assert not [path for path, page in sources() if re.search(pattern, page)]
+
+
+def test_the_readme_is_short() -> None:
+    """What does not fit belongs into docs/."""
+    assert len(text("README.md").splitlines()) <= 250
 
 
 # -- the lock
@@ -128,7 +133,7 @@ def test_what_people_are_told_to_install_is_ours() -> None:
     told = [
         (path, *found)
         for path, page in sources()
-        if path == "README.md" or path.startswith("worker/")
+        if path == "README.md" or path.startswith(("docs/", "worker/"))
         for found in INSTALL.findall(filled_in(page))
     ]
 
@@ -165,14 +170,19 @@ def test_make_help_lists_every_target() -> None:
 
 
 def test_the_readme_names_targets_that_exist() -> None:
-    assert {"demo", "test", "check"} <= goals(text("README.md")) <= targets()
+    assert {"demo", "test", "check", "docs"} <= goals(text("README.md")) <= targets()
+
+
+@pytest.mark.parametrize("path", pages())
+def test_a_page_names_targets_that_exist(path: str) -> None:
+    assert goals(text(path)) <= targets()
 
 
 def test_ci_runs_what_the_readme_names() -> None:
     called = {
         goal for line in text(".ci/run").splitlines() if line.startswith("make ") for goal in line.split()[1:]
     }
-    assert {"check", "test"} <= called <= goals(text("README.md"))
+    assert {"check", "docs", "test"} <= called <= goals(text("README.md"))
 
 
 # -- migrations

@@ -1,7 +1,7 @@
 """Every setting is documented where people look for it, and nothing is documented that is not there."""
 
 import re
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,8 @@ import pytest
 from bulk_dispatch.config.settings import Route, Settings, names_only, read_routes
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.routing import make_ready
-from tests.guards.page import first_cells
-from tests.guards.repository import ROOT, text, variables
+from tests.guards.page import first_cells, rows
+from tests.guards.repository import ROOT, pages, text, variables
 
 SETTINGS = {f"WORKER_{field.name.upper()}" for field in fields(Settings)}
 OPTIONS = {key for dialect in PROVIDERS.values() for key in dialect.options}
@@ -23,7 +23,8 @@ OF_THE_SUITE = set(re.findall(r"WORKER_TEST_\w+", text("tests/conftest.py")))
 ENV_EXAMPLE = "deploy/.env.example"
 ROUTES_EXAMPLE = "deploy/routes.example.toml"
 COMPOSE = "docker-compose.yml"
-PAGES = ("README.md", ENV_EXAMPLE, COMPOSE, "deploy/Dockerfile")
+REFERENCE = "docs/reference/settings.md"
+PAGES = (*pages(), ENV_EXAMPLE, COMPOSE, "deploy/Dockerfile")
 
 
 def entries() -> dict[str, str]:
@@ -36,12 +37,51 @@ def uncommented(page: str) -> str:
     return re.sub(r"^# (?=\[routes\.|\w+ = )", "", page, flags=re.MULTILINE)
 
 
-def test_the_readme_has_every_variable() -> None:
-    assert first_cells(text("README.md")) >= SETTINGS
+def test_the_reference_has_every_variable_and_every_key_of_a_route_and_no_other() -> None:
+    assert first_cells(text(REFERENCE)) == SETTINGS | ROUTE_KEYS
 
 
-def test_the_readme_has_every_key_of_a_route() -> None:
-    assert first_cells(text("README.md")) >= ROUTE_KEYS
+def documented_defaults() -> dict[str, str]:
+    """Keys of a route to the default that the reference shows; those left out that depend on something."""
+    shown = [
+        (re.findall(r"`(\w+)`", row[0]), re.findall(r"`?([^`, ]+)`?", row[1]))
+        for row in rows(text(REFERENCE))
+    ]
+    return {
+        key: default
+        for keys, defaults in shown
+        for key, default in zip(keys, defaults, strict=False)
+        if len(keys) == len(defaults) and default not in ("required", "everywhere")
+    }
+
+
+DEFAULTS = documented_defaults()
+
+
+def test_the_reference_shows_a_default_for_each_key_that_has_one() -> None:
+    fixed = {field.name for field in fields(Route) if field.default not in ("", 0, None, MISSING)}
+    assert DEFAULTS.keys() >= fixed - {"options"}
+
+
+@pytest.mark.parametrize("key", sorted(DEFAULTS.keys() - OPTIONS))
+def test_a_key_that_is_set_to_the_default_of_the_reference_changes_nothing(key: str, tmp_path: Path) -> None:
+    value = (
+        DEFAULTS[key]
+        if DEFAULTS[key] in ("true", "false") or DEFAULTS[key].isdigit()
+        else repr(DEFAULTS[key])
+    )
+    path = tmp_path / "routes.toml"
+    bare = '[routes.alpha]\nprovider = "alphasms-xml"\nurl = "https://alphasms.example"\nkey = "k"\n'
+    path.write_text(bare, "utf-8")
+    without = read_routes(path)
+    path.write_text(f"{bare}{key} = {value}\n", "utf-8")
+    assert read_routes(path) == without
+
+
+@pytest.mark.parametrize("key", sorted(DEFAULTS.keys() & OPTIONS))
+def test_the_default_of_an_option_is_that_of_its_dialect(key: str) -> None:
+    values = {dialect.options[key] for dialect in PROVIDERS.values() if key in dialect.options}
+    assert values == {{"false": "0"}.get(DEFAULTS[key], DEFAULTS[key])}
 
 
 def test_the_example_has_every_variable() -> None:

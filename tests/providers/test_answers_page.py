@@ -1,4 +1,4 @@
-"""docs/answers.md holds: each answer in its tables, read by its dialect, proves what it says there.
+"""docs/reference/answers.md holds: each answer in its tables, read by its dialect, proves what it says there.
 
 A row is an answer, in which … stands for each of the words beside it.
 """
@@ -34,7 +34,7 @@ from bulk_dispatch.providers.smartswitch import http as smart_codes
 from bulk_dispatch.providers.webcom import error_texts as webcom
 from tests.providers.harness import sms
 
-PAGE = Path(__file__).parents[2] / "docs" / "answers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "answers.md"
 
 ACCOUNT = Account("https://provider.example", key="k", login="shop-login", password="shop-password")
 ITEM = sms(700001)

@@ -1,4 +1,4 @@
-"""docs/fields.md, row by row: what we take is taken, and what we refuse is refused at the door."""
+"""docs/reference/fields.md, row by row: what we take is taken, and what we refuse is refused at the door."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -278,7 +278,7 @@ CASES: Mapping[tuple[str, str], Case] = {
 
 TABLE = {
     (provider.strip("`"), name): (page, done)
-    for provider, name, page, done, _ in rows(text("docs/fields.md"))
+    for provider, name, page, done, _ in rows(text("docs/reference/fields.md"))
 }
 
 

@@ -1,5 +1,6 @@
-"""docs/silent.md, row by row: each setting is one of its dialect, with these choices and this default; each
-choice makes a request of its own; and `worker probe` shows it by the message that the row names."""
+"""docs/reference/silent.md, row by row: each setting is one of its dialect, with these choices and this
+default; each choice makes a request of its own; and `worker probe` shows it by the message that the row
+names."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,7 +47,7 @@ def read(cells: list[str]) -> Row:
     return Row(provider.strip("`"), setting.strip("`"), written, default.strip("`"), probe.strip("`–"))
 
 
-TABLE = [read(cells) for cells in rows(text("docs/silent.md"))]
+TABLE = [read(cells) for cells in rows(text("docs/reference/silent.md"))]
 every_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.provider} {row.setting}")
 
 

@@ -1,5 +1,5 @@
 """Where pages are silent: by the reading of its provider a message arrives as it was written, and by another
-reading it does what docs/silent.md says."""
+reading it does what docs/reference/silent.md says."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -166,7 +166,7 @@ class Intake:
     """The streams of one Redis database.
 
     A command whose answer was lost may have been carried out. It is repeated, unless it is asked `_once`:
-    docs/redis.md says of each why.
+    docs/reference/redis.md says of each why.
     """
 
     def __init__(self, client: "redis.Redis") -> None:

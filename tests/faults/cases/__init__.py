@@ -1,4 +1,4 @@
-"""The cases of the matrix, by name: every row of DESIGN section 10, a room a kind of fault."""
+"""The cases of the fault matrix by name, a file for each kind of fault."""
 
 from tests.faults.cases.case import Case
 from tests.faults.cases.collisions import COLLISIONS

@@ -1,6 +1,7 @@
 """What `worker probe` sends: a handful of messages, each of which shows on a phone how one thing travels.
 
-What is right, and what follows from anything else, stands with each; docs/silent.md has the settings.
+What is right, and what follows from anything else, stands with each. docs/reference/silent.md has the
+settings.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,7 @@
-"""The road of a message: every status, who moves it on, and the one table of allowed moves.
+"""The statuses of a message, what moves each on, and the one table of allowed transitions.
 
-The SQL guards, the database CHECKs and the drawing in the README derive from ROADS; nothing else
-decides whether a message may change.
+The SQL guards, the database CHECKs and the drawing in docs/reference/statuses.md derive from TRANSITIONS;
+nothing else decides whether a message may change.
 """
 
 from collections.abc import Iterable
@@ -105,7 +105,7 @@ TAKEN = frozenset({Status.SENT, Status.IN_DOUBT})
 
 
 def state_diagram() -> str:
-    """The roads as a Mermaid state diagram: the one in the README, where a test compares the two."""
+    """The transitions as a Mermaid state diagram. A test compares it with docs/reference/statuses.md."""
     lines = ["stateDiagram-v2"]
     for verb in Verb:
         lines += [f"    {source or '[*]'} --> {target}: {verb}" for source, target in transitions_of(verb)]

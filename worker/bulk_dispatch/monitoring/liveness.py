@@ -18,7 +18,7 @@ TURN = timedelta(seconds=1)
 
 
 class Liveness(Enum):
-    """How it stands with a process. The value is what people read. docs and README explain each."""
+    """The state of a process. The value is what people read: docs/how-to/health-checks.md explains it."""
 
     HEALTHY = "is healthy"  # a step ended, or beat scheduled a task, a moment ago
     SATURATED = "is saturated"  # every slot holds a step: it takes no task until one ends

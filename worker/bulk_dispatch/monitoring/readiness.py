@@ -18,7 +18,7 @@ TAKING = frozenset({Liveness.HEALTHY, Liveness.SATURATED, Liveness.FAILING})
 """It began or ended a step a moment ago. Whether its steps succeed is for `worker doctor` to say."""
 
 WAIT = "messages wait in Redis until one takes them"
-START = "worker up, or the celery commands of the README"
+START = "worker up, or the celery commands in docs/how-to/deploy.md"
 
 
 def nobody_works(now: datetime, heartbeats: Collection[Heartbeat], lanes: Collection[str] = LANES) -> str:

@@ -1,8 +1,8 @@
 """Make-believe providers that speak the documented protocols, count what they took, and misbehave on request.
 
-An independent reading of the protocol sheets: nothing here may import `bulk_dispatch.providers`, so that one
-misreading cannot hide the other (DESIGN section 3). Start it with `bulk_dispatch.sandbox.server.serve`, or
-`running` in a test. The frame, one thing a file:
+An independent reading of the protocol sheets (docs/protocols): nothing here may import
+`bulk_dispatch.providers`, so that one misreading cannot hide the other. Start it with
+`bulk_dispatch.sandbox.server.serve`, or `running` in a test. The frame, one thing a file:
 
     server     the door
     options    everything one can set

@@ -1,1 +1,2 @@
-"""StreamCo SMARTSwitch: parameters out, JSON:API in."""
+"""StreamCo SMARTSwitch: parameters out, JSON:API in. Sections named here are those of
+docs/protocols/smartswitch.md."""

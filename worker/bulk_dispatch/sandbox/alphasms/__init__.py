@@ -1,1 +1,1 @@
-"""AlphaSMS: two dialects, XML and plain HTTP, that lead to one account. Written from its protocol sheet."""
+"""AlphaSMS: two dialects, XML and plain HTTP, that lead to one account. From docs/protocols/alphasms.md."""

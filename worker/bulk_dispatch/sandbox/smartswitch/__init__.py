@@ -1,1 +1,1 @@
-"""SMARTSwitch, HTTP API "message": written from its protocol sheet."""
+"""SMARTSwitch, HTTP API "message": written from docs/protocols/smartswitch.md."""

@@ -1,4 +1,4 @@
-"""webcom.mobi, XML over HTTP: written from its protocol sheet. One thing a file:
+"""webcom.mobi, XML over HTTP: from docs/protocols/webcom.md. One thing a file:
 
 options   where the sheet leaves a choice
 texts     errors, English and Russian

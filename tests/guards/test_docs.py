@@ -1,0 +1,142 @@
+"""The documents: links lead somewhere, code cites pages that are there, and `make docs` finds mistakes."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.guards.page import anchors, links
+from tests.guards.repository import ROOT, pages, text
+
+PAGES = pages()
+REMOTE = re.compile(r"""<(?:script|img|link|iframe|source)\b[^>]*(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+CITED = re.compile(r"\bdocs/[\w/-]+\.md\b")
+ELSEWHERE = re.compile(r"\b(?:DESIGN|STYLE)(?:\.md| section)|\bthe issue's\b|\bresearch/[\w-]+\.md")
+CODE = [
+    path
+    for top in (
+        "worker",
+        "migrations",
+        "tests",
+        "deploy",
+        "examples",
+        "findings",
+        "pyproject.toml",
+        "Makefile",
+    )
+    for path in [ROOT / top, *(ROOT / top).rglob("*")]
+    if path.suffix in {".py", ".sh", ".toml", ".md", ".mako"} or path.name in {"Makefile", "Dockerfile"}
+]
+
+
+def broken(path: str, page: str) -> list[str]:
+    """The links of a page that lead nowhere."""
+    return [link for link in links(page) if "://" not in link and not _leads(path, page, link)]
+
+
+def _leads(path: str, page: str, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = ((ROOT / path).parent / name).resolve()
+    if not anchor:
+        return target.exists()
+    return anchor in anchors(target.read_text("utf-8") if name else page)
+
+
+def build(folder: Path, out: Path) -> "subprocess.CompletedProcess[str]":
+    """What `make docs` does, with these pages."""
+    [line] = re.findall(
+        r"^\t\$\(BIN\)/python (-m sphinx .*) docs build/docs$", text("Makefile"), re.MULTILINE
+    )
+    words = [sys.executable, *line.split(), str(folder), str(out)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+# -- links
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_link_leads_somewhere(path: str) -> None:
+    assert broken(path, PAGES[path]) == []
+
+
+def test_a_link_that_leads_nowhere_is_found() -> None:
+    page = (
+        "# A b\n[a](docs/none.md) [b](#a-b) [c](#a-c) [d](docs/README.md#none) `[e](none)` ![f](none.svg)\n"
+    )
+
+    assert broken("README.md", page) == ["docs/none.md", "#a-c", "docs/README.md#none", "none.svg"]
+
+
+def test_the_readme_leads_to_the_documents() -> None:
+    assert "docs/README.md" in links(PAGES["README.md"])
+
+
+def test_the_documents_list_every_page() -> None:
+    listed = {link for link in links(PAGES["docs/README.md"]) if "://" not in link}
+
+    assert {f"docs/{link}" for link in listed} == {path for path in PAGES if path.startswith("docs/")} - {
+        "docs/README.md"
+    }
+
+
+# -- what code cites
+
+
+def test_code_cites_pages_that_are_there() -> None:
+    cited = {
+        (str(path.relative_to(ROOT)), page)
+        for path in CODE
+        if path != Path(__file__)
+        for page in CITED.findall(path.read_text("utf-8"))
+    }
+
+    assert cited
+    assert [(path, page) for path, page in cited if page not in PAGES] == []
+
+
+def test_code_cites_no_document_that_lies_elsewhere() -> None:
+    assert [
+        (str(path.relative_to(ROOT)), found)
+        for path in CODE
+        if path != Path(__file__)
+        for found in ELSEWHERE.findall(path.read_text("utf-8"))
+    ] == []
+
+
+# -- the site
+
+
+def test_the_site_is_built_without_a_warning_and_has_no_remote_asset(tmp_path: Path) -> None:
+    built = build(ROOT / "docs", tmp_path)
+
+    assert (built.returncode, built.stderr) == (0, "")
+    assert (tmp_path / "index.html").is_file()
+    assert [
+        found for page in tmp_path.rglob("*.html") for found in REMOTE.findall(page.read_text("utf-8"))
+    ] == []
+    assert [page for page in tmp_path.rglob("*.css") if "url(http" in page.read_text("utf-8")] == []
+
+
+def test_what_is_wrong_ends_the_build_and_is_named(tmp_path: Path) -> None:
+    wrong = {
+        "a": "[to a page](none.md)",
+        "b": "[to a heading](#none)",
+        "c": "[to another's](a.md#none)",
+        "d": "![a drawing](none.svg)",
+    }
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    shutil.copy(ROOT / "docs" / "conf.py", folder)
+    listed = "".join(f"- [{name}]({name}.md): a page.\n" for name in wrong)
+    (folder / "README.md").write_text(f"# Pages\n\n## Reference\n\n{listed}", "utf-8")
+    for name, body in {**wrong, "unlisted": "no page lists this"}.items():
+        (folder / f"{name}.md").write_text(f"# {name}\n\n{body}\n", "utf-8")
+
+    built = build(folder, tmp_path / "out")
+
+    assert built.returncode != 0
+    named = set(re.findall(r"(\w+)\.md(?::\d+)?: WARNING", built.stderr))
+    assert named == {*wrong, "unlisted"}
