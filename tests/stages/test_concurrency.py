@@ -406,7 +406,7 @@ def test_states_are_asked_for_many_at_once(open_world: OpenWorld) -> None:
 
 ASKING: dict[str, tuple[dict[str, Any], str, bool]] = {
     # what they do from the fourth question on: the route after it, and whether they answer nothing
-    "they let us in no more": ({"do": "error", "code": "login"}, "stopped", False),
+    "they let us in no more": ({"do": "error", "code": "login"}, "open", False),
     "too fast for them": ({"do": "http", "code": 429}, "open", False),
     "hung up": ({"do": "drop_after"}, "open", True),
 }
