@@ -11,9 +11,9 @@ TREE, LAYERS = [block.body.strip() for block in blocks(PAGE) if not block.kind]
 
 
 def test_the_layers_are_those_of_the_import_rules() -> None:
-    [layers] = [rule for rule in pyproject()["tool"]["importlinter"]["contracts"] if rule["id"] == "layers"]
+    [contract] = [rule for rule in pyproject()["tool"]["importlinter"]["contracts"] if rule["id"] == "layers"]
 
-    assert LAYERS.splitlines() == layers["layers"]
+    assert LAYERS.splitlines() == contract["layers"]
 
 
 def test_the_tree_has_every_module_and_no_other() -> None:
