@@ -162,11 +162,11 @@ def test_a_worker_stopped_with_all_slots_full_has_no_heartbeat_until_it_goes_on(
     os.kill(worker, signal.SIGSTOP)
     try:
         assert bulk("healthy")  # nobody can know yet
-        eventually(lambda: bulk("state") == "frozen", within=40, every=1)
+        eventually(lambda: bulk("state") == "no_heartbeat", within=40, every=1)
         assert not bulk("healthy")
     finally:
         os.kill(worker, signal.SIGCONT)
 
     eventually(lambda: bulk("healthy"), within=10, every=0.2)
     installation.await_final(8)
-    eventually(lambda: bulk("state") == "works", within=10, every=0.2)
+    eventually(lambda: bulk("state") == "healthy", within=10, every=0.2)

@@ -38,7 +38,7 @@ def without(part: str) -> Callable[[Envelope], Envelope]:
 SPOILT: list[tuple[Callable[[Envelope], Envelope], str]] = [
     (head(task="bulk_dispatch.enqeue"), "there is no task of that name"),
     (head(task="shop.nightly", celery_beat_task=True), "there is no task of that name"),
-    (head(notify=True, celery_beat_task=True, timelimit=7), "its parts are none of a task"),
+    (head(wakeup=True, celery_beat_task=True, timelimit=7), "its parts are none of a task"),
     (head(task=["bulk_dispatch.enqueue"]), "it is no task"),
     (head(id=None), "it is no task"),
     (head(eta="tomorrow"), "it is no valid task: InvalidTaskError"),
@@ -58,8 +58,8 @@ SPOILT: list[tuple[Callable[[Envelope], Envelope], str]] = [
     (without("properties"), "it is no task"),
 ]
 WAKEUPS = [
-    head(task="bulk_dispatch.newer", notify=True),
-    head(task="bulk_dispatch.newer", notify=True, celery_beat_task=True),
+    head(task="bulk_dispatch.newer", wakeup=True),
+    head(task="bulk_dispatch.newer", wakeup=True, celery_beat_task=True),
 ]
 RAW = [b"\xff\xfe" + TEXT.encode("utf-16"), b"[1, 2]", b"7", b"not JSON: " + TEXT.encode()]
 
