@@ -235,9 +235,9 @@ def test_numbers_of_the_stop_list_become_e164_and_those_that_become_one_are_told
         "+5215512345678": ("03-06", None),
     }
     assert done.told == (
-        "suppression list: 2 rows (+38009…01, +38093…01) are one number, +38093…01, and one row now",
-        "suppression list: +99912…78 is no number that may exist; it stays as it is",
-        "suppression list: +52155…78 is no number that may exist; it stays as it is",
+        "stop list: 2 rows (+38009…01, +38093…01) are one number, +38093…01, and one row now",
+        "stop list: +99912…78 is no number that may exist; it stays as it is",
+        "stop list: +52155…78 is no number that may exist; it stays as it is",
     )
     assert upgraded(bare, revision_of("stops_hold")).told == ()
 
@@ -273,7 +273,7 @@ def test_many_that_become_one_are_counted_and_not_all_told(bare: Ledger) -> None
     told = upgraded(bare, revision_of("stops_hold")).told
 
     assert len(told) == 101
-    assert told[-1] == "suppression list: 50 numbers more stood in several rows"
+    assert told[-1] == "stop list: 50 numbers more stood in several rows"
     assert {day for day, _ in listed(bare).values()} == {"03-01"}
     assert len(listed(bare)) == 150
 

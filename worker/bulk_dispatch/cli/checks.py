@@ -337,7 +337,7 @@ _COSTS = {
     Question.CLOCK: "nothing is given to it before its time",
     Question.PRICES: "it tells no prices",
     Question.SCHEDULED: "it does not list what it holds",
-    Question.STOP_LIST: "its suppression list cannot be pulled",
+    Question.STOP_LIST: "its stop list cannot be pulled",
 }
 """What it costs that a question is not answered."""
 

@@ -104,7 +104,7 @@ def pull(
     with servers() as settings, opened_runtime(settings) as runtime:
         pulled = import_stop_list(runtime, known_line(runtime, name), reason)
         if pulled is None:
-            raise refuse(name, "its provider keeps no suppression list that can be read")
+            raise refuse(name, "its provider keeps no stop list that can be read")
         if isinstance(pulled, Failure):
             raise refuse(name, pulled)
         tally = withdraw(runtime)

@@ -13,4 +13,4 @@ class Question(StrEnum):
     CLOCK = "clock"  # the time there
     PRICES = "prices"  # what a segment costs
     SCHEDULED = "scheduled"  # what it holds until its time
-    STOP_LIST = "suppression list"  # who wants nothing
+    STOP_LIST = "stop list"  # who wants nothing
