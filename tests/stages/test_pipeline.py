@@ -84,11 +84,11 @@ def misfortunes(chance: random.Random, many: int = 60) -> list[dict[str, Any]]:
     return rules
 
 
-def campaign(many: int) -> list[Message]:
-    """Messages over both routes and both lanes."""
+def campaign(many: int, after: int = 0) -> list[Message]:
+    """Messages over both routes and both lanes; their numbers go on after those of others."""
     return [
         message(n, route="beta" if n % 2 else "alpha", lane="urgent" if n % 10 == 0 else "bulk")
-        for n in range(1, many + 1)
+        for n in range(after + 1, after + many + 1)
     ]
 
 
@@ -329,9 +329,7 @@ def test_processes_that_die_at_random_all_the_time(open_world: OpenWorld, seed: 
     world = open_world(
         provider=replace(KIND, mix=Mix()), alpha={"package_items": 20}, beta={"package_items": 20}
     )
-    for lane, part in entries(campaign(300), 20):
-        world.runtime.intake.add(lane, part)
-    deaths = 0
+    offered = deaths = 0
 
     def one_round() -> bool:
         nonlocal deaths
@@ -353,10 +351,13 @@ def test_processes_that_die_at_random_all_the_time(open_world: OpenWorld, seed: 
         world.passes(seconds=30)
         return world.all_final()
 
-    eventually(one_round, within=40, every=0)
+    while deaths <= 20:  # how many die over one campaign depends on how fast the machine is
+        for lane, part in entries(campaign(300, after=offered), 20):
+            world.runtime.intake.add(lane, part)
+        offered += 300
+        eventually(one_round, within=60, every=0)
 
-    assert deaths > 20
-    assert world.books().total == 300
+    assert world.books().total == offered
     assert world.statuses().keys() <= FINAL
     each_was_sent_once_or_surely_never(world)
-    assert world.provider.taken == 300
+    assert world.provider.taken == offered
