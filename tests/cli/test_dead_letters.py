@@ -22,7 +22,7 @@ MISNAMED: dict[str, object] = {
     "content_type": "application/json",
     "body": [[[raw(4), raw(5)]], {}, None],
 }
-EXPIRED = {"args": [[raw(6), "no message"]], "kwargs": {"messages": [raw(7)]}}
+EXPIRED = [raw(6), "no message", raw(7)]
 
 
 def bury(intake: Intake, *letters: tuple[str, object], lane: Lane = Lane.BULK) -> Sequence[str]:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat, Process
+from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat
 from bulk_dispatch.monitoring.liveness import Liveness, Snapshot, check_process
+from bulk_dispatch.monitoring.process import Process
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BULK = frozenset({"bulk"})

@@ -1,6 +1,7 @@
 """Dead letters: what could not become a message. Kept in Redis with the reason, until a person has looked.
 
-A letter holds a message as plain values, the arguments of a task, or something that could not be read.
+A letter holds a message as plain values, a list of them, a task as it came, or something that could not be
+read.
 """
 
 import json
@@ -14,6 +15,8 @@ from typing import Any
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import CHUNK
 from bulk_dispatch.intake import Intake, Parcel, instant_of
+from bulk_dispatch.messaging.task_arguments import offered
+from bulk_dispatch.routing import named_lane
 
 PAGE = 500  # letters read, or put back, in one go
 
@@ -82,27 +85,15 @@ def requeue(intake: Intake, letters: Sequence[Letter]) -> tuple[int, int]:
     held = {letter.id: letter.messages() for letter in letters}
     messages = [one for found in held.values() for one in found]
     for lane in Lane:
-        ours = [one for one in messages if _lane_of(one) is lane]
+        ours = [one for one in messages if named_lane(one) is lane]
         for start in range(0, len(ours), CHUNK):
             intake.add_parcel(Parcel.of_plain(lane, ours[start : start + CHUNK]))
     intake.forget_dead([letter_id for letter_id, found in held.items() if found])
     return len(messages), sum(not found for found in held.values())
 
 
-def offered(args: Sequence[Any], fields: Mapping[str, Any]) -> Iterator[Any]:
-    """What a task hands over, one by one: objects, lists of them, a list `messages`, or the fields of one."""
-    own = {name: value for name, value in fields.items() if name != "messages"}
-    for one in (*args, fields.get("messages", []), *([own] if own else [])):
-        if isinstance(one, list):
-            yield from one
-        else:
-            yield one
-
-
 def _offered_by(content: Any) -> Iterator[Any]:
     match content:
-        case {"args": list(args), "kwargs": dict(fields)}:  # of a task that expired
-            yield from offered(args, fields)
         case {"task": _, "body": [list(args), dict(fields), *_]}:  # of a name that is none of ours
             yield from offered(args, fields)
         case {"task": _, "body": {"args": list(args), "kwargs": dict(fields)}}:  # by the older protocol
@@ -113,12 +104,6 @@ def _offered_by(content: Any) -> Iterator[Any]:
             yield content
         case list():
             yield from content
-
-
-def _lane_of(raw: Any) -> Lane:
-    """The lane of a message that cannot be made yet."""
-    urgent = isinstance(raw, Mapping) and raw.get("lane") == Lane.URGENT
-    return Lane.URGENT if urgent else Lane.BULK
 
 
 def _letter(letter_id: str, fields: Mapping[str, str]) -> Letter:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bulk_dispatch.config.settings import Route, SettingsError, can_name_a_route, route_keys
 from bulk_dispatch.domain.backoff import Backoff
 from bulk_dispatch.domain.doubt_policy import POLICIES, SETTLING, DoubtPolicy
-from bulk_dispatch.domain.message import Message
+from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.numbers import region_of
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers import PROVIDERS, dialect
@@ -119,6 +119,12 @@ def accept(message: Message, lines: Mapping[str, Line]) -> Message:
 def named_route(values: object) -> object:
     """The route that plain values name, if they are such."""
     return values.get("route", "") if isinstance(values, Mapping) else ""
+
+
+def named_lane(values: object) -> Lane:
+    """The lane that plain values name; bulk if they name none that there is."""
+    urgent = isinstance(values, Mapping) and values.get("lane") == Lane.URGENT
+    return Lane.URGENT if urgent else Lane.BULK
 
 
 def unknown_route(values: object, lines: Mapping[str, Line]) -> str | None:

@@ -37,11 +37,20 @@ from bulk_dispatch.intake import DeadLetter, Intake, IntakeError, Parcel
 from bulk_dispatch.ledger import Ledger, LedgerError, TooOldError
 from bulk_dispatch.messaging.celery_app import ENQUEUE, BrokerError, celery_app
 from bulk_dispatch.messaging.inspection import backlog
+from bulk_dispatch.messaging.task_arguments import offered
 from bulk_dispatch.messaging.wakeup import BACKLOG, Notifier
 from bulk_dispatch.monitoring.heartbeat import BEAT, HeartbeatReporter
 from bulk_dispatch.outages import SaidOnce
 from bulk_dispatch.route_reload import RouteTable
-from bulk_dispatch.routing import Line, UnknownRoute, accept, named_route, region_of_route, unknown_route
+from bulk_dispatch.routing import (
+    Line,
+    UnknownRoute,
+    accept,
+    named_lane,
+    named_route,
+    region_of_route,
+    unknown_route,
+)
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.account import watch as watch_stage
 from bulk_dispatch.stages.dispatch import dispatch as dispatch_stage
@@ -377,30 +386,30 @@ def enqueue(self: Any, /, *given: Any, **fields: Any) -> dict[str, int]:
     """
     try:
         with _heartbeat.step():
-            offered = list(_offered(given, fields))
+            handed_over = list(offered(given, fields))
             if getattr(self.request, STALE, False):
-                return _refuse(offered, "it expired before a worker came to it, or was revoked")
-            if len(offered) > MOST:
-                return _refuse(offered, f"it has {len(offered)} messages; {MOST} at most")
-            return _take_in(offered)
+                return _refuse(handed_over, "it expired before a worker came to it, or was revoked")
+            if len(handed_over) > MOST:
+                return _refuse(handed_over, f"it has {len(handed_over)} messages; {MOST} at most")
+            return _take_in(handed_over)
     except (*AWAY, SettingsError) as problem:
         log.warning("enqueue_postponed problem=%s", problem)
         time.sleep(1)  # the task goes back to its queue, and must not come round like a wheel
         raise Reject(problem, requeue=True) from problem
 
 
-def _refuse(offered: Sequence[Any], why: str) -> dict[str, int]:
-    _bury(DeadLetter.about(Lane.BULK, f"task: {why}", offered))
-    return {"taken": 0, "dead": len(offered)}
+def _refuse(handed_over: Sequence[Any], why: str) -> dict[str, int]:
+    _bury(DeadLetter.about(Lane.BULK, f"task: {why}", handed_over))
+    return {"taken": 0, "dead": len(handed_over)}
 
 
-def _take_in(offered: Iterable[Any]) -> dict[str, int]:
+def _take_in(handed_over: Iterable[Any]) -> dict[str, int]:
     with _opening:
         producer, lines = _producer(), _table.lines
     taken: dict[Lane, list[Message]] = {}
     unsure: dict[Lane, list[Any]] = {}
     dead: list[DeadLetter] = []
-    for raw in offered:
+    for raw in handed_over:
         try:
             message = Message.from_dict(raw, region_of_route(named_route(raw), lines))
             if message.send_at:
@@ -411,7 +420,7 @@ def _take_in(offered: Iterable[Any]) -> dict[str, int]:
         except MessageError as problem:
             if unknown_route(raw, lines) is not None and problem.field == "recipient":
                 # Its route may say of which country it is: who ingests decides that, too.
-                unsure.setdefault(_lane_of(raw), []).append(raw)
+                unsure.setdefault(named_lane(raw), []).append(raw)
             else:
                 # Without the value: if columns are mixed up it is a text or somebody's number.
                 dead.append(DeadLetter.about(Lane.BULK, f"{problem.field}: {problem.problem}", raw))
@@ -429,24 +438,6 @@ def _packed(pack: Callable[[Lane, Any], Parcel], by_lane: Mapping[Lane, Sequence
     for lane, messages in by_lane.items():
         for start in range(0, len(messages), CHUNK):
             yield pack(lane, messages[start : start + CHUNK])
-
-
-def _lane_of(raw: Any) -> Lane:
-    """The lane of a message that cannot be made yet."""
-    return Lane.URGENT if raw.get("lane") == Lane.URGENT else Lane.BULK
-
-
-def _offered(given: Sequence[Any], fields: dict[str, Any]) -> Iterator[Any]:
-    """Whatever was handed over, one by one; `messages=` names a list."""
-    for one in (
-        *given,
-        *([fields.pop("messages")] if "messages" in fields else []),
-        *([fields] if fields else []),
-    ):
-        if isinstance(one, list):
-            yield from one
-        else:
-            yield one
 
 
 # -- beat

@@ -16,13 +16,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
-from typing import Any, NamedTuple, Self
-from uuid import uuid4
+from typing import Any, Self
 
 from bulk_dispatch.intake import Asked, Intake, IntakeError
+from bulk_dispatch.monitoring.process import Process
 
 log = logging.getLogger(__name__)
 
@@ -43,72 +40,6 @@ processes, which share a name, an idle one would speak over those that work."""
 LOOK = 2.0  # seconds after which who has nothing to do, or to say, looks whether it was asked for something
 
 BEAT = "beat"
-
-
-class Process(NamedTuple):
-    """Which process it is: no two are alike, whatever they are called."""
-
-    machine: str  # the kernel's run and the namespace of numbers there; empty: unknown
-    pid: int
-    started: int  # ticks after that run began: numbers are given again
-
-    @classmethod
-    def own(cls) -> Self:
-        """This process."""
-        try:
-            return cls(_machine(), os.getpid(), _started(os.getpid()) or 0)
-        except (OSError, LookupError):  # no /proc; then no other is of this machine either
-            return cls(_machine(), os.getpid(), 0)
-
-    @classmethod
-    def read(cls, text: str) -> Self | None:
-        """One as it is written beside the node; None if there is none."""
-        machine, _, rest = text.partition(".")
-        pid, _, started = rest.partition(".")
-        return cls(machine, int(pid), int(started)) if pid.isdecimal() and started.isdecimal() else None
-
-    def __str__(self) -> str:
-        return f"{self.machine}.{self.pid}.{self.started}"
-
-    @property
-    def lives(self) -> bool | None:
-        """Whether it has not ended; None if that cannot be told from here."""
-        if self.machine != _machine():
-            return None
-        try:
-            return _started(self.pid) == self.started
-        except (OSError, LookupError):
-            return None
-
-
-@cache
-def _machine() -> str:
-    """This run of the kernel, and the namespace of process numbers. Where there is no /proc, chance: then
-    nobody can say whether a process has ended."""
-    try:
-        run = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
-        return sha256(f"{run} {Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:12]
-    except OSError:
-        return uuid4().hex[:12]
-
-
-def _started(pid: int) -> int | None:
-    """When a process here began; None if there is none, or it has ended and nobody has looked after it.
-    Raises OSError where we may not know."""
-    try:
-        state, began = _state(pid)
-    except ProcessLookupError:  # it ended as we looked
-        return None
-    except FileNotFoundError:
-        _state(1)  # hidden, so may be others: hidepid, ProtectProc=invisible
-        return None
-    return None if state in "ZX" else began
-
-
-def _state(pid: int) -> tuple[str, int]:
-    # What stands before the last bracket may be anything. After it: the state, and 19 on when it began.
-    told = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    return told[0], int(told[19])
 
 
 @dataclass(frozen=True, slots=True)
