@@ -554,7 +554,7 @@ def test_a_full_redis_takes_all_that_serves_to_empty_it_and_what_is_urgent(at_ow
     dead = DeadLetter.about(Lane.BULK, "why", "what")
 
     at_own.add(Lane.URGENT, messages(2))
-    at_own.add_even_if_full(Parcel.of(Lane.BULK, messages(3)))
+    at_own.take_in([Parcel.of(Lane.BULK, messages(3))], ())
     at_own.bury(dead)
     at_own.done(Lane.BULK, [entry], [dead], {"beta": [{"route": "beta"}]})
     at_own.write_heartbeat("bulk@here", {"queues": ["bulk"], "busy": 0, "hands": 1, "trouble": ""})

@@ -11,7 +11,7 @@ import httpx
 
 from bulk_dispatch.domain.status import Status
 from tests.e2e.conftest import Install, Installation
-from tests.guards.page import blocks
+from tests.guards.page import blocks, links
 from tests.guards.repository import ROOT, text
 from tests.ports import held_ports
 from tests.terminal import Terminal, bare_environment
@@ -165,9 +165,7 @@ def test_celery_without_this_package(install: Install, tmp_path: Path) -> None:
 
 def test_the_page_names_every_example() -> None:
     page = text("examples/README.md")
-    linked = set(re.findall(r"\]\(([\w./]+)\)", page))
-
-    assert linked == {name for name in files() if COMMAND.search(text(f"examples/{name}"))}
+    assert set(links(page)) == {name for name in files() if COMMAND.search(text(f"examples/{name}"))}
     assert [line for block in blocks(page) for line in block.body.splitlines()] == [
         ". .venv/bin/activate",
         "source .worker/env.sh",

@@ -214,18 +214,11 @@ class Intake:
         urgent messages.
         """
         if parcel.lane is Lane.URGENT:
-            return self.add_even_if_full(parcel)
+            return self.take_in([parcel], ())  # they do not wait for room
         self._leave_room()
         keys = [self._token_key(), _stream(parcel.lane), _waiting(parcel.lane)]
         with self._explained():
             return str(self._add(keys, [token_hex(8), parcel.count, parcel.payload]))
-
-    def add_even_if_full(self, parcel: Parcel) -> str:
-        """Append what must not wait for room: urgent messages. Returns the entry's id.
-
-        Raises CrowdedError, and IntakeError if Redis is away.
-        """
-        return self.take_in([parcel], ())
 
     def take_in(self, parcels: Sequence[Parcel], dead: Sequence[DeadLetter]) -> str:
         """Append and bury what is in Redis already, in the broker's queue, and takes less room here; in one
@@ -327,6 +320,14 @@ class Intake:
         with self._explained():
             letters = cast("list[Any]", self.client.xrange(DEAD, f"({after}" if after else "-", until, most))
         return [(str(letter_id), dict(fields)) for letter_id, fields in letters]
+
+    def find_dead(self, letter: str) -> Mapping[str, str] | None:
+        """The fields of one dead letter; None if there is none of that id."""
+        if not _ENTRY_ID.fullmatch(letter):
+            return None
+        with self._explained():
+            found = cast("list[Any]", self.client.xrange(DEAD, letter, letter))
+        return dict(found[0][1]) if found else None
 
     def newest_dead(self) -> str:
         """The id of the newest dead letter; empty if there is none."""
@@ -515,6 +516,9 @@ def _routes(lane: Lane) -> str:
 
 
 _IN_SCRIPT = re.compile(r"^Error running script .*: -[A-Z]+ ")  # before Redis 7
+
+
+_ENTRY_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 
 
 def instant_of(entry_id: str) -> datetime:

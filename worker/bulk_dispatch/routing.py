@@ -26,11 +26,17 @@ class Line:
     route: Route
     dialect: Dialect
     respells: Respells | None = field(init=False, repr=False, compare=False)  # the dialect, if it does
+    clock_tolerance: timedelta = field(init=False, repr=False, compare=False)
+    """How far their clock may be behind ours, beyond what we know of it, before what they tell of a message
+    lies too early to be of ours: as the route says; else more where we cannot ask it."""
 
     def __post_init__(self) -> None:
         # Once, and not for each message: to ask a dialect what it can do takes longer than to check one.
         able = self.dialect if isinstance(self.dialect, Respells) else None
+        usual = ROUNDED if isinstance(self.dialect, Clocks) else UNKNOWN_CLOCK
+        said = self.route.clock_tolerance
         object.__setattr__(self, "respells", able)
+        object.__setattr__(self, "clock_tolerance", usual if said is None else said)
 
     @property
     def doubt(self) -> DoubtPolicy:
@@ -44,14 +50,6 @@ class Line:
         if self.route.keepalive is not None:
             return self.route.keepalive
         return KEPT if self.doubt in SETTLING else SURELY_LIVING
-
-    @property
-    def clock_tolerance(self) -> timedelta:
-        """How far their clock may be behind ours, beyond what we know of it, before what they tell of a
-        message lies too early to be of ours: as the route says; else more where we cannot ask it."""
-        if self.route.clock_tolerance is not None:
-            return self.route.clock_tolerance
-        return ROUNDED if isinstance(self.dialect, Clocks) else UNKNOWN_CLOCK
 
     def policy(self, own: DoubtPolicy | None) -> DoubtPolicy:
         """How doubt about one message is settled: by asking where that is the way; else as the message says

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import TypeAlias, TypeVar
 
 from bulk_dispatch.cli.context import opened_intake, opened_ledger
@@ -79,6 +79,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
     `patience` is how many seconds the workers have to answer.
     """
     with opened_ledger(settings) as ledger, opened_intake(settings, tries=1) as intake:
+        server = cache(intake.server)  # asked once; a refusal each time, so that each check tells it
         yield from _of_one(
             ("database", lambda: _database(ledger)),
             ("durability", lambda: _durability(ledger)),
@@ -86,9 +87,9 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
         )
         yield from _of_one(
             ("intake", lambda: _intake(intake)),
-            ("eviction", lambda: _eviction(intake.server())),
-            ("persistence", lambda: _persistence(intake.server())),
-            ("memory", lambda: _memory(intake.server(), DISPATCHER)),
+            ("eviction", lambda: _eviction(server())),
+            ("persistence", lambda: _persistence(server())),
+            ("memory", lambda: _memory(server(), DISPATCHER)),
             ("dead letters", lambda: _dead_letters(intake)),
             ("unrouted", lambda: _unrouted(intake)),
         )
@@ -96,7 +97,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[Finding]:
             ("broker", lambda: _broker(settings)),
             ("broker", lambda: _apart(settings, intake)),
             ("broker", lambda: _foreign(settings)),
-            ("broker", lambda: _server_of_its_own(settings, intake)),
+            ("broker", lambda: _server_of_its_own(settings, server)),
         )
         yield from _of_one(
             ("routes", lambda: _routes(settings)),
@@ -254,11 +255,11 @@ def _foreign(settings: Settings) -> Iterator[Finding]:
         yield Finding("broker", "ok", "holds no queues but ours")
 
 
-def _server_of_its_own(settings: Settings, intake: Intake) -> Iterator[Finding]:
+def _server_of_its_own(settings: Settings, intakes: Callable[[], RedisServer]) -> Iterator[Finding]:
     """Messages by send_task lie there: it is set up like the intake's, where it is another server."""
     server = broker_server(celery_app(settings.broker_url))
     with suppress(IntakeError):  # away, it is another
-        if server.identity == intake.server().identity:
+        if server.identity == intakes().identity:
             return
     for found in (*_eviction(server), *_persistence(server), *_memory(server, SEND_TASK)):
         yield replace(found, seen=f"the broker's Redis: {found.seen}")

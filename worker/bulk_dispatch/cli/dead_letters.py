@@ -42,7 +42,7 @@ def list_letters(
     oldest: list[Letter] = []
     with _intake() as intake:
         for page in dead_letters.pages(intake, Selection(reason=reason, lane=lane)):
-            counts += dead_letters.reasons(page)
+            counts.update(one.reason for one in page)
             oldest += page[: (limit - len(oldest)) if limit else None]
     if as_json:
         emit(
@@ -179,7 +179,7 @@ def _watched(intake: Intake, selection: Selection, doing: str) -> Iterator[list[
     """The letters selected, page by page, behind a bar. Ends the command if one of the ids is of none."""
     unseen = set(selection.ids)
     with progress() as bar:
-        task = bar.add_task(doing, total=intake.dead_letters(), rate="")
+        task = bar.add_task(doing, total=intake.dead_letters() if selection == Selection() else None, rate="")
         for page in dead_letters.pages(intake, selection):
             yield page
             unseen -= {letter.id for letter in page}

@@ -186,7 +186,7 @@ class Settings:
             redis_url=redis_url,
             broker_url=broker_url or next_database(redis_url),
             routes=Path(values["routes"] or "routes.toml"),
-            data_dir=Path(values["data_dir"]) if values["data_dir"] else _usual_data_dir(),
+            data_dir=_data_dir(values["data_dir"]),
             log_level=level,
         )
 
@@ -223,12 +223,14 @@ def _is_address(url: str) -> bool:
 
 def data_dir() -> Path:
     """Where embedded data goes, even if the other settings are not fit to be read."""
-    given = os.environ.get("WORKER_DATA_DIR")
-    return Path(given) if given else _usual_data_dir()
+    return _data_dir(os.environ.get("WORKER_DATA_DIR", ""))
 
 
-def _usual_data_dir() -> Path:
-    """In the current folder; where nothing may be written there, in the person's own (XDG Base Directory)."""
+def _data_dir(given: str) -> Path:
+    """The folder given; else one in the current folder; where nothing may be written there, in the person's
+    own (XDG Base Directory)."""
+    if given:
+        return Path(given)
     here = Path(".worker")
     if here.exists() or os.access(".", os.W_OK):
         return here

@@ -27,7 +27,7 @@ EARLY = f"""
         SELECT min(e.at) - n.happened_at AS early FROM events e
         WHERE n.happened_at < p.opened_at - n.behind
           AND e.message_id = n.message_id AND e.verb = '{Verb.CLAIM}'
-    ) c ON c.early > n.behind - least(
+    ) c ON c.early > n.behind AND c.early > n.behind - least(
         (SELECT r.clock_ahead FROM routes r WHERE r.name = p.route), interval '0')
 """  # noqa: S608 - our own constants
 """Joined to news n: c.early is how long it happened before its message first left, if it did: so it is of

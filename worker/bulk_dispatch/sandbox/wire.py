@@ -69,12 +69,8 @@ class Cut(Response):
         await hung_up(receive)
 
 
-class Truncated(Response):
+class Truncated(Cut):
     """Half an answer under a head that promises nothing: that it ends, only the connection says."""
-
-    def __init__(self, body: bytes, media_type: str, transport: asyncio.Transport) -> None:
-        super().__init__(body, media_type=media_type)
-        self._transport = transport
 
     async def __call__(self, _scope: Scope, receive: Receive, _send: Send) -> None:
         """Written past uvicorn, which would announce it in chunks."""
