@@ -11,7 +11,7 @@ ABOUT_REDIS := tests/test_intake.py tests/test_lost_answers.py tests/test_redis.
 	tests/stages/test_round_trips.py tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-redis8 faults faults-redis8 bench check docs format lock clean
+.PHONY: help demo up test test-redis8 faults faults-redis8 bench check docs reference format lock clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,9 +46,13 @@ check: $(STAMP) ## Format, lint, types and import rules, as CI sees them
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(STAMP) ## Build the documents into build/docs, and check their links
+docs: $(STAMP) ## Build the documents into build/docs, and check their links and what is written from the code
+	@$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m sphinx -W --keep-going --quiet --nitpicky docs build/docs
 	@echo "build/docs/index.html"
+
+reference: $(STAMP) ## Write the tables and drawings of docs/ that come from the code
+	$(BIN)/python docs/generate.py
 
 format: $(STAMP) ## Put the code into the house format
 	$(BIN)/ruff format .

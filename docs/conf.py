@@ -7,7 +7,6 @@ in a directive that a code host would show: it is what docs/README.md links to, 
 import re
 from pathlib import Path
 
-from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 project = "Bulk dispatch worker"
@@ -29,7 +28,6 @@ PAGE = re.compile(r"^- \[[^\]]+\]\((?P<path>[\w/-]+)\.md\)", re.MULTILINE)
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
-    app.add_lexer("mermaid", TextLexer)  # a code host draws them; here they are shown as they are written
     app.connect("source-read", add_tree)
     app.connect("build-finished", add_index)
 

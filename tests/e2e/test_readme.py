@@ -44,7 +44,6 @@ NOT_ENTERED = {
 """How lines begin that are not typed here, and why."""
 
 NOT_RUN = {
-    "mermaid": "a drawing; tests/guards/test_state_diagram.py holds that of the statuses against the table",
     "": "a drawing of the folders, and of the import rules that pyproject.toml has",
 }
 """Kinds of blocks that nobody can run, and why."""

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.guards.page import anchors, links
+from tests.guards.page import anchors, blocks, links
 from tests.guards.repository import ROOT, pages, text
 
 PAGES = pages()
-REMOTE = re.compile(r"""<(?:script|img|link|iframe|source)\b[^>]*(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+ASSET = re.compile(
+    r"""<(?:script|img|link|iframe|source|object)\b[^>]*?\b(?:src|href|data)=["']?([^"'> ]+)"""
+)
 CITED = re.compile(r"\bdocs/[\w/-]+\.md\b")
 ELSEWHERE = re.compile(r"\b(?:DESIGN|STYLE)(?:\.md| section)|\bthe issue's\b|\bresearch/[\w-]+\.md")
 CODE = [
@@ -109,15 +111,53 @@ def test_code_cites_no_document_that_lies_elsewhere() -> None:
 # -- the site
 
 
-def test_the_site_is_built_without_a_warning_and_has_no_remote_asset(tmp_path: Path) -> None:
-    built = build(ROOT / "docs", tmp_path)
-
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site. The build fails on a warning."""
+    out = tmp_path_factory.mktemp("site")
+    built = build(ROOT / "docs", out)
     assert (built.returncode, built.stderr) == (0, "")
-    assert (tmp_path / "index.html").is_file()
-    assert [
-        found for page in tmp_path.rglob("*.html") for found in REMOTE.findall(page.read_text("utf-8"))
-    ] == []
-    assert [page for page in tmp_path.rglob("*.css") if "url(http" in page.read_text("utf-8")] == []
+    return out
+
+
+def missing(site: Path) -> list[str]:
+    """The scripts, styles and pictures that a page of a site asks for and that are not beside it."""
+    return [
+        f"{page.relative_to(site)}: {asset}"
+        for page in sorted(site.rglob("*.html"))
+        for asset in ASSET.findall(page.read_text("utf-8"))
+        if (path := re.split("[?#]", asset)[0]) and not (page.parent / path).is_file()
+    ]
+
+
+def test_the_site_has_a_first_page_and_all_that_its_pages_show(site: Path) -> None:
+    assert (site / "index.html").is_file()
+    assert missing(site) == []
+    assert [page for page in site.rglob("*.css") if "url(http" in page.read_text("utf-8")] == []
+
+
+@pytest.mark.parametrize(
+    "asset", ["https://cdn.example/mermaid.js", "//cdn.example/a.js", "_images/none.svg"]
+)
+def test_what_is_remote_or_missing_is_found(asset: str, tmp_path: Path) -> None:
+    (tmp_path / "here.svg").touch()
+    (tmp_path / "a.html").write_text(f'<img alt="" src="here.svg?v=1"><img src="{asset}">', "utf-8")
+
+    assert missing(tmp_path) == [f"a.html: {asset}"]
+
+
+@pytest.mark.parametrize(
+    "page", ["reference/statuses", "explanation/architecture", "explanation/performance"]
+)
+def test_a_page_of_the_site_shows_its_drawing(page: str, site: Path) -> None:
+    shown = re.findall(r'<img [^>]*src="([^"]+\.svg)"', (site / f"{page}.html").read_text("utf-8"))
+
+    assert [(site / page).parent.joinpath(drawing).is_file() for drawing in shown] == [True]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_has_a_drawing_that_only_some_places_show(page: str) -> None:
+    assert {block.kind for block in blocks(PAGES[page])} & {"mermaid", "dot", "plantuml"} == set()
 
 
 def test_what_is_wrong_ends_the_build_and_is_named(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Every setting is documented where people look for it, and nothing is documented that is not there."""
 
+import json
 import re
 from dataclasses import MISSING, fields
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from bulk_dispatch.config.settings import Route, Settings, names_only, read_routes
+from bulk_dispatch.config.settings import Route, Settings, SettingsError, names_only, read_routes
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.routing import make_ready
 from tests.guards.page import first_cells, rows
@@ -37,51 +39,100 @@ def uncommented(page: str) -> str:
     return re.sub(r"^# (?=\[routes\.|\w+ = )", "", page, flags=re.MULTILINE)
 
 
+# -- the reference, which docs/generate.py writes from the fields (test_generated holds that)
+
+
 def test_the_reference_has_every_variable_and_every_key_of_a_route_and_no_other() -> None:
     assert first_cells(text(REFERENCE)) == SETTINGS | ROUTE_KEYS
 
 
-def documented_defaults() -> dict[str, str]:
-    """Keys of a route to the default that the reference shows; those left out that depend on something."""
-    shown = [
-        (re.findall(r"`(\w+)`", row[0]), re.findall(r"`?([^`, ]+)`?", row[1]))
-        for row in rows(text(REFERENCE))
-    ]
-    return {
-        key: default
-        for keys, defaults in shown
-        for key, default in zip(keys, defaults, strict=False)
-        if len(keys) == len(defaults) and default not in ("required", "everywhere")
-    }
+def section(name: str) -> list[list[str]]:
+    """The rows of the tables under a heading of the reference."""
+    return rows(text(REFERENCE).split(f"## {name}\n")[1].split("\n## ")[0])
 
 
-DEFAULTS = documented_defaults()
+KEYS = {row[0].strip("`"): row[1:] for row in section("Keys of every route")}
+"""Keys of a route to what they take, their default, and what they are for."""
+
+DEFAULTS = {key: default.strip("`") for key, (_, default, _) in KEYS.items() if default.startswith("`")}
+NUMBERS = {
+    key: int(found[1]) for key, row in KEYS.items() if (found := re.search(r", (\d) or more$", row[0]))
+}
+LENGTHS = {key: "or more" in row[0] for key, row in KEYS.items() if row[0].startswith("a length of time")}
+
+
+def read(path: Path, **more: object) -> Route:
+    """A route whose table has these keys too."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in (BARE | more).items()]
+    path.write_text("\n".join(["[routes.alpha]", *lines]), "utf-8")
+    return read_routes(path)["alpha"]
+
+
+BARE = {"provider": "alphasms-xml", "url": "https://alphasms.example", "key": "k"}
+
+
+def as_written(default: str) -> object:
+    """A default of the reference, as a routes file has it."""
+    return json.loads(default) if default in ("true", "false") or default.isdigit() else default
 
 
 def test_the_reference_shows_a_default_for_each_key_that_has_one() -> None:
-    fixed = {field.name for field in fields(Route) if field.default not in ("", 0, None, MISSING)}
-    assert DEFAULTS.keys() >= fixed - {"options"}
+    fixed = {field.name for field in fields(Route) if field.default not in ("", None, MISSING)}
+
+    assert fixed - {"options"} == DEFAULTS.keys()
 
 
-@pytest.mark.parametrize("key", sorted(DEFAULTS.keys() - OPTIONS))
+@pytest.mark.parametrize("key", sorted(DEFAULTS))
 def test_a_key_that_is_set_to_the_default_of_the_reference_changes_nothing(key: str, tmp_path: Path) -> None:
-    value = (
-        DEFAULTS[key]
-        if DEFAULTS[key] in ("true", "false") or DEFAULTS[key].isdigit()
-        else repr(DEFAULTS[key])
+    assert read(tmp_path / "routes.toml", **{key: as_written(DEFAULTS[key])}) == read(
+        tmp_path / "routes.toml"
     )
+
+
+@pytest.mark.parametrize("key", sorted(NUMBERS))
+def test_a_number_has_the_bounds_of_the_reference(key: str, tmp_path: Path) -> None:
     path = tmp_path / "routes.toml"
-    bare = '[routes.alpha]\nprovider = "alphasms-xml"\nurl = "https://alphasms.example"\nkey = "k"\n'
-    path.write_text(bare, "utf-8")
-    without = read_routes(path)
-    path.write_text(f"{bare}{key} = {value}\n", "utf-8")
-    assert read_routes(path) == without
+    most = int(re.findall(r"A number is at most ([\d,]+)", text(REFERENCE))[0].replace(",", ""))
+
+    assert getattr(read(path, **{key: NUMBERS[key]}), key) == NUMBERS[key]
+    assert getattr(read(path, **{key: most}), key) == most
+    for beyond in (NUMBERS[key] - 1, most + 1):
+        with pytest.raises(SettingsError, match=key):
+            read(path, **{key: beyond})
 
 
-@pytest.mark.parametrize("key", sorted(DEFAULTS.keys() & OPTIONS))
-def test_the_default_of_an_option_is_that_of_its_dialect(key: str) -> None:
-    values = {dialect.options[key] for dialect in PROVIDERS.values() if key in dialect.options}
-    assert values == {{"false": "0"}.get(DEFAULTS[key], DEFAULTS[key])}
+@pytest.mark.parametrize("key", sorted(LENGTHS))
+def test_a_length_of_time_has_the_bounds_of_the_reference(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "routes.toml"
+    [days] = re.findall(r"a length of time at most `(\d+)d`", text(REFERENCE))
+    beside = {"doubt_most": f"{days}d"}  # which is at least as long as the other waits of doubt
+
+    if LENGTHS[key]:
+        assert getattr(read(path, **{key: "0s"}), key) == timedelta(0)
+    else:
+        with pytest.raises(SettingsError, match=key):
+            read(path, **{key: "0s"})
+    if key not in ("timeout", "connect_timeout"):  # the lease must outlast these
+        assert getattr(read(path, **(beside | {key: f"{days}d"})), key) == timedelta(days=int(days))
+    with pytest.raises(SettingsError, match=key):
+        read(path, **{key: f"{int(days) + 1}d"})
+
+
+def test_the_reference_has_every_key_of_a_dialect_with_its_default() -> None:
+    shown = {
+        (provider, key.strip("`"), {"false": "0"}.get(default.strip("`"), default.strip("`")))
+        for key, providers, default, _ in section("Keys of some providers")
+        for provider in re.findall(r"`([^`]+)`", providers)
+    }
+
+    assert shown == {
+        (provider, key, default)
+        for provider, dialect in PROVIDERS.items()
+        for key, default in dialect.options.items()
+    }
+
+
+# -- the examples
 
 
 def test_the_example_has_every_variable() -> None:

@@ -25,6 +25,24 @@ class SettingsError(ValueError):
     """A setting that cannot be used. The sentence names it, its value (unless secret) and where it stands."""
 
 
+DOUBTS = ("ask", "repeat", "hold", "resend", "fail")
+MOST = 10**15  # of any number: below what their id fields and our columns hold
+LONGEST = timedelta(days=366)
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def _takes(
+    unit: str = "", *, may_be_zero: bool = False, choices: tuple[str, ...] = (), secret: bool = False
+) -> Mapping[str, Any]:
+    """What values a field takes, as its metadata. The checks below go by it, and so does
+    docs/reference/settings.md, which is written from these fields and the text under each.
+
+    `unit` is what a number counts, or what a text is. A number or a length of time is positive unless it
+    `may_be_zero`. A `secret` is never shown.
+    """
+    return {"unit": unit, "may_be_zero": may_be_zero, "choices": choices, "secret": secret}
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A provider account with its limits. One `[routes.NAME]` table of the routes file.
@@ -33,56 +51,185 @@ class Route:
     """
 
     name: str
-    provider: str  # the dialect, a name of bulk_dispatch.providers.PROVIDERS
-    url: str = field(repr=False)  # base address of the provider
-    default: bool = False  # messages that name no route take this one
-    region: str = ""  # the country (UA) of numbers that name none; empty: these are refused
-    account: str = ""  # which account this is, whatever its credentials; empty: the one they are of
-    key: str = field(default="", repr=False)  # credential, as the provider needs it
-    login: str = field(default="", repr=False)  # credential, older form
-    password: str = field(default="", repr=False)  # credential, older form
-    token: str = field(default="", repr=False)  # credential of providers with tokens
-    receipts: str = field(default="", repr=False)  # the secret part of the path receipts come by; empty: none
-    receipts_from: str = ""  # addresses and networks that may bring them, by commas; empty: all
-    receipts_per_second: int = 5000  # more than these are turned away
-    mode: str = "sync"  # sync: verdicts in the answer; async: the package becomes a job
-    package_items: int = 0  # messages a package; 0: the dialect's own default
-    package_bytes: int = 0  # bytes a request, about; 0: the dialect's own default
-    parallel: int = 2  # packages on the wire at once, over the whole fleet
-    in_flight: int = 0  # requests of one package at once, where each message is one; 0: by dialect
-    status_items: int = 0  # messages a status request; 0: by dialect
-    schedule_ahead: timedelta = timedelta(0)  # before its send_at, so soon the provider is given a message
-    in_doubt: str = ""  # ask | repeat | hold | resend | fail; empty: what the provider makes possible
-    attempts: int = 5  # times a message may be tried before it is failed
-    retry_first: timedelta = timedelta(seconds=5)  # wait after the first failed try of a message, doubling
-    retry_max: timedelta = timedelta(minutes=15)  # longest wait between tries of a message
-    connect_timeout: timedelta = timedelta(seconds=5)  # to connect, TLS included
-    timeout: timedelta = timedelta(seconds=20)  # to take the request, and again to answer it
-    keepalive: timedelta | None = None  # a connection idle for longer is not used again; None: by dialect
-    lease: timedelta = timedelta(seconds=60)  # a package this long open has lost its dispatcher
-    pause_first: timedelta = timedelta(seconds=1)  # wait after the route's first failure in a row, doubling
-    pause_max: timedelta = timedelta(seconds=10)  # longest wait; short, so that recovery is prompt
-    poll_first: timedelta = timedelta(seconds=30)  # first look after sending
-    poll_max: timedelta = timedelta(minutes=15)  # longest wait between looks
-    horizon: timedelta = timedelta(days=6)  # with no verdict for so long, a message is unconfirmed
-    job_first: timedelta = timedelta(seconds=2)  # first look at a job
-    job_max: timedelta = timedelta(seconds=60)  # longest wait between looks at a job
-    doubt_first: timedelta = timedelta(seconds=5)  # first question about messages in doubt
-    doubt_wait: timedelta = timedelta(seconds=65)  # they deny it for so long: surely not taken; or: ask again
-    doubt_wait_job: timedelta = timedelta(minutes=10)  # the same when a job may still be queued there
-    doubt_most: timedelta = timedelta(days=1)  # in doubt for longer, a denial proves nothing: people decide
-    reference_offset: int = 0  # added to our ids at the provider, for accounts used before
-    clock_tolerance: timedelta | None = None  # their clock may be behind by this; None: by dialect
-    zone: str = ""  # of the provider's times that carry none; empty: by dialect
-    balance_least: int = 0  # money below which we warn; 0: never
-    balance_every: timedelta = timedelta(minutes=10)  # how often we ask for the balance
-    options: Mapping[str, str] = field(default_factory=dict)  # keys that its dialect alone knows
+    """The NAME of the table."""
+
+    provider: str
+    """The API of the account, and so the dialect that is spoken there."""
+
+    url: str = field(repr=False, metadata=_takes("an http(s) address"))
+    """The base address of the provider."""
+
+    default: bool = False
+    """Messages that name no route take this one. At most one route may have it; an only route needs no such
+    key."""
+
+    region: str = field(default="", metadata=_takes("a country code, such as `UA`"))
+    """The country of numbers that name none, in files, tasks and JSON for this route. Empty: such numbers are
+    refused."""
+
+    account: str = field(default="", metadata=_takes("up to 64 letters, digits, dashes and underscores"))
+    """A name for the account. What left under this name is asked about under it, whatever the credentials and
+    the address are by then, so that a key can be renewed with messages in flight
+    (docs/how-to/rotate-a-key.md). Empty: the account is recognised by its address and credentials. Two routes
+    may name one account, with different keys too, if they differ in `mode` or `provider`; otherwise the file
+    is refused."""
+
+    key: str = field(default="", repr=False, metadata=_takes("a credential", secret=True))
+    """The key, where the provider gives one."""
+
+    login: str = field(default="", repr=False, metadata=_takes("a credential", secret=True))
+    """The login, where the provider wants login and password."""
+
+    password: str = field(default="", repr=False, metadata=_takes("a credential", secret=True))
+    """The password that goes with `login`."""
+
+    token: str = field(default="", repr=False, metadata=_takes("a credential", secret=True))
+    """The token, where the provider gives one."""
+
+    receipts: str = field(
+        default="",
+        repr=False,
+        metadata=_takes("20 or more letters, digits, dashes and underscores", secret=True),
+    )
+    """The secret part of the path at which the provider delivers receipts (docs/how-to/receipts.md). Empty:
+    none are taken."""
+
+    receipts_from: str = field(default="", metadata=_takes("addresses and networks, separated by commas"))
+    """Where receipts may come from. Empty: from everywhere."""
+
+    receipts_per_second: int = field(default=5000, metadata=_takes("receipts a second"))
+    """How many receipts each `worker web` lets in. More are answered 429, so that the provider tries
+    again."""
+
+    mode: str = field(default="sync", metadata=_takes(choices=("sync", "async")))
+    """`sync`: the answer has a result for each message. `async`: the package becomes a job at the provider,
+    which is asked for its results."""
+
+    package_items: int = field(default=0, metadata=_takes("messages", may_be_zero=True))
+    """The most messages in one package. 0: what the dialect has, such as 100 (`sync`) or 1000 (`async`) for
+    AlphaSMS XML, which publishes no limit."""
+
+    package_bytes: int = field(default=0, metadata=_takes("bytes", may_be_zero=True))
+    """About how large a request may be. 0: what the dialect has."""
+
+    parallel: int = field(default=2, metadata=_takes("packages"))
+    """How many packages may be on the wire at once, over all workers. From 2 on, one of them is kept for
+    urgent messages: the bulk lane has `parallel` - 1 at most, the urgent lane all of them. With 1, urgent
+    messages leave first."""
+
+    in_flight: int = field(default=0, metadata=_takes("requests", may_be_zero=True))
+    """How many requests of one package may run at once, where each message is a request. 0: what the dialect
+    has (`alphasms-http` 8, `smartswitch` 20)."""
+
+    status_items: int = field(default=0, metadata=_takes("messages", may_be_zero=True))
+    """The most messages in one status request. 0: what the dialect has."""
+
+    schedule_ahead: timedelta = field(default=timedelta(0), metadata=_takes(may_be_zero=True))
+    """How long before its `send_at` a message may be given to a provider that holds it until then: a day at
+    most with AlphaSMS, a week with webcom. Until that time it waits here, where it can always be cancelled.
+    It waits here until its `send_at` while the provider's clock is unknown or more than 2 minutes off; and
+    if it is to leave in the hour that clocks show twice when summer time ends, where times are sent without
+    an offset (webcom)."""
+
+    in_doubt: str = field(default="", metadata=_takes(choices=("", *DOUBTS)))
+    """What to do about a message in doubt. `ask` and `repeat` only where the provider offers them; then they
+    are the default, elsewhere it is `hold`. A message's own `in_doubt` comes before `hold`, `resend` and
+    `fail` of its route."""
+
+    attempts: int = field(default=5, metadata=_takes("tries"))
+    """How often a message may be tried before it is *failed*."""
+
+    retry_first: timedelta = timedelta(seconds=5)
+    """How long a message waits after its first failed try. The wait doubles with each try."""
+
+    retry_max: timedelta = timedelta(minutes=15)
+    """The longest wait between two tries of a message."""
+
+    connect_timeout: timedelta = timedelta(seconds=5)
+    """How long connecting may take, TLS included."""
+
+    timeout: timedelta = timedelta(seconds=20)
+    """How long the provider may take to receive the request, and again to answer it whole."""
+
+    keepalive: timedelta | None = field(default=None, metadata=_takes(may_be_zero=True))
+    """A connection that was idle for longer is not used again; `0s`: each request has its own. A server that
+    closes a connection just as a request leaves puts its messages in doubt. Left out: `20s` where the
+    provider can settle doubt (`ask`, `repeat`), elsewhere `500ms`: no server is known to close sooner, and
+    within a campaign no connection is idle for longer."""
+
+    lease: timedelta = timedelta(seconds=60)
+    """A package that is open for longer has lost the worker that sent it, and another takes it up. At least
+    `connect_timeout`, twice `timeout`, and 5 s."""
+
+    pause_first: timedelta = timedelta(seconds=1)
+    """How long the route pauses after a failure. The pause doubles with each failure in a row."""
+
+    pause_max: timedelta = timedelta(seconds=10)
+    """The longest pause of the route. Short, so that it soon goes on when the provider is back."""
+
+    poll_first: timedelta = timedelta(seconds=30)
+    """When a package is first asked about after it was sent. The wait doubles with each poll."""
+
+    poll_max: timedelta = timedelta(minutes=15)
+    """The longest wait between two polls, also of what the provider holds until its time."""
+
+    horizon: timedelta = timedelta(days=6)
+    """A message that has no final status for so long is *unconfirmed*."""
+
+    job_first: timedelta = timedelta(seconds=2)
+    """When a job is first asked about. The wait doubles each time."""
+
+    job_max: timedelta = timedelta(seconds=60)
+    """The longest wait between two questions about a job."""
+
+    doubt_first: timedelta = timedelta(seconds=5)
+    """When the provider is first asked about messages in doubt."""
+
+    doubt_wait: timedelta = timedelta(seconds=65)
+    """With `ask`: a message that the provider has denied for so long was surely not taken. With `repeat`: the
+    wait before it is sent again under the same id."""
+
+    doubt_wait_job: timedelta = timedelta(minutes=10)
+    """The same where the message may still wait in a job at the provider."""
+
+    doubt_most: timedelta = timedelta(days=1)
+    """In doubt for longer, a message is neither queued again because the provider denies it, nor repeated:
+    nobody publishes how long a provider remembers an id. If the provider knows it, that still settles it;
+    otherwise it waits for `worker resolve`. At least `doubt_wait` and `doubt_wait_job`."""
+
+    reference_offset: int = field(default=0, metadata=_takes("ids", may_be_zero=True))
+    """Added to our ids at the provider. A new ledger begins in a range of its own, between 500 million
+    and 1.6 billion; an older one began at 1. Needed where another ledger has used the same account and the
+    ids meet all the same: then the route stops for a *collision*, and says so."""
+
+    clock_tolerance: timedelta | None = field(default=None, metadata=_takes(may_be_zero=True))
+    """What a provider reports of a message cannot have happened before the message was first sent. If it is
+    earlier by more than this, it is taken for another ledger's message that had the id before: the message is
+    held, and the route stops. Left out: `2s` where the provider's clock is asked and allowed for (webcom),
+    elsewhere `60s`."""
+
+    zone: str = field(default="", metadata=_takes("a time zone, such as `Europe/Kyiv`"))
+    """The zone of the provider's times that carry none. Empty: what the dialect has (`Europe/Kyiv` for
+    AlphaSMS, `Europe/Moscow` for webcom)."""
+
+    balance_least: int = field(
+        default=0, metadata=_takes("money, in the account's currency", may_be_zero=True)
+    )
+    """With less money than this `worker routes list`, `worker doctor` and the log (`balance_low`) warn. 0:
+    never."""
+
+    balance_every: timedelta = timedelta(minutes=10)
+    """How often a provider is asked for the money left and for its time, where it tells them."""
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    """The keys that only the dialect of the route knows, as texts."""
 
     def __post_init__(self) -> None:
         for name, value in ((name, getattr(self, name)) for name in _ROUTE_FIELDS):
             _check_value(f"routes.{self.name}.{name}", name, value)
-        _check_choice(f"routes.{self.name}.mode", self.mode, ("sync", "async"))
-        _check_choice(f"routes.{self.name}.in_doubt", self.in_doubt, ("", *DOUBTS))
+        for name, spec in _ROUTE_FIELDS.items():
+            if choices := spec.metadata.get("choices"):
+                _check_choice(f"routes.{self.name}.{name}", getattr(self, name), choices)
         if self.account and not can_name_a_route(self.account):
             raise SettingsError(
                 f"routes.{self.name}.account has up to 64 letters, digits, dashes and underscores, "
@@ -142,21 +289,7 @@ class Route:
 
 
 _ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route) if f.name != "options"}
-_SECRETS = ("key", "login", "password", "token", "receipts")
-_MAY_BE_ZERO = (
-    "package_items",
-    "package_bytes",
-    "in_flight",
-    "status_items",
-    "reference_offset",
-    "balance_least",
-    "schedule_ahead",
-    "keepalive",
-    "clock_tolerance",
-)
-DOUBTS = ("ask", "repeat", "hold", "resend", "fail")
-MOST = 10**15  # of any number: below what their id fields and our columns hold
-LONGEST = timedelta(days=366)
+_SECRETS = [name for name, spec in _ROUTE_FIELDS.items() if spec.metadata.get("secret")]
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -164,12 +297,26 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d
 class Settings:
     """Where things are. Every field is an environment variable `WORKER_<FIELD>`."""
 
-    database_url: str = field(default="", repr=False)  # the ledger; empty: the embedded PostgreSQL
-    redis_url: str = field(default="", repr=False)  # the intake; empty: the embedded Redis
-    broker_url: str = field(default="", repr=False)  # Celery's; default: the Redis one, next database
-    routes: Path = Path("routes.toml")  # the routes file
-    data_dir: Path = Path(".worker")  # embedded data
-    log_level: str = "INFO"  # of workers and beat
+    database_url: str = field(default="", repr=False, metadata=_takes("an address", secret=True))
+    """The ledger: `postgresql://user:password@host/database`, PostgreSQL 18 or newer; every command and
+    worker refuses an older one at once. Empty: the command line uses the embedded one."""
+
+    redis_url: str = field(default="", repr=False, metadata=_takes("an address", secret=True))
+    """The intake: `redis://host:6379/0`, `rediss://…`, or `unix:///path?db=0`. Set this and
+    `WORKER_DATABASE_URL`, or neither."""
+
+    broker_url: str = field(default="", repr=False, metadata=_takes("an address", secret=True))
+    """Celery's broker. Nothing else may use its database. Empty: the next database of `WORKER_REDIS_URL`."""
+
+    routes: Path = Path("routes.toml")
+    """The routes file."""
+
+    data_dir: Path = Path(".worker")
+    """The folder of the embedded servers' data. If it is not set and the current folder cannot be written to:
+    `bulk-dispatch` in `XDG_STATE_HOME`, or else in `~/.local/state`."""
+
+    log_level: str = field(default="INFO", metadata=_takes(choices=LOG_LEVELS))
+    """What workers and beat log: this and what is graver."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -178,7 +325,7 @@ class Settings:
         values = {f.name: given.get(f"WORKER_{f.name.upper()}", "") for f in fields(cls)}
         _check_together(values)
         level = (values["log_level"] or "INFO").upper()
-        _check_choice("WORKER_LOG_LEVEL", level, ("DEBUG", "INFO", "WARNING", "ERROR"))
+        _check_choice("WORKER_LOG_LEVEL", level, LOG_LEVELS)
         redis_url = _checked("WORKER_REDIS_URL", values["redis_url"], redis_address)
         broker_url = _checked("WORKER_BROKER_URL", values["broker_url"], broker_address)
         return cls(
@@ -367,16 +514,17 @@ def duration(where: str, raw: object) -> timedelta:
 
 def _check_value(where: str, name: str, value: object) -> None:
     expected = _ROUTE_FIELDS[name].type
+    may_be_zero = _ROUTE_FIELDS[name].metadata.get("may_be_zero", False)
     if not isinstance(value, expected) or isinstance(value, bool) is not (expected is bool):  # type: ignore[arg-type]
         shown = "…" if name in _SECRETS else repr(value)
         raise SettingsError(f"{where} must be {getattr(expected, '__name__', expected)}, got {shown}")
     if isinstance(value, bool):
         return
-    if isinstance(value, int) and value < (0 if name in _MAY_BE_ZERO else 1):
+    if isinstance(value, int) and value < (0 if may_be_zero else 1):
         raise SettingsError(f"{where} must be positive, got {value}")
     if isinstance(value, int) and value > MOST:
         raise SettingsError(f"{where} must be at most {MOST}")
-    if value == timedelta(0) and name in _MAY_BE_ZERO:
+    if value == timedelta(0) and may_be_zero:
         return
     if isinstance(value, timedelta) and not timedelta(0) < value <= LONGEST:
         raise SettingsError(f"{where} must be longer than nothing and at most {LONGEST.days}d")

@@ -102,12 +102,3 @@ nobody got anything. Unless the message stood in one of TAKEN before."""
 
 TAKEN = frozenset({Status.SENT, Status.IN_DOUBT})
 """Who stood here once was taken by a provider, or perhaps was."""
-
-
-def state_diagram() -> str:
-    """The transitions as a Mermaid state diagram. A test compares it with docs/reference/statuses.md."""
-    lines = ["stateDiagram-v2"]
-    for verb in Verb:
-        lines += [f"    {source or '[*]'} --> {target}: {verb}" for source, target in transitions_of(verb)]
-    lines += [f"    {status} --> [*]" for status in Status if status in FINAL]
-    return "\n".join(lines)
