@@ -59,7 +59,9 @@ def build(folder: Path, out: Path) -> "subprocess.CompletedProcess[str]":
 # -- links
 
 
-@pytest.mark.parametrize("path", [*PAGES, "CONTRIBUTING.md", "SECURITY.md", "examples/README.md"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md"]
+)
 def test_every_link_leads_somewhere(path: str) -> None:
     assert broken(path, text(path)) == []
 

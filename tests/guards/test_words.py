@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guards.repository import ROOT
+from tests.guards.repository import ROOT, pages
 
 PACKAGE = ROOT / "worker" / "bulk_dispatch"
 SANDBOX = PACKAGE / "sandbox"  # independent of the package, so it may have the same words for its own things
@@ -39,6 +39,34 @@ BANNED = {
 }
 """Words that no identifier has, and the one that is said instead (docs: glossary)."""
 
+IN_PROSE = {
+    **BANNED,
+    "all hands": "saturated",
+    "stop list": "suppression list",
+    "stop lists": "suppression lists",
+    "verdict": "result, status report",
+    "verdicts": "results, status reports",
+}
+"""Words that no page has, and the one that is said instead."""
+
+PAGES = {
+    **pages(),
+    **{
+        str(path.relative_to(ROOT)): path.read_text("utf-8")
+        for path in [
+            *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+            *(ROOT / "examples").rglob("*.md"),
+        ]
+    },
+}
+
+OF_PROVIDERS = {
+    "docs/protocols/alphasms.md", "docs/protocols/webcom.md", "docs/protocols/smartswitch.md",
+    "docs/protocols/README.md", "docs/reference/answers.md",
+}  # fmt: skip
+"""Pages that cite providers, which have stop lists: elsewhere it is "a provider's own stop list"."""
+
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -114,3 +142,33 @@ def test_a_banned_word_is_found_in_every_kind_of_name(source: str, words: set[st
     found = [word for _, name in identifiers(ast.parse(source)) for word in banned(name)]
 
     assert set(found) == words
+
+
+# -- the pages
+
+
+def banned_in(path: str, page: str) -> set[str]:
+    """The banned words of a page. A name in backticks may have one: that of a class, or one of before."""
+    prose = CODE.sub("", page).lower()
+    if path in OF_PROVIDERS:
+        prose = prose.replace("stop list", "")
+    prose = prose.replace("provider's own stop list", "")
+    return {word for word in IN_PROSE if re.search(rf"\b{word}\b", prose)}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_has_a_word_that_was_replaced(path: str) -> None:
+    assert {word: IN_PROSE[word] for word in banned_in(path, PAGES[path])} == {}
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("The worker is Deaf.", {"deaf"}),
+        ("It is rung\nfor all hands.", {"rung", "all hands"}),
+        ("Its stop list, and the provider's own stop list", {"stop list"}),
+        ("during `ring()`, it brings\n```\nbell\n```\n", set()),
+    ],
+)
+def test_a_banned_word_is_found_in_a_page(page: str, words: set[str]) -> None:
+    assert banned_in("README.md", page) == words
