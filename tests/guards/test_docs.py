@@ -10,8 +10,14 @@ import pytest
 
 from tests.guards.page import anchors, blocks, links
 from tests.guards.repository import ROOT, pages, text
+from tests.guards.test_repository import goals, targets
 
 PAGES = pages()
+AT_THE_TOP = {
+    path: text(path) for path in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
+}
+FENCE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
+PATH = re.compile(r"`((?:worker|tests|docs|deploy|examples|findings|migrations|\.ci)/[\w/.-]+)`")
 ASSET = re.compile(
     r"""<(?:script|img|link|iframe|source|object)\b[^>]*?\b(?:src|href|data)=["']?([^"'> ]+)"""
 )
@@ -84,6 +90,29 @@ def test_the_documents_list_every_page() -> None:
     assert {f"docs/{link}" for link in listed} == {path for path in PAGES if path.startswith("docs/")} - {
         "docs/README.md"
     }
+
+
+# -- what pages name
+
+
+@pytest.mark.parametrize("path", [*PAGES, *AT_THE_TOP])
+def test_every_block_of_code_is_one_that_the_guards_read(path: str) -> None:
+    """tests/e2e/test_readme.py runs the blocks that `blocks` finds: it would pass over an indented one."""
+    page = text(path)
+
+    assert len(FENCE.findall(page)) == 2 * len(blocks(page))
+
+
+@pytest.mark.parametrize("path", [*PAGES, *AT_THE_TOP])
+def test_what_a_page_tells_make_to_do_is_a_target(path: str) -> None:
+    assert goals(text(path)) <= targets()
+
+
+@pytest.mark.parametrize("path", [*PAGES, *AT_THE_TOP])
+def test_a_file_that_a_page_names_is_there(path: str) -> None:
+    named = [name for name in PATH.findall(text(path)) if "NAME" not in name]
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 # -- what code cites
