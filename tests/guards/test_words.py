@@ -60,6 +60,14 @@ PAGES = {
     },
 }
 
+FILES = [
+    str(path.relative_to(ROOT))
+    for top in ("worker", "migrations", "examples", "deploy", "findings")
+    for path in sorted((ROOT / top).rglob("*"))
+    if path.suffix in {".py", ".toml", ".example", ".html"} or path.name == "Dockerfile"
+]
+"""Sources and examples of settings, read as text: comments, docstrings and messages too."""
+
 OF_PROVIDERS = {
     "docs/protocols/alphasms.md", "docs/protocols/webcom.md", "docs/protocols/smartswitch.md",
     "docs/protocols/README.md", "docs/reference/answers.md",
@@ -154,6 +162,13 @@ def banned_in(path: str, page: str) -> set[str]:
         prose = prose.replace("stop list", "")
     prose = prose.replace("provider's own stop list", "")
     return {word for word in IN_PROSE if re.search(rf"\b{word}\b", prose)}
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_no_comment_or_sentence_has_a_word_that_was_replaced(path: str) -> None:
+    words = set(re.findall(r"[a-z]+", (ROOT / path).read_text("utf-8").lower()))
+
+    assert words & BANNED.keys() == set()
 
 
 @pytest.mark.parametrize("path", PAGES)
