@@ -16,11 +16,12 @@ from datetime import timedelta
 from itertools import islice, repeat
 
 import brotli
+import httpcore
 import httpx
 import pytest
 from backports import zstd
 
-from bulk_dispatch.http_client import KEEPALIVE, REPLY_LIMIT, SORTED, Transport, steady
+from bulk_dispatch.http_client import KEEPALIVE, RENAMED, REPLY_LIMIT, SORTED, Transport, steady
 from bulk_dispatch.providers.interface import (
     LOST,
     NOT_SENT,
@@ -688,6 +689,19 @@ def test_every_exception_of_httpx_is_sorted() -> None:
 def test_every_exception_that_a_request_may_raise_is_sorted() -> None:
     """RequestError is what httpx promises to raise; nothing below it may be missing."""
     assert leaves(httpx.RequestError) - set(SORTED) == set()
+
+
+def test_every_exception_of_httpcore_is_raised_as_the_one_of_that_name_in_httpx() -> None:
+    """If this fails, httpcore has learnt a new way to fail: decide whether they can have it, and add it."""
+    raised = {one for one in vars(httpcore).values() if isinstance(one, type) and issubclass(one, Exception)}
+    above = {kind for one in raised for kind in one.__mro__[1:]}
+    kept_inside = {httpcore.ConnectionNotAvailable}  # the pool takes another connection then
+
+    assert raised - above - kept_inside == set(RENAMED)
+    assert {kind.__name__: renamed for kind, renamed in RENAMED.items()} == {
+        renamed.__name__: renamed for renamed in RENAMED.values()
+    }
+    assert set(RENAMED.values()) <= set(SORTED)
 
 
 NEVER_LEFT = {

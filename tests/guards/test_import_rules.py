@@ -73,6 +73,7 @@ BREACHES = (
     importing("face", "tasks.py", "bulk_dispatch.client"),
     # a place for each library
     importing("httpx", "stages/dispatch.py", "httpx"),
+    importing("httpx", "runtime.py", "httpcore"),
     importing("codings", "http_client.py", "zlib"),
     importing("codings", "providers/formats/xml.py", "brotli"),
     importing("lxml", "providers/alphasms/xml.py", "lxml"),

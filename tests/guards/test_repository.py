@@ -1,5 +1,6 @@
 """Rules about the repository itself: what lies where, the lock, the commands, and no secrets."""
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ def test_the_lock_has_all_we_depend_on() -> None:
         assert requirement.specifier.contains(version), requirement
 
 
-LEANED_ON = ("celery", "httpcore", "httpx", "kombu", "psycopg", "uvicorn")
+LEANED_ON = ("celery", "kombu", "psycopg", "uvicorn")
 """Libraries of whose insides we use something: they are not to be replaced unseen by a newer one."""
 
 
@@ -104,6 +105,31 @@ LEANED_ON = ("celery", "httpcore", "httpx", "kombu", "psycopg", "uvicorn")
 def test_a_library_whose_insides_we_use_has_an_upper_bound(name: str) -> None:
     (found,) = [one for one in map(Requirement, pyproject()["project"]["dependencies"]) if one.name == name]
     assert "<" in {one.operator for one in found.specifier}
+
+
+def insides_used(source: str) -> list[str]:
+    """The private attributes that a source reads or sets on anything but itself."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and not (
+            isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+        ):
+            found.append(node.attr)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "setattr"):
+            found += [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
+    return [name for name in found if re.match(r"_(?!_)", name)]
+
+
+@pytest.mark.parametrize(
+    "source", ["transport._pool", "self._http._pool._network = 1", "setattr(pool, '_network_backend', 1)"]
+)
+def test_a_use_of_insides_is_seen(source: str) -> None:
+    assert insides_used(source)
+
+
+def test_the_door_to_the_network_uses_the_insides_of_no_library() -> None:
+    """A newer httpx or httpcore may be installed beside us: only what they promise is used."""
+    assert insides_used(text("worker/bulk_dispatch/http_client.py")) == []
 
 
 def test_the_classifiers_name_versions_of_python_that_may_be_installed_on() -> None:

@@ -7,12 +7,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from ssl import SSLContext
 from typing import Any
 
+import httpcore
 import httpx
 
 from bulk_dispatch.content_coding import CodingError, plain
@@ -166,7 +167,7 @@ class _Patience:
         self._thread.deadline = min(now + whole.total_seconds(), until)
         return now < until
 
-    def bound(self, timeout: float | None, late: type[httpx.TimeoutException]) -> float:
+    def bound(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
         """The time-out, or what is left if that is less; raises `late` if nothing is."""
         left: float = getattr(self._thread, "deadline", math.inf) - self._clock()
         if left <= 0:
@@ -174,44 +175,56 @@ class _Patience:
         return min(timeout or 60.0, left)
 
 
-class _Network:
-    """Where httpx gets its connections from (httpcore's NetworkBackend), with waits that add up.
+class _Network(httpcore.NetworkBackend):
+    """Where the pools get their connections from, with waits that add up.
 
-    httpx bounds each wait alone, so that a peer which drips its headers, or sips our request, could keep an
-    exchange beyond its lease: on the wire while its messages are sent again.
+    httpcore bounds each wait alone, so that a peer which drips its headers, or sips our request, could keep
+    an exchange beyond its lease: on the wire while its messages are sent again.
     """
 
-    def __init__(self, network: Any, patience: _Patience) -> None:
-        self._network = network
+    def __init__(self, patience: _Patience) -> None:
+        self._sockets = httpcore.SyncBackend()
         self._patience = patience
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
-        left = self._patience.bound(timeout, httpx.ConnectTimeout)
-        return _Connection(self._network.connect_tcp(host, port, left, **options), self._patience)
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._patience.bound(timeout, httpcore.ConnectTimeout)
+        stream = self._sockets.connect_tcp(host, port, left, local_address, socket_options)
+        return _Connection(stream, self._patience)
 
 
-class _Connection:
-    """A connection of such a network (httpcore's NetworkStream)."""
+class _Connection(httpcore.NetworkStream):
+    """A connection of such a network."""
 
-    def __init__(self, stream: Any, patience: _Patience) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, patience: _Patience) -> None:
         self._stream = stream
         self._patience = patience
-        self.close = stream.close
-        self.get_extra_info = stream.get_extra_info
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> Any:
-        return self._stream.read(max_bytes, self._patience.bound(timeout, httpx.ReadTimeout))
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._patience.bound(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), PIECE):
-            left = self._patience.bound(timeout, httpx.WriteTimeout)
+            left = self._patience.bound(timeout, httpcore.WriteTimeout)
             self._stream.write(buffer[start : start + PIECE], left)
+
+    def close(self) -> None:
+        self._stream.close()
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> Any:
-        left = self._patience.bound(timeout, httpx.ConnectTimeout)
+    ) -> httpcore.NetworkStream:
+        left = self._patience.bound(timeout, httpcore.ConnectTimeout)
         return _Connection(self._stream.start_tls(ssl_context, server_hostname, left), self._patience)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 # -- the connections ---------------------------------------------------------------------------------
@@ -247,16 +260,80 @@ class _Pools:
             for pool in filter(None, [self._given, *self._pools.values()]):
                 pool.close()
 
-    def _pool(self, keepalive: timedelta) -> httpx.HTTPTransport:
+    def _pool(self, keepalive: timedelta) -> httpx.BaseTransport:
         # It would log addresses, and with some providers these hold credentials.
         logging.getLogger("httpcore").setLevel(logging.WARNING)
-        limits = httpx.Limits(
-            max_connections=64,
-            max_keepalive_connections=32 if keepalive else 0,
-            keepalive_expiry=keepalive.total_seconds(),
-        )
         assert self._tls is not None
-        transport = httpx.HTTPTransport(verify=self._tls, limits=limits, trust_env=False)
-        pool: Any = transport._pool  # noqa: SLF001 - httpx offers no door to its network
-        pool._network_backend = _Network(pool._network_backend, self._patience)  # noqa: SLF001
-        return transport
+        return _PooledTransport(
+            httpcore.ConnectionPool(
+                ssl_context=self._tls,
+                max_connections=64,
+                max_keepalive_connections=32 if keepalive else 0,
+                keepalive_expiry=keepalive.total_seconds(),
+                network_backend=_Network(self._patience),
+            )
+        )
+
+
+class _PooledTransport(httpx.BaseTransport):
+    """httpx's requests and answers over a pool of httpcore's, whose network may be chosen: httpx's own
+    transport makes its pool itself."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        sent = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _renamed():
+            answer = self._pool.handle_request(sent)
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of an answer, as it comes."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _renamed():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+RENAMED: dict[type[Exception], type[httpx.TransportError]] = {
+    httpcore.ConnectTimeout: httpx.ConnectTimeout,
+    httpcore.ConnectError: httpx.ConnectError,
+    httpcore.PoolTimeout: httpx.PoolTimeout,
+    httpcore.UnsupportedProtocol: httpx.UnsupportedProtocol,
+    httpcore.ProxyError: httpx.ProxyError,
+    httpcore.ReadTimeout: httpx.ReadTimeout,
+    httpcore.WriteTimeout: httpx.WriteTimeout,
+    httpcore.ReadError: httpx.ReadError,
+    httpcore.WriteError: httpx.WriteError,
+    httpcore.LocalProtocolError: httpx.LocalProtocolError,
+    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
+}
+"""What httpcore raises, and httpx's name for it. A guard test fails when httpcore grows a new one."""
+
+
+@contextmanager
+def _renamed() -> Iterator[None]:
+    """Raises what httpcore raises as httpx does. What is in no table travels up untouched."""
+    try:
+        yield
+    except tuple(RENAMED) as problem:
+        kind = next(kind for kind in type(problem).__mro__ if kind in RENAMED)
+        raise RENAMED[kind](str(problem)) from problem
