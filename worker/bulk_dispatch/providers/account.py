@@ -1,15 +1,15 @@
 """What only some providers tell of our account: money, prices, a stop list, what they hold.
 
-A small protocol each, beside those of the contract. No message changes by any of them.
+A feature each, beside those of the interface. No message changes by any of them.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
 
-from bulk_dispatch.providers.interface import Failure, Reply, Request
+from bulk_dispatch.providers.interface import Failure, Feature, Reply, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,14 @@ class Balance:
     currency: str = ""
 
 
-@runtime_checkable
-class Balances(Protocol):
-    """A dialect whose provider tells how much money is left."""
+class Balances(Feature):
+    """The provider tells how much money is left."""
 
+    @abstractmethod
     def balance(self) -> Request:
         """The request that asks."""
 
+    @abstractmethod
     def read_balance(self, reply: Reply) -> Balance | Failure:
         """What is left; may be negative."""
 
@@ -39,26 +40,28 @@ class Price:
     currency: str = ""
 
 
-@runtime_checkable
-class Prices(Protocol):
-    """A dialect whose provider tells prices."""
+class Prices(Feature):
+    """The provider tells what a segment to a number costs."""
 
     price_items: int  # numbers a request
 
+    @abstractmethod
     def prices(self, recipients: Sequence[str]) -> Request:
         """The request that asks what a segment to each of these numbers costs."""
 
+    @abstractmethod
     def read_prices(self, recipients: Sequence[str], reply: Reply) -> Mapping[str, Price] | Failure:
         """The prices they name, by recipient as we asked."""
 
 
-@runtime_checkable
-class StopLists(Protocol):
-    """A dialect whose provider keeps a list of people who want nothing."""
+class StopLists(Feature):
+    """The provider keeps a list of people who want nothing, and shows it."""
 
+    @abstractmethod
     def stop_list(self) -> Request:
         """The request that asks for it."""
 
+    @abstractmethod
     def read_stop_list(self, reply: Reply) -> Sequence[str] | Failure:
         """The recipients on it, written as ours are."""
 
@@ -72,12 +75,13 @@ class Scheduled:
     send_at: datetime | None
 
 
-@runtime_checkable
-class Scheduling(Protocol):
-    """A dialect whose provider lists what it holds, page by page."""
+class Scheduling(Feature):
+    """The provider lists what it holds until its time, page by page."""
 
+    @abstractmethod
     def scheduled(self, page: int) -> Request:
         """The request for a page; the first is 1."""
 
+    @abstractmethod
     def read_scheduled(self, reply: Reply) -> tuple[Sequence[Scheduled], int] | Failure:
         """The messages of a page, and how many pages there are."""

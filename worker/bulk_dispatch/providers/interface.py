@@ -5,11 +5,12 @@ Whatever goes wrong is a Failure: a record that says whether they can have the m
 with the route. What is not proven untaken is in doubt.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bulk_dispatch.domain.content import Kind
@@ -204,109 +205,122 @@ class JobReport:
     code: str = ""
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
     """A provider's wire format for one account: what it can carry, and how that is sent.
 
-    The constructor raises ValueError for an option that cannot be used and for missing credentials. What only
-    some can do is in the smaller protocols below, and in `account`.
+    A dialect derives from this class, and from a `Feature` for each thing that only some providers can do:
+    its first line is the list of what it does. One that lacks a method of these cannot be registered (mypy)
+    nor made (Python).
     """
 
-    options: ClassVar[Mapping[str, str]]  # keys of a route that this dialect alone knows, and their defaults
     kinds: ClassVar[Collection[Kind]]  # of content that it carries
     doubt: ClassVar[DoubtPolicy]  # how its doubt is settled unless the route says otherwise
+    options: ClassVar[Mapping[str, str]] = {}  # keys of a route that it alone knows, and their defaults
+    families: ClassVar[Mapping[Kind, str]] = {}  # of kinds; what is of another leaves apart
     limits: Limits  # of a package
 
-    def __init__(self, account: Account) -> None: ...
+    @abstractmethod
+    def __init__(self, account: Account) -> None:
+        """Raises ValueError for an option that cannot be used and for missing credentials."""
 
+    @abstractmethod
     def check(self, message: Message) -> None:
         """Raise MessageError if this provider cannot carry the message."""
 
     def apart(self, kind: Kind) -> str:
-        """The family of a kind; only messages of one family leave together."""
+        """The family of a kind; only messages of one family leave together. Those without are one, too."""
+        return self.families.get(kind, "")
 
+    @abstractmethod
     def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """The request that sends these items, in this order."""
 
-    def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> "Answered | JobTaken | Failure":
+    @abstractmethod
+    def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | JobTaken | Failure:
         """What became of them. Verdict statuses are those of `settle`, and no item gets two."""
 
 
-@runtime_checkable
-class Schedules(Protocol):
-    """A dialect whose provider holds messages until their time (`Item.send_at`)."""
+class Feature(ABC):  # noqa: B024 - those that derive from it have methods, but for two
+    """Something that only some providers can do. A dialect has those that it derives from, and no other."""
+
+
+class Schedules(Feature):
+    """The provider holds a message until its time (`OutboundMessage.send_at`)."""
 
     longest_ahead: timedelta  # how long before its time a message may be handed over
 
 
-@runtime_checkable
-class Clocks(Protocol):
-    """A dialect whose provider reads times by a clock of its own, without an offset."""
+class Clocks(Feature):
+    """The provider reads times by a clock of its own, without an offset, and says what it shows."""
 
     zone: ZoneInfo  # in which that clock goes; an hour that it shows twice cannot be told to them
 
+    @abstractmethod
     def clock(self) -> Request:
         """The request that asks what time it is there."""
 
+    @abstractmethod
     def read_clock(self, reply: Reply, now: datetime) -> timedelta | Failure:
         """How far their clock, read in the zone we were given, is ahead of `now` (aware)."""
 
 
-@runtime_checkable
-class Rewrites(Protocol):
-    """A dialect whose provider may change a text on its way."""
+class Rewrites(Feature):
+    """The provider may change a text on its way, if the route asks for it."""
 
     rewrites: bool  # it does on this route: how many segments there are is theirs to say
 
 
-@runtime_checkable
-class Respells(Protocol):
-    """A dialect that cannot write every text as it was given."""
+class Respells(Feature):
+    """A text that the provider cannot be told as it was given is changed before it is counted and kept."""
 
+    @abstractmethod
     def respelled(self, message: Message) -> Message:
         """The message as it will arrive. As such it is counted and kept."""
 
 
-@runtime_checkable
-class Statuses(Protocol):
-    """A dialect whose provider can be asked about messages it has taken."""
+class Statuses(Feature):
+    """The provider can be asked about messages that it has taken."""
 
     status_items: int  # messages a request
-    status_in_flight: int  # requests at once
+    status_in_flight: int = 1  # requests at once
     by_reference: ClassVar[bool]  # by our own id; else by theirs only, so not before they gave one
-    dated: ClassVar[
-        Collection[str]
-    ]  # words of an end that their page promises never to tell without its instant
+    dated: ClassVar[Collection[str]] = ()
+    """Words of an end that their page promises never to tell without its instant."""
 
+    @abstractmethod
     def status(self, asked: Sequence[Asked]) -> Request:
         """The request that asks for their states."""
 
-    def read_status(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
+    @abstractmethod
+    def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """Their states; only what was asked for is answered."""
 
 
-@runtime_checkable
-class Cancels(Protocol):
-    """A dialect whose provider can be told to forget a message that has not left it."""
+class Cancels(Feature):
+    """The provider can be told to forget a message that has not left it."""
 
     cancel_items: int  # messages a request
 
+    @abstractmethod
     def cancel(self, asked: Sequence[Asked]) -> Request:
         """The request that withdraws them. To repeat it is harmless."""
 
-    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> "Answered | Failure":
+    @abstractmethod
+    def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """CANCELLED for what will never arrive; any other news as in `read_status`; None where it is too
         late, and with `failure` or `strange` where that is no answer."""
 
 
-@runtime_checkable
-class Jobs(Protocol):
-    """A dialect whose packages may become asynchronous jobs."""
+class Jobs(Feature):
+    """A package may become an asynchronous job, which is asked about until it ends."""
 
     job_kept: timedelta  # how long they remember one
 
+    @abstractmethod
     def job(self, job: str) -> Request:
         """The request that asks where a job stands."""
 
+    @abstractmethod
     def read_job(self, reply: Reply) -> JobReport | Failure:
         """Where it stands."""
 
@@ -345,17 +359,18 @@ class Acknowledgement:
     media_type: str = "text/plain"
 
 
-@runtime_checkable
-class Receipts(Protocol):
-    """A dialect whose provider pushes states to us."""
+class Receipts(Feature):
+    """The provider pushes states to us."""
 
     hints: ClassVar[bool]  # a push says only that there is news: the message is then asked about
 
+    @abstractmethod
     def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
         """What was pushed, in its order; UNREADABLE if it cannot be understood."""
 
-    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:
-        """The answer that says we have these, and for ever."""
+    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - names none of them
+        """The answer that says we have these, and for ever: a plain OK, unless they document another."""
+        return Acknowledgement()
 
 
 def joined(verdicts: Iterable[Verdict], lost: Status | None) -> list[Verdict]:

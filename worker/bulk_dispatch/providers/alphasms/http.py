@@ -25,7 +25,7 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
-from bulk_dispatch.providers.account import Balance, Price
+from bulk_dispatch.providers.account import Balance, Balances, Price, Prices
 from bulk_dispatch.providers.alphasms import limits
 from bulk_dispatch.providers.alphasms.codes import CODE
 from bulk_dispatch.providers.alphasms.webhook import ID, read_hints
@@ -39,14 +39,18 @@ from bulk_dispatch.providers.interface import (
     MISDIRECTED,
     UNREADABLE,
     Account,
-    Acknowledgement,
     Answered,
     Asked,
+    Cancels,
+    Dialect,
     Failure,
     Push,
     Receipt,
+    Receipts,
     Reply,
     Request,
+    Schedules,
+    Statuses,
     Verdict,
     read_http,
 )
@@ -113,7 +117,7 @@ READ = "116"
 Parameters: TypeAlias = list[tuple[str, str]]
 
 
-class AlphaSmsHttp:
+class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Prices):
     """The dialect for one account.
 
     Options: `package_items`, `in_flight` (calls at once, of states too), `zone` of the times that carry none;
@@ -131,7 +135,6 @@ class AlphaSmsHttp:
     }
     doubt: ClassVar[DoubtPolicy] = DoubtPolicy.HOLD
     by_reference: ClassVar[bool] = False
-    dated: ClassVar[Collection[str]] = ()
     hints: ClassVar[bool] = True
     longest_ahead = timedelta(days=1)  # unpublished; what waits here is cancelled more surely
     status_items = 1
@@ -175,10 +178,6 @@ class AlphaSmsHttp:
             limits.check_segments("sms_text", content.sms_text)
         if message.send_at is not None:  # of what leaves at once it is told within what they take
             _check_lifetime(message)
-
-    def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call holds one message
-        """Everything may leave together."""
-        return ""
 
     def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """`send` of the one item."""
@@ -322,10 +321,6 @@ class AlphaSmsHttp:
     def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
         """Hints: see alphasms_push."""
         return read_hints(push)
-
-    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - nothing to name
-        """What they want to hear is not published."""
-        return Acknowledgement()
 
 
 # --- what is sent ------------------------------------------------------------------------------------

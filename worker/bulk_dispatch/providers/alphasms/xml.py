@@ -19,7 +19,7 @@ from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
-from bulk_dispatch.providers.account import Balance, Price
+from bulk_dispatch.providers.account import Balance, Balances, Price, Prices
 from bulk_dispatch.providers.alphasms import messages
 from bulk_dispatch.providers.alphasms.codes import (
     CODE,
@@ -40,16 +40,21 @@ from bulk_dispatch.providers.formats.numbers import SEGMENTS, currency, ended, m
 from bulk_dispatch.providers.interface import (
     UNREADABLE,
     Account,
-    Acknowledgement,
     Answered,
     Asked,
+    Cancels,
+    Dialect,
     Failure,
     JobReport,
+    Jobs,
     JobTaken,
     Push,
     Receipt,
+    Receipts,
     Reply,
     Request,
+    Schedules,
+    Statuses,
     Verdict,
     joined,
     read_http,
@@ -84,7 +89,7 @@ Finder: TypeAlias = Callable[[xml.Element], int | None]
 """Which message of ours an answer is about, by reference; None for one of somebody else."""
 
 
-class AlphaSmsXml:
+class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balances, Prices):
     """The dialect for one account.
 
     Options: `mode` (sync or async; Viber is always sync), `package_items` (0: by mode), `package_bytes`,
@@ -95,11 +100,14 @@ class AlphaSmsXml:
 
     kinds: ClassVar[Collection[Kind]] = (*messages.TYPES, *messages.VIBER)
     options: ClassVar[Mapping[str, str]] = {"number_format": option.PLUS, "viber_button": BUTTON_AS[0]}
+    families: ClassVar[Mapping[Kind, str]] = {  # Viber has a command of its own, and a document holds one
+        **dict.fromkeys(messages.TYPES, "sms"),
+        **dict.fromkeys(messages.VIBER, "viber"),
+    }
     doubt: ClassVar[DoubtPolicy] = DoubtPolicy.ASK
     by_reference: ClassVar[bool] = True
     dated: ClassVar[Collection[str]] = frozenset(DELIVERY)  # `date_completed`; what is refused has none
     hints: ClassVar[bool] = True
-    status_in_flight = 1
     price_items = PRICE_ITEMS
     longest_ahead = AHEAD
     job_kept = timedelta(hours=11)  # they forget after twelve: an hour before, the messages are asked for
@@ -130,10 +138,6 @@ class AlphaSmsXml:
     def check(self, message: Message) -> None:
         """Raise MessageError if AlphaSMS cannot carry the message."""
         messages.check(message)
-
-    def apart(self, kind: Kind) -> str:
-        """Viber has a command of its own, and a document holds one command."""
-        return "viber" if kind in messages.VIBER else "sms"
 
     def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """One `message`, `message-async` or `message-viber` with a `<msg>` for each item."""
@@ -237,10 +241,6 @@ class AlphaSmsXml:
     def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
         """Hints: see alphasms_push."""
         return read_hints(push)
-
-    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - whatever they are
-        """They document none, so a plain OK."""
-        return Acknowledgement()
 
     def _joined(self, answers: Iterable[xml.Element], find: Finder, codes: Codes) -> Answered:
         ours = ((find(answer), answer) for answer in answers)

@@ -35,11 +35,12 @@ from bulk_dispatch.providers.interface import (
     THROTTLED,
     UNREADABLE,
     Account,
-    Acknowledgement,
     Answered,
+    Dialect,
     Failure,
     Push,
     Receipt,
+    Receipts,
     Reply,
     Request,
     Verdict,
@@ -117,7 +118,7 @@ Parameters: TypeAlias = list[tuple[str, str]]
 """In their order. A mapping would lose every recipient but the last."""
 
 
-class SmartSwitch:
+class SmartSwitch(Dialect, Receipts):
     """The dialect for one account.
 
     Options: `package_items`, `package_bytes` (of a request), `in_flight` (calls at once), `receipts`; of its
@@ -182,10 +183,6 @@ class SmartSwitch:
         if length > self._octets:
             problem = f"must fit into a request of {self._octets} bytes; more fit where params_in is form"
             raise MessageError("text", f"{length} bytes", problem)
-
-    def apart(self, kind: Kind) -> str:  # noqa: ARG002 - a call may hold all
-        """Everything may leave together."""
-        return ""
 
     def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """One call with a group of parameters for each item."""
@@ -319,10 +316,6 @@ class SmartSwitch:
         if state not in STATES:  # whole words: "undeliverable" has "deliver" in it
             return Receipt(theirs, None, self._shown(said), strange=True)
         return Receipt(theirs, STATES[state], state)
-
-    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - names none
-        """What they want to hear is not published."""
-        return Acknowledgement()
 
 
 def _ran_out(code: str) -> bool:

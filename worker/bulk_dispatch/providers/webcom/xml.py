@@ -21,7 +21,7 @@ from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.providers.account import Balance, Scheduled
+from bulk_dispatch.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.formats.numbers import SEGMENTS
 from bulk_dispatch.providers.formats.options import choice, number, text, truth, zone
@@ -31,11 +31,19 @@ from bulk_dispatch.providers.interface import (
     Acknowledgement,
     Answered,
     Asked,
+    Cancels,
+    Clocks,
+    Dialect,
     Failure,
     Push,
     Receipt,
+    Receipts,
     Reply,
     Request,
+    Respells,
+    Rewrites,
+    Schedules,
+    Statuses,
     Verdict,
     joined,
 )
@@ -73,7 +81,19 @@ LONGEST_AHEAD = timedelta(days=7)  # unpublished
 PING_MOST = 160  # characters: one segment
 
 
-class WebcomXml:
+class WebcomXml(
+    Dialect,
+    Statuses,
+    Cancels,
+    Schedules,
+    Clocks,
+    Receipts,
+    Rewrites,
+    Respells,
+    Balances,
+    StopLists,
+    Scheduling,
+):
     """The dialect for one account.
 
     Options: `path` (/xml or /xml/), `package_items`, `package_bytes`, `status_items`, `zone`, the account's,
@@ -98,7 +118,6 @@ class WebcomXml:
     by_reference: ClassVar[bool] = False
     dated: ClassVar[Collection[str]] = frozenset(STATES)  # `time` is empty while it is "send" alone
     hints: ClassVar[bool] = False
-    status_in_flight = 1
     longest_ahead = LONGEST_AHEAD
 
     def __init__(self, account: Account) -> None:
@@ -129,10 +148,6 @@ class WebcomXml:
     def respelled(self, message: Message) -> Message:
         """They know one line end, or none."""
         return respelled(message, self._manner)
-
-    def apart(self, kind: Kind) -> str:  # noqa: ARG002 - the contract's
-        """All kinds leave together."""
-        return ""
 
     def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """One document; equal contents stand in it once."""
