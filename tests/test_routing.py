@@ -154,6 +154,14 @@ def test_how_much_leaves_at_once_is_the_routes_to_say(provider: str) -> None:
     assert limits.in_flight == (3 if limits.call else 1)
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("name", ["Mars/Olympus", "../zone", "Kyiv"])
+def test_a_time_zone_that_is_none_is_named(provider: str, name: str) -> None:
+    assert refusal(provider, zone=name) == (
+        f"routes.alpha.zone must be a time zone such as Europe/Kyiv, got {name!r}"
+    )
+
+
 # -- how doubt is settled
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -34,6 +35,7 @@ from bulk_dispatch.providers.interface import (
     JobReport,
     Jobs,
     JobTaken,
+    Mode,
     Push,
     Receipt,
     Request,
@@ -41,6 +43,7 @@ from bulk_dispatch.providers.interface import (
     Statuses,
     Verdict,
 )
+from bulk_dispatch.timezones import zone
 from tests.providers.harness import (
     AskCase,
     JobCase,
@@ -58,8 +61,8 @@ from tests.providers.harness import (
 from tests.providers.rules import SCHEMAS
 
 KEY = "0f3c-secret-key-e9"
-SYNC = Account("https://alphasms.example", key=KEY, options={"mode": "sync"})
-ASYNC = Account("https://alphasms.example", key=KEY, options={"mode": "async"})
+SYNC = Account("https://alphasms.example", key=KEY)
+ASYNC = Account("https://alphasms.example", key=KEY, mode=Mode.ASYNC)
 OLDER = Account("https://alphasms.example", login="secret-login", password="secret-password")
 
 TASK = "c41d07aa5be2496f8d13f0927be6a55e"
@@ -644,7 +647,7 @@ SUBMITS = [
     ),
     SubmitCase(
         label="dates are written in the account's zone",
-        account=Account("https://alphasms.example", key=KEY, options={"zone": "Asia/Tokyo"}),
+        account=Account("https://alphasms.example", key=KEY, zone=zone("Asia/Tokyo")),
         items=(sms(1, send_at=AT_9_30),),
         request="""<package key="0f3c-secret-key-e9"><message>
             <msg id="1" recipient="+380931110001" sender="ShopNews" type="0"
@@ -1028,7 +1031,7 @@ STATUSES = [
     ),
     StatusCase(
         label="a date without a zone is read in the account's",
-        account=Account("https://alphasms.example", key=KEY, options={"zone": "Asia/Tokyo"}),
+        account=Account("https://alphasms.example", key=KEY, zone=zone("Asia/Tokyo")),
         asked=ASKED_ONE,
         reply=final("102", "2031-03-04T09:31:12"),
         expected=[
@@ -1585,23 +1588,22 @@ def with_options(**options: str) -> AlphaSmsXml:
 
 
 @pytest.mark.parametrize(
-    ("options", "limits"),
+    ("account", "limits"),
     [
-        ({}, (100, 1_048_576)),
-        ({"mode": "sync", "package_items": "0"}, (100, 1_048_576)),
-        ({"mode": "async", "package_items": "0"}, (1000, 1_048_576)),
-        ({"mode": "async", "package_items": "7", "package_bytes": "5000"}, (7, 5000)),
+        (SYNC, (100, 1_048_576)),
+        (ASYNC, (1000, 1_048_576)),
+        (replace(ASYNC, package_items=7, package_bytes=5000), (7, 5000)),
     ],
     ids=str,
 )
-def test_limits(options: dict[str, str], limits: tuple[int, int]) -> None:
+def test_limits(account: Account, limits: tuple[int, int]) -> None:
     items, octets = limits
     shortest, longest = timedelta(seconds=90), timedelta(days=5)
-    assert with_options(**options).limits == Limits(items, octets, shortest=shortest, longest=longest)
+    assert AlphaSmsXml(account).limits == Limits(items, octets, shortest=shortest, longest=longest)
 
 
 def test_status_items_and_what_it_can_do() -> None:
-    speaker = with_options(status_items="50")
+    speaker = AlphaSmsXml(replace(SYNC, status_items=50))
     assert speaker.status_items == 50
     assert speaker.doubt is DoubtPolicy.ASK
     assert isinstance(speaker, Statuses)
@@ -1632,11 +1634,11 @@ def test_the_address_has_one_slash_and_no_secret() -> None:
     [
         (Account("https://alphasms.example"), "key"),
         (Account("https://alphasms.example", login="secret-login"), "password"),
-        (Account("https://alphasms.example", key=KEY, options={"mode": "later"}), "mode"),
-        (Account("https://alphasms.example", key=KEY, options={"zone": "Mars/Olympus"}), "zone"),
-        (Account("https://alphasms.example", key=KEY, options={"zone": "../zone"}), "zone"),
-        (Account("https://alphasms.example", key=KEY, options={"package_items": "-5"}), "package_items"),
-        (Account("https://alphasms.example", key=KEY, options={"status_items": "many"}), "status_items"),
+        (
+            replace(SYNC, options={"number_format": "+"}),
+            "number_format must be one of plus, digits, got '\\+'",
+        ),
+        (replace(SYNC, options={"viber_button": "link"}), "viber_button must be one of button, image"),
     ],
     ids=str,
 )

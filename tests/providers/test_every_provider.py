@@ -130,19 +130,26 @@ def test_its_limits_can_be_kept(provider: str, account: Account) -> None:
 
 
 @every_account
-@pytest.mark.parametrize("option", ["package_items", "package_bytes", "status_items", "in_flight"])
-def test_an_option_is_a_number_or_refused_by_name(provider: str, account: Account, option: str) -> None:
-    bare = {name: value for name, value in account.options.items() if name != option}
-    usual = dialect(provider, replace(account, options=bare))
-    for default in ("", "0"):
-        assert dialect(provider, replace(account, options=bare | {option: default})).limits == usual.limits
-    for bad in ("-1", "many", "1.5", "²", "9" * 10):
-        try:
-            made = dialect(provider, replace(account, options=bare | {option: bad}))
-        except ValueError as problem:
-            assert option in str(problem)  # noqa: PT017 - a dialect without such a thing does not look
-        else:
-            assert made.limits == usual.limits
+def test_the_route_says_how_much_goes_at_once(provider: str, account: Account) -> None:
+    usual = dialect(provider, account).limits
+    sized = dialect(
+        provider, replace(account, package_items=3, package_bytes=5_000, in_flight=2, status_items=7)
+    )
+    assert sized.limits.items == 3
+    assert (
+        sized.limits.octets <= 5_000 or sized.limits.octets == usual.octets
+    )  # one a call: how long is known
+    assert sized.limits.in_flight == (2 if sized.limits.call else 1)
+    if isinstance(sized, Statuses):
+        assert sized.status_items in (7, 1)
+
+
+@every_account
+def test_an_empty_option_is_as_if_it_were_not_there(provider: str, account: Account) -> None:
+    usual = dialect(provider, replace(account, options={}))
+    empty = dialect(provider, replace(account, options=dict.fromkeys(PROVIDERS[provider].options, "")))
+    items = first_calls(sample_of(provider), usual)
+    assert [usual.submit(call) for call in items.values()] == [empty.submit(call) for call in items.values()]
 
 
 @every_account

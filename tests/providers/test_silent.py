@@ -9,9 +9,11 @@ from typing import NamedTuple
 import pytest
 
 from bulk_dispatch.cli.probe_messages import probes
+from bulk_dispatch.config.settings import Route, route_keys
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.interface import Dialect, Push, Receipts, Reply, Request, Statuses
+from bulk_dispatch.routing import line
 from bulk_dispatch.timezones import zone
 from tests.guards.page import rows
 from tests.guards.repository import text
@@ -52,9 +54,21 @@ every_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.provide
 
 
 def speaking(row: Row, value: str) -> Dialect:
+    """The dialect of a route with the sample's account, and that value."""
     account = sample_of(row.provider).accounts[0]
-    bare = {name: one for name, one in account.options.items() if name != row.setting}
-    return dialect(row.provider, replace(account, options={**bare, row.setting: value}))
+    route = Route(
+        "alpha",
+        row.provider,
+        account.url,
+        key=account.key,
+        login=account.login,
+        password=account.password,
+        token=account.token,
+        options=account.options,
+    )
+    of_every_route = row.setting in route_keys()
+    changed = {row.setting: value} if of_every_route else {"options": {**route.options, row.setting: value}}
+    return line(replace(route, **changed)).dialect
 
 
 def items(provider: str) -> list[OutboundMessage]:

@@ -41,6 +41,7 @@ from bulk_dispatch.providers.interface import (
 from bulk_dispatch.providers.webcom import error_texts as texts_file
 from bulk_dispatch.providers.webcom.messages import TYPES
 from bulk_dispatch.providers.webcom.xml import WebcomXml
+from bulk_dispatch.timezones import zone
 from tests.providers.harness import (
     NOW,
     AskCase,
@@ -532,9 +533,7 @@ REQUESTS = [
     ),
     SubmitCase(
         label="trap 12: in the zone of the account",
-        account=Account(
-            "https://my3.webcom.example", token="k-51-demo-token", options={"zone": "Asia/Tokyo"}
-        ),
+        account=Account("https://my3.webcom.example", token="k-51-demo-token", zone=zone("Asia/Tokyo")),
         items=(sms(700001, send_at=moscow(4, 22, 30), valid_until=moscow(4, 23, 30)),),
         request=alone(SMS, ' time_send="2031-03-05 04:30" validity_period="2031-03-05 05:30:00"'),
         reply=taken(),
@@ -543,7 +542,7 @@ REQUESTS = [
     *(
         SubmitCase(
             label=f"in the hour that comes twice, {label}",
-            account=replace(TOKEN, options={"zone": "Europe/Kyiv"}),
+            account=replace(TOKEN, zone=zone("Europe/Kyiv")),
             items=(item._replace(reference=700001, recipient="+380931110001"),),
             request=alone(message, abonent),
             reply=taken(),
@@ -1153,9 +1152,7 @@ STATES = [
     ),
     StatusCase(
         label="trap 12: in the zone of the account",
-        account=Account(
-            "https://my3.webcom.example", token="k-51-demo-token", options={"zone": "Asia/Tokyo"}
-        ),
+        account=Account("https://my3.webcom.example", token="k-51-demo-token", zone=zone("Asia/Tokyo")),
         asked=ASKED_ONE,
         reply=state("deliver"),
         expected=[
@@ -1164,7 +1161,7 @@ STATES = [
     ),
     StatusCase(
         label="in the hour that comes twice, nothing happened before it did",
-        account=replace(TOKEN, options={"zone": "Europe/Kyiv"}),
+        account=replace(TOKEN, zone=zone("Europe/Kyiv")),
         asked=ASKED_ONE,
         reply=state("deliver").replace("2031-03-04 08:15:20", "2026-10-25 03:30:00"),
         expected=[
@@ -1428,9 +1425,7 @@ QUESTIONS = [
         label="a clock elsewhere",
         question="clock",
         about=NOW,
-        account=Account(
-            "https://my3.webcom.example", token="k-51-demo-token", options={"zone": "Asia/Tokyo"}
-        ),
+        account=Account("https://my3.webcom.example", token="k-51-demo-token", zone=zone("Asia/Tokyo")),
         reply="<response><time>10:00:00</time></response>",
         expected=timedelta(hours=-6),
     ),
@@ -1643,11 +1638,10 @@ def test_limits_and_what_it_can_do() -> None:
     speaker = with_options()
     minutes = timedelta(minutes=2)
     assert speaker.limits == Limits(500, 1_048_576, once=True, shortest=minutes)
-    assert with_options(package_items="7", package_bytes="5000").limits == Limits(
-        7, 5000, once=True, shortest=minutes
-    )
+    sized = WebcomXml(replace(TOKEN, package_items=7, package_bytes=5000, status_items=50))
+    assert sized.limits == Limits(7, 5000, once=True, shortest=minutes)
     assert (speaker.status_items, speaker.cancel_items) == (200, 200)
-    assert with_options(status_items="50").status_items == 50
+    assert (sized.status_items, sized.cancel_items) == (50, 50)
     assert speaker.doubt is DoubtPolicy.REPEAT
     assert not speaker.by_reference
     assert not speaker.hints
@@ -1669,7 +1663,7 @@ def test_room_is_kept_for_the_campaigns_they_are_told() -> None:
     """The worst there is: every message of a campaign of its own, with the longest of names."""
     texts = [sms(1000 + n, "я" * 70)._replace(campaign=f"{n:0>4}" + "&" * 124) for n in range(500)]
     for account in (TOKEN, BOTH_TOLD):
-        speaker = WebcomXml(replace(account, options={**account.options, "package_bytes": "100000"}))
+        speaker = WebcomXml(replace(account, package_bytes=100_000))
         package = fitting(texts, speaker.limits)
         assert 0 < len(package) < len(texts)
         assert len(speaker.submit(package).body) <= 100_000
@@ -1757,9 +1751,7 @@ def test_one_kind_of_credentials_the_token_first() -> None:
         (Account("https://my3.webcom.example"), "token"),
         (Account("https://my3.webcom.example", key="secret-key"), "token"),
         (Account("https://my3.webcom.example", login="secret-login"), "password"),
-        (replace(TOKEN, options={"zone": "Mars/Olympus"}), "zone"),
         (replace(TOKEN, options={"path": "/json"}), "path"),
-        (replace(TOKEN, options={"status_items": "many"}), "status_items"),
         (replace(TOKEN, options={"campaign_name": "March"}), "campaign_name must be true or false"),
         (replace(TOKEN, options={"transliterate": "2"}), "transliterate must be true or false"),
     ],

@@ -32,6 +32,7 @@ from bulk_dispatch.stages.account import (
     import_stop_list,
     watch,
 )
+from bulk_dispatch.timezones import zone
 from tests.factories import message
 from tests.stages.world import KEY, KIND, LOGIN, PASSWORD, OpenWorld, World
 
@@ -227,7 +228,7 @@ def test_given_a_time_that_their_clock_shows_twice_then_the_message_waits_here_u
     world = open_world(alpha=WEBCOM)
     watch(world.runtime, "alpha")
     now, minute = datetime.now(UTC), timedelta(minutes=1)
-    account = Account(world.line().route.url, token=KEY, options={"zone": "Europe/Moscow"})
+    account = Account(world.line().route.url, token=KEY, zone=zone("Europe/Moscow"))
     speaker = WebcomXml(account)
     speaker.zone = clocks_that_go_back(now + 45 * minute)  # an hour comes twice until 1:45 from now
     line = replace(world.line(), dialect=speaker)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from bulk_dispatch.config.settings import Route, SettingsError, can_name_a_route, route_keys
 from bulk_dispatch.domain.backoff import Backoff
@@ -11,7 +12,8 @@ from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.numbers import region_of
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers import PROVIDERS, dialect
-from bulk_dispatch.providers.interface import Account, Clocks, Dialect, Respells, Schedules
+from bulk_dispatch.providers.interface import Account, Clocks, Dialect, Mode, Respells, Schedules
+from bulk_dispatch.timezones import NoZoneError, zone
 
 KEPT = timedelta(seconds=20)  # less than servers keep idle connections, as a rule
 SURELY_LIVING = timedelta(milliseconds=500)  # no server is known to hang up so soon; under load none is idle
@@ -151,8 +153,9 @@ def line(route: Route) -> Line:
     for key in route.options.keys() - own.keys():
         known = ", ".join(sorted([*route_keys(), *own]))
         raise SettingsError(f"routes.{route.name}: unknown key {key!r}; known are {known}")
+    account = _account(route)
     try:
-        speaker = dialect(route.provider, _account(route))
+        speaker = dialect(route.provider, account)
     except ValueError as problem:
         raise SettingsError(f"routes.{route.name}: {problem}") from None
     _check_doubt(route, speaker)
@@ -168,17 +171,26 @@ def _account(route: Route) -> Account:
         login=route.login,
         password=route.password,
         token=route.token,
-        options={
-            "mode": route.mode,
-            "package_items": str(route.package_items),
-            "package_bytes": str(route.package_bytes),
-            "in_flight": str(route.in_flight),
-            "status_items": str(route.status_items),
-            "zone": route.zone,
-            "receipts": "1" if route.receipts else "",
-            **route.options,
-        },
+        mode=Mode(route.mode),
+        package_items=route.package_items,
+        package_bytes=route.package_bytes,
+        in_flight=route.in_flight,
+        status_items=route.status_items,
+        zone=_zone(route),
+        receipts=bool(route.receipts),
+        options=route.options,
     )
+
+
+def _zone(route: Route) -> ZoneInfo | None:
+    if not route.zone:
+        return None
+    try:
+        return zone(route.zone)
+    except NoZoneError:
+        raise SettingsError(
+            f"routes.{route.name}.zone must be a time zone such as Europe/Kyiv, got {route.zone!r}"
+        ) from None
 
 
 def _check_doubt(route: Route, speaker: Dialect) -> None:

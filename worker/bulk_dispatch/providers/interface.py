@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -104,15 +104,33 @@ FAILURES = (
 """Every failure there is."""
 
 
+class Mode(StrEnum):
+    """How a provider is to answer a package, where it has several ways."""
+
+    SYNC = "sync"  # with a verdict for each message
+    ASYNC = "async"  # with a job, which is asked for its end
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Our login at a provider, as a dialect needs it."""
+    """An account at a provider, as its route describes it to the dialect: where, who we are, and how much.
+
+    What is 0 or None is the dialect's to choose. `options` are the keys that the dialect alone knows
+    (`Dialect.options`), texts as they stand in the routes file.
+    """
 
     url: str
     key: str = field(default="", repr=False)
     login: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    mode: Mode = Mode.SYNC
+    package_items: int = 0  # messages a package
+    package_bytes: int = 0  # bytes a request, about
+    in_flight: int = 0  # requests of one package at once, where each message is one
+    status_items: int = 0  # messages a status request
+    zone: ZoneInfo | None = None  # of the provider's times that carry none
+    receipts: bool = False  # it is to push states to us
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -32,7 +32,7 @@ from bulk_dispatch.providers.alphasms.webhook import ID, read_hints
 from bulk_dispatch.providers.formats import key_value
 from bulk_dispatch.providers.formats.key_value import Pairs, one
 from bulk_dispatch.providers.formats.numbers import SEGMENTS, currency, ended, money
-from bulk_dispatch.providers.formats.options import PLUS, choice, number, number_format, zone
+from bulk_dispatch.providers.formats.options import PLUS, Options
 from bulk_dispatch.providers.formats.unknown_words import kept
 from bulk_dispatch.providers.interface import (
     CREDENTIALS,
@@ -54,6 +54,7 @@ from bulk_dispatch.providers.interface import (
     Verdict,
     read_http,
 )
+from bulk_dispatch.timezones import zone
 
 # --- constants ---------------------------------------------------------------------------------------
 
@@ -64,6 +65,7 @@ KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
 VIBER = (Kind.VIBER, Kind.VIBER_SMS)
 KEYS = ("id", "sms_count", "smd_count", "code", "status_time", "balance", "price", "currency")
 COUNTS = ("sms_count", "smd_count")
+PARAMS_IN = ("form", "query")
 FLASHES = ("1", "true", "yes", "on")  # what `flash` may hold; the page names it and no value
 VERSIONS = ("sent", "left-out")  # `version` is required on an old page and absent from later ones
 SPOKEN = ("errors", "status")  # their values are sentences
@@ -120,15 +122,15 @@ Parameters: TypeAlias = list[tuple[str, str]]
 class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Prices):
     """The dialect for one account.
 
-    Options: `package_items`, `in_flight` (calls at once, of states too), `zone` of the times that carry none;
-    of its own `params_in` (form, or query: then login and text stand in addresses, and in the logs of
+    It goes by `package_items`, `in_flight` (calls at once, of states too) and `zone`, of the times that carry
+    none. Options: `params_in` (form, or query: then login and text stand in addresses, and in the logs of
     whatever these pass), `number_format` (plus or digits), `flash` (what says that a text is one) and
-    `version` (sent or left-out). Raises ValueError for a bad option and for missing credentials.
+    `version` (sent or left-out).
     """
 
     kinds: ClassVar[Collection[Kind]] = KINDS
     options: ClassVar[Mapping[str, str]] = {
-        "params_in": "form",
+        "params_in": PARAMS_IN[0],
         "number_format": PLUS,
         "flash": FLASHES[0],
         "version": VERSIONS[0],
@@ -142,25 +144,25 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
     cancel_items = 1
 
     def __init__(self, account: Account) -> None:
-        given = account.options
-        self.status_in_flight = number(given, "in_flight", IN_FLIGHT)
+        own = Options(self.options, account.options)
+        self.status_in_flight = account.in_flight or IN_FLIGHT
         self.limits = Limits(
-            items=number(given, "package_items", ITEMS),
+            items=account.package_items or ITEMS,
             octets=OCTETS,
             call=1,
             in_flight=self.status_in_flight,
             shortest=LIFETIME[0],
             longest=LIFETIME[1],
         )
-        self._in_query = choice(given, "params_in", ("form", "query"), "form") == "query"
-        self._zone = zone(given, "Europe/Kyiv")
+        self._in_query = own.choice("params_in", PARAMS_IN) == "query"
+        self._zone = account.zone or zone(limits.ZONE)
         self._url = account.url.rstrip("/") + PATH
-        self._number = number_format(given, self.options["number_format"])
-        self._flash = choice(given, "flash", FLASHES, self.options["flash"])
-        sent = choice(given, "version", VERSIONS, self.options["version"]) == "sent"
+        self._number = own.number_format()
+        self._flash = own.choice("flash", FLASHES)
+        sent = own.choice("version", VERSIONS) == "sent"
         version = [("version", urlsplit(account.url).scheme or "https")] if sent else []
         self._login = [*version, *_login(account)]
-        self._secrets = (*account.secrets, *filter(None, [account.login]))
+        self._secrets = account.secrets
 
     # --- build ---------------------------------------------------------------------------------------
 

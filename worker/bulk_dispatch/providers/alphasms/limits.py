@@ -13,6 +13,7 @@ from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.senders import LATIN, Senders
 
 SENDERS = Senders(LATIN | {".", "-", "_"}, least=3, most_of_number=11)  # their panel, and their page on HTTP
+ZONE = "Europe/Kyiv"  # of dates and times that carry none [assumption of the sheet]
 VIBER_SENDER_MOST = 11  # characters; which ones is unpublished
 SEGMENTS_MOST = 10  # a guess: they only say that too long a text is refused with 204
 URL_MOST = 100  # characters of a WAP-push link

@@ -33,10 +33,11 @@ from bulk_dispatch.providers.alphasms.codes import (
     Codes,
     Meaning,
 )
+from bulk_dispatch.providers.alphasms.limits import ZONE
 from bulk_dispatch.providers.alphasms.webhook import read_hints
-from bulk_dispatch.providers.formats import options as option
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.formats.numbers import SEGMENTS, currency, ended, money
+from bulk_dispatch.providers.formats.options import PLUS, Options
 from bulk_dispatch.providers.interface import (
     UNREADABLE,
     Account,
@@ -48,6 +49,7 @@ from bulk_dispatch.providers.interface import (
     JobReport,
     Jobs,
     JobTaken,
+    Mode,
     Push,
     Receipt,
     Receipts,
@@ -59,12 +61,13 @@ from bulk_dispatch.providers.interface import (
     joined,
     read_http,
 )
+from bulk_dispatch.timezones import zone
 
 # --- constants ---------------------------------------------------------------------------------------
 
 PATH = "/api/xml.php"
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
-COMMANDS = {"sync": "message", "async": "message-async"}
+COMMANDS = {Mode.SYNC: "message", Mode.ASYNC: "message-async"}
 BUTTON_AS = ("button", "image")  # their table has the first, one of their samples the second
 JOB = re.compile(r"[A-Za-z0-9_.:+/={}-]{1,64}")  # in their sample 32 hex digits
 LOCAL = re.compile(r"0[0-9]{9}")  # a number of Ukraine as it is dialled there
@@ -72,7 +75,7 @@ NUMBER_MOST = 64  # letters and digits of theirs of a message
 
 # --- limits ------------------------------------------------------------------------------------------
 
-ITEMS = {"sync": 100, "async": 1000}  # unpublished; on the careful side
+ITEMS = {Mode.SYNC: 100, Mode.ASYNC: 1000}  # unpublished; on the careful side
 OCTETS = 1_048_576  # unpublished
 STATUS_ITEMS = 200  # unpublished
 PRICE_ITEMS = 100  # unpublished
@@ -92,14 +95,13 @@ Finder: TypeAlias = Callable[[xml.Element], int | None]
 class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balances, Prices):
     """The dialect for one account.
 
-    Options: `mode` (sync or async; Viber is always sync), `package_items` (0: by mode), `package_bytes`,
-    `status_items`, and `zone` of the dates that carry none; of its own `number_format` (plus or digits) and
-    `viber_button` (button or image, as which a button under a picture is sent). Raises ValueError for a bad
-    option and for missing credentials.
+    It goes by `mode` (Viber is always sync), `package_items` (by default as the mode allows),
+    `package_bytes`, `status_items` and `zone`, of the dates that carry none. Options: `number_format` (plus
+    or digits) and `viber_button` (button or image, as which a button under a picture is sent).
     """
 
     kinds: ClassVar[Collection[Kind]] = (*messages.TYPES, *messages.VIBER)
-    options: ClassVar[Mapping[str, str]] = {"number_format": option.PLUS, "viber_button": BUTTON_AS[0]}
+    options: ClassVar[Mapping[str, str]] = {"number_format": PLUS, "viber_button": BUTTON_AS[0]}
     families: ClassVar[Mapping[Kind, str]] = {  # Viber has a command of its own, and a document holds one
         **dict.fromkeys(messages.TYPES, "sms"),
         **dict.fromkeys(messages.VIBER, "viber"),
@@ -113,22 +115,19 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
     job_kept = timedelta(hours=11)  # they forget after twelve: an hour before, the messages are asked for
 
     def __init__(self, account: Account) -> None:
-        given = account.options
-        mode = option.choice(given, "mode", COMMANDS, "sync")
+        own = Options(self.options, account.options)
         self.limits = Limits(
-            items=option.number(given, "package_items", ITEMS[mode]),
-            octets=option.number(given, "package_bytes", OCTETS),
+            items=account.package_items or ITEMS[account.mode],
+            octets=account.package_bytes or OCTETS,
             shortest=SHORTEST,
             longest=messages.LASTS[1],
         )
-        self.status_items = option.number(given, "status_items", STATUS_ITEMS)
+        self.status_items = account.status_items or STATUS_ITEMS
         self.cancel_items = self.status_items
-        self._command = COMMANDS[mode]
-        self._zone = option.zone(given, "Europe/Kyiv")
+        self._command = COMMANDS[account.mode]
+        self._zone = account.zone or zone(ZONE)
         self._manner = messages.Manner(
-            self._zone,
-            numbered=option.number_format(given, self.options["number_format"]),
-            button=option.choice(given, "viber_button", BUTTON_AS, self.options["viber_button"]),
+            self._zone, numbered=own.number_format(), button=own.choice("viber_button", BUTTON_AS)
         )
         self._url = account.url.rstrip("/") + PATH
         self._login = _login(account)

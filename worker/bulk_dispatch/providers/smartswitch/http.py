@@ -26,7 +26,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.formats import json_api
 from bulk_dispatch.providers.formats.numbers import SEGMENTS
-from bulk_dispatch.providers.formats.options import DIGITS, choice, number, number_format
+from bulk_dispatch.providers.formats.options import DIGITS, Options
 from bulk_dispatch.providers.formats.webhook import Record, records
 from bulk_dispatch.providers.interface import (
     CREDENTIALS,
@@ -60,7 +60,6 @@ ID = re.compile(
 )  # 13 digits in the samples; longer than 32 bits, so it stays a text
 WORD = re.compile(r"[A-Za-z_.-]{1,40}")  # a code or state as it may be kept: no number, no sentence
 LATIN = str.maketrans("ок", "ok")  # from Cyrillic
-FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")  # what a field of a receipt may be called
 
 # --- limits, all unpublished -------------------------------------------------------------------------
 
@@ -121,11 +120,11 @@ Parameters: TypeAlias = list[tuple[str, str]]
 class SmartSwitch(Dialect, Receipts):
     """The dialect for one account.
 
-    Options: `package_items`, `package_bytes` (of a request), `in_flight` (calls at once), `receipts`; of its
-    own `call_items` (messages a call; where several, a package is one call), `params_in` (query or form),
-    `source` (name or number: how senders are given, in one way for a route, because all recipients of a call
-    must have the same parameters), `number_format` (digits or plus), and the names of the fields of a
-    receipt, `receipt_id` and `receipt_state`. Raises ValueError for a bad option and for missing credentials.
+    It goes by `package_items`, `package_bytes` (of a request), `in_flight` (calls at once) and `receipts`.
+    Options: `call_items` (messages a call; where several, a package is one call), `params_in` (query or
+    form), `source` (name or number: how senders are given, in one way for a route, because all recipients of
+    a call must have the same parameters), `number_format` (digits or plus), and the names of the fields of a
+    receipt, `receipt_id` and `receipt_state`.
     """
 
     kinds: ClassVar[Collection[Kind]] = KINDS
@@ -143,28 +142,33 @@ class SmartSwitch(Dialect, Receipts):
     def __init__(self, account: Account) -> None:
         if not (account.login and account.password):
             raise ValueError("SMARTSwitch needs a login and a password")
-        given = {**self.options, **{name: value for name, value in account.options.items() if value}}
-        self._mode = choice(given, "params_in", OCTETS, "query")
-        self._octets = number(given, "package_bytes", OCTETS[self._mode])
+        own = Options(self.options, account.options)
+        self._mode = own.choice("params_in", OCTETS)
+        self._octets = account.package_bytes or OCTETS[self._mode]
         if len(_encoded([("_login", account.login), ("_password", account.password)])) > CREDENTIALS_MOST:
             raise ValueError(f"login and password must be at most {CREDENTIALS_MOST} bytes in a query")
-        self._source = f"source_{choice(given, 'source', ('name', 'number'), 'name')}"
-        self._number = number_format(given, self.options["number_format"])
-        self._dlr = choice(given, "receipts", ("0", "1"), "0") == "1"
-        self._id = _field_name(given, "receipt_id")
-        self._state = _field_name(given, "receipt_state")
+        self._source = f"source_{own.choice('source', ('name', 'number'))}"
+        self._number = own.number_format()
+        self._dlr = account.receipts
+        self._id = own.field_name("receipt_id")
+        self._state = own.field_name("receipt_state")
         self._url = account.url.rstrip("/") + PATH
         self._login = [("_login", account.login), ("_password", account.password)]
         self._secrets = account.secrets
-        self.limits = self._limits(given)
+        self.limits = self._limits(account, own.number("call_items"))
 
-    def _limits(self, given: Mapping[str, str]) -> Limits:
+    def _limits(self, account: Account, several: int) -> Limits:
         octets = self._octets - self._length([])
-        several = number(given, "call_items", 1)
-        if several == 1:
-            items, in_flight = number(given, "package_items", ITEMS), number(given, "in_flight", IN_FLIGHT)
-            return Limits(items, octets, call=1, in_flight=in_flight, measure=self._measure)
-        return Limits(min(several, number(given, "package_items", several)), octets, measure=self._measure)
+        if several > 1:
+            items = min(several, account.package_items or several)
+            return Limits(items=items, octets=octets, measure=self._measure)
+        return Limits(
+            items=account.package_items or ITEMS,
+            octets=octets,
+            call=1,
+            in_flight=account.in_flight or IN_FLIGHT,
+            measure=self._measure,
+        )
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -326,12 +330,6 @@ def _ran_out(code: str) -> bool:
 def _encoded(pairs: list[tuple[str, str]]) -> str:
     """quote, so that a blank is %20 as in their samples."""
     return urlencode(pairs, quote_via=quote, safe="")
-
-
-def _field_name(given: Mapping[str, str], name: str) -> str:
-    if not FIELD.fullmatch(given[name]):
-        raise ValueError(f"{name} must be the name of a field, got {given[name]!r}")
-    return given[name]
 
 
 # --- matching ----------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.formats.numbers import SEGMENTS
-from bulk_dispatch.providers.formats.options import choice, number, text, truth, zone
+from bulk_dispatch.providers.formats.options import Options
 from bulk_dispatch.providers.interface import (
     UNREADABLE,
     Account,
@@ -63,12 +63,14 @@ from bulk_dispatch.providers.webcom.messages import (
 from bulk_dispatch.providers.webcom.responses import elements, ended
 from bulk_dispatch.providers.webcom.states import State, pushed, stands, state_of
 from bulk_dispatch.providers.webcom.submit_results import admissions
+from bulk_dispatch.timezones import zone
 
 # --- constants ---------------------------------------------------------------------------------------
 
 PATHS = ("/xml", "/xml/")  # where messages go; the family writes the second, and a redirect would lose them
 PARTS = ("left-out", "written")  # of a content, that are not there
 SECURITY = ("first", "last")  # in the request: their pages show both
+ZONE = "Europe/Moscow"  # the pages are Russian
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -96,11 +98,11 @@ class WebcomXml(
 ):
     """The dialect for one account.
 
-    Options: `path` (/xml or /xml/), `package_items`, `package_bytes`, `status_items`, `zone`, the account's,
-    in which all times are, `campaign_name` (they are told the campaign, and show it in their cabinet) and
-    `transliterate` (they write the Cyrillic of SMS in Latin). Where their page is silent: `line_break`
+    It goes by `package_items`, `package_bytes`, `status_items` and `zone`, in which all times are. Options:
+    `campaign_name` (they are told the campaign, and show it in their cabinet) and `transliterate` (they write
+    the Cyrillic of SMS in Latin); where their page is silent, `path` (/xml or /xml/), `line_break`
     (backslash-n, line-feed or blank), `ping_text` (none: no text), `empty_parts` (left-out or written) and
-    `security` (first or last). Raises ValueError for a bad option and for missing credentials.
+    `security` (first or last).
     """
 
     kinds: ClassVar[Collection[Kind]] = TYPES
@@ -121,23 +123,24 @@ class WebcomXml(
     longest_ahead = LONGEST_AHEAD
 
     def __init__(self, account: Account) -> None:
-        self.zone = zone(account.options, "Europe/Moscow")
-        self._manner = _manner(account.options, self.zone)
+        own = Options(self.options, account.options)
+        self.zone = account.zone or zone(ZONE)
+        self._manner = _manner(own, self.zone)
         self.rewrites = self._manner.transliterate
         self.limits = Limits(
-            items=number(account.options, "package_items", ITEMS),
-            octets=number(account.options, "package_bytes", OCTETS),
+            items=account.package_items or ITEMS,
+            octets=account.package_bytes or OCTETS,
             measure=measured_with_campaign if self._manner.campaign_name else None,
             once=True,
             shortest=SHORTEST,
         )
-        self.status_items = number(account.options, "status_items", STATUS_ITEMS)
+        self.status_items = account.status_items or STATUS_ITEMS
         self.cancel_items = self.status_items
-        self._path = choice(account.options, "path", PATHS, PATHS[0])
+        self._path = own.choice("path", PATHS)
         self._url = account.url.rstrip("/")
         self._security = _security(account)
-        self._security_first = choice(account.options, "security", SECURITY, SECURITY[0]) == SECURITY[0]
-        self._secrets = (*account.secrets, *filter(None, [account.login]))
+        self._security_first = own.choice("security", SECURITY) == "first"
+        self._secrets = account.secrets
 
     # --- build ---------------------------------------------------------------------------------------
 
@@ -276,15 +279,15 @@ class WebcomXml(
 # --- what is built -----------------------------------------------------------------------------------
 
 
-def _manner(given: Mapping[str, str], zone: ZoneInfo) -> Manner:
-    ping = text(given, "ping_text", PING_TEXT, PING_MOST)
+def _manner(own: Options, zone: ZoneInfo) -> Manner:
+    ping = own.text("ping_text", PING_MOST)
     return Manner(
         zone,
-        campaign_name=truth(given, "campaign_name"),
-        transliterate=truth(given, "transliterate"),
-        line_break=LINE_BREAKS[choice(given, "line_break", LINE_BREAKS, "backslash-n")],
+        campaign_name=own.truth("campaign_name"),
+        transliterate=own.truth("transliterate"),
+        line_break=LINE_BREAKS[own.choice("line_break", LINE_BREAKS)],
         ping_text="" if ping == NO_TEXT else ping,
-        empty_parts=choice(given, "empty_parts", PARTS, PARTS[0]) == "written",
+        empty_parts=own.choice("empty_parts", PARTS) == "written",
     )
 
 
