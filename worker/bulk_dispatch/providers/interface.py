@@ -397,7 +397,7 @@ def joined(verdicts: Iterable[Verdict], lost: Status | None) -> list[Verdict]:
     for verdict in verdicts:
         first = found.setdefault(verdict.reference, verdict)
         if first is not verdict and first != verdict:
-            found[verdict.reference] = Verdict(verdict.reference, lost, first.code, strange=True)
+            found[verdict.reference] = Verdict(verdict.reference, lost, code=first.code, strange=True)
     return list(found.values())
 
 

@@ -229,9 +229,15 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         theirs = one(said, "id")
         cut = "id" in said and not (theirs or reply.ended)
         if "errors" in said or not (cut or ID.fullmatch(theirs)):
-            return Answered([Verdict(item.reference, Status.IN_DOUBT, "?", strange=True)])
-        count = SEGMENTS.get(one(said, *COUNTS))
-        return Answered([Verdict(item.reference, SUBMITTED["id"], "id", theirs, count)])
+            return Answered([Verdict(item.reference, Status.IN_DOUBT, code="?", strange=True)])
+        taken = Verdict(
+            item.reference,
+            SUBMITTED["id"],
+            code="id",
+            provider_id=theirs,
+            segments=SEGMENTS.get(one(said, *COUNTS)),
+        )
+        return Answered([taken])
 
     def _refused(self, item: OutboundMessage, said: Pairs) -> Answered | Failure:
         """What is about the call refuses it as a whole; anything else is about the message, and kept in their
@@ -240,9 +246,9 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         if word := next((word for word in FAILURES if word in errors), ""):
             return FAILURES[word].because(word)
         if set(errors) == {"receiver"}:
-            return Answered([Verdict(item.reference, SUBMITTED["receiver"], "receiver")])
+            return Answered([Verdict(item.reference, SUBMITTED["receiver"], code="receiver")])
         words = self._kept(said, *item.content.as_dict().values())
-        return Answered([Verdict(item.reference, Status.REJECTED, words, strange=True)])
+        return Answered([Verdict(item.reference, Status.REJECTED, code=words, strange=True)])
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """What `code` says; never the text in `status`. An error about the message is no news of it. One
@@ -253,12 +259,12 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
             return said
         errors = _errors(said)
         if errors == ["not found"] and "code" not in said:
-            return Answered([Verdict(about.reference, None, "not found", known=False)])
+            return Answered([Verdict(about.reference, None, code="not found", known=False)])
         if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in said):
             return self._failure(said)
         if "code" not in said:
             words = self._kept(said)
-            return Answered([Verdict(about.reference, None, words, strange=True, failure=UNREADABLE)])
+            return Answered([Verdict(about.reference, None, code=words, strange=True, failure=UNREADABLE)])
         return Answered([self._verdict(about, said)])
 
     def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
@@ -276,12 +282,12 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         theirs = one(said, "id") if "id" in said else asked.provider_id
         if code not in STATES or theirs != asked.provider_id:
             shown = code if CODE.fullmatch(code) else "?"
-            return Verdict(asked.reference, None, shown, strange=True)
+            return Verdict(asked.reference, None, code=shown, strange=True)
         return Verdict(
             asked.reference,
             STATES[code],
-            code,
-            asked.provider_id,
+            code=code,
+            provider_id=asked.provider_id,
             happened_at=ended(one(said, "status_time").replace("/", "-"), self._zone),
             read=code == READ,
         )

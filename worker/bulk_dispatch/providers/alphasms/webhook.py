@@ -25,4 +25,4 @@ def _hints(record: Record) -> Iterable[Receipt]:
     said = record.get("status", "").strip()
     code = said if not said or STATE.fullmatch(said) else "?"
     numbers = (record.get(name, "").strip() for name in IDS)
-    return [Receipt(number, None, code) for number in numbers if ID.fullmatch(number)]
+    return [Receipt(number, None, code=code) for number in numbers if ID.fullmatch(number)]

@@ -256,7 +256,7 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
         completed_at = ended(completed, self._zone) if completed else None
         if completed_at and code in codes.completed:
             meaning = codes.completed[code]
-        return Verdict(
+        return Verdict(  # by position: one for each message, and by name it takes half as long again
             reference,
             meaning.status,
             _shown(code, codes.table),

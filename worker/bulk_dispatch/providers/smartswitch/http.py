@@ -181,7 +181,13 @@ class SmartSwitch(Dialect, Receipts):
         if self._source == "source_name" and len(message.sender) > SENDERS.most:
             raise MessageError("sender", message.sender, f"must be at most {SENDERS.most} characters")
         SENDERS.check("sender", message.sender)
-        alone = OutboundMessage(0, 10**15, message.recipient, message.sender, message.content)
+        alone = OutboundMessage(
+            id=0,
+            reference=10**15,
+            recipient=message.recipient,
+            sender=message.sender,
+            content=message.content,
+        )
         # The credentials may not be at hand where messages are checked, so they are reckoned at their most.
         length = self._measure(alone) + len(self._url) + CREDENTIALS_MOST
         if length > self._octets:
@@ -267,7 +273,7 @@ class SmartSwitch(Dialect, Receipts):
         """Refused in their word; the first one that is any."""
         code = next((one.code for one in failures if one.code != "?"), "?")
         strange = all(one.name == UNREADABLE.name for one in failures)
-        return Verdict(item.reference, Status.REJECTED, code, strange=strange)
+        return Verdict(item.reference, Status.REJECTED, code=code, strange=strange)
 
     def _failure(self, code: str) -> Failure:
         plain = code.lower()
@@ -287,12 +293,14 @@ class SmartSwitch(Dialect, Receipts):
         status = STATUSES.get(code)
         theirs = self._own(json_api.word(element.get("id")))
         if status is None:
-            return Verdict(item.reference, Status.IN_DOUBT, self._shown(said), theirs, strange=True)
+            return Verdict(
+                item.reference, Status.IN_DOUBT, code=self._shown(said), provider_id=theirs, strange=True
+            )
         if status is Status.QUEUED:
             # Without their id: should a receipt name it, it would be about this try and not the next.
-            return Verdict(item.reference, Status.REJECTED if item.attempts else status, code)
+            return Verdict(item.reference, Status.REJECTED if item.attempts else status, code=code)
         segments = SEGMENTS.get(json_api.word(attributes.get("segments")))
-        return Verdict(item.reference, status, code, theirs, segments)
+        return Verdict(item.reference, status, code=code, provider_id=theirs, segments=segments)
 
     def _own(self, number: str) -> str:
         """Their id of a message, as far as it is one. Receipts name messages by it."""
@@ -318,8 +326,8 @@ class SmartSwitch(Dialect, Receipts):
             return None
         state = said.lower()
         if state not in STATES:  # whole words: "undeliverable" has "deliver" in it
-            return Receipt(theirs, None, self._shown(said), strange=True)
-        return Receipt(theirs, STATES[state], state)
+            return Receipt(theirs, None, code=self._shown(said), strange=True)
+        return Receipt(theirs, STATES[state], code=state)
 
 
 def _ran_out(code: str) -> bool:

@@ -39,7 +39,11 @@ def read_scheduled(reply: Reply, zone: ZoneInfo) -> tuple[Sequence[Scheduled], i
         return UNREADABLE.because(detail="not one page of what is scheduled")
     waiting = answers[0].iter("scheduled")
     return [
-        Scheduled(number, _recipient(one.get("phone")) or "", instant(one.get("time_send"), zone))
+        Scheduled(
+            provider_id=number,
+            recipient=_recipient(one.get("phone")) or "",
+            send_at=instant(one.get("time_send"), zone),
+        )
         for one in waiting
         if (number := theirs(one.get("id_sms")))
     ], int(pages)

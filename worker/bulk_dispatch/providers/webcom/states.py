@@ -71,4 +71,10 @@ def _pushed_json(body: bytes) -> list[State] | Failure:
 def _json_state(state: json_api.Object) -> State:
     """Ids are texts in samples; a number will do."""
     said = {name: json_api.word(state.get(name)) for name in ("id_sms", "state", "time", "sms", "viber")}
-    return State(theirs(said["id_sms"]), said["state"], said["time"], said["sms"], said["viber"])
+    return State(
+        id=theirs(said["id_sms"]),
+        word=said["state"],
+        time=said["time"],
+        sms=said["sms"],
+        viber=said["viber"],
+    )

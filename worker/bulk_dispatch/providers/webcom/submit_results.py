@@ -44,26 +44,25 @@ def _admission(item: OutboundMessage, answer: xml.Element, secrets: Sequence[str
     failure, used = (meaning.failure, meaning.used) if meaning else (None, False)
     if provider_id:
         expected = code == "send" or (meaning is not None and meaning.status is Status.SENT)
-        parts = SEGMENTS.get(answer.get("parts", "").strip())
         return Verdict(
             reference,
             Status.SENT,
-            code,
-            provider_id,
-            parts,
+            code=code,
+            provider_id=provider_id,
+            segments=SEGMENTS.get(answer.get("parts", "").strip()),
             strange=not expected,
             failure=failure,
             used=used,
         )
     if not text or code == "send" or raw.strip("0"):
-        return Verdict(reference, Status.IN_DOUBT, code, strange=True)
+        return Verdict(reference, Status.IN_DOUBT, code=code, strange=True)
     if meaning is None:  # kept in their words; a person is to look at it
         words = kept(text, (*secrets, *item.content.as_dict().values()))
-        return Verdict(reference, Status.REJECTED, words, strange=True)
+        return Verdict(reference, Status.REJECTED, code=words, strange=True)
     return Verdict(
         reference,
         meaning.status,
-        code,
+        code=code,
         strange=meaning.strange,
         failure=failure,
         suppress=meaning.suppress,
@@ -75,7 +74,7 @@ def _numbered_once(verdicts: list[Verdict]) -> list[Verdict]:
     """A number of theirs that two messages were given tells of neither."""
     count = Counter(verdict.provider_id for verdict in verdicts if verdict.provider_id)
     return [
-        Verdict(verdict.reference, Status.IN_DOUBT, verdict.code, strange=True)
+        Verdict(verdict.reference, Status.IN_DOUBT, code=verdict.code, strange=True)
         if count[verdict.provider_id] > 1
         else verdict
         for verdict in verdicts

@@ -266,10 +266,10 @@ class WebcomXml(
         return Verdict(
             reference,
             status,
-            state.word if state.word in STATES else "?",
-            state.id,
-            SEGMENTS.get(state.parts),
-            ended(state.time, self.zone),
+            code=state.word if state.word in STATES else "?",
+            provider_id=state.id,
+            segments=SEGMENTS.get(state.parts),
+            happened_at=ended(state.time, self.zone),
             strange=status is None,
             first_channel=first_channel,
             read=status is Status.DELIVERED and "read" in (state.word, state.viber),
@@ -316,4 +316,4 @@ def _by_theirs(asked: Sequence[Asked]) -> dict[str, int]:
 def _cancelled(reference: int, provider_id: str, word: str) -> Verdict:
     known = word in ("delete", "not_found")
     status = Status.CANCELLED if word == "delete" else None
-    return Verdict(reference, status, word if known else "?", provider_id, strange=not known)
+    return Verdict(reference, status, code=word if known else "?", provider_id=provider_id, strange=not known)
