@@ -235,6 +235,8 @@ class Dialect(ABC):
     doubt: ClassVar[DoubtPolicy]  # how its doubt is settled unless the route says otherwise
     options: ClassVar[Mapping[str, str]] = {}  # keys of a route that it alone knows, and their defaults
     families: ClassVar[Mapping[Kind, str]] = {}  # of kinds; what is of another leaves apart
+    code_texts: ClassVar[Mapping[str, str]] = {}  # its codes in words, where they are none themselves
+    request_code_texts: ClassVar[Mapping[str, str]] = {}  # of a whole request, where they say something else
     limits: Limits  # of a package
 
     @abstractmethod

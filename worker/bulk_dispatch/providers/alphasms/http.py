@@ -27,6 +27,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Balances, Price, Prices
 from bulk_dispatch.providers.alphasms import limits
+from bulk_dispatch.providers.alphasms.code_texts import HTTP_TEXTS
 from bulk_dispatch.providers.alphasms.codes import CODE
 from bulk_dispatch.providers.alphasms.webhook import ID, read_hints
 from bulk_dispatch.providers.formats import key_value
@@ -136,6 +137,7 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         "version": VERSIONS[0],
     }
     doubt: ClassVar[DoubtPolicy] = DoubtPolicy.HOLD
+    code_texts: ClassVar[Mapping[str, str]] = HTTP_TEXTS
     by_reference: ClassVar[bool] = False
     hints: ClassVar[bool] = True
     longest_ahead = timedelta(days=1)  # unpublished; what waits here is cancelled more surely

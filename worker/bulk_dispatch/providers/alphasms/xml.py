@@ -21,6 +21,7 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.providers.account import Balance, Balances, Price, Prices
 from bulk_dispatch.providers.alphasms import messages
+from bulk_dispatch.providers.alphasms.code_texts import XML_REQUEST_TEXTS, XML_TEXTS
 from bulk_dispatch.providers.alphasms.codes import (
     CODE,
     DELIVERY,
@@ -107,6 +108,8 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
         **dict.fromkeys(messages.VIBER, "viber"),
     }
     doubt: ClassVar[DoubtPolicy] = DoubtPolicy.ASK
+    code_texts: ClassVar[Mapping[str, str]] = XML_TEXTS
+    request_code_texts: ClassVar[Mapping[str, str]] = XML_REQUEST_TEXTS
     by_reference: ClassVar[bool] = True
     dated: ClassVar[Collection[str]] = frozenset(DELIVERY)  # `date_completed`; what is refused has none
     hints: ClassVar[bool] = True

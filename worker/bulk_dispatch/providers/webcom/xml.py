@@ -117,6 +117,10 @@ class WebcomXml(
         "security": SECURITY[0],
     }
     doubt: ClassVar[DoubtPolicy] = DoubtPolicy.REPEAT
+    code_texts: ClassVar[Mapping[str, str]] = {
+        "not_deliver": "not delivered",
+        "partly_deliver": "sent, and no receipt ever came",
+    }
     by_reference: ClassVar[bool] = False
     dated: ClassVar[Collection[str]] = frozenset(STATES)  # `time` is empty while it is "send" alone
     hints: ClassVar[bool] = False
