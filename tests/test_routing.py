@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.cli.context import write_sandbox_routes
 from bulk_dispatch.config.settings import Route, SettingsError, read_routes, route_keys
 from bulk_dispatch.domain.content import ViberSms
 from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.routing import Line, UnknownRoute, accept, line, make_ready
+from bulk_dispatch.sandbox.routes import write_sandbox_routes
 from tests.factories import message
 
 CREDENTIALS: dict[str, dict[str, str]] = {

@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import psycopg
 
-from bulk_dispatch.cli.context import SANDBOX_KEY
+from bulk_dispatch.sandbox.options import SANDBOX_KEY
 from tests.benchmarks.installation import LOOK, PACKAGE, Installation, await_ended
 
 TABLES = """

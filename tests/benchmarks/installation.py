@@ -19,7 +19,6 @@ import psycopg
 import redis
 
 from bulk_dispatch.cli import process_set
-from bulk_dispatch.cli.context import SANDBOX_KEY, routes_file
 from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.migrate import upgrade
@@ -30,6 +29,8 @@ from bulk_dispatch.local.servers.server import Durability
 from bulk_dispatch.local.servers.server_pair import Addresses, Pair
 from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
 from bulk_dispatch.messaging.inspection import consumers
+from bulk_dispatch.sandbox.options import SANDBOX_KEY
+from bulk_dispatch.sandbox.routes import routes_file
 from tests.ports import held_ports
 from tests.waiting import eventually
 

@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 import httpx
 from sqlalchemy import Engine, create_engine, text
 
-from bulk_dispatch.cli.context import SANDBOX_KEY
+from bulk_dispatch.sandbox.options import SANDBOX_KEY
 from tests.benchmarks.installation import LOOK, Installation, await_ended
 from tests.waiting import eventually
 

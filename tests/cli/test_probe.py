@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from bulk_dispatch.cli.context import SANDBOX_ROUTES
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.segments import segments
@@ -13,6 +12,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.ledger.transitions import Move, settle
 from bulk_dispatch.providers import PROVIDERS
+from bulk_dispatch.sandbox.routes import SANDBOX_ROUTES
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.ledger.book import Book

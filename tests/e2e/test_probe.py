@@ -2,8 +2,8 @@
 
 import httpx
 
-from bulk_dispatch.cli.context import SANDBOX_LOGIN, SANDBOX_PASSWORD
 from bulk_dispatch.domain.status import FINAL
+from bulk_dispatch.sandbox.options import SANDBOX_LOGIN, SANDBOX_PASSWORD
 from tests.cli.conftest import Shell
 from tests.e2e.conftest import Install
 

@@ -18,7 +18,6 @@ import psutil
 from sqlalchemy import TextClause, text
 
 from bulk_dispatch.cli import process_set as processes
-from bulk_dispatch.cli.context import SANDBOX_ROUTES, Table, routes_file, sandbox_pushes
 from bulk_dispatch.client import Dispatcher, EnqueueError
 from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.doubt_policy import SETTLING
@@ -34,6 +33,7 @@ from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import enqueue
 from bulk_dispatch.monitoring.heartbeat import read_heartbeats
 from bulk_dispatch.providers import PROVIDERS
+from bulk_dispatch.sandbox.routes import SANDBOX_ROUTES, Table, routes_file, sandbox_pushes
 from tests.faults import fleet, servers
 from tests.faults.fleet import Fleet
 from tests.faults.provider import Provider

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from bulk_dispatch.cli.context import SANDBOX_ROUTES
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.providers.interface import Feature
+from bulk_dispatch.sandbox.routes import SANDBOX_ROUTES
 from tests.faults.provider import PROVIDED, SENDS
 from tests.faults.world import ACCOUNTS
 from tests.guards.repository import text

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from bulk_dispatch.cli.context import SANDBOX_RECEIPTS as SECRET
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.sandbox.routes import SANDBOX_RECEIPTS as SECRET
 from tests.faults.cases.case import Case
 from tests.faults.world import Batch, World
 from tests.waiting import eventually

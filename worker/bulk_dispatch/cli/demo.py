@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from bulk_dispatch.cli import process_set
-from bulk_dispatch.cli.context import at, opened_intake, opened_ledger, sandbox_pushes, write_sandbox_routes
+from bulk_dispatch.cli.context import at, opened_intake, opened_ledger
 from bulk_dispatch.cli.output import Json, complain, emit, err, out
 from bulk_dispatch.cli.reports import print_books, read_books
 from bulk_dispatch.client import Dispatcher
@@ -30,6 +30,7 @@ from bulk_dispatch.local.servers.ephemeral import throwaway
 from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
 from bulk_dispatch.messaging.inspection import consumers
 from bulk_dispatch.providers import PROVIDERS
+from bulk_dispatch.sandbox.routes import sandbox_pushes, write_sandbox_routes
 
 READY = timedelta(seconds=60)  # for the workers to come up
 STUCK = timedelta(seconds=60)  # without a single message moving

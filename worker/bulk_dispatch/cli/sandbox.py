@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from bulk_dispatch.cli.context import SANDBOX_KEY
 from bulk_dispatch.cli.output import complain, say
 from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
-from bulk_dispatch.sandbox.options import SandboxOptions
+from bulk_dispatch.sandbox.options import SANDBOX_KEY, SANDBOX_LOGIN, SANDBOX_PASSWORD, SandboxOptions
 from bulk_dispatch.sandbox.outcomes import Timings
 from bulk_dispatch.sandbox.server import serve
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
@@ -23,8 +22,8 @@ def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8800,
     key: Annotated[str, typer.Option(help="The key, or token, that routes must show.")] = SANDBOX_KEY,
-    login: Annotated[str, typer.Option(help="Or, with the password, the login.")] = "sandbox",
-    password: Annotated[str, typer.Option(help="Of that login.")] = "sandbox-password",  # noqa: S107
+    login: Annotated[str, typer.Option(help="Or, with the password, the login.")] = SANDBOX_LOGIN,
+    password: Annotated[str, typer.Option(help="Of that login.")] = SANDBOX_PASSWORD,
     journal: Annotated[Path | None, typer.Option(help="Remember across restarts in this file.")] = None,
     final_least: Annotated[float, typer.Option(help="Seconds until the first messages are final.")] = 0.2,
     final_most: Annotated[float, typer.Option(help="Seconds until the last ones are.")] = 1.0,

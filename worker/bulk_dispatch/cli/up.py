@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bulk_dispatch.cli import process_set
-from bulk_dispatch.cli.context import at, opened_ledger, sandbox_pushes, write_sandbox_routes
+from bulk_dispatch.cli.context import at, opened_ledger
 from bulk_dispatch.cli.output import complain, err, out
 from bulk_dispatch.config.settings import Settings, SettingsError, read_routes
 from bulk_dispatch.ledger.migrate import upgraded
@@ -16,6 +16,7 @@ from bulk_dispatch.local.processes.instance import AlreadyRunningError, only_one
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.servers.shared import embedded, kept_running
 from bulk_dispatch.routing import make_ready
+from bulk_dispatch.sandbox.routes import sandbox_pushes, write_sandbox_routes
 
 
 def up(

@@ -5,7 +5,7 @@ An independent reading of the protocol sheets (docs/protocols): nothing here may
 `bulk_dispatch.sandbox.server.serve`, or `running` in a test. The frame, one thing a file:
 
     server     the door
-    options    everything one can set
+    options    everything one can set; routes: its accounts as routes of a worker
     app        HTTP: the providers' addresses and the control ones; counts: what one sees there
     exchange   one request and its answer; wire: hanging up; traffic: requests counted
     callers    who is at the other end, and kill -9 of it; kills: the answers that end so

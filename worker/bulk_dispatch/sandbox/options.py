@@ -11,6 +11,11 @@ from bulk_dispatch.sandbox.outcomes import Mix, Timings
 from bulk_dispatch.sandbox.smartswitch.options import SmartSwitchOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 
+# Of make-believe accounts, on the loopback address.
+SANDBOX_KEY = "sandbox-key"
+SANDBOX_LOGIN = "sandbox"
+SANDBOX_PASSWORD = "sandbox-password"  # noqa: S105
+
 
 @dataclass(frozen=True)
 class SandboxOptions:
@@ -18,9 +23,9 @@ class SandboxOptions:
 
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free one
-    key: str = "sandbox-key"  # AlphaSMS; webcom's token
-    login: str | None = "sandbox"  # besides the key; both or none
-    password: str | None = "sandbox-password"  # noqa: S105 - of a make-believe account
+    key: str = SANDBOX_KEY  # AlphaSMS; webcom's token
+    login: str | None = SANDBOX_LOGIN  # besides the key; both or none
+    password: str | None = SANDBOX_PASSWORD
     mix: Mix = field(default_factory=Mix)
     timings: Timings = field(default_factory=Timings)
     seed: int = 1
