@@ -144,6 +144,8 @@ SPOILT_JSON = {
     "the first of several": b'x {"a": 1}, "b": 2',
     "in a text": b'x "{"a": 1}"',
     "two": b'x {"a": 1}\n{"a": 2}',
+    "one that is cut, behind": b'x {"a": 1}{"a": ',
+    "the rest of one, in front": b'2 }\n{"a": 1}',
     "within another": b'x {"b": {"a": 1}',
     "braces in noise": b'x {} {"a": 1}',
     "half of it": b'x {"a": ',

@@ -59,7 +59,7 @@ def json_object(body: bytes) -> bytes | None:
     no JSON."""
     braces = _TRACE.sub(lambda found: b" " * len(found[0]), body)
     start, end = braces.find(b"{"), braces.rfind(b"}") + 1
-    if start < 0 or end <= start:
+    if start < 0 or end <= start or b"}" in braces[:start] or b"{" in braces[end:]:
         return None
     before, after = body[:start].rstrip(_BLANKS), body[end:].lstrip(_BLANKS)
     if before.endswith(_OPENS) or after.startswith(_CLOSES):
