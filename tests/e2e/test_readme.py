@@ -45,6 +45,7 @@ NOT_ENTERED = {
 
 NOT_RUN = {
     "": "a drawing of the folders, and of the import rules that pyproject.toml has",
+    "py": "files of a new provider; tests/guards/test_add_a_provider.py puts them in their places",
 }
 """Kinds of blocks that nobody can run, and why."""
 

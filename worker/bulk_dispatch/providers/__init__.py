@@ -1,4 +1,4 @@
-"""The dialects we speak, one explicit line each. Adding one: its file, its line here, its test table."""
+"""The dialects we speak, one explicit line each. Adding one: its folder, its line here, its test table."""
 
 from collections.abc import Mapping
 
