@@ -137,7 +137,7 @@ def test_given_a_code_when_people_are_told_then_its_words_stand_beside_it(
 
 def test_given_a_number_that_a_dialect_knows_then_it_has_words() -> None:
     from bulk_dispatch.providers.alphasms.codes import DELIVERY, REFUSALS, REPORTED, SUBMITTED, WITHDRAWN
-    from bulk_dispatch.providers.alphasms.http import STATES
+    from bulk_dispatch.providers.alphasms.http_codes import STATES
 
     xml = {*DELIVERY, *SUBMITTED.table, *REPORTED.table, *WITHDRAWN.table}
     assert [code for code in xml if not meaning("alphasms-xml", code)] == []

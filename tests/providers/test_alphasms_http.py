@@ -15,7 +15,7 @@ from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Price
-from bulk_dispatch.providers.alphasms import http as dialect_file
+from bulk_dispatch.providers.alphasms import http_codes as codes_file
 from bulk_dispatch.providers.alphasms.http import AlphaSmsHttp
 from bulk_dispatch.providers.interface import (
     CREDENTIALS,
@@ -120,8 +120,8 @@ SAMPLE = Sample(
     ),
     provider_id=lambda item: str(55_000_000 + item.reference),
     texts=texts,
-    submit_table=dialect_file.SUBMITTED,
-    status_table=dialect_file.STATES,
+    submit_table=codes_file.SUBMITTED,
+    status_table=codes_file.STATES,
     named=False,
     framed=False,
     wary=True,
@@ -622,11 +622,11 @@ def test_status(case: StatusCase) -> None:
 
 
 def test_every_code_of_the_sheet_stands_in_the_table() -> None:
-    assert STATES == dialect_file.STATES
+    assert STATES == codes_file.STATES
 
 
 def test_out_of_reach_is_not_the_end() -> None:
-    assert dialect_file.STATES["5"] is Status.SENT
+    assert codes_file.STATES["5"] is Status.SENT
 
 
 # --- delete, balance, price ----------------------------------------------------------------------------

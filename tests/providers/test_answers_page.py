@@ -14,7 +14,7 @@ from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.alphasms import codes as xml_codes
-from bulk_dispatch.providers.alphasms import http as http_codes
+from bulk_dispatch.providers.alphasms import http_codes
 from bulk_dispatch.providers.interface import (
     Acceptance,
     Account,
@@ -30,7 +30,7 @@ from bulk_dispatch.providers.interface import (
     RouteAction,
     Verdict,
 )
-from bulk_dispatch.providers.smartswitch import http as smart_codes
+from bulk_dispatch.providers.smartswitch import codes as smart_codes
 from bulk_dispatch.providers.webcom import error_texts as webcom
 from tests.providers.harness import sms
 

@@ -36,7 +36,7 @@ from bulk_dispatch.providers.interface import (
     Statuses,
     Verdict,
 )
-from bulk_dispatch.providers.smartswitch import http as dialect_file
+from bulk_dispatch.providers.smartswitch import codes as codes_file
 from bulk_dispatch.providers.smartswitch.http import SmartSwitch
 from tests.providers.harness import NOW, PushCase, Sample, SubmitCase, run_push, run_submit, sms
 from tests.providers.rules import parameters, personal, shown
@@ -105,12 +105,12 @@ SAMPLE = Sample(
     refuses="error",
     submit_answer=sample_answer,
     texts=texts,
-    submit_table={**dialect_file.STATUSES, "error": Status.REJECTED},
-    receipt_table=dialect_file.STATES,
+    submit_table={**codes_file.STATUSES, "error": Status.REJECTED},
+    receipt_table=codes_file.STATES,
     pushes=(
         Push(
             b"message_id=1930011223301&message_state=delivered",
-            content_type=dialect_file.FORM["Content-Type"],
+            content_type="application/x-www-form-urlencoded",
         ),
         Push(b"", "message_id=1930011223301&message_state=delivered"),
         Push(
@@ -742,9 +742,9 @@ def test_submit(case: SubmitCase) -> None:
 
 
 def test_every_word_of_the_sheet_stands_in_its_table() -> None:
-    assert dialect_file.STATUSES.keys() == {"ok", "error"}
-    assert dialect_file.ERRORS.keys() == {"authentication"}
-    assert dialect_file.STATES.keys() == STATES.keys()
+    assert codes_file.STATUSES.keys() == {"ok", "error"}
+    assert codes_file.ERRORS.keys() == {"authentication"}
+    assert codes_file.STATES.keys() == STATES.keys()
 
 
 def test_a_refusal_for_no_reason_is_no_fault_of_the_route() -> None:

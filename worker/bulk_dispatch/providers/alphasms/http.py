@@ -11,24 +11,22 @@ There is no id of ours in a call and a repeat is a second message, so doubt is l
 asked for by their id, one a call.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, timedelta
-from math import ceil
-from typing import ClassVar, TypeAlias
+from datetime import timedelta
+from typing import ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from bulk_dispatch.domain.content import Kind, Viber, ViberSms, WapPush
+from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
-from bulk_dispatch.domain.instants import SECOND, full
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Balances, Price, Prices
-from bulk_dispatch.providers.alphasms import limits
+from bulk_dispatch.providers.alphasms import http_messages as messages
 from bulk_dispatch.providers.alphasms.code_texts import HTTP_TEXTS
 from bulk_dispatch.providers.alphasms.codes import CODE
+from bulk_dispatch.providers.alphasms.http_codes import FAILURES, READ, STATES, SUBMITTED, errors_in
+from bulk_dispatch.providers.alphasms.limits import ZONE
 from bulk_dispatch.providers.alphasms.webhook import ID, read_hints
 from bulk_dispatch.providers.formats import key_value
 from bulk_dispatch.providers.formats.key_value import Pairs, one
@@ -36,8 +34,6 @@ from bulk_dispatch.providers.formats.numbers import SEGMENTS, currency, ended, m
 from bulk_dispatch.providers.formats.options import PLUS, Options
 from bulk_dispatch.providers.formats.unknown_words import kept
 from bulk_dispatch.providers.interface import (
-    CREDENTIALS,
-    MISDIRECTED,
     UNREADABLE,
     Account,
     Answered,
@@ -60,10 +56,7 @@ from bulk_dispatch.timezones import zone
 # --- constants ---------------------------------------------------------------------------------------
 
 PATH = "/api/http.php"
-DATE = "%Y-%m-%dT%H:%M:%S%z"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-KINDS = (Kind.SMS, Kind.FLASH, Kind.WAP, Kind.VIBER, Kind.VIBER_SMS)
-VIBER = (Kind.VIBER, Kind.VIBER_SMS)
 KEYS = ("id", "sms_count", "smd_count", "code", "status_time", "balance", "price", "currency")
 COUNTS = ("sms_count", "smd_count")
 PARAMS_IN = ("form", "query")
@@ -77,47 +70,6 @@ OTHER = "not what was asked for"
 ITEMS = 20  # small packages: what is lost with one is in doubt
 IN_FLIGHT = 8
 OCTETS = 1_048_576
-LIFETIME = (timedelta(seconds=60), timedelta(seconds=86_400))  # of a Viber message
-
-# --- code tables -------------------------------------------------------------------------------------
-
-SUBMITTED = {"id": Status.SENT, "receiver": Status.REJECTED}
-"""What an answer to `send` amounts to, by what stands in it: an id, or the error about the receiver."""
-
-ERRORS = {
-    "login": re.compile(r"^(wrong|invalid) (login|password)\b"),
-    "key": re.compile(r"^(wrong|invalid) key\b"),  # a guess: nobody has seen one
-    "command": re.compile(r"^unknown command\b"),
-    "receiver": re.compile(r"valid receiver"),  # they ask for a valid receiver number
-    "not found": re.compile(r"\bnot found\b"),  # the SMS
-}
-"""The texts of `errors` that are understood, by a word for each."""
-
-FAILURES = {
-    "login": CREDENTIALS,
-    "key": CREDENTIALS,
-    "command": MISDIRECTED,  # every call has the same, so no message is to blame
-}
-"""Errors that are about the call and not about its message."""
-
-STATES = {
-    "0": Status.SENT,  # pending
-    "1": Status.SENT,  # being sent
-    "2": Status.SENT,
-    "3": Status.DELIVERED,
-    "5": Status.SENT,  # out of reach: they go on trying
-    "10": Status.CANCELLED,  # deleted
-    "50": Status.UNDELIVERABLE,  # delivered in part, which nobody can read
-    "95": Status.UNDELIVERABLE,  # operator not supported
-    "96": Status.UNDELIVERABLE,  # network failure
-    "99": Status.UNDELIVERABLE,  # bad number, number not in service
-    "116": Status.DELIVERED,  # and read, in Viber
-}
-"""`code` in the answer to `receive`."""
-
-READ = "116"
-
-Parameters: TypeAlias = list[tuple[str, str]]
 
 
 class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Prices):
@@ -129,7 +81,7 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
     `version` (sent or left-out).
     """
 
-    kinds: ClassVar[Collection[Kind]] = KINDS
+    kinds: ClassVar[Collection[Kind]] = messages.KINDS
     options: ClassVar[Mapping[str, str]] = {
         "params_in": PARAMS_IN[0],
         "number_format": PLUS,
@@ -153,11 +105,11 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
             octets=OCTETS,
             call=1,
             in_flight=self.status_in_flight,
-            shortest=LIFETIME[0],
-            longest=LIFETIME[1],
+            shortest=messages.LIFETIME[0],
+            longest=messages.LIFETIME[1],
         )
         self._in_query = own.choice("params_in", PARAMS_IN) == "query"
-        self._zone = account.zone or zone(limits.ZONE)
+        self._zone = account.zone or zone(ZONE)
         self._url = account.url.rstrip("/") + PATH
         self._number = own.number_format()
         self._flash = own.choice("flash", FLASHES)
@@ -170,23 +122,12 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
 
     def check(self, message: Message) -> None:
         """Raise MessageError if AlphaSMS cannot carry the message over plain HTTP."""
-        if message.kind not in KINDS:
-            raise MessageError("kind", message.kind.value, "is not carried by AlphaSMS over HTTP")
-        limits.check(message)
-        content = message.content
-        if isinstance(content, WapPush) and not content.text:
-            raise MessageError("text", "", "must be there: over HTTP a link goes with a text")
-        if isinstance(content, ViberSms):
-            own = content.sms_sender
-            limits.check_sender("sms_sender" if own else "sender", own or message.sender)
-            limits.check_segments("sms_text", content.sms_text)
-        if message.send_at is not None:  # of what leaves at once it is told within what they take
-            _check_lifetime(message)
+        messages.check(message)
 
     def submit(self, items: Sequence[OutboundMessage]) -> Request:
         """`send` of the one item."""
         (item,) = items
-        return self._request("send", _message(item, self._number(item.recipient), self._flash))
+        return self._request("send", messages.parameters_of(item, self._number(item.recipient), self._flash))
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """`receive` of the one message, by their id."""
@@ -207,7 +148,7 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         (recipient,) = recipients
         return self._request("price", [("to", self._number(recipient))])
 
-    def _request(self, command: str, parameters: Parameters) -> Request:
+    def _request(self, command: str, parameters: messages.Parameters) -> Request:
         encoded = urlencode([*self._login, ("command", command), *parameters], quote_via=quote, safe="")
         if self._in_query:
             return Request(url=f"{self._url}?{encoded}", body=b"", method="GET")
@@ -244,7 +185,7 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
     def _refused(self, item: OutboundMessage, said: Pairs) -> Answered | Failure:
         """What is about the call refuses it as a whole; anything else is about the message, and kept in their
         words if we do not know them."""
-        errors = _errors(said)
+        errors = errors_in(said)
         if word := next((word for word in FAILURES if word in errors), ""):
             return FAILURES[word].because(word)
         if set(errors) == {"receiver"}:
@@ -259,7 +200,7 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         said = _pairs(reply)
         if isinstance(said, Failure):
             return said
-        errors = _errors(said)
+        errors = errors_in(said)
         if errors == ["not found"] and "code" not in said:
             return Answered([Verdict(about.reference, None, code="not found", known=False)])
         if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in said):
@@ -300,7 +241,7 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         if isinstance(said, Failure):
             return said
         amount = money(one(said, "balance"))
-        if _errors(said) or amount is None:
+        if errors_in(said) or amount is None:
             return self._failure(said)
         return Balance(amount, currency(one(said, "currency")))
 
@@ -311,13 +252,13 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         if isinstance(said, Failure):
             return said
         amount, unit = money(one(said, "price")), currency(one(said, "currency"))
-        if _errors(said) or amount is None or amount.is_signed() or not unit:
+        if errors_in(said) or amount is None or amount.is_signed() or not unit:
             return self._failure(said)
         return {recipient: Price(amount, unit)}
 
     def _failure(self, said: Pairs) -> Failure:
         """What keeps them from answering a question: the account's error before all others."""
-        errors = _errors(said)
+        errors = errors_in(said)
         if word := next((word for word in FAILURES if word in errors), ""):
             return FAILURES[word].because(word)
         return UNREADABLE.because(self._kept(said)) if "?" in errors else UNREADABLE.because(detail=OTHER)
@@ -329,14 +270,11 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
     # --- receipts ------------------------------------------------------------------------------------
 
     def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
-        """Hints: see alphasms_push."""
+        """Hints: see webhook."""
         return read_hints(push)
 
 
-# --- what is sent ------------------------------------------------------------------------------------
-
-
-def _login(account: Account) -> Parameters:
+def _login(account: Account) -> messages.Parameters:
     """Who we are: the key, or what older accounts have."""
     if account.key:
         return [("key", account.key)]
@@ -345,67 +283,5 @@ def _login(account: Account) -> Parameters:
     raise ValueError("AlphaSMS needs a key, or a login and a password")
 
 
-def _check_lifetime(message: Message) -> None:
-    """What Viber has, alone or before its SMS."""
-    limits.check_lasts("viber_valid_until", message.viber_valid_until, message.send_at, LIFETIME)
-    if message.kind is Kind.VIBER:
-        limits.check_lasts("valid_until", message.valid_until, message.send_at, LIFETIME)
-
-
-def _message(item: OutboundMessage, number: str, flash: str) -> Parameters:
-    content = item.content
-    parameters = [("to", number)]
-    if isinstance(content, ViberSms):
-        parameters += [("from", content.sms_sender or item.sender), ("message", content.sms_text)]
-    elif not isinstance(content, Viber):
-        parameters += [("from", item.sender), ("message", getattr(content, "text", ""))]
-    if isinstance(content, WapPush):
-        parameters.append(("wap", content.url))
-    if item.kind is Kind.FLASH:
-        parameters.append(("flash", flash))
-    if item.send_at:
-        parameters.append(("ask_date", full(item.send_at, SECOND).astimezone(UTC).strftime(DATE)))
-    return parameters + (_viber(item, content) if isinstance(content, Viber) else [])
-
-
-def _viber(item: OutboundMessage, content: Viber) -> Parameters:
-    kind = "button" if content.button else "image" if content.image else "text"
-    optional = {
-        "viber_image": content.image,
-        "viber_url": content.url,
-        "viber_button": content.button,
-        "viber_lifetime": _lifetime(item),
-        "viber_sms": "1" if isinstance(content, ViberSms) else "",
-    }
-    return [
-        ("viber", "1"),
-        ("viber_type", kind),
-        ("viber_from", item.sender),
-        ("viber_message", content.text),
-        *((name, value) for name, value in optional.items() if value),
-    ]
-
-
-def _lifetime(item: OutboundMessage) -> str:
-    """Seconds that Viber may take, from when it leaves, never too few; nothing if that has no end."""
-    ends = [end for end in (item.viber_valid_until, item.valid_until) if end]
-    if not (ends and item.leaves_at):
-        return ""
-    shortest, longest = LIFETIME
-    lasts = max(shortest, min(longest, min(ends) - item.leaves_at))
-    return str(ceil(lasts.total_seconds()))
-
-
-# --- what is answered --------------------------------------------------------------------------------
-
-
 def _pairs(reply: Reply) -> Pairs | Failure:
     return read_http(reply) or key_value.read(reply, KEYS, SPOKEN)
-
-
-def _errors(said: Pairs) -> list[str]:
-    """Our words for their errors; "?" for one that nobody has seen."""
-    return [
-        next((word for word, seen in ERRORS.items() if seen.search(text.strip().lower())), "?")
-        for text in said.get("errors", ())
-    ]

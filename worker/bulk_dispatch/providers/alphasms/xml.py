@@ -241,7 +241,7 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
         return {one: price for one in recipients if (price := prices.get(one.lstrip("+")))}
 
     def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
-        """Hints: see alphasms_push."""
+        """Hints: see webhook."""
         return read_hints(push)
 
     def _joined(self, answers: Iterable[xml.Element], find: Finder, codes: Codes) -> Answered:

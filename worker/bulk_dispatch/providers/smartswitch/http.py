@@ -29,10 +29,6 @@ from bulk_dispatch.providers.formats.numbers import SEGMENTS
 from bulk_dispatch.providers.formats.options import DIGITS, Options
 from bulk_dispatch.providers.formats.webhook import Record, records
 from bulk_dispatch.providers.interface import (
-    CREDENTIALS,
-    MALFORMED,
-    MONEY,
-    THROTTLED,
     UNREADABLE,
     Account,
     Answered,
@@ -48,13 +44,14 @@ from bulk_dispatch.providers.interface import (
     read_http,
 )
 from bulk_dispatch.providers.senders import PRINTABLE, Senders
+from bulk_dispatch.providers.smartswitch.codes import ERROR_WORDS, ERRORS, PASSING, STATES, STATUSES, WEIGHT
+from bulk_dispatch.providers.smartswitch.matching import matched
 
 # --- constants ---------------------------------------------------------------------------------------
 
 PATH = "/api/message"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 KINDS = (Kind.SMS, Kind.PING)
-TYPE = "message"  # of an element in `data`; the page about receipts of suppliers has another
 ID = re.compile(
     r"(?!0+$)[0-9A-Za-z-]{1,64}"
 )  # 13 digits in the samples; longer than 32 bits, so it stays a text
@@ -68,50 +65,6 @@ IN_FLIGHT = 20  # one wave: measured as fast as ten in a call, once an answer ta
 CREDENTIALS_MOST = 300  # bytes of login and password, encoded
 OCTETS = {"query": 4_096, "form": 262_144}
 SENDERS = Senders(PRINTABLE)
-
-# --- code tables -------------------------------------------------------------------------------------
-
-STATUSES = {
-    "ok": Status.SENT,  # sent and charged
-    "error": Status.QUEUED,  # neither sent nor charged, for a reason they do not give: safe to try once more
-}
-"""`attributes.status` of one message. Refused a second time, it is REJECTED."""
-
-ERRORS = {"authentication": CREDENTIALS}
-"""`errors[].code`, as far as it is published."""
-
-ERROR_WORDS = {
-    "balance": MONEY,
-    "credit": MONEY,
-    "money": MONEY,
-    "limit": THROTTLED,
-    "throttle": THROTTLED,
-    "throttled": THROTTLED,
-    "throttling": THROTTLED,
-    "busy": THROTTLED,
-    "number": MALFORMED,
-    "destination": MALFORMED,
-    "body": MALFORMED,
-}
-"""Whole words of an unpublished code, in the order of weight: a guess. Beside a `time` that ran out they say
-nothing of what was done before."""
-
-WEIGHT = [failure.name for failure in (CREDENTIALS, MONEY, UNREADABLE, THROTTLED, MALFORMED)]
-"""Of several errors, which one decides: the account's, then what nobody knows."""
-
-PASSING = (MONEY.name, THROTTLED.name)
-"""What is no refusal of the message: it leaves once the account has money, or they have time."""
-
-STATES = {
-    "enroute": Status.SENT,
-    "accepted": Status.SENT,  # by a further hop
-    "unknown": Status.SENT,  # not known, so wait
-    "delivered": Status.DELIVERED,
-    "expired": Status.EXPIRED,
-    "undeliverable": Status.UNDELIVERABLE,
-    "rejected": Status.REJECTED,
-}
-"""States in receipts."""
 
 Parameters: TypeAlias = list[tuple[str, str]]
 """In their order. A mapping would lose every recipient but the last."""
@@ -282,7 +235,7 @@ class SmartSwitch(Dialect, Receipts):
         return (ERRORS.get(plain) or next(guesses, UNREADABLE)).because(self._shown(code))
 
     def _joined(self, items: Sequence[OutboundMessage], elements: Sequence[json_api.Object]) -> Answered:
-        found = zip(_matched(items, elements), elements, strict=True)
+        found = zip(matched(items, elements), elements, strict=True)
         verdicts = (self._verdict(item, element) for item, element in found if item)
         return Answered(joined(verdicts, Status.IN_DOUBT))
 
@@ -338,64 +291,3 @@ def _ran_out(code: str) -> bool:
 def _encoded(pairs: list[tuple[str, str]]) -> str:
     """quote, so that a blank is %20 as in their samples."""
     return urlencode(pairs, quote_via=quote, safe="")
-
-
-# --- matching ----------------------------------------------------------------------------------------
-
-
-def _matched(
-    items: Sequence[OutboundMessage], elements: Sequence[json_api.Object]
-) -> list[OutboundMessage | None]:
-    """The item that each element is about: by our id, else by a number that stands once in the call, else by
-    position if no element tells, each fits its place, and the counts agree. None for what is left over."""
-    ours = {str(item.reference): item for item in items}
-    numbers = {_digits(item.recipient): item for item in items}
-    once = numbers if len(numbers) == len(items) else {}
-    found = [_named(element, ours, numbers, once) for element in elements]
-    if any(found) or len(elements) != len(items):
-        return found
-    in_place = all(_fits(element, item, ours) for item, element in zip(items, elements, strict=True))
-    return list(items) if in_place else found
-
-
-def _named(
-    element: json_api.Object,
-    ours: Mapping[str, OutboundMessage],
-    numbers: Collection[str],
-    once: Mapping[str, OutboundMessage],
-) -> OutboundMessage | None:
-    """The item that an element names, if it does not contradict itself: with two of our ids, or with one
-    beside the number of another message of the call, nobody can tell which is meant."""
-    ids, number = _ids(element, ours), _number(element)
-    if not _is_answer(element) or len(ids) > 1:
-        return None
-    if not ids:
-        return once.get(number)
-    item = ours[ids.pop()]
-    return item if number not in numbers or number == _digits(item.recipient) else None
-
-
-def _fits(element: json_api.Object, item: OutboundMessage, ours: Collection[str]) -> bool:
-    """Whether an element may be the answer to the item in its place: it names no id of ours, nor another
-    number."""
-    return (
-        _is_answer(element) and not _ids(element, ours) and _number(element) in ("", _digits(item.recipient))
-    )
-
-
-def _ids(element: json_api.Object, ours: Collection[str]) -> set[str]:
-    """Those of our ids that stand in an element."""
-    places = (json_api.part(element, "meta"), json_api.part(element, "attributes"), element)
-    return {own for place in places if (own := json_api.word(place.get("request_id"))) in ours}
-
-
-def _is_answer(element: json_api.Object) -> bool:
-    return json_api.word(element.get("type", TYPE)) == TYPE
-
-
-def _number(element: json_api.Object) -> str:
-    return _digits(json_api.word(json_api.part(element, "attributes").get("destination_number")))
-
-
-def _digits(number: str) -> str:
-    return number.removeprefix("+")
