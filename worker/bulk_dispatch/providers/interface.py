@@ -1,6 +1,6 @@
 """What a provider is to us: pure pairs of build and read. No I/O lives here or in any dialect.
 
-A dialect turns our values into a Request and their Reply into Verdicts. Somebody else carries the bytes.
+A dialect turns our values into a Request and their Reply into Verdicts; `http_client` carries the bytes.
 Whatever goes wrong is a Failure: a record that says whether they can have the messages, and what to do
 with the route. What is not proven untaken is in doubt.
 """
