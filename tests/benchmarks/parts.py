@@ -76,7 +76,7 @@ class _Walk:
             self.enqueue(messages)
         self.redis_mb = self.in_redis() - empty
         with self.took("ingest"):
-            while ingest(self.runtime, Lane.BULK).new:
+            while sum(part.new for part in ingest(self.runtime, Lane.BULK)):
                 pass
         with self.took("claim"):
             packages = list(self.claimed())

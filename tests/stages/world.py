@@ -108,8 +108,8 @@ class Provider:
 
 @dataclass
 class World:
-    """One runtime and its provider. `notified` are the wake-ups the stages sent, with the seconds until then
-    if not at once."""
+    """One runtime and its provider. `notified` are the wake-ups the stages sent or asked for, with the
+    seconds until then if not at once."""
 
     runtime: Runtime
     provider: Provider
@@ -155,8 +155,12 @@ class World:
 
     # -- when
 
-    def ingest(self, lane: Lane = Lane.BULK) -> Ingested:
-        return ingest(self.runtime, lane)
+    def ingest(self, lane: Lane = Lane.BULK, runtime: Runtime | None = None) -> Ingested:
+        """One step, by another runtime if one is given. Whom it would have woken stands in `notified`."""
+        done = sum(ingest(runtime or self.runtime, lane), Ingested())
+        for route, of_route in done.wake:
+            self.runtime.notify("dispatch", f"{route}:{of_route}")
+        return replace(done, wake=())
 
     def dispatch(self, route: str = "alpha", lane: Lane = Lane.BULK) -> Dispatched:
         return dispatch(self.runtime, route, lane)

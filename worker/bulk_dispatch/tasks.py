@@ -10,14 +10,12 @@ import logging
 import signal
 import socket
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from celery import Celery, signals
@@ -34,14 +32,13 @@ from bulk_dispatch.domain.package import CHUNK
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.intake import DeadLetter, Intake, IntakeError, Parcel
-from bulk_dispatch.ledger import Ledger, LedgerError, TooOldError
+from bulk_dispatch.ledger import Ledger, TooOldError
 from bulk_dispatch.messaging.celery_app import ENQUEUE, BrokerError, celery_app
 from bulk_dispatch.messaging.inspection import backlog
 from bulk_dispatch.messaging.task_arguments import offered
-from bulk_dispatch.messaging.wakeup import BACKLOG, Notifier
-from bulk_dispatch.monitoring.heartbeat import BEAT, HeartbeatReporter
+from bulk_dispatch.messaging.wakeup import BACKLOG
+from bulk_dispatch.monitoring.heartbeat import BEAT
 from bulk_dispatch.outages import SaidOnce
-from bulk_dispatch.route_reload import RouteTable
 from bulk_dispatch.routing import (
     Line,
     UnknownRoute,
@@ -54,11 +51,12 @@ from bulk_dispatch.routing import (
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.account import watch as watch_stage
 from bulk_dispatch.stages.dispatch import dispatch as dispatch_stage
+from bulk_dispatch.stages.ingest import Ingested, LaneOfRoute
 from bulk_dispatch.stages.ingest import ingest as ingest_stage
 from bulk_dispatch.stages.poll import poll as poll_stage
 from bulk_dispatch.stages.receipts import match as match_stage
 from bulk_dispatch.stages.rescue import rescue as rescue_stage
-from bulk_dispatch.stages.time_limits import max_step_duration
+from bulk_dispatch.worker_process import AWAY, WorkerProcess
 
 log = logging.getLogger(__name__)
 
@@ -71,80 +69,17 @@ try:
 except (SettingsError, BrokerError) as unusable:
     raise SystemExit(str(unusable)) from None  # Celery would show where we noticed
 
-AWAY = (LedgerError, IntakeError)
-"""What a stage meets when a server is away. Celery need not show where; the sentence says it."""
+process = WorkerProcess(settings, app)
 
 
 # -- the process
-
-
-@dataclass(frozen=True, slots=True)
-class Producer:
-    """What it takes to hand messages in: no ledger."""
-
-    intake: Intake
-    notifier: Notifier
-
-
-_table = RouteTable(settings.routes)
-_opening = threading.Lock()
-_stopping = threading.Event()
-
-
-@cache
-def _producer() -> Producer:
-    intake = Intake.connect(settings.redis_url)
-    return Producer(intake, Notifier(app, intake))
-
-
-class Opened:
-    """The process's runtime, opened by the first task and not at import: a forked child needs its own.
-
-    Who asks for it gets it with the routes of now, and whoever has it keeps it as it is.
-    """
-
-    def __init__(self) -> None:
-        self._runtime: Runtime | None = None
-
-    def now(self) -> Runtime:
-        """Raises LedgerError or IntakeError; then it is for the next to try again."""
-        lines = _table.lines
-        if self._runtime is None:
-            notify, stopping = _producer().notifier.notify, _stopping.is_set
-            self._runtime = Runtime.open(
-                settings, notify=notify, stopping=stopping, or_ahead=True, lines=lines
-            )
-        elif self._runtime.lines is not lines:
-            self._runtime = self._runtime.knowing(lines)
-        return self._runtime
-
-
-_runtime = Opened()
-
-
-def _opened() -> tuple[Runtime, Notifier]:
-    with _opening:
-        return _runtime.now(), _producer().notifier
-
-
-def _read_again() -> None:
-    _table.read_again()
-    _tell_of_routes()
-
-
-_heartbeat = HeartbeatReporter(lambda: Intake.connect(settings.redis_url, tries=1), read_again=_read_again)
-
-
-def _tell_of_routes() -> None:
-    longest = max(max_step_duration(line.route) for line in _table.lines.values())
-    _heartbeat.knows(_table.digests, longest, _table.kept)
 
 
 def _follow_hangups() -> None:
     """SIGHUP means: read the routes again. By itself Celery's worker starts anew at it, and beat ends. At a
     terminal it means that the terminal is gone, and is left alone."""
     if not isatty(sys.__stdout__):
-        signal.signal(signal.SIGHUP, lambda *_: _heartbeat.ask())
+        signal.signal(signal.SIGHUP, lambda *_: process.heartbeat.ask())
 
 
 def _ready(secret: Secret | None) -> Mapping[str, Line]:
@@ -156,7 +91,7 @@ def _ready(secret: Secret | None) -> Mapping[str, Line]:
         raise SystemExit("WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; or run: worker up")
     try:
         Intake.connect(settings.redis_url).close()  # connects to nobody yet; judges the address
-        return _table.read(secret)
+        return process.routes.read(secret)
     except (SettingsError, IntakeError) as problem:
         raise SystemExit(str(problem)) from None
 
@@ -186,14 +121,14 @@ def _spare_garbage(**_: object) -> None:
 @signals.worker_shutting_down.connect
 def _stop_claiming(**_: object) -> None:
     """Let every stage finish what it has in hand and begin nothing new."""
-    _stopping.set()
+    process.stopping.set()
 
 
 @signals.celeryd_after_setup.connect
 def _introduce_worker(sender: str, instance: Any, **_: object) -> None:
     hands = 1 if "prefork" in instance.pool_cls.__module__ else instance.concurrency  # of one process
-    _heartbeat.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
-    _tell_of_routes()
+    process.heartbeat.introduce(sender, instance.app.amqp.queues.consume_from.keys(), hands)
+    process.report_routes()
 
 
 @signals.worker_ready.connect
@@ -201,12 +136,12 @@ def _present_worker(**_: object) -> None:
     # It would explain one of our settings whenever it has lost its connection. Said here, where it listens.
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     _follow_hangups()
-    _heartbeat.present()
+    process.heartbeat.present()
 
 
 @signals.worker_shutdown.connect
 def _leave(**_: object) -> None:
-    _heartbeat.leave()
+    process.heartbeat.leave()
 
 
 class _Brief(logging.Formatter):
@@ -246,24 +181,6 @@ def _log_plainly(**_: object) -> None:
 # -- the stages
 
 
-def _answer(stage: str, name: str, work: Callable[[Runtime], Any]) -> dict[str, Any]:
-    """Do one bounded step, and notify again if there is more.
-
-    A server that is away is one line in the log; beat comes by again.
-    """
-    try:
-        with _heartbeat.step():
-            runtime, notifier = _opened()
-            notifier.acknowledge(stage, name)
-            counts = work(runtime)
-    except AWAY as problem:
-        log.warning("server_unavailable stage=%s name=%s problem=%s", stage, name, problem)
-        raise
-    if counts.more and not _stopping.is_set():
-        notifier.notify(stage, name)
-    return asdict(counts)
-
-
 @dataclass(frozen=True, slots=True)
 class Passed:
     """A step that was none: this worker does not know the route. Beat comes by those who do, too."""
@@ -282,71 +199,91 @@ def if_known(runtime: Runtime, route: str, stage: Callable[..., Any], *more: obj
 
 @app.task(name="bulk_dispatch.ingest", throws=AWAY)
 def ingest(lane: str) -> dict[str, Any]:
-    """Move what waits in a lane of the intake into the ledger.
-
-    Who has entered urgent messages sends those of the first route himself, and wake-ups for others: by way of
-    the broker it took a fifth longer.
-    """
-    kept: list[str] = []
-    counts = _answer("ingest", lane, lambda runtime: ingest_stage(keeping(runtime, lane, kept), Lane(lane)))
-    for name in kept:
-        dispatch(*name.split(":"))
-    return counts
-
-
-def keeping(runtime: Runtime, lane: str, kept: list[str]) -> Runtime:
-    """The runtime, but in the urgent lane the first wake-up for urgent messages goes to `kept` alone;
-    unless this worker is stopping, for then it would send none of them.
-
-    If the step fails it is lost, as any wake-up may be: the next tick makes up for it.
-    """
-
-    def notify(stage: str, name: str, after: float = 0.0) -> None:
-        own = lane == Lane.URGENT and name.endswith(f":{Lane.URGENT}") and not runtime.stopping()
-        if own and not kept:
-            kept.append(name)
-        else:
-            runtime.notify(stage, name, after)
-
-    return replace(runtime, notify=notify)
+    """Move what waits in a lane of the intake into the ledger, and begin to send what is urgent of it."""
+    return asdict(ingest_and_begin(process, Lane(lane)))
 
 
 @app.task(name="bulk_dispatch.dispatch", throws=AWAY)
 def dispatch(route: str, lane: str) -> dict[str, Any]:
     """Send what is queued on a route."""
-    name = f"{route}:{lane}"
-    return _answer("dispatch", name, lambda runtime: if_known(runtime, route, dispatch_stage, Lane(lane)))
+    return asdict(dispatch_step(process, route, Lane(lane)))
 
 
 @app.task(name="bulk_dispatch.poll", throws=AWAY)
 def poll(route: str) -> dict[str, Any]:
     """Ask about what was sent on a route."""
-    return _answer("poll", route, lambda runtime: if_known(runtime, route, poll_stage))
+    return _route_step(route, poll_stage)
 
 
 @app.task(name="bulk_dispatch.rescue", throws=AWAY)
 def rescue(route: str) -> dict[str, Any]:
     """Take up what died on a route, and settle what is in doubt."""
-    return _answer("rescue", route, lambda runtime: if_known(runtime, route, rescue_stage))
+    return _route_step(route, rescue_stage)
 
 
 @app.task(name="bulk_dispatch.match", throws=AWAY)
 def match(route: str) -> dict[str, Any]:
     """Write down what was told of messages on a route before the ledger knew them."""
-    return _answer("match", route, lambda runtime: if_known(runtime, route, match_stage))
+    return _route_step(route, match_stage)
 
 
 @app.task(name="bulk_dispatch.watch", throws=AWAY)
 def watch(route: str) -> dict[str, Any]:
     """Look at our account at a route's provider: the money left, the time there."""
-    return _answer("watch", route, lambda runtime: if_known(runtime, route, watch_stage))
+    return _route_step(route, watch_stage)
+
+
+def _route_step(route: str, stage: Callable[[Runtime, str], Any]) -> dict[str, Any]:
+    return asdict(process.step(stage.__name__, route, lambda runtime: if_known(runtime, route, stage)))
+
+
+def dispatch_step(process: WorkerProcess, route: str, lane: Lane) -> Any:
+    """One step of dispatch on a lane of a route."""
+    name = f"{route}:{lane.value}"
+    return process.step("dispatch", name, lambda runtime: if_known(runtime, route, dispatch_stage, lane))
+
+
+def ingest_and_begin(process: WorkerProcess, lane: Lane) -> Ingested:
+    """One step of ingest, then one of dispatch where the ingest left that to this worker.
+
+    By way of the broker urgent messages took a fifth longer. If the dispatch fails, what was ingested stays
+    so: the messages are queued, and beat schedules a dispatch every second.
+    """
+    done = process.step("ingest", lane.value, lambda runtime: wake_others(runtime, lane, ingest_stage))
+    for route, of_route in done.wake:
+        try:
+            dispatch_step(process, route, of_route)
+        except AWAY:
+            pass  # the step has logged it
+        except Exception:
+            log.exception("dispatch_failed route=%s lane=%s", route, of_route)
+    return done
+
+
+def wake_others(
+    runtime: Runtime, lane: Lane, stage: Callable[[Runtime, Lane], Iterable[Ingested]]
+) -> Ingested:
+    """One step of ingest, which wakes dispatchers as soon as a part of the messages is entered.
+
+    In the urgent lane the first of them is not woken but left in `wake`, for this worker to dispatch itself.
+    A worker that is stopping leaves none: it would send nothing.
+    """
+    done, own = Ingested(), list[LaneOfRoute]()
+    for part in stage(runtime, lane):
+        done += part
+        for route, of_route in part.wake:
+            if lane is of_route is Lane.URGENT and not own and not runtime.stopping():
+                own.append((route, of_route))
+            else:
+                runtime.notify("dispatch", f"{route}:{of_route.value}")
+    return replace(done, wake=own)
 
 
 # -- the task for applications that do not import us
 
 
 def _bury(letter: DeadLetter) -> None:
-    _producer().intake.bury(letter)
+    process.producer().intake.bury(letter)
 
 
 app.bury = _bury  # for the consumer, which Celery makes
@@ -385,7 +322,7 @@ def enqueue(self: Any, /, *given: Any, **fields: Any) -> dict[str, int]:
     names a route that is not known waits for it.
     """
     try:
-        with _heartbeat.step():
+        with process.heartbeat.step():
             handed_over = list(offered(given, fields))
             if getattr(self.request, STALE, False):
                 return _refuse(handed_over, "it expired before a worker came to it, or was revoked")
@@ -404,8 +341,7 @@ def _refuse(handed_over: Sequence[Any], why: str) -> dict[str, int]:
 
 
 def _take_in(handed_over: Iterable[Any]) -> dict[str, int]:
-    with _opening:
-        producer, lines = _producer(), _table.lines
+    producer, lines = process.producer(), process.routes.lines
     taken: dict[Lane, list[Message]] = {}
     unsure: dict[Lane, list[Any]] = {}
     dead: list[DeadLetter] = []
@@ -451,8 +387,8 @@ class NonCatchUpScheduler(Scheduler):
 
     def tick(self, *args: Any, **options: Any) -> Any:
         """See Celery; by the routes of now."""
-        if self._lines is not _table.lines:
-            self._lines = _table.lines
+        if self._lines is not process.routes.lines:
+            self._lines = process.routes.lines
             self.merge_inplace(beat_entries(self._lines.values()))
         return super().tick(*args, **options)
 
@@ -469,7 +405,7 @@ class NonCatchUpScheduler(Scheduler):
             log.warning("wakeup_not_sent tick=%s problem=%s", entry.name, problem)
             self._let_go()
         else:
-            _heartbeat.ticked()
+            process.heartbeat.ticked()
 
     def _let_go(self) -> None:
         """Of the producer, which Celery keeps, and its connection: what has failed once closes the channel,
@@ -504,8 +440,8 @@ def _introduce_beat(sender: Any, **_: object) -> None:
     _end_between_ticks(sender)
     visits = beat_entries(_ready(secret=names_only).values())
     visited = {visit["options"]["queue"] for visit in visits.values()}
-    _heartbeat.introduce(f"{BEAT}@{socket.gethostname()}", visited)
-    _tell_of_routes()
+    process.heartbeat.introduce(f"{BEAT}@{socket.gethostname()}", visited)
+    process.report_routes()
     _follow_hangups()
 
 
