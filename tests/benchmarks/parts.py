@@ -19,8 +19,9 @@ from bulk_dispatch.providers.interface import Answered, Reply, Request, Statuses
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.ingest import ingest
-from bulk_dispatch.stages.outcomes import first_looks, reported, settled
+from bulk_dispatch.stages.outcomes import first_looks
 from bulk_dispatch.stages.provider_calls import asked_for
+from bulk_dispatch.stages.verdicts import reported, settled
 from tests.benchmarks.installation import ROUTE, Installation, servers, spent, write_campaign
 from tests.benchmarks.reading_probe import checked, rows
 from tests.benchmarks.receipts import Found

@@ -17,7 +17,7 @@ from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.leases import renew
 from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.routes import TRUSTED, note_refusals, route_works
-from bulk_dispatch.ledger.transitions import Move, Package, claim, lock_packages, settle, split, take_job
+from bulk_dispatch.ledger.transitions import Move, Moved, Package, claim, lock_packages, split, take_job
 from bulk_dispatch.providers.interface import (
     REFUSING,
     UNREADABLE,
@@ -32,21 +32,10 @@ from bulk_dispatch.providers.interface import (
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
-from bulk_dispatch.stages.outcomes import (
-    collided,
-    collision,
-    first_looks,
-    held_apart,
-    mend_route,
-    name_messages,
-    note_segments,
-    note_strange,
-    requeue,
-    settled,
-    suppress_unwilling,
-    worst,
-)
+from bulk_dispatch.stages.outcomes import Outcome, first_looks, record
 from bulk_dispatch.stages.provider_calls import Submitted, chunks, lease_end, submit
+from bulk_dispatch.stages.route_health import worst
+from bulk_dispatch.stages.verdicts import note_segments, note_strange, requeue, settled
 from bulk_dispatch.timezones import Span, shown_twice
 
 log = logging.getLogger(__name__)
@@ -148,8 +137,9 @@ def _fit(runtime: Runtime, line: Line, package: Package) -> Package:
     unfit = [item for item in package.items if item.kind in strange]
     note = f"{line.route.provider} does not carry it"
     moves = [Move(item.id, package.id, Status.REJECTED, note=note) for item in unfit]
+    outcome = Outcome(looks=first_looks(line, [package.id]), moves=moves)
     with runtime.ledger.begin() as connection:
-        settle(connection, moves, first_looks(line, [package.id]))
+        record(runtime, line, connection, outcome)
     log.warning("cannot_be_carried route=%s messages=%d", line.route.name, len(unfit))
     return replace(package, items=[item for item in package.items if item.kind not in strange])
 
@@ -182,33 +172,25 @@ def _record_verdicts(
         trouble = UNREADABLE.because(detail="it settles none of the messages")
     note_strange(line, verdicts)
     note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
+    same = () if trouble else _same_refusals(verdicts)
     with runtime.ledger.begin() as connection:
-        strangers = collided(connection, pairs)
-        pairs = [(item, verdict) for item, verdict in pairs if item.id not in strangers]
-        moves, held = held_apart(moves, strangers)
-        trouble = collision(line, held) or trouble
-        same = () if trouble else _same_refusals(verdicts)
         if same and (trouble := _refusing(connection, line, package, same)):
             again = {
                 item.id: requeue(runtime, line, package.id, item, tried=True, code=one.code)
                 for item, one in pairs
             }
             moves = [again.get(move.message_id, move) for move in moves]
-        moved = settle(
-            connection,
-            moves,
-            first_looks(line, [package.id]),
-            collided=held,
-            why=str(trouble) if trouble else "",
+        outcome = Outcome(
+            looks=first_looks(line, [package.id]),
+            moves=moves,
+            sent=pairs,
+            first_told=pairs,
+            trouble=trouble,
+            went_through=not same,
         )
-        name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
-        suppress_unwilling(line, connection, pairs)
-        if trouble:
-            mend_route(runtime, line, connection, trouble)
-        elif not same:
-            route_works(connection, line.route.name)
-    _log(line, package, moved)
-    return trouble
+        recorded = record(runtime, line, connection, outcome)
+    _log(line, package, recorded.moved)
+    return recorded.trouble
 
 
 def _same_refusals(verdicts: Sequence[Verdict]) -> Sequence[str]:
@@ -247,11 +229,10 @@ def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Fai
             requeue(runtime, line, package.id, item, tried=tried, code=failure.code) for item in package.items
         ]
     emptied = PackageState.UNSENT if failure.name == "not_sent" else PackageState.REFUSED
+    outcome = Outcome(looks=first_looks(line, [package.id]), moves=moves, emptied=emptied, trouble=failure)
     with runtime.ledger.begin() as connection:
-        looks = first_looks(line, [package.id])
-        moved = settle(connection, moves, looks, emptied=emptied, why=str(failure))
-        mend_route(runtime, line, connection, failure)
-    _log(line, package, moved)
+        recorded = record(runtime, line, connection, outcome)
+    _log(line, package, recorded.moved)
 
 
 @dataclass(slots=True)
@@ -309,10 +290,14 @@ class _Calls:
         back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)
         moves = [move._replace(note=NOT_BEGUN) for move in back]
         if moves:
-            why = "" if self.trouble else NOT_BEGUN  # the trouble is the package's reason, and stays it
+            outcome = Outcome(
+                looks=first_looks(self.line, [self.package.id]),
+                moves=moves,
+                emptied=PackageState.UNSENT,
+                why="" if self.trouble else NOT_BEGUN,  # the trouble is the package's reason, and stays it
+            )
             with self.runtime.ledger.begin() as connection:
-                looks = first_looks(self.line, [self.package.id])
-                settle(connection, moves, looks, emptied=PackageState.UNSENT, why=why)
+                record(self.runtime, self.line, connection, outcome)
 
 
 @dataclass(slots=True)
@@ -371,18 +356,23 @@ class _Search:
             for part in blamed
             for item in part.items
         ]
+        all_refused = bool(blamed) and not others
+        outcome = Outcome(
+            looks=first_looks(self.line, [part.id for part in blamed]),
+            moves=moves,
+            emptied=PackageState.REFUSED,
+            trouble=replace(failure, remedy=RouteAction.STOP) if all_refused else None,
+            why=str(failure),
+        )
         with self.runtime.ledger.begin() as connection:
-            looks = first_looks(self.line, [part.id for part in blamed])
-            settle(connection, moves, looks, emptied=PackageState.REFUSED, why=str(failure))
-            if blamed and not others:
-                mend_route(self.runtime, self.line, connection, replace(failure, remedy=RouteAction.STOP))
+            record(self.runtime, self.line, connection, outcome)
         log.warning(
             "package_halved route=%s blamed=%d to_blame=%s", self.line.route.name, len(blamed), to_blame
         )
 
 
-def _log(line: Line, package: Package, moved: object) -> None:
-    counts = " ".join(f"{status}={count}" for status, count in dict(moved).items())  # type: ignore[call-overload]
+def _log(line: Line, package: Package, moved: Moved) -> None:
+    counts = " ".join(f"{status}={count}" for status, count in moved.items())
     log.info(
         "package_settled route=%s package=%d items=%d %s",
         line.route.name,

@@ -18,25 +18,15 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
 from bulk_dispatch.ledger.packages import OpenMessage, open_messages
 from bulk_dispatch.ledger.questions import Refused, refused_questions
-from bulk_dispatch.ledger.transitions import Clock, Looks, Move, read, settle
+from bulk_dispatch.ledger.transitions import Clock, Looks, Move
 from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, Verdict
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import (
-    collided,
-    collision,
-    held_apart,
-    mend_route,
-    name_found,
-    note_segments,
-    note_strange,
-    reads,
-    reported,
-    settled,
-    worst,
-)
+from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.provider_calls import PATIENCE, ask, askable, exchanged
 from bulk_dispatch.stages.questions import heard, refuses
+from bulk_dispatch.stages.route_health import worst
+from bulk_dispatch.stages.verdicts import note_segments, note_strange, reads, reported, settled
 
 log = logging.getLogger(__name__)
 
@@ -235,25 +225,22 @@ class _Round:
                 news.append(report)
             elif message.package_id in late and message.status is Status.SENT:
                 news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
+        found = [(message, verdicts[message.id]) for message in messages if message.id in verdicts]
+        outcome = Outcome(
+            looks=looks,
+            moves=moves,
+            news=news,
+            reads=reads(messages, verdicts),
+            found=found,
+            # What left in a job had no answer of its own until now.
+            first_told=[(message, told) for message, told in found if message.status is Status.SENDING],
+            keeps=(Clock.RESCUE,),
+            why="",
+        )
         with self.runtime.ledger.begin() as connection:
-            moves, held = held_apart(moves, collided(connection, self._told_of_jobs(messages, verdicts)))
-            moved = settle(connection, moves, looks, news=news, collided=held, keeps=(Clock.RESCUE,))
-            if trouble := collision(self.line, held):
-                mend_route(self.runtime, self.line, connection, trouble)
-            read(connection, reads(messages, verdicts))
-            name_found(self.line, connection, messages, verdicts)
+            moved = record(self.runtime, self.line, connection, outcome).moved
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
-
-    def _told_of_jobs(
-        self, messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]
-    ) -> list[tuple[OpenMessage, Verdict]]:
-        """What they say of messages that left in a job, which had no answer of their own until now."""
-        return [
-            (message, verdicts[message.id])
-            for message in messages
-            if message.status is Status.SENDING and message.id in verdicts
-        ]
 
     def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
         """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""

@@ -17,7 +17,8 @@ from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Read, lock_pack
 from bulk_dispatch.providers.interface import Receipt, Receipts
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import dated, first_looks, is_end, is_undated, note_strange
+from bulk_dispatch.stages.outcomes import first_looks
+from bulk_dispatch.stages.verdicts import dated, is_end, is_undated, note_strange
 
 log = logging.getLogger(__name__)
 
