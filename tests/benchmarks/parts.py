@@ -14,7 +14,7 @@ from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.ledger.packages import open_messages
-from bulk_dispatch.ledger.transitions import Looks, Move, Package, claim, settle
+from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Move, Package, claim, settle
 from bulk_dispatch.providers.interface import Answered, Reply, Request, Statuses, Verdict
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
@@ -140,7 +140,7 @@ class _Walk:
         while True:
             with self.runtime.ledger.begin() as connection:
                 package = claim(
-                    connection, ROUTE, Lane.BULK, limits=limits, parallel=10**6, lease=route.lease
+                    connection, ClaimRequest(ROUTE, limits, parallel=10**6, lease=route.lease), Lane.BULK
                 ).package
             if package is None:
                 return

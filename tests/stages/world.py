@@ -18,7 +18,7 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.intake import CONSUMER, GROUP
 from bulk_dispatch.ledger.queries import Books, History, books, by_status, history
 from bulk_dispatch.ledger.routes import open_route
-from bulk_dispatch.ledger.transitions import Claim, claim, enqueue
+from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, claim, enqueue
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.sandbox.options import SandboxOptions
@@ -130,7 +130,7 @@ class World:
         line = self.line(route)
         limits = replace(line.dialect.limits, items=items) if items else line.dialect.limits
         with self.runtime.ledger.begin() as connection:
-            return claim(connection, route, lane, limits=limits, parallel=9, lease=line.route.lease)
+            return claim(connection, ClaimRequest(route, limits, parallel=9, lease=line.route.lease), lane)
 
     def passes(self, **time: float) -> None:
         """Let time go by: passes(minutes=2)."""

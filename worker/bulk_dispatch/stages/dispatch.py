@@ -17,7 +17,16 @@ from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.leases import renew
 from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.routes import TRUSTED, note_refusals, route_works
-from bulk_dispatch.ledger.transitions import Move, Moved, Package, claim, lock_packages, split, take_job
+from bulk_dispatch.ledger.transitions import (
+    ClaimRequest,
+    Move,
+    Moved,
+    Package,
+    claim,
+    lock_packages,
+    split,
+    take_job,
+)
 from bulk_dispatch.providers.interface import (
     REFUSING,
     UNREADABLE,
@@ -65,25 +74,14 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
     Notifies another dispatcher if its first claim shows that there is more than it took.
     """
     line = runtime.lines[route]
+    request = _claim_request(line)
     done = Dispatched()
     while done.packages < PACKAGES:
         if runtime.stopping():
             return done
         until = lease_end(runtime, line)
         with runtime.ledger.begin() as connection:
-            taken = claim(
-                connection,
-                route,
-                lane,
-                limits=line.dialect.limits,
-                parallel=line.route.parallel,
-                lease=line.route.lease,
-                ahead=line.route.schedule_ahead,
-                clocked=isinstance(line.dialect, Clocks),
-                untold=_untold(line, connection),
-                apart=line.dialect.apart,
-                account=line.route.account_id,
-            )
+            taken = claim(connection, request, lane, _untold(line, connection))
         done = replace(
             done,
             expired=done.expired + taken.expired,
@@ -99,6 +97,20 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
         _deliver(runtime, line, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
     return replace(done, more=True)
+
+
+def _claim_request(line: Line) -> ClaimRequest:
+    """What claims on a route go by."""
+    return ClaimRequest(
+        line.route.name,
+        line.dialect.limits,
+        parallel=line.route.parallel,
+        lease=line.route.lease,
+        ahead=line.route.schedule_ahead,
+        clocked=isinstance(line.dialect, Clocks),
+        apart=line.dialect.apart,
+        account=line.route.account_id,
+    )
 
 
 def _untold(line: Line, connection: Connection) -> Span | None:
