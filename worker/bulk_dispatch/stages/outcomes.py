@@ -145,7 +145,11 @@ def _suppress_unwilling(
         suppress(connection, recipients, f"on the stop list of route {line.route.name}")
 
 
+def first_look(line: Line) -> Looks:
+    """When a package just sent is looked at for the first time."""
+    return Looks(poll=line.route.poll_first, rescue=line.route.doubt_first)
+
+
 def first_looks(line: Line, package_ids: Iterable[int]) -> dict[int, Looks]:
-    """When packages just sent are looked at for the first time."""
-    look = Looks(poll=line.route.poll_first, rescue=line.route.doubt_first)
-    return dict.fromkeys(package_ids, look)
+    """The same for each of these packages."""
+    return dict.fromkeys(package_ids, first_look(line))
