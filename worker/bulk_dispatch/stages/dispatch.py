@@ -227,13 +227,13 @@ def _verdict_move(
 ) -> Move:
     move = settled(runtime, line, package_id, item, verdict) if verdict else None
     code = verdict.code if verdict else ""
-    return move or Move(item.id, package_id, Status.IN_DOUBT, code)
+    return move or Move(item.id, package_id, Status.IN_DOUBT, code=code)
 
 
 def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Failure) -> None:
     """One fate for all: surely not taken, so queued again; or perhaps taken, so in doubt."""
     if failure.taken is Acceptance.UNKNOWN:
-        moves = [Move(item.id, package.id, Status.IN_DOUBT, failure.code) for item in package.items]
+        moves = [Move(item.id, package.id, Status.IN_DOUBT, code=failure.code) for item in package.items]
     else:
         # A refused lone document uses up a try: nothing else would ever end it.
         tried = failure.remedy is RouteAction.BISECT
@@ -265,10 +265,7 @@ class _Calls:
     def run(self) -> None:
         """Send, record, and queue again what did not leave."""
         limits = self.line.dialect.limits
-        parts = [
-            Package(self.package.id, self.package.lane, part)
-            for part in chunks(self.package.items, limits.call)
-        ]
+        parts = [replace(self.package, items=part) for part in chunks(self.package.items, limits.call)]
         left = {part.items[0].id: part for part in parts}
         for ended in calls(self._send, parts, limits.in_flight, self._may_begin):
             answered: list[tuple[Package, Sequence[Verdict]]] = []
@@ -295,7 +292,7 @@ class _Calls:
         if answered:
             items = [item for part, _ in answered for item in part.items]
             verdicts = [verdict for _, told in answered for verdict in told]
-            part = Package(self.package.id, self.package.lane, items)
+            part = replace(self.package, items=items)
             self.trouble |= _record_verdicts(self.runtime, self.line, part, verdicts) is not None
 
     def _put_back(self, items: Sequence[OutboundMessage]) -> None:
@@ -362,7 +359,7 @@ class _Search:
     def _settle(self, blamed: Sequence[Package], failure: Failure, others: Sequence[Submitted]) -> None:
         to_blame = any(not isinstance(outcome, Failure) for outcome in others)
         moves = [
-            Move(item.id, part.id, Status.REJECTED, failure.code)
+            Move(item.id, part.id, Status.REJECTED, code=failure.code)
             if to_blame
             else requeue(self.runtime, self.line, part.id, item, tried=False, code=failure.code)
             for part in blamed

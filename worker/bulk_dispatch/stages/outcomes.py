@@ -98,7 +98,7 @@ def _held_apart(moves: Iterable[Move], strangers: Collection[int]) -> tuple[list
     ours, held = [], []
     for move in moves:
         if move.message_id in strangers:
-            held.append(Move(move.message_id, move.package_id, Status.IN_DOUBT, move.code))
+            held.append(Move(move.message_id, move.package_id, Status.IN_DOUBT, code=move.code))
         else:
             ours.append(move)
     return ours, held

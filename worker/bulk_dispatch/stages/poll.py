@@ -279,7 +279,7 @@ class _Round:
     def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
         """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""
         move = settled(self.runtime, self.line, message.package_id, message, verdict)
-        return move or Move(message.id, message.package_id, Status.IN_DOUBT, verdict.code)
+        return move or Move(message.id, message.package_id, Status.IN_DOUBT, code=verdict.code)
 
     def _looks(self, jobs: Mapping[int, JobPhase | Failure]) -> dict[int, Looks]:
         chance = self.runtime.chance()

@@ -86,7 +86,7 @@ def _by_policy(runtime: Runtime, line: Line, policy: DoubtPolicy | None = None) 
     outcome = Outcome(looks=_rare_looks(line, leased), moves=moves, keeps=(Clock.POLL,))
     with runtime.ledger.begin() as connection:
         recorded = record(runtime, line, connection, outcome)
-    return Settled(len(messages), recorded.moved, _is_full(leased))
+    return Settled(doubtful=len(messages), moved=recorded.moved, more=_is_full(leased))
 
 
 def _decided(runtime: Runtime, line: Line, message: Decidable) -> Move:
@@ -131,7 +131,7 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
     if not leased:
         return Settled()
     moved = _ask(runtime, line, leased, messages, refused=refused is not None)
-    return Settled(len(messages), moved, _is_full(leased))
+    return Settled(doubtful=len(messages), moved=moved, more=_is_full(leased))
 
 
 def _ask(

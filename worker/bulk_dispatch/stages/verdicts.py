@@ -35,9 +35,9 @@ def requeue(
     """Queue a message again that was surely not taken; failed once its attempts are used up."""
     tries = item.attempts + int(tried)
     if tries >= line.route.attempts:
-        return Move(item.id, package_id, Status.FAILED, code, tried=tried)
+        return Move(item.id, package_id, Status.FAILED, code=code, tried=tried)
     delay = line.retry_delay(tries, runtime.chance()) if tried else timedelta(0)
-    return Move(item.id, package_id, Status.QUEUED, code, delay=delay, tried=tried)
+    return Move(item.id, package_id, Status.QUEUED, code=code, delay=delay, tried=tried)
 
 
 def settled(runtime: Runtime, line: Line, package_id: int, item: Tried, verdict: Verdict) -> Move | None:
@@ -53,10 +53,10 @@ def settled(runtime: Runtime, line: Line, package_id: int, item: Tried, verdict:
         item.id,
         package_id,
         target,
-        verdict.code,
-        verdict.provider_id,
-        verdict.segments,
-        verdict.happened_at,
+        code=verdict.code,
+        provider_id=verdict.provider_id,
+        segments=verdict.segments,
+        happened_at=verdict.happened_at,
         behind=line.clock_tolerance,
     )
 
@@ -87,10 +87,10 @@ def reported(line: Line, message: OpenMessage, verdict: Verdict) -> Move | None:
         message.id,
         message.package_id,
         verdict.status,
-        verdict.code,
-        verdict.provider_id,
-        verdict.segments,
-        verdict.happened_at,
+        code=verdict.code,
+        provider_id=verdict.provider_id,
+        segments=verdict.segments,
+        happened_at=verdict.happened_at,
         behind=line.clock_tolerance,
     )
 
@@ -98,7 +98,9 @@ def reported(line: Line, message: OpenMessage, verdict: Verdict) -> Move | None:
 def reads(messages: Iterable[OpenMessage], verdicts: Mapping[int, Verdict]) -> list[Read]:
     """Which messages they say were read."""
     found = ((message.id, verdicts.get(message.id)) for message in messages)
-    return [Read(id_, told.code, told.happened_at) for id_, told in found if told and told.read]
+    return [
+        Read(id_, code=told.code, happened_at=told.happened_at) for id_, told in found if told and told.read
+    ]
 
 
 def note_strange(line: Line, verdicts: Iterable[Verdict | Receipt]) -> int:
