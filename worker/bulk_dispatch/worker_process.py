@@ -3,14 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from bulk_dispatch.config.settings import Settings
-from bulk_dispatch.intake import Intake, IntakeError
+from bulk_dispatch.intake import DeadLetter, Intake, IntakeError
 from bulk_dispatch.ledger import LedgerError
 from bulk_dispatch.messaging.wakeup import Notifier
 from bulk_dispatch.monitoring.heartbeat import HeartbeatReporter
+from bulk_dispatch.producer import Producer
 from bulk_dispatch.route_reload import RouteTable
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.time_limits import max_step_duration
@@ -19,14 +19,6 @@ log = logging.getLogger(__name__)
 
 AWAY = (LedgerError, IntakeError)
 """What a step meets when a server is away. Celery need not show where; the sentence says it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Producer:
-    """What it takes to hand messages in: no ledger."""
-
-    intake: Intake
-    notifier: Notifier
 
 
 class StepCounts(Protocol):
@@ -102,6 +94,10 @@ class WorkerProcess:
         if counts.more and not self.stopping.is_set():
             notifier.notify(stage, name)
         return counts
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Keep what Celery could not make a task of. Raises IntakeError."""
+        self.producer().intake.bury(letter)
 
     def report_routes(self) -> None:
         """Tell in the heartbeats which routes this process knows, and how long a step may take by them."""
