@@ -10,8 +10,9 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import held_messages, live_packages, open_messages
+from bulk_dispatch.ledger.provider_account import TRUSTED, note_balance, note_clock
 from bulk_dispatch.ledger.queries import now, route_names, route_rows
-from bulk_dispatch.ledger.routes import TRUSTED, note_balance, note_clock, register_routes
+from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import (
     ClaimRequest,
     Place,

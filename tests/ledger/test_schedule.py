@@ -11,7 +11,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import doubtful_items
-from bulk_dispatch.ledger.routes import TRUSTED, note_clock
+from bulk_dispatch.ledger.provider_account import TRUSTED, note_clock
 from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, Read, cancel, claim, read
 from bulk_dispatch.timezones import Span
 from tests.factories import message, messages

@@ -15,8 +15,9 @@ from bulk_dispatch.domain.package import OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.leases import renew
+from bulk_dispatch.ledger.provider_account import TRUSTED
 from bulk_dispatch.ledger.queries import now
-from bulk_dispatch.ledger.routes import TRUSTED, note_refusals, route_works
+from bulk_dispatch.ledger.routes import note_refusals, route_works
 from bulk_dispatch.ledger.transitions import (
     ClaimRequest,
     Move,

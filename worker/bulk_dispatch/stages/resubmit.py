@@ -11,7 +11,8 @@ from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.leases import Leased, lease_doubts
 from bulk_dispatch.ledger.packages import doubtful_items
-from bulk_dispatch.ledger.routes import begin_repeat, clock_skew, end_repeat
+from bulk_dispatch.ledger.provider_account import clock_skew
+from bulk_dispatch.ledger.resubmissions import begin_resubmission, end_resubmission
 from bulk_dispatch.ledger.transitions import Clock, Looks, Moved
 from bulk_dispatch.providers.interface import (
     NOT_SENT,
@@ -65,7 +66,7 @@ def _turn(runtime: Runtime, line: Line) -> Settled | None:
     until = lease_end(runtime, line)
     route = line.route
     with runtime.ledger.begin() as connection:
-        our_turn = begin_repeat(connection, route.name, route.account_ids, route.lease)
+        our_turn = begin_resubmission(connection, route.name, route.account_ids, route.lease)
         if our_turn is None:
             return None
         leased = lease_doubts(
@@ -80,7 +81,7 @@ def _turn(runtime: Runtime, line: Line) -> Settled | None:
     for package in leased:
         moved = _adopt(runtime, line, package, items, said)
     with runtime.ledger.begin() as connection:
-        end_repeat(connection, route.name, our_turn)
+        end_resubmission(connection, route.name, our_turn)
     return Settled(len(items), moved) if leased else None
 
 

@@ -12,15 +12,8 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState, fitting
 from bulk_dispatch.domain.status import Status, Verb, sources
 from bulk_dispatch.ledger.outbound import COLUMNS, item
-from bulk_dispatch.ledger.routes import (
-    HAS_ROOM,
-    LOCKED_ROUTE,
-    MAY_SEND,
-    clock_skew,
-    places,
-    refusal,
-    trusted_ahead,
-)
+from bulk_dispatch.ledger.provider_account import clock_skew, trusted_ahead
+from bulk_dispatch.ledger.routes import HAS_ROOM, LOCKED_ROUTE, MAY_SEND, places, refusal
 from bulk_dispatch.ledger.schema import sql_list
 from bulk_dispatch.ledger.transitions.transition import Move, lock_packages, move
 from bulk_dispatch.timezones import Span
@@ -120,7 +113,7 @@ _CLAIM = text(f"""
 
 
 def claim(connection: Connection, request: ClaimRequest, lane: Lane, untold: Span | None = None) -> Claim:
-    """Take the next messages of a route into a package, if the governor lets us.
+    """Take the next messages of a route into a package, if the route may send one more.
 
     The bulk lane leaves one of the parallel packages to the urgent lane; if there is only one, it takes
     urgent messages first. Those whose validity has passed expire here. Those that the provider holds until
