@@ -1,66 +1,142 @@
 """What the Celery tasks add to the stages."""
 
+import logging
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from bulk_dispatch.config.settings import inherited_environment
 from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.domain.status import Status
+from bulk_dispatch.intake import Intake
+from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.queries import by_status, history
+from bulk_dispatch.messaging.celery_app import celery_app
 from bulk_dispatch.stages.dispatch import Dispatched, dispatch
-from bulk_dispatch.tasks import Passed, if_known, keeping
+from bulk_dispatch.stages.ingest import Ingested, LaneOfRoute
+from bulk_dispatch.tasks import Passed, if_known, ingest_and_begin, wake_others
+from bulk_dispatch.worker_process import WorkerProcess
 from tests.conftest import Setup
+from tests.factories import message
 
-URGENT, OTHER, BULK = ("dispatch", "alpha:urgent"), ("dispatch", "beta:urgent"), ("dispatch", "alpha:bulk")
-WAKEUPS = [
-    pytest.param(Lane.URGENT, [URGENT], ["alpha:urgent"], [], id="one route is his own errand"),
-    pytest.param(Lane.URGENT, [URGENT, OTHER], ["alpha:urgent"], [OTHER], id="of two the first"),
-    pytest.param(Lane.URGENT, [URGENT, URGENT], ["alpha:urgent"], [URGENT], id="what came later is notified"),
-    pytest.param(Lane.URGENT, [BULK, URGENT], ["alpha:urgent"], [BULK], id="bulk is for the bulk workers"),
-    pytest.param(Lane.BULK, [URGENT, BULK], [], [URGENT, BULK], id="a bulk worker keeps nothing"),
-]
+ALPHA, BETA, BULK = ("alpha", Lane.URGENT), ("beta", Lane.URGENT), ("alpha", Lane.BULK)
+NOWHERE: dict[str, object] = {"url": "http://127.0.0.1:9"}
 
 
-@pytest.mark.parametrize(("lane", "notified", "kept", "heard"), WAKEUPS)
-def test_who_enters_urgent_messages_keeps_one_wakeup_for_itself(
-    setup: Setup,
-    lane: Lane,
-    notified: Sequence[tuple[str, str]],
-    kept: Sequence[str],
-    heard: Sequence[tuple[str, str]],
+@dataclass(frozen=True)
+class Entered:
+    """Where the parts of an ingest entered messages, which dispatch is left to its worker, who is woken."""
+
+    lane: Lane
+    parts: Sequence[Sequence[LaneOfRoute]]
+    own: Sequence[LaneOfRoute]
+    woken: Sequence[str]
+    stopping: bool = False
+
+
+ENTERED = {
+    "one route is left to this worker": Entered(Lane.URGENT, [[ALPHA]], [ALPHA], []),
+    "of two the first is": Entered(Lane.URGENT, [[ALPHA, BETA]], [ALPHA], ["beta:urgent"]),
+    "another is woken for what comes later": Entered(
+        Lane.URGENT, [[ALPHA], [ALPHA]], [ALPHA], ["alpha:urgent"]
+    ),
+    "bulk is for the bulk workers": Entered(Lane.URGENT, [[BULK], [ALPHA]], [ALPHA], ["alpha:bulk"]),
+    "nothing is left to a bulk worker": Entered(
+        Lane.BULK, [[ALPHA, BULK]], [], ["alpha:urgent", "alpha:bulk"]
+    ),
+    "nothing to one that is stopping": Entered(Lane.URGENT, [[ALPHA]], [], ["alpha:urgent"], stopping=True),
+    "nothing came": Entered(Lane.URGENT, [[]], [], []),
+}
+
+
+@pytest.mark.parametrize("case", ENTERED.values(), ids=ENTERED)
+def test_who_dispatches_what_was_ingested(setup: Setup, case: Entered) -> None:
+    woken: list[tuple[str, str]] = []
+    runtime = replace(
+        setup.runtime(notify=lambda stage, name, after=0.0: woken.append((stage, name)), alpha=NOWHERE),
+        stopping=lambda: case.stopping,
+    )
+
+    done = wake_others(runtime, case.lane, lambda *_: [Ingested(new=1, wake=wake) for wake in case.parts])
+
+    assert list(done.wake) == case.own
+    assert woken == [("dispatch", name) for name in case.woken]
+    assert done.new == len(case.parts)
+
+
+def test_others_are_woken_for_a_part_before_the_next_is_read(setup: Setup) -> None:
+    seen: list[object] = []
+    runtime = setup.runtime(notify=lambda stage, name, after=0.0: seen.append(name), alpha=NOWHERE)
+
+    def stage(*_: object) -> Iterator[Ingested]:
+        yield Ingested(wake=[BULK])
+        seen.append("next part")
+        yield Ingested(wake=[BULK])
+
+    wake_others(runtime, Lane.BULK, stage)
+
+    assert seen == ["alpha:bulk", "next part", "alpha:bulk"]
+
+
+@pytest.fixture
+def process(setup: Setup) -> Iterator[WorkerProcess]:
+    """A process that knows the route alpha, whose provider is not there."""
+    settings = setup.routes(alpha=NOWHERE)
+    with celery_app(settings.broker_url) as app:
+        process = WorkerProcess(settings, app)
+        yield process
+        process.close()
+
+
+def test_urgent_messages_are_dispatched_by_the_worker_that_ingested_them(
+    process: WorkerProcess, intake: Intake, ledger: Ledger
 ) -> None:
-    others: list[tuple[str, str]] = []
-    own: list[str] = []
-    runtime = setup.runtime(
-        notify=lambda stage, name, after=0.0: others.append((stage, name)),
-        alpha={"url": "http://127.0.0.1:9"},
-    )
+    intake.add(Lane.URGENT, [message(1, lane="urgent")])
 
-    for stage, name in notified:
-        keeping(runtime, lane, own).notify(stage, name)
+    assert ingest_and_begin(process, Lane.URGENT).new == 1
 
-    assert own == list(kept)
-    assert others == list(heard)
+    with ledger.begin() as connection:
+        found = history(connection, "client-1")
+    assert found is not None
+    assert [event.target for event in found.events] == ["queued", "sending", "queued"]
 
 
-def test_who_is_stopping_keeps_no_wakeup(setup: Setup) -> None:
-    others: list[tuple[str, str]] = []
-    own: list[str] = []
-    runtime = setup.runtime(
-        notify=lambda stage, name, after=0.0: others.append((stage, name)),
-        alpha={"url": "http://127.0.0.1:9"},
-    )
+@pytest.mark.parametrize(
+    ("spoilt", "logged"),
+    [
+        pytest.param("RENAME TO packages_of_before", "server_unavailable", id="a ledger that is not usable"),
+        pytest.param("ADD CHECK (false)", "dispatch_failed", id="an error nobody expects"),
+    ],
+)
+def test_a_dispatch_that_fails_does_not_fail_the_ingest_before_it(
+    process: WorkerProcess,
+    intake: Intake,
+    ledger: Ledger,
+    caplog: pytest.LogCaptureFixture,
+    spoilt: str,
+    logged: str,
+) -> None:
+    intake.add(Lane.URGENT, [message(1, lane="urgent")])
+    process.runtime()
+    with ledger.begin() as connection:
+        connection.execute(text(f"ALTER TABLE packages {spoilt}"))
 
-    keeping(replace(runtime, stopping=lambda: True), Lane.URGENT, own).notify(*URGENT)
+    assert ingest_and_begin(process, Lane.URGENT).new == 1
 
-    assert (own, others) == ([], [URGENT])
+    events = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [event.partition(" ")[0] for event in events] == [logged]
+    with ledger.begin() as connection:
+        assert by_status(connection) == {Status.QUEUED: 1}
+    assert intake.waiting()[Lane.URGENT] == 0
 
 
 def test_a_wakeup_for_a_route_that_is_not_known_here_is_left_to_others(setup: Setup) -> None:
-    runtime = setup.runtime(alpha={"url": "http://127.0.0.1:9"})
+    runtime = setup.runtime(alpha=NOWHERE)
 
     assert if_known(runtime, "beta", dispatch, Lane.BULK) == Passed("beta")
     assert isinstance(if_known(runtime, "alpha", dispatch, Lane.BULK), Dispatched)
@@ -83,7 +159,7 @@ def test_a_wakeup_for_a_route_that_is_not_known_here_is_left_to_others(setup: Se
 def test_given_a_variable_that_cannot_be_used_when_celery_starts_then_one_sentence_says_so(
     setup: Setup, command: str, name: str, value: str
 ) -> None:
-    settings = setup.routes(alpha={"url": "http://127.0.0.1:9"})
+    settings = setup.routes(alpha=NOWHERE)
     root = str(Path(__file__).parents[1] / "worker")
 
     ran = subprocess.run(

@@ -14,13 +14,14 @@ from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.ledger.packages import open_messages
-from bulk_dispatch.ledger.transitions import Looks, Move, Package, claim, settle
+from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Move, Package, claim, settle
 from bulk_dispatch.providers.interface import Answered, Reply, Request, Statuses, Verdict
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.ingest import ingest
-from bulk_dispatch.stages.outcomes import first_looks, reported, settled
+from bulk_dispatch.stages.outcomes import first_looks
 from bulk_dispatch.stages.provider_calls import asked_for
+from bulk_dispatch.stages.verdicts import reported, settled
 from tests.benchmarks.installation import ROUTE, Installation, servers, spent, write_campaign
 from tests.benchmarks.reading_probe import checked, rows
 from tests.benchmarks.receipts import Found
@@ -76,7 +77,7 @@ class _Walk:
             self.enqueue(messages)
         self.redis_mb = self.in_redis() - empty
         with self.took("ingest"):
-            while ingest(self.runtime, Lane.BULK).new:
+            while sum(part.new for part in ingest(self.runtime, Lane.BULK)):
                 pass
         with self.took("claim"):
             packages = list(self.claimed())
@@ -139,7 +140,7 @@ class _Walk:
         while True:
             with self.runtime.ledger.begin() as connection:
                 package = claim(
-                    connection, ROUTE, Lane.BULK, limits=limits, parallel=10**6, lease=route.lease
+                    connection, ClaimRequest(ROUTE, limits, parallel=10**6, lease=route.lease), Lane.BULK
                 ).package
             if package is None:
                 return

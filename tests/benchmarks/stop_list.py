@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.ledger.routes import LOCKED_ROUTE
-from bulk_dispatch.ledger.transitions import claim, enqueue
+from bulk_dispatch.ledger.transitions import ClaimRequest, claim, enqueue
 from bulk_dispatch.ledger.transitions.claim import LISTED
 from bulk_dispatch.runtime import Runtime
 from tests.benchmarks.installation import PACKAGE, ROUTE, Installation
@@ -92,7 +92,7 @@ def _claimed(runtime: Runtime, took: list[float]) -> Sequence[OutboundMessage]:
     limits, lease = line.dialect.limits, line.route.lease
     began = time.perf_counter()
     with runtime.ledger.begin() as connection:
-        found = claim(connection, ROUTE, Lane.BULK, limits=limits, parallel=10**6, lease=lease)
+        found = claim(connection, ClaimRequest(ROUTE, limits, parallel=10**6, lease=lease), Lane.BULK)
     took.append(time.perf_counter() - began)
     assert found.package is not None
     assert (len(found.package.items), found.suppressed) == (PACKAGE, 0)

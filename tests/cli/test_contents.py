@@ -9,7 +9,17 @@ from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger
-from bulk_dispatch.ledger.transitions import Claim, Looks, Move, Read, claim, enqueue, read, settle
+from bulk_dispatch.ledger.transitions import (
+    Claim,
+    ClaimRequest,
+    Looks,
+    Move,
+    Read,
+    claim,
+    enqueue,
+    read,
+    settle,
+)
 from bulk_dispatch.runtime import no_notify
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
@@ -152,7 +162,9 @@ def test_the_help_names_every_kind(shell: Shell) -> None:
 def _claimed(ledger: Ledger) -> Claim:
     with ledger.begin() as connection:
         limits = Limits(10, 10**6)
-        return claim(connection, "alpha", Lane.BULK, limits=limits, parallel=9, lease=timedelta(minutes=1))
+        return claim(
+            connection, ClaimRequest("alpha", limits, parallel=9, lease=timedelta(minutes=1)), Lane.BULK
+        )
 
 
 def test_status_shows_the_kind_the_times_and_both_counts(shell: Shell, ledger: Ledger) -> None:

@@ -21,7 +21,7 @@ from bulk_dispatch.intake import HEARTBEATS, DeadLetter, Intake
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.conflicts import latest_conflicts, take_for_seen
 from bulk_dispatch.ledger.routes import register_routes, stop_route
-from bulk_dispatch.ledger.transitions import Looks, Move, claim, enqueue, settle
+from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Move, claim, enqueue, settle
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
@@ -160,7 +160,9 @@ def _doubted(patient: Patient, account: str = "", ago: str = "0") -> Iterator[Pa
         enqueue(connection, messages(2))
         limits = Limits(items=9, octets=9999)
         package = claim(
-            connection, "alpha", Lane.BULK, limits=limits, parallel=9, lease=timedelta(0), account=account
+            connection,
+            ClaimRequest("alpha", limits, parallel=9, lease=timedelta(0), account=account),
+            Lane.BULK,
         ).package
         assert package
         moves = [Move(item.id, package.id, Status.IN_DOUBT) for item in package.items]

@@ -14,9 +14,10 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.provider_account import note_clock
 from bulk_dispatch.ledger.questions import note_refused, refused_questions
 from bulk_dispatch.ledger.receipts import Word, keep
-from bulk_dispatch.ledger.routes import note_clock, register_routes
+from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import enqueue
 from bulk_dispatch.runtime import no_notify
 from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions

@@ -9,7 +9,8 @@ from bulk_dispatch.config.settings import Route
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import Status, Verb
 from bulk_dispatch.intake import DeadLetter, Intake
-from bulk_dispatch.ledger.routes import note_balance, register_routes, stop_route
+from bulk_dispatch.ledger.provider_account import note_balance
+from bulk_dispatch.ledger.routes import register_routes, stop_route
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import Move, enqueue, settle
 from bulk_dispatch.ledger.transitions.transition import move

@@ -30,6 +30,7 @@ from bulk_dispatch.ledger.routes import Streak, note_failure, open_route, pause_
 from bulk_dispatch.ledger.suppressions import suppress, unsuppress
 from bulk_dispatch.ledger.transitions import (
     Claim,
+    ClaimRequest,
     Clock,
     Conflict,
     Enqueued,
@@ -188,11 +189,10 @@ class Taking:
         """The claim, who expired by it, and who was suppressed."""
         claimed = claim(
             connection,
-            self.route,
+            ClaimRequest(
+                self.route, Limits(self.items, 10**9), parallel=self.parallel, lease=self.lease * TICK
+            ),
             self.lane,
-            limits=Limits(self.items, 10**9),
-            parallel=self.parallel,
-            lease=self.lease * TICK,
         )
         ended = connection.execute(
             text("""

@@ -17,6 +17,7 @@ from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import (
     Claim,
+    ClaimRequest,
     Enqueued,
     Looks,
     Move,
@@ -65,7 +66,7 @@ class Book:
         """Claim, with limits that are not in the way."""
         with self.ledger.begin() as connection:
             limits = Limits(items, octets)
-            return claim(connection, route, lane, limits=limits, parallel=parallel, lease=lease)
+            return claim(connection, ClaimRequest(route, limits, parallel=parallel, lease=lease), lane)
 
     def settle(
         self,

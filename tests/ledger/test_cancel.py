@@ -10,9 +10,18 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import held_messages, live_packages, open_messages
+from bulk_dispatch.ledger.provider_account import TRUSTED, note_balance, note_clock
 from bulk_dispatch.ledger.queries import now, route_names, route_rows
-from bulk_dispatch.ledger.routes import TRUSTED, note_balance, note_clock, register_routes
-from bulk_dispatch.ledger.transitions import Place, Queue, cancel, cancel_named, cancel_next, claim
+from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.transitions import (
+    ClaimRequest,
+    Place,
+    Queue,
+    cancel,
+    cancel_named,
+    cancel_next,
+    claim,
+)
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, ROUTE, Book, at_once, blocked
 
@@ -81,7 +90,7 @@ def test_what_is_being_claimed_is_too_late(book: Book, other: Book) -> None:
     book.enqueue(messages(3))
     wanted = queue(book)
     with book.ledger.begin() as connection:
-        claim(connection, ROUTE, Lane.BULK, limits=Limits(2, 10**6), parallel=2, lease=LEASE)
+        claim(connection, ClaimRequest(ROUTE, Limits(2, 10**6), parallel=2, lease=LEASE), Lane.BULK)
         late = blocked(other, lambda theirs: cancel_next(theirs, wanted, None, 10))
 
     assert late.result() == (1, None)
@@ -212,13 +221,8 @@ def test_only_a_clock_that_is_right_is_trusted_with_a_schedule(
         limits = Limits(10, 10**6)
         claimed = claim(
             connection,
-            ROUTE,
+            ClaimRequest(ROUTE, limits, parallel=9, lease=LEASE, ahead=2 * HOUR, clocked=True),
             Lane.BULK,
-            limits=limits,
-            parallel=9,
-            lease=LEASE,
-            ahead=2 * HOUR,
-            clocked=True,
         )
 
     assert claimed.package is not None

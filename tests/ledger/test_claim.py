@@ -13,7 +13,7 @@ from bulk_dispatch.domain.package import OVERHEAD, Limits, OutboundMessage, Pack
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.routes import Streak, note_failure, open_route, pause_route, route_works, stop_route
 from bulk_dispatch.ledger.suppressions import suppress
-from bulk_dispatch.ledger.transitions import Claim, Package, cancel, claim, enqueue, split
+from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, Package, cancel, claim, enqueue, split
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once, blocked, eventually
 from tests.ledger.race import race
@@ -529,11 +529,11 @@ def test_a_claim_waits_for_one_under_way_and_counts_its_package(book: Book, othe
     book.enqueue(messages(2))
     limits = Limits(1, 10**6)
     with book.ledger.begin() as connection:
-        claim(connection, ROUTE, Lane.URGENT, limits=limits, parallel=1, lease=LEASE)
-        first = claim(connection, ROUTE, Lane.BULK, limits=limits, parallel=1, lease=LEASE)
+        claim(connection, ClaimRequest(ROUTE, limits, parallel=1, lease=LEASE), Lane.URGENT)
+        first = claim(connection, ClaimRequest(ROUTE, limits, parallel=1, lease=LEASE), Lane.BULK)
         late = blocked(
             other,
-            lambda theirs: claim(theirs, ROUTE, Lane.BULK, limits=limits, parallel=1, lease=LEASE),
+            lambda theirs: claim(theirs, ClaimRequest(ROUTE, limits, parallel=1, lease=LEASE), Lane.BULK),
         )
 
     assert first.package is not None
@@ -544,7 +544,7 @@ def test_a_claim_that_was_not_committed_leaves_the_messages_queued(book: Book, o
     book.enqueue(messages(2))
     with book.ledger.engine.connect() as connection:
         limits = Limits(10, 10**6)
-        assert claim(connection, ROUTE, Lane.BULK, limits=limits, parallel=2, lease=LEASE).package
+        assert claim(connection, ClaimRequest(ROUTE, limits, parallel=2, lease=LEASE), Lane.BULK).package
         connection.rollback()
 
     assert len(names(other.claim())) == 2
@@ -593,7 +593,7 @@ def test_a_cancel_that_comes_while_a_claim_is_under_way_is_too_late(book: Book, 
     book.enqueue(messages(3))
     with book.ledger.begin() as connection:
         limits = Limits(10, 10**6)
-        claim(connection, ROUTE, Lane.BULK, limits=limits, parallel=2, lease=LEASE)
+        claim(connection, ClaimRequest(ROUTE, limits, parallel=2, lease=LEASE), Lane.BULK)
         late = blocked(other, lambda theirs: cancel(theirs, ["client-1", "client-2"]))
 
     assert late.result() == 0
@@ -629,7 +629,9 @@ def test_two_stopping_the_same_numbers_in_another_order_do_not_meet_in_a_circle(
 def claiming(lane: Lane, parallel: int = 4, route: str = ROUTE) -> Callable[[Connection], Claim]:
     """A claim, for whoever has a connection."""
     limits = Limits(100, 10**9)
-    return lambda connection: claim(connection, route, lane, limits=limits, parallel=parallel, lease=LEASE)
+    return lambda connection: claim(
+        connection, ClaimRequest(route, limits, parallel=parallel, lease=LEASE), lane
+    )
 
 
 # Statements of a claim: it has picked; it has locked the route too. Bulk waits for its turn before.

@@ -15,7 +15,7 @@ from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import open_messages
 from bulk_dispatch.ledger.routes import register_routes
-from bulk_dispatch.ledger.transitions import Clock, Move, Package, claim, enqueue, settle
+from bulk_dispatch.ledger.transitions import ClaimRequest, Clock, Move, Package, claim, enqueue, settle
 from tests.benchmarks.whole import FILL
 from tests.factories import messages
 from tests.ledger.book import LOOK, ROUTE, Book
@@ -77,7 +77,8 @@ def test_what_a_step_works_on_does_not_grow_with_the_ledger(full: Book) -> None:
     work = {
         "enqueue": work_of(full, lambda book: enqueue(book, more)),
         "claim": work_of(
-            full, lambda book: claim(book, ROUTE, Lane.BULK, limits=limits, parallel=9, lease=LOOK.poll)
+            full,
+            lambda book: claim(book, ClaimRequest(ROUTE, limits, parallel=9, lease=LOOK.poll), Lane.BULK),
         ),
     }
     package = full.claim(items=COUNT).package

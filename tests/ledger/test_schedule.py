@@ -11,8 +11,8 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import doubtful_items
-from bulk_dispatch.ledger.routes import TRUSTED, note_clock
-from bulk_dispatch.ledger.transitions import Claim, Read, cancel, claim, read
+from bulk_dispatch.ledger.provider_account import TRUSTED, note_clock
+from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, Read, cancel, claim, read
 from bulk_dispatch.timezones import Span
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, ROUTE, Book, at_once
@@ -42,15 +42,9 @@ def take(
     with book.ledger.begin() as connection:
         return claim(
             connection,
-            ROUTE,
+            ClaimRequest(ROUTE, limits, parallel=100, lease=LEASE, ahead=ahead, clocked=clocked, apart=apart),
             lane,
-            limits=limits,
-            parallel=100,
-            lease=LEASE,
-            ahead=ahead,
-            clocked=clocked,
-            untold=untold,
-            apart=apart,
+            untold,
         )
 
 

@@ -13,7 +13,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import doubtful_items, listed_messages
 from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.suppressions import Listed, find, latest, page, put, suppress, unsuppress
-from bulk_dispatch.ledger.transitions import Claim, Place, Queue, claim, split, suppress_next
+from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, Place, Queue, claim, split, suppress_next
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
 from tests.ledger.race import race
@@ -90,11 +90,9 @@ def test_what_comes_back_from_the_wire_is_looked_at_again(book: Book, verdict: S
 def test_what_is_scheduled_is_looked_at_again(book: Book) -> None:
     book.enqueue([message(1, send_at=datetime.now(UTC) + timedelta(hours=1)), message(2)])
     book.suppress([number(1)])
-    limits = Limits(10, 10**9)
+    request = ClaimRequest(ROUTE, Limits(10, 10**9), parallel=9, lease=LEASE, ahead=timedelta(hours=2))
 
-    claimed: Claim = book.do(
-        claim, ROUTE, Lane.BULK, limits=limits, parallel=9, lease=LEASE, ahead=timedelta(hours=2)
-    )
+    claimed: Claim = book.do(claim, request, Lane.BULK)
 
     assert claimed.package is not None
     assert (claimed.suppressed, len(claimed.package.items)) == (1, 1)
@@ -126,7 +124,7 @@ def test_nothing_is_suppressed_where_the_route_was_shut_meanwhile(book: Book) ->
     limits = Limits(10, 10**9)
 
     def claiming(connection: Connection) -> Claim:
-        return claim(connection, ROUTE, Lane.URGENT, limits=limits, parallel=9, lease=LEASE)
+        return claim(connection, ClaimRequest(ROUTE, limits, parallel=9, lease=LEASE), Lane.URGENT)
 
     book.rows("UPDATE messages SET lane = 'urgent' RETURNING 1")
     outcome = race(
@@ -154,7 +152,9 @@ def test_what_is_committed_before_the_package_is_opened_counts(
 
     outcome = race(
         book,
-        lambda connection: claim(connection, ROUTE, Lane.URGENT, limits=limits, parallel=9, lease=LEASE),
+        lambda connection: claim(
+            connection, ClaimRequest(ROUTE, limits, parallel=9, lease=LEASE), Lane.URGENT
+        ),
         lambda connection: suppress(connection, [number(1)]),
         statement=statement,
         commits=True,
@@ -176,7 +176,9 @@ def test_who_is_put_on_the_list_while_the_claim_waits_for_the_route_gets_nothing
     outcome = race(
         book,
         holding_the_route,
-        lambda connection: claim(connection, ROUTE, Lane.URGENT, limits=limits, parallel=9, lease=LEASE),
+        lambda connection: claim(
+            connection, ClaimRequest(ROUTE, limits, parallel=9, lease=LEASE), Lane.URGENT
+        ),
         statement=99,  # at its end
         commits=True,
     )
@@ -305,7 +307,7 @@ def test_what_is_being_claimed_is_waited_for_and_then_left(book: Book) -> None:
 
     outcome = race(
         book,
-        lambda connection: claim(connection, ROUTE, Lane.BULK, limits=limits, parallel=9, lease=LEASE),
+        lambda connection: claim(connection, ClaimRequest(ROUTE, limits, parallel=9, lease=LEASE), Lane.BULK),
         stopping,
         statement=99,  # at its end
         commits=True,

@@ -14,7 +14,7 @@ from bulk_dispatch.domain.package import Limits, PackageState
 from bulk_dispatch.domain.status import FINAL, TRANSITIONS, Status, Verb, sources, transitions_of
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.routes import register_routes
-from bulk_dispatch.ledger.transitions import Move, Read, cancel, claim, read, settle
+from bulk_dispatch.ledger.transitions import ClaimRequest, Move, Read, cancel, claim, read, settle
 from bulk_dispatch.ledger.transitions.transition import move as make_moves
 from tests.factories import message
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
@@ -48,7 +48,7 @@ def attempt(connection: Connection, verb: Verb, row: Any, target: Status) -> Non
         if target is Status.EXPIRED:
             spoil = text("UPDATE messages SET valid_until = now() - interval '1 second' WHERE id = :id")
             connection.execute(spoil, {"id": row.id})
-        claim(connection, row.route, Lane.BULK, limits=SECOND, parallel=100, lease=LEASE)
+        claim(connection, ClaimRequest(row.route, SECOND, parallel=100, lease=LEASE), Lane.BULK)
     else:
         make_moves(connection, verb, [move])
 

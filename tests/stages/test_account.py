@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.routes import TRUSTED
+from bulk_dispatch.ledger.provider_account import TRUSTED
 from bulk_dispatch.providers.account import Price, Scheduled, Scheduling
 from bulk_dispatch.providers.interface import Account, Failure, Reply
 from bulk_dispatch.providers.webcom.xml import WebcomXml

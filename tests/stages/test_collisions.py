@@ -21,7 +21,7 @@ from bulk_dispatch.providers.interface import Failure, Receipt, Reply, Request
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.cancel import Fate, cancel_names
-from bulk_dispatch.stages.outcomes import first_looks
+from bulk_dispatch.stages.outcomes import first_look
 from bulk_dispatch.stages.poll import poll
 from bulk_dispatch.stages.receipts import match, take
 from tests.factories import message, messages
@@ -99,7 +99,7 @@ def held(world: World, many: int, route: str) -> None:
 
 
 def settled_by_a_person(world: World, route: str, resolution: Resolution, *, collided: bool = False) -> None:
-    looks = first_looks(world.line(route), [0])[0]
+    looks = first_look(world.line(route))
     with world.runtime.ledger.begin() as connection:
         open_route(connection, route)
         for chunk in chunks(connection, Selection(route=route, collided=collided)):

@@ -16,7 +16,7 @@ from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import enqueue
 from bulk_dispatch.providers.alphasms.xml import AlphaSmsXml
 from bulk_dispatch.providers.interface import Account
-from bulk_dispatch.stages.ingest import ENTRIES, IDLE, OCTETS, ROUNDS, Ingested, ingest
+from bulk_dispatch.stages.ingest import ENTRIES, IDLE, OCTETS, ROUNDS, Ingested
 from tests.factories import message, messages
 from tests.stages.mortal import Died, Fate, mortal
 from tests.stages.world import World
@@ -132,7 +132,7 @@ def test_a_worker_is_notified_for_every_route_and_lane_that_got_something(
 def test_nothing_is_begun_once_the_worker_is_stopping(world: World, intake: Intake) -> None:
     intake.add(Lane.BULK, messages(3))
 
-    assert ingest(replace(world.runtime, stopping=lambda: True), Lane.BULK) == Ingested()
+    assert world.ingest(Lane.BULK, replace(world.runtime, stopping=lambda: True)) == Ingested()
 
     assert world.statuses() == {}
     assert intake.waiting()[Lane.BULK] == 3
@@ -375,7 +375,7 @@ def test_a_message_without_a_route_takes_the_only_one(setup: Any, world: World, 
     alone = setup.runtime(alpha={"url": world.provider.url})
     raw_entry(intake, without("route"))
 
-    assert ingest(alone, Lane.BULK) == Ingested(new=1)
+    assert world.ingest(Lane.BULK, alone) == Ingested(new=1)
 
     assert world.message().route == "alpha"
 
@@ -553,7 +553,7 @@ def test_a_process_that_dies_at_any_step_loses_nothing(world: World, intake: Int
     fate = Fate(steps)
 
     with pytest.raises(Died):
-        ingest(mortal(world.runtime, fate), Lane.BULK)
+        world.ingest(Lane.BULK, mortal(world.runtime, fate))
 
     committed = fate.last in ("after a commit", "before acknowledging", "after acknowledging")
     acknowledged = fate.last == "after acknowledging"

@@ -1,22 +1,28 @@
-"""Verdicts: what a word of a provider does, whichever stage has heard it."""
+"""Outcomes: what a word of a provider does, whichever stage has heard it, and how it is written down."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from bulk_dispatch.domain.content import Content, Kind, Viber, ViberSms
+from bulk_dispatch.domain.package import OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.collisions import way_out
+from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.ledger.receipts import Word
-from bulk_dispatch.ledger.transitions import Package
-from bulk_dispatch.providers.interface import CREDENTIALS, MONEY, Answered, Verdict
+from bulk_dispatch.ledger.transitions import Looks, Move, Package, Read
+from bulk_dispatch.providers.interface import COLLISION, CREDENTIALS, MONEY, Answered, Verdict
 from bulk_dispatch.routing import accept
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.dispatch import _record
-from bulk_dispatch.stages.outcomes import is_end, note_segments, worst
+from bulk_dispatch.stages.outcomes import Outcome, record
+from bulk_dispatch.stages.route_health import apply_failure, worst
+from bulk_dispatch.stages.verdicts import is_end, note_segments
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
@@ -24,6 +30,7 @@ from tests.waiting import eventually
 SENT, DELIVERED, QUEUED = Status.SENT, Status.DELIVERED, Status.QUEUED
 UNDELIVERABLE, EXPIRED = Status.UNDELIVERABLE, Status.EXPIRED
 SECRET = "a-secret-of-some-length"
+LOOKS = Looks(poll=timedelta(seconds=2), rescue=timedelta(seconds=5))
 AT = datetime(2031, 5, 1, 12, tzinfo=UTC)
 VIBER = Viber("Hello there")
 CASCADE = ViberSms("Hello there", sms_text="Hello by SMS")
@@ -223,7 +230,7 @@ def test_what_they_bill_is_held_against_what_was_counted_when_the_message_came(
 def test_where_they_bill_as_we_count_nothing_is_said(
     world: World, caplog: pytest.LogCaptureFixture, pairs: list[tuple[int | None, int | None]]
 ) -> None:
-    with caplog.at_level(logging.DEBUG, logger="bulk_dispatch.stages.outcomes"):
+    with caplog.at_level(logging.DEBUG, logger="bulk_dispatch.stages.verdicts"):
         note_segments(world.line(), pairs)
 
     assert caplog.records == []
@@ -312,3 +319,170 @@ def test_the_failure_whose_remedy_weighs_most_counts() -> None:
     assert worst([MONEY, CREDENTIALS, MONEY]) is CREDENTIALS
     assert worst([None]) is None
     assert worst([]) is None
+
+
+# -- how an outcome is written down
+
+
+@dataclass(frozen=True)
+class Written:
+    """An outcome, made of one message claimed on webcom and its package; and what is there afterwards."""
+
+    outcome: Callable[[OutboundMessage, int], Outcome]
+    status: Status
+    package: str
+    names: Sequence[str] = ()
+    suppressed: bool = False
+    read: bool = False
+    inquiries: int = 0
+    route: str = "open"
+    why: str | None = None
+    trouble: str = ""
+
+
+def an_outcome(item: OutboundMessage, package_id: int, target: Status = SENT, **more: Any) -> Outcome:
+    move = Move(item.id, package_id, target, provider_id=more.pop("provider_id", ""))
+    return Outcome(looks={package_id: LOOKS}, moves=[move], **more)
+
+
+def told(item: OutboundMessage, **more: Any) -> list[tuple[OutboundMessage, Verdict]]:
+    return [(item, Verdict(item.reference, more.pop("status", SENT), "208", **more))]
+
+
+def asked(item: OutboundMessage, package_id: int, **more: Any) -> list[tuple[OpenMessage, Verdict]]:
+    known = OpenMessage(item.id, package_id, item.reference, "", SENT, 0, Kind.SMS, None, "")
+    return [(known._replace(**more), Verdict(item.reference, SENT, provider_id="their-1"))]
+
+
+WRITTEN = {
+    "settled": Written(an_outcome, SENT, "settled"),
+    "reported in the same go": Written(
+        lambda item, id_: an_outcome(item, id_, news=[Move(item.id, id_, DELIVERED)]), DELIVERED, "closed"
+    ),
+    "read": Written(
+        lambda item, id_: an_outcome(
+            item, id_, news=[Move(item.id, id_, DELIVERED)], reads=[Read(item.id, "read", AT)]
+        ),
+        DELIVERED,
+        "closed",
+        read=True,
+    ),
+    "a sending tells its id": Written(
+        lambda item, id_: an_outcome(item, id_, sent=told(item, provider_id="their-1")),
+        SENT,
+        "settled",
+        names=["their-1"],
+    ),
+    "a question tells its id": Written(
+        lambda item, id_: an_outcome(item, id_, found=asked(item, id_)), SENT, "settled", names=["their-1"]
+    ),
+    "a question tells an id that is known": Written(
+        lambda item, id_: an_outcome(item, id_, found=asked(item, id_, provider_id="their-1")),
+        SENT,
+        "settled",
+    ),
+    "somebody wants nothing": Written(
+        lambda item, id_: an_outcome(item, id_, Status.REJECTED, sent=told(item, suppress=True)),
+        Status.REJECTED,
+        "closed",
+        suppressed=True,
+    ),
+    "a question about doubt was answered": Written(
+        lambda item, id_: an_outcome(item, id_, Status.IN_DOUBT, inquired=[id_]),
+        Status.IN_DOUBT,
+        "in_doubt",
+        inquiries=1,
+    ),
+    "emptied": Written(
+        lambda item, id_: an_outcome(item, id_, QUEUED, emptied=PackageState.UNSENT, why="not begun"),
+        QUEUED,
+        "unsent",
+        why="not begun",
+    ),
+    "trouble pauses the route and is the reason": Written(
+        lambda item, id_: an_outcome(item, id_, QUEUED, trouble=MONEY, went_through=True),
+        QUEUED,
+        "closed",
+        route="paused",
+        why=str(MONEY),
+        trouble="money",
+    ),
+    "trouble beside a reason of its own": Written(
+        lambda item, id_: an_outcome(item, id_, QUEUED, trouble=CREDENTIALS, why="asked"),
+        QUEUED,
+        "closed",
+        route="stopped",
+        why="asked",
+        trouble="credentials",
+    ),
+    "an id used before, at the first word": Written(
+        lambda item, id_: an_outcome(
+            item,
+            id_,
+            sent=told(item, provider_id="a-stranger's", suppress=True, used=True),
+            first_told=told(item, used=True),
+            trouble=MONEY,
+        ),
+        Status.IN_DOUBT,
+        "in_doubt",
+        route="stopped",
+        why=str(COLLISION.because(code="", detail=way_out("webcom"))),
+        trouble="collision",
+    ),
+    "an id used before, by a repeat": Written(
+        lambda item, id_: an_outcome(item, id_, sent=told(item, provider_id="their-1", used=True)),
+        SENT,
+        "settled",
+        names=["their-1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRITTEN.values(), ids=WRITTEN)
+def test_an_outcome_is_written_down(open_world: OpenWorld, case: Written) -> None:
+    world = open_world(webcom={"receipts": SECRET})
+    world.enqueue([message(1, route="webcom")])
+    package = claimed(world, "webcom")
+    (item,) = package.items
+
+    with world.runtime.ledger.begin() as connection:
+        recorded = record(world.runtime, world.line("webcom"), connection, case.outcome(item, package.id))
+
+    row, (kept,) = world.message(), world.packages()
+    assert (row.status, row.read_at is not None) == (case.status, case.read)
+    assert (kept.state, kept.asks, kept.why) == (case.package, case.inquiries, case.why)
+    assert list(names(world)) == list(case.names)
+    assert bool(world.rows("SELECT FROM stop_list")) is case.suppressed
+    assert world.route("webcom").state == case.route
+    assert (recorded.trouble.name if recorded.trouble else "") == case.trouble
+    assert recorded.moved.get(case.status) == 1
+
+
+@pytest.mark.parametrize(("went_through", "failures"), [(True, 0), (False, 1)])
+def test_only_what_went_through_ends_failures_in_a_row(
+    world: World, went_through: bool, failures: int
+) -> None:
+    world.enqueue(messages(2))
+    package = claimed(world, "alpha")
+    line = world.line()
+    with world.runtime.ledger.begin() as connection:
+        apply_failure(world.runtime, line, connection, MONEY)
+    world.passes(hours=1)
+
+    outcome = an_outcome(package.items[0], package.id, went_through=went_through)
+    with world.runtime.ledger.begin() as connection:
+        record(world.runtime, line, connection, outcome)
+
+    assert world.route().failures == failures
+
+
+def test_what_another_has_settled_meanwhile_stays_as_it_is(world: World) -> None:
+    world.enqueue(messages(1))
+    package = claimed(world, "alpha")
+    late = an_outcome(package.items[0], package.id, Status.REJECTED)
+    for outcome in (an_outcome(package.items[0], package.id, QUEUED), late):
+        with world.runtime.ledger.begin() as connection:
+            recorded = record(world.runtime, world.line(), connection, outcome)
+
+    assert not recorded.moved
+    assert world.statuses() == {QUEUED: 1}

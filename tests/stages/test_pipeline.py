@@ -276,7 +276,7 @@ def rescuing(route: str) -> Callable[[Runtime], object]:
 # Who spoils a document is found out beside others, or left alone until its attempts are used up.
 SPOILT = frozenset({Status.DELIVERED, Status.REJECTED, Status.FAILED})
 SCENES = [
-    Scene("ingest", "alpha", lambda runtime: ingest(runtime, Lane.BULK), given),
+    Scene("ingest", "alpha", lambda runtime: list(ingest(runtime, Lane.BULK)), given),
     Scene("dispatch, sync", "alpha", dispatching("alpha"), queued),
     Scene("dispatch, async", "beta", dispatching("beta"), queued),
     Scene("dispatch, halving", "alpha", dispatching("alpha"), refused_as_a_whole, ends=SPOILT),
@@ -334,7 +334,7 @@ def test_processes_that_die_at_random_all_the_time(open_world: OpenWorld, seed: 
     def one_round() -> bool:
         nonlocal deaths
         stages: list[Callable[[Runtime], object]] = [
-            *(lambda runtime, lane=lane: ingest(runtime, lane) for lane in Lane),
+            *(lambda runtime, lane=lane: list(ingest(runtime, lane)) for lane in Lane),
             *(
                 lambda runtime, route=route, lane=lane: dispatch(runtime, route, lane)
                 for route in ("alpha", "beta")

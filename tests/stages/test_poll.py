@@ -3,17 +3,19 @@
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.providers.interface import JobPhase, JobReport, Jobs, Reply
+from bulk_dispatch.ledger.packages import OpenMessage
+from bulk_dispatch.providers.interface import JobPhase, JobReport, Jobs, Reply, Verdict
 from bulk_dispatch.sandbox.server import Mix
-from bulk_dispatch.stages.poll import BREATH, Polled, poll
+from bulk_dispatch.stages.poll import BREATH, Polled, classify, poll
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KIND, QUICK, OpenWorld, World
 from tests.waiting import eventually
@@ -44,6 +46,63 @@ def job_phase(world: World) -> JobPhase | None:
     assert isinstance(reply, Reply)
     report = line.dialect.read_job(reply)
     return report.phase if isinstance(report, JobReport) else None
+
+
+# -- what a look comes to
+
+
+@dataclass(frozen=True)
+class Look:
+    """A message in `status`, what is told of it in a package so old, and what it comes to."""
+
+    verdict: Verdict | None
+    age: timedelta
+    target: Status | None
+    status: Status = SENT
+    kind: Kind = Kind.SMS
+
+
+YOUNG, LIMIT, OLD = (timedelta(days=days) for days in (5, 6, 7))
+LOOKS = {
+    "an end": Look(Verdict(1, DELIVERED), YOUNG, DELIVERED),
+    "an end past the limit": Look(Verdict(1, REJECTED), OLD, REJECTED),
+    "an end of what left in a job": Look(Verdict(1, DELIVERED), YOUNG, DELIVERED, SENDING),
+    "on its way": Look(Verdict(1, SENT), YOUNG, None),
+    "on its way, at the limit": Look(Verdict(1, SENT), LIMIT, None),
+    "on its way, past the limit": Look(Verdict(1, SENT), OLD, UNCONFIRMED),
+    "no news, past the limit": Look(Verdict(1, None, strange=True), OLD, UNCONFIRMED),
+    "not known to them": Look(Verdict(1, None, known=False), YOUNG, None),
+    "not known to them, past the limit": Look(Verdict(1, None, known=False), OLD, UNCONFIRMED),
+    "not known to them, of a job": Look(Verdict(1, None, known=False), OLD, None, SENDING),
+    "not heard of": Look(None, YOUNG, None),
+    "not heard of, past the limit": Look(None, OLD, UNCONFIRMED),
+    "not heard of, of a job": Look(None, OLD, None, SENDING),
+    "in doubt": Look(None, OLD, None, IN_DOUBT),
+    "the end of the first channel of two": Look(
+        Verdict(1, Status.EXPIRED, first_channel=True), YOUNG, None, kind=Kind.VIBER_SMS
+    ),
+    "the end of the first channel of two, past the limit": Look(
+        Verdict(1, Status.EXPIRED, first_channel=True), OLD, UNCONFIRMED, kind=Kind.VIBER_SMS
+    ),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_what_a_look_at_a_message_comes_to(world: World, look: Look) -> None:
+    asked = OpenMessage(7, 3, 1, "", look.status, 0, look.kind, None, "")
+
+    move = classify(world.line(), asked, look.verdict, look.age, LIMIT, "why")
+
+    assert (move and move.target) == look.target
+    if move:
+        assert (move.message_id, move.package_id) == (7, 3)
+        assert move.note == ("why" if move.target is UNCONFIRMED else "")
+
+
+def test_what_has_no_limit_is_waited_for(world: World) -> None:
+    asked = OpenMessage(7, 3, 1, "", SENT, 0, Kind.SMS, None, "")
+
+    assert classify(world.line(), asked, None, timedelta(days=10**6), timedelta.max) is None
 
 
 # -- to the end

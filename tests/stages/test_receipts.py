@@ -17,8 +17,9 @@ from bulk_dispatch.ledger.queries import history
 from bulk_dispatch.ledger.transitions import Move, Package, settle
 from bulk_dispatch.providers.interface import Receipt, Verdict
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import first_looks, name_messages, requeue
+from bulk_dispatch.stages.outcomes import first_looks, name_messages
 from bulk_dispatch.stages.receipts import Told, match, take
+from bulk_dispatch.stages.verdicts import requeue
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import Book, at_once, blocked

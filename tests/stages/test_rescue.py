@@ -14,7 +14,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, resolve
-from bulk_dispatch.ledger.transitions import Looks, Package, claim
+from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Package, claim
 from bulk_dispatch.providers.interface import Reply
 from bulk_dispatch.stages.dispatch import _record
 from bulk_dispatch.stages.rescue import Rescued, rescue
@@ -630,7 +630,9 @@ def test_more_held_packages_than_a_step_takes_are_looked_at_in_several_and_then_
     world.enqueue(messages(510))
     with world.runtime.ledger.begin() as connection:
         for _ in range(510):
-            claim(connection, "alpha", Lane.BULK, limits=Limits(1, 1), parallel=1000, lease=timedelta(0))
+            claim(
+                connection, ClaimRequest("alpha", Limits(1, 1), parallel=1000, lease=timedelta(0)), Lane.BULK
+            )
     world.passes(seconds=61)
     while world.rescue().lapsed:
         pass

@@ -7,10 +7,10 @@ import pytest
 
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, Receipt
-from bulk_dispatch.stages.outcomes import mend_route
 from bulk_dispatch.stages.poll import Polled
 from bulk_dispatch.stages.receipts import Told, take
 from bulk_dispatch.stages.rescue import Rescued
+from bulk_dispatch.stages.route_health import apply_failure
 from tests.factories import messages
 from tests.stages.world import ENDLESS, OpenWorld, World
 
@@ -271,7 +271,7 @@ def fails(world: World, *failures: Failure, route: str = "smart") -> None:
     """One after another, each with its pause over before the next."""
     for failure in failures:
         with world.runtime.ledger.begin() as connection:
-            mend_route(world.runtime, world.line(route), connection, failure)
+            apply_failure(world.runtime, world.line(route), connection, failure)
         world.passes(seconds=11)
 
 

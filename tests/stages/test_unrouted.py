@@ -12,7 +12,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake, Unrouted
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.ingest import IDLE, PATIENCE, UNKNOWN, Ingested, ingest
+from bulk_dispatch.stages.ingest import IDLE, PATIENCE, UNKNOWN, Ingested
 from tests.factories import message, messages
 from tests.stages.mortal import Died, Fate, mortal
 from tests.stages.test_ingest import nothing_is_left, raw_entry
@@ -77,7 +77,7 @@ def test_who_knows_the_route_enters_what_waited_for_it_and_nothing_is_left(
     intake.add(Lane.BULK, [*messages(3, route="gamma"), message(4, route="delta")])
     world.ingest()
 
-    assert ingest(newer(world), Lane.BULK) == Ingested(new=3)
+    assert world.ingest(Lane.BULK, newer(world)) == Ingested(new=3)
 
     assert {world.message(n).route for n in (1, 2, 3)} == {"gamma"}
     assert ("dispatch", "gamma:bulk") in world.notified
@@ -89,8 +89,8 @@ def test_lanes_wait_apart(world: World, intake: Intake) -> None:
     intake.add(Lane.URGENT, [message(1, route="gamma", lane="urgent")])
     world.ingest(Lane.URGENT)
 
-    assert ingest(newer(world), Lane.BULK) == Ingested()
-    assert ingest(newer(world), Lane.URGENT) == Ingested(new=1)
+    assert world.ingest(Lane.BULK, newer(world)) == Ingested()
+    assert world.ingest(Lane.URGENT, newer(world)) == Ingested(new=1)
 
 
 def test_what_names_no_route_waits_for_a_default(world: World, intake: Intake) -> None:
@@ -101,7 +101,7 @@ def test_what_names_no_route_waits_for_a_default(world: World, intake: Intake) -
 
     default = {"beta": renamed(world.line("beta"), "beta", default=True)}
     known = replace(world.runtime, lines={**world.runtime.lines, **default})
-    assert ingest(known, Lane.BULK) == Ingested(new=1)
+    assert world.ingest(Lane.BULK, known) == Ingested(new=1)
     assert world.message(1).route == "beta"
 
 
@@ -110,7 +110,7 @@ def test_a_number_whose_country_its_route_may_tell_waits_for_that(world: World, 
 
     assert world.ingest() == Ingested(unrouted=1)
 
-    assert ingest(newer(world), Lane.BULK) == Ingested(new=1)
+    assert world.ingest(Lane.BULK, newer(world)) == Ingested(new=1)
     assert world.message(1).recipient == "+380930000001"
 
 
@@ -118,7 +118,7 @@ def test_what_the_route_cannot_carry_after_all_is_buried(world: World, intake: I
     intake.add(Lane.BULK, [message(1, route="gamma", sender="S" * 12)])  # who does not know it cannot tell
     world.ingest()
 
-    assert ingest(newer(world), Lane.BULK) == Ingested(dead=1)
+    assert world.ingest(Lane.BULK, newer(world)) == Ingested(dead=1)
     assert not intake.unrouted()
 
 
@@ -130,14 +130,14 @@ def test_a_process_that_dies_while_it_sets_aside_loses_nothing(
     fate = Fate(steps)
 
     with pytest.raises(Died):
-        ingest(mortal(world.runtime, fate), Lane.BULK)
+        world.ingest(Lane.BULK, mortal(world.runtime, fate))
 
     acknowledged = fate.last == "after acknowledging"
     assert set_aside(intake) == ({GAMMA: 1} if acknowledged else {})
     assert intake.waiting()[Lane.BULK] == (0 if acknowledged else 2)
     world.passes(seconds=11)
     world.ingest()
-    ingest(newer(world), Lane.BULK)
+    world.ingest(Lane.BULK, newer(world))
     assert world.statuses() == {Status.QUEUED: 2}
     assert nothing_is_left(intake)
     assert not intake.unrouted()
@@ -152,10 +152,10 @@ def test_a_process_that_dies_over_what_waited_leaves_it_to_the_next(
     fate = Fate(steps)
 
     with pytest.raises(Died):
-        ingest(mortal(newer(world), fate), Lane.BULK)
+        world.ingest(Lane.BULK, mortal(newer(world), fate))
 
     world.passes(seconds=IDLE.total_seconds() + 1)
-    ingest(newer(world), Lane.BULK)
+    world.ingest(Lane.BULK, newer(world))
     assert world.statuses() == {Status.QUEUED: 2}
     assert not intake.unrouted()
     assert not intake.client.keys("worker:intake:bulk:unrouted*")
@@ -180,7 +180,7 @@ def test_who_knows_the_route_enters_what_has_waited_for_longer_than_a_week(
 ) -> None:
     wait_for(intake, GAMMA, ago=PATIENCE * 2, number=1)
 
-    assert ingest(newer(world), Lane.BULK) == Ingested(new=1)
+    assert world.ingest(Lane.BULK, newer(world)) == Ingested(new=1)
 
 
 def test_a_column_gone_astray_is_buried_once_a_hundred_routes_are_waited_for(

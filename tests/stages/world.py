@@ -18,7 +18,7 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.intake import CONSUMER, GROUP
 from bulk_dispatch.ledger.queries import Books, History, books, by_status, history
 from bulk_dispatch.ledger.routes import open_route
-from bulk_dispatch.ledger.transitions import Claim, claim, enqueue
+from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, claim, enqueue
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.sandbox.options import SandboxOptions
@@ -108,8 +108,8 @@ class Provider:
 
 @dataclass
 class World:
-    """One runtime and its provider. `notified` are the wake-ups the stages sent, with the seconds until then
-    if not at once."""
+    """One runtime and its provider. `notified` are the wake-ups the stages sent or asked for, with the
+    seconds until then if not at once."""
 
     runtime: Runtime
     provider: Provider
@@ -130,7 +130,7 @@ class World:
         line = self.line(route)
         limits = replace(line.dialect.limits, items=items) if items else line.dialect.limits
         with self.runtime.ledger.begin() as connection:
-            return claim(connection, route, lane, limits=limits, parallel=9, lease=line.route.lease)
+            return claim(connection, ClaimRequest(route, limits, parallel=9, lease=line.route.lease), lane)
 
     def passes(self, **time: float) -> None:
         """Let time go by: passes(minutes=2)."""
@@ -155,8 +155,12 @@ class World:
 
     # -- when
 
-    def ingest(self, lane: Lane = Lane.BULK) -> Ingested:
-        return ingest(self.runtime, lane)
+    def ingest(self, lane: Lane = Lane.BULK, runtime: Runtime | None = None) -> Ingested:
+        """One step, by another runtime if one is given. Whom it would have woken stands in `notified`."""
+        done = sum(ingest(runtime or self.runtime, lane), Ingested())
+        for route, of_route in done.wake:
+            self.runtime.notify("dispatch", f"{route}:{of_route}")
+        return replace(done, wake=())
 
     def dispatch(self, route: str = "alpha", lane: Lane = Lane.BULK) -> Dispatched:
         return dispatch(self.runtime, route, lane)

@@ -38,7 +38,7 @@ from bulk_dispatch.providers.interface import Clocks
 from bulk_dispatch.redis_server import RedisServer
 from bulk_dispatch.routing import Line, make_ready, shown_route
 from bulk_dispatch.stages.account import is_low, is_off
-from bulk_dispatch.stages.time_limits import max_step_duration
+from bulk_dispatch.stages.time_limits import max_task_duration
 from bulk_dispatch.timezones import data_version
 
 T = TypeVar("T")
@@ -282,15 +282,15 @@ def _same_database(app: Celery, intake: Intake) -> bool:
 
 def _time_limits(settings: Settings) -> Iterator[Finding]:
     """A task that outlives the visibility time-out is handed to a second worker too."""
-    longest = max((max_step_duration(route), name) for name, route in read_routes(settings.routes).items())
+    longest = max((max_task_duration(route), name) for name, route in read_routes(settings.routes).items())
     if longest[0] >= timedelta(seconds=VISIBILITY):
         yield Finding(
             "time limits",
             "bad",
-            f"a step of {longest[1]} may take {longest[0]}; the visibility time-out is {VISIBILITY} s",
+            f"a task of {longest[1]} may take {longest[0]}; the visibility time-out is {VISIBILITY} s",
         )
     else:
-        seen = f"no step takes longer than {longest[0]}; the visibility time-out is {VISIBILITY} s"
+        seen = f"no task takes longer than {longest[0]}; the visibility time-out is {VISIBILITY} s"
         yield Finding("time limits", "ok", seen)
 
 

@@ -14,29 +14,17 @@ from bulk_dispatch.cli.context import migrated_ledger, opened_intake, servers
 from bulk_dispatch.cli.known_names import check_route, check_selection
 from bulk_dispatch.cli.output import Json, complain, emit, out, progress, say, table
 from bulk_dispatch.config.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
-from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import mask
 from bulk_dispatch.ledger import Ledger, LedgerError
-from bulk_dispatch.ledger.in_doubt import (
-    Chunk,
-    Doubtful,
-    DoubtList,
-    Resolution,
-    Selection,
-    chunks,
-    in_doubt,
-    statuses,
-)
-from bulk_dispatch.ledger.in_doubt import resolve as resolve_chunk
-from bulk_dispatch.ledger.transitions import Looks
+from bulk_dispatch.ledger.in_doubt import Chunk, Doubtful, DoubtList, Resolution, Selection, in_doubt
 from bulk_dispatch.providers.code_texts import in_words
 from bulk_dispatch.routing import Line, make_ready
+from bulk_dispatch.stages.resolve import Decision, policy_of, selected, unsettled
+from bulk_dispatch.stages.resolve import resolve as settle_chunks
 
 SHOWN = 50  # messages listed, unless --limit says otherwise
-STRANDED = Looks(poll=timedelta(seconds=30), rescue=timedelta(seconds=5))
-"""The next looks where the route has left the routes file: nobody comes by until it is back."""
 
 Lines = Mapping[str, Line]
 
@@ -104,8 +92,8 @@ def resolve(
             "say which: name messages, or give --route, --campaign, --producer, --older-than, --collided or "
             "--all"
         )
-    word = _Word(resolution, by=remark("--by", by or _user(), 64), why=remark("--reason", why, 200))
-    _with_ledger(lambda opened: _settle(opened, selection, word, yes=yes, as_json=as_json))
+    decision = Decision(resolution, by=remark("--by", by or _user(), 64), why=remark("--reason", why, 200))
+    _with_ledger(lambda opened: _settle(opened, selection, decision, yes=yes, as_json=as_json))
 
 
 # -- what is given -----------------------------------------------------------------------------------
@@ -133,19 +121,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a number without a name, as in a container
         return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """What a person says, and the record of it."""
-
-    resolution: Resolution
-    by: str
-    why: str
-
-    @property
-    def note(self) -> str:
-        return f"resolved by {self.by}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,24 +169,14 @@ def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
     """A message in doubt as plain values; `policy` is what settles it, as the routes file stands now."""
     plain = asdict(message)
     del plain["own"]
-    policy, policy_of = _policy(message, line)
+    policy, whose = policy_of(message, line)
     return {
         **plain,
         "recipient": mask(message.recipient),
         "reference": message.reference + line.route.reference_offset if line else None,
         "policy": policy,
-        "policy_of": policy_of,
+        "policy_of": whose,
     }
-
-
-def _policy(message: Doubtful, line: Line | None) -> tuple[DoubtPolicy | None, str | None]:
-    """What settles it, and what says so; None for a message whose route is not there to say."""
-    if message.collided:
-        return DoubtPolicy.HOLD, "collision"
-    policy = line.policy(message.own) if line else message.own
-    if policy is None:
-        return None, None
-    return policy, "message" if message.own and policy not in SETTLING else "route"
 
 
 def _told_code(message: Mapping[str, Any]) -> str:
@@ -273,43 +238,38 @@ class _Tally:
         return self.by_route.total()
 
 
-def _settle(opened: _Opened, selection: Selection, word: _Word, *, yes: bool, as_json: bool) -> None:
-    with opened.ledger.snapshot() as connection:
-        found = chunks(connection, selection)
+def _settle(opened: _Opened, selection: Selection, decision: Decision, *, yes: bool, as_json: bool) -> None:
+    found = selected(opened.ledger, selection)
     if not found:
         opened.check(selection)
     if not (selection.client_ids or selection.route or selection.campaign):
-        ask_first(f"{_count(found):,} messages, of every route, are settled as {word.resolution}", yes=yes)
-    tally = _settle_chunks(opened, found, word, named=bool(selection.client_ids))
-    unsettled = _unsettled(opened.ledger, selection, tally)
-    if word.resolution is Resolution.REQUEUE:
+        ask_first(
+            f"{_count(found):,} messages, of every route, are settled as {decision.resolution}", yes=yes
+        )
+    tally = _settle_chunks(opened, found, decision, named=bool(selection.client_ids))
+    left = _unsettled(opened.ledger, selection, tally)
+    if decision.resolution is Resolution.REQUEUE:
         _notify(opened.settings, tally.by_route.keys() & opened.lines.keys())
     if as_json:
-        emit(_report(word, tally, unsettled))
+        emit(_report(decision, tally, left))
     else:
-        out.print(f"Settled {tally.settled:,} as {word.resolution}.", markup=False)
-    _complain(tally, unsettled)
-    if tally.stopped or unsettled:
+        out.print(f"Settled {tally.settled:,} as {decision.resolution}.", markup=False)
+    _complain(tally, left)
+    if tally.stopped or left:
         raise typer.Exit(1)
 
 
-def _settle_chunks(opened: _Opened, found: Sequence[Chunk], word: _Word, *, named: bool) -> _Tally:
-    """A transaction a chunk, so that nobody waits for long. What ends it leaves whole chunks behind."""
+def _settle_chunks(opened: _Opened, found: Sequence[Chunk], decision: Decision, *, named: bool) -> _Tally:
+    """All that was found, before a bar that shows how far it is. What ends it leaves whole chunks behind."""
     tally = _Tally(_count(found))
-
-    def looks(route: str) -> Looks:
-        line = opened.lines.get(route)
-        return Looks(line.route.poll_first, line.route.doubt_first) if line else STRANDED
-
     with progress() as bar:
-        task = bar.add_task(f"settled as {word.resolution}", total=tally.found, rate="")
+        task = bar.add_task(f"settled as {decision.resolution}", total=tally.found, rate="")
+        steps = settle_chunks(opened.ledger, opened.lines, found, decision)
         try:
-            for chunk in found:
-                with opened.ledger.begin() as connection:
-                    done = resolve_chunk(connection, chunk, word.resolution, looks=looks, note=word.note)
-                tally.by_route.update(message.route for message in done)
+            for chunk, settled in zip(found, steps, strict=True):
+                tally.by_route.update(message.route for message in settled)
                 if named:
-                    tally.settled_ids.update(message.client_id for message in done)
+                    tally.settled_ids.update(message.client_id for message in settled)
                 bar.advance(task, len(chunk.message_ids))
         except LedgerError as problem:
             tally.stopped = str(problem)
@@ -325,40 +285,36 @@ def _count(found: Sequence[Chunk]) -> int:
     return sum(len(chunk.message_ids) for chunk in found)
 
 
-def _unsettled(ledger: Ledger, selection: Selection, tally: _Tally) -> dict[str, Status | None]:
-    """Where the messages stand that were named and are not settled; None for those nobody knows."""
-    left = [name for name in selection.client_ids if name not in tally.settled_ids]
-    if not left:
-        return {}
+def _unsettled(ledger: Ledger, selection: Selection, tally: _Tally) -> Mapping[str, Status | None]:
+    """Where the messages stand that were named and are not settled; if the ledger has gone away, only which
+    they are."""
     try:
-        with ledger.begin() as connection:
-            standing = statuses(connection, left, selection.producer)
+        return unsettled(ledger, selection, tally.settled_ids)
     except LedgerError:
         if not tally.stopped:
             raise
-        standing = {}
-    return {name: standing.get(name) for name in left}
+        return dict.fromkeys(name for name in selection.client_ids if name not in tally.settled_ids)
 
 
-def _report(word: _Word, tally: _Tally, unsettled: Mapping[str, Status | None]) -> dict[str, Any]:
+def _report(decision: Decision, tally: _Tally, left: Mapping[str, Status | None]) -> dict[str, Any]:
     return {
-        "as": word.resolution,
-        "by": word.by,
-        "why": word.why,
+        "as": decision.resolution,
+        "by": decision.by,
+        "why": decision.why,
         "settled": tally.settled,
         "by_route": dict(sorted(tally.by_route.items())),
-        "unsettled": unsettled,
+        "unsettled": left,
         "stopped": tally.stopped,
     }
 
 
-def _complain(tally: _Tally, unsettled: Mapping[str, Status | None]) -> None:
+def _complain(tally: _Tally, left: Mapping[str, Status | None]) -> None:
     missed = tally.found - tally.settled
     if tally.stopped:
         complain(f"stopped with {missed:,} to go: {tally.stopped}. They are as they were; say it again")
-    elif missed and not unsettled:
+    elif missed and not left:
         say(f"{missed:,} were settled by others meanwhile.")
-    for name, status in unsettled.items():
+    for name, status in left.items():
         if status is Status.IN_DOUBT:
             complain(f"{name!r} is still in doubt")
         elif status:

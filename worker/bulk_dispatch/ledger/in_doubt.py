@@ -46,7 +46,16 @@ def decidable(connection: Connection, package_ids: Sequence[int], policy: DoubtP
         """),  # noqa: S608 - our own constants
         {"ids": list(package_ids), "policy": policy.value},
     )
-    return [Decidable(row.id, row.package_id, row.attempts, DoubtPolicy(row.policy), row.own) for row in rows]
+    return [
+        Decidable(
+            id=row.id,
+            package_id=row.package_id,
+            attempts=row.attempts,
+            policy=DoubtPolicy(row.policy),
+            own=row.own,
+        )
+        for row in rows
+    ]
 
 
 # -- for people --------------------------------------------------------------------------------------

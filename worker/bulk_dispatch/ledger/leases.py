@@ -110,14 +110,14 @@ def _leased(
     rows = connection.execute(statement, {"route": route, "messages": messages, "lease": lease, **more})
     return [
         Leased(
-            row.id,
-            PackageState(row.state),
-            row.items,
-            row.job,
-            row.account,
-            row.tries,
-            row.age,
-            row.doubted_for,
+            id=row.id,
+            state=PackageState(row.state),
+            items=row.items,
+            job=row.job,
+            account=row.account,
+            tries=row.tries,
+            age=row.age,
+            doubted_for=row.doubted_for,
         )
         for row in rows
     ]

@@ -42,13 +42,20 @@ def all_refused(connection: Connection) -> list[tuple[str, Refused]]:
 
 
 _SELECT = """
-    SELECT route, question, refused_at, ask_at, why, now() - refused_at, ask_at - now() FROM refused_questions
+    SELECT route, question, refused_at, ask_at, why, now() - refused_at AS lasts, ask_at - now() AS ask_in
+    FROM refused_questions
 """
 
 
 def _read(row: Row[Any]) -> tuple[str, Refused]:
-    route, question, *rest = tuple(row)
-    return route, Refused(Question(question), *rest)
+    return row.route, Refused(
+        question=Question(row.question),
+        refused_at=row.refused_at,
+        ask_at=row.ask_at,
+        why=row.why,
+        lasts=row.lasts,
+        ask_in=row.ask_in,
+    )
 
 
 def note_refused(

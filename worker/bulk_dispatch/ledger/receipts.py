@@ -87,7 +87,13 @@ def match(connection: Connection, route: str, words: Sequence[Word]) -> tuple[li
     )
     known = {row.name: row for row in rows}
     matched = [
-        Matched(word, row.id, row.package_id, Kind(row.kind), Status(row.status))
+        Matched(
+            word,
+            message_id=row.id,
+            package_id=row.package_id,
+            kind=Kind(row.kind),
+            status=Status(row.status),
+        )
         for word in words
         if (row := known.get(word.provider_id))
     ]
@@ -143,12 +149,12 @@ def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
     ).all()
     return [
         Word(
-            row.provider_id,
-            Status(row.status) if row.status else None,
-            row.code or "",
-            row.happened_at,
-            row.first_channel,
-            row.read,
+            provider_id=row.provider_id,
+            status=Status(row.status) if row.status else None,
+            code=row.code or "",
+            happened_at=row.happened_at,
+            first_channel=row.first_channel,
+            read=row.read,
         )
         for row in sorted(rows, key=lambda row: int(row.id))
     ]

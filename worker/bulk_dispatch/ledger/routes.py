@@ -1,11 +1,11 @@
-"""The governor: one row a route says whether it may send, for the whole fleet and by the database's clock.
+"""The routes: one row each says whether it may send, for the whole fleet and by the database's clock.
 
-Rates and fair share will be decided here too, under the same lock.
+It is a circuit breaker (open means that it sends, paused that it tries again by itself, stopped that it waits
+for a person) and the bound of how many packages are on the wire.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -35,7 +35,7 @@ and looks again."""
 
 LOCKED_ROUTE = f"FROM routes WHERE name = :route AND {ROUTE_IS_OPEN} FOR NO KEY UPDATE"
 """Locks the route until the transaction ends, if it is open; no row if it is not, or not registered. So
-pause, concurrency (and, once they exist, rate and fair share) are one decision for the whole fleet."""
+pause and concurrency are one decision for the whole fleet."""
 
 
 def places(lane: Lane, parallel: int) -> dict[str, object]:
@@ -170,79 +170,3 @@ def note_refusals(connection: Connection, route: str, words: str, count: int) ->
         {"route": route, "words": words, "count": count},
     ).scalar_one_or_none()
     return streak or 0
-
-
-# -- the account
-
-
-TRUSTED = timedelta(minutes=2)
-"""A provider's clock that is further off is trusted with no schedule [webcom sheet, section 8]."""
-
-
-def note_balance(connection: Connection, route: str, amount: Decimal, currency: str) -> datetime:
-    """Keep what a provider said of the money left. Returns when that was."""
-    noted: datetime = connection.execute(
-        text("""
-            UPDATE routes SET balance = :amount, currency = :currency, balance_at = now()
-            WHERE name = :route RETURNING balance_at
-        """),
-        {"route": route, "amount": amount, "currency": currency or None},
-    ).scalar_one()
-    return noted
-
-
-def note_clock(connection: Connection, route: str, ahead: timedelta) -> None:
-    """Keep how far a provider's clock is ahead of ours."""
-    connection.execute(
-        text("UPDATE routes SET clock_ahead = :ahead WHERE name = :route"), {"route": route, "ahead": ahead}
-    )
-
-
-def clock_skew(connection: Connection, route: str) -> timedelta | None:
-    """How far a provider's clock was ahead of ours when last asked; None if it never was."""
-    found: timedelta | None = connection.execute(
-        text("SELECT clock_ahead FROM routes WHERE name = :route"), {"route": route}
-    ).scalar_one_or_none()
-    return found
-
-
-def trusted_ahead(ahead: timedelta, skew: timedelta | None) -> timedelta:
-    """How long before its time a provider with a clock of its own may be given a message: `ahead`; not at all
-    while that clock is unknown, or off by more than TRUSTED."""
-    return ahead if skew is not None and abs(skew) <= TRUSTED else timedelta(0)
-
-
-# -- sending again to know
-
-
-def begin_repeat(
-    connection: Connection, route: str, accounts: Sequence[str], lease: timedelta
-) -> datetime | None:
-    """Whether doubt is to be settled by sending again now: some that left by these accounts is due, the route
-    is open, and nobody else is at it. Returns until when it is our turn.
-
-    It is one request at a time beside the `parallel` ones, so that doubt need not wait for a campaign.
-    """
-    until: datetime | None = connection.execute(
-        text(f"""
-            UPDATE routes SET repeating_until = now() + :lease
-            WHERE name = :route AND coalesce(repeating_until <= now(), true)
-              AND {ROUTE_IS_OPEN}
-              AND EXISTS (
-                  SELECT FROM packages
-                  WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'
-                    AND coalesce(account = ANY(CAST(:accounts AS text[])), true)
-              )
-            RETURNING repeating_until
-        """),  # noqa: S608 - our own constants
-        {"route": route, "accounts": list(accounts), "lease": lease},
-    ).scalar_one_or_none()
-    return until
-
-
-def end_repeat(connection: Connection, route: str, until: datetime) -> None:
-    """The next may, unless our turn was over and he has begun already."""
-    connection.execute(
-        text("UPDATE routes SET repeating_until = NULL WHERE name = :route AND repeating_until = :until"),
-        {"route": route, "until": until},
-    )

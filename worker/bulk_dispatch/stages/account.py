@@ -12,9 +12,9 @@ from functools import partial
 from typing import TypeVar
 
 from bulk_dispatch.domain.question import Question
+from bulk_dispatch.ledger.provider_account import TRUSTED, note_balance, note_clock
 from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.questions import refused_questions
-from bulk_dispatch.ledger.routes import TRUSTED, note_balance, note_clock
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.providers.account import Balance, Balances, Price, Prices, Scheduled, Scheduling, StopLists
 from bulk_dispatch.providers.interface import Clocks, Failure, Reply, Request

@@ -36,17 +36,16 @@ from bulk_dispatch.ledger.transitions import (
     Queue,
     cancel_named,
     cancel_next,
-    read,
-    settle,
     suppress_next,
 )
 from bulk_dispatch.providers.interface import Answered, Cancels, Failure, Statuses, Verdict
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
-from bulk_dispatch.stages.outcomes import first_looks, note_strange, reads, reported
+from bulk_dispatch.stages.outcomes import Outcome, first_looks, record
 from bulk_dispatch.stages.provider_calls import asked_for, chunks, exchanged, spreads
 from bulk_dispatch.stages.questions import heard, is_not_offered, refused_by_all
+from bulk_dispatch.stages.verdicts import note_strange, reads, reported
 
 log = logging.getLogger(__name__)
 
@@ -293,10 +292,14 @@ class _Recall:
         ]
         fates = {message.id: _judged(told.get(message.id)) for message in messages}
         if news:
+            outcome = Outcome(
+                looks=first_looks(line, {message.package_id for message in messages}),
+                news=news,
+                reads=reads(messages, told),
+                keeps=tuple(Clock),
+            )
             with self.runtime.ledger.begin() as connection:
-                looks = first_looks(line, {message.package_id for message in messages})
-                moved = settle(connection, [], looks, news=news, keeps=tuple(Clock))
-                read(connection, reads(messages, told))
+                moved = record(self.runtime, line, connection, outcome).moved
                 strangers = in_collision(connection, list(fates)) if moved.get(Status.IN_DOUBT) else ()
             fates.update(dict.fromkeys(strangers, Fate.IN_DOUBT))
         return fates

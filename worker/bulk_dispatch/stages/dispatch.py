@@ -15,9 +15,19 @@ from bulk_dispatch.domain.package import OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.leases import renew
+from bulk_dispatch.ledger.provider_account import TRUSTED
 from bulk_dispatch.ledger.queries import now
-from bulk_dispatch.ledger.routes import TRUSTED, note_refusals, route_works
-from bulk_dispatch.ledger.transitions import Move, Package, claim, lock_packages, settle, split, take_job
+from bulk_dispatch.ledger.routes import note_refusals, route_works
+from bulk_dispatch.ledger.transitions import (
+    ClaimRequest,
+    Move,
+    Moved,
+    Package,
+    claim,
+    lock_packages,
+    split,
+    take_job,
+)
 from bulk_dispatch.providers.interface import (
     REFUSING,
     UNREADABLE,
@@ -32,21 +42,10 @@ from bulk_dispatch.providers.interface import (
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
-from bulk_dispatch.stages.outcomes import (
-    collided,
-    collision,
-    first_looks,
-    held_apart,
-    mend_route,
-    name_messages,
-    note_segments,
-    note_strange,
-    requeue,
-    settled,
-    suppress_unwilling,
-    worst,
-)
+from bulk_dispatch.stages.outcomes import Outcome, first_looks, record
 from bulk_dispatch.stages.provider_calls import Submitted, chunks, lease_end, submit
+from bulk_dispatch.stages.route_health import worst
+from bulk_dispatch.stages.verdicts import note_segments, note_strange, requeue, settled
 from bulk_dispatch.timezones import Span, shown_twice
 
 log = logging.getLogger(__name__)
@@ -76,25 +75,14 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
     Notifies another dispatcher if its first claim shows that there is more than it took.
     """
     line = runtime.lines[route]
+    request = _claim_request(line)
     done = Dispatched()
     while done.packages < PACKAGES:
         if runtime.stopping():
             return done
         until = lease_end(runtime, line)
         with runtime.ledger.begin() as connection:
-            taken = claim(
-                connection,
-                route,
-                lane,
-                limits=line.dialect.limits,
-                parallel=line.route.parallel,
-                lease=line.route.lease,
-                ahead=line.route.schedule_ahead,
-                clocked=isinstance(line.dialect, Clocks),
-                untold=_untold(line, connection),
-                apart=line.dialect.apart,
-                account=line.route.account_id,
-            )
+            taken = claim(connection, request, lane, _untold(line, connection))
         done = replace(
             done,
             expired=done.expired + taken.expired,
@@ -110,6 +98,20 @@ def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
         _deliver(runtime, line, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
     return replace(done, more=True)
+
+
+def _claim_request(line: Line) -> ClaimRequest:
+    """What claims on a route go by."""
+    return ClaimRequest(
+        line.route.name,
+        line.dialect.limits,
+        parallel=line.route.parallel,
+        lease=line.route.lease,
+        ahead=line.route.schedule_ahead,
+        clocked=isinstance(line.dialect, Clocks),
+        apart=line.dialect.apart,
+        account=line.route.account_id,
+    )
 
 
 def _untold(line: Line, connection: Connection) -> Span | None:
@@ -148,8 +150,9 @@ def _fit(runtime: Runtime, line: Line, package: Package) -> Package:
     unfit = [item for item in package.items if item.kind in strange]
     note = f"{line.route.provider} does not carry it"
     moves = [Move(item.id, package.id, Status.REJECTED, note=note) for item in unfit]
+    outcome = Outcome(looks=first_looks(line, [package.id]), moves=moves)
     with runtime.ledger.begin() as connection:
-        settle(connection, moves, first_looks(line, [package.id]))
+        record(runtime, line, connection, outcome)
     log.warning("cannot_be_carried route=%s messages=%d", line.route.name, len(unfit))
     return replace(package, items=[item for item in package.items if item.kind not in strange])
 
@@ -182,33 +185,25 @@ def _record_verdicts(
         trouble = UNREADABLE.because(detail="it settles none of the messages")
     note_strange(line, verdicts)
     note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
+    same = () if trouble else _same_refusals(verdicts)
     with runtime.ledger.begin() as connection:
-        strangers = collided(connection, pairs)
-        pairs = [(item, verdict) for item, verdict in pairs if item.id not in strangers]
-        moves, held = held_apart(moves, strangers)
-        trouble = collision(line, held) or trouble
-        same = () if trouble else _same_refusals(verdicts)
         if same and (trouble := _refusing(connection, line, package, same)):
             again = {
                 item.id: requeue(runtime, line, package.id, item, tried=True, code=one.code)
                 for item, one in pairs
             }
             moves = [again.get(move.message_id, move) for move in moves]
-        moved = settle(
-            connection,
-            moves,
-            first_looks(line, [package.id]),
-            collided=held,
-            why=str(trouble) if trouble else "",
+        outcome = Outcome(
+            looks=first_looks(line, [package.id]),
+            moves=moves,
+            sent=pairs,
+            first_told=pairs,
+            trouble=trouble,
+            went_through=not same,
         )
-        name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
-        suppress_unwilling(line, connection, pairs)
-        if trouble:
-            mend_route(runtime, line, connection, trouble)
-        elif not same:
-            route_works(connection, line.route.name)
-    _log(line, package, moved)
-    return trouble
+        recorded = record(runtime, line, connection, outcome)
+    _log(line, package, recorded.moved)
+    return recorded.trouble
 
 
 def _same_refusals(verdicts: Sequence[Verdict]) -> Sequence[str]:
@@ -233,13 +228,13 @@ def _verdict_move(
 ) -> Move:
     move = settled(runtime, line, package_id, item, verdict) if verdict else None
     code = verdict.code if verdict else ""
-    return move or Move(item.id, package_id, Status.IN_DOUBT, code)
+    return move or Move(item.id, package_id, Status.IN_DOUBT, code=code)
 
 
 def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Failure) -> None:
     """One fate for all: surely not taken, so queued again; or perhaps taken, so in doubt."""
     if failure.taken is Acceptance.UNKNOWN:
-        moves = [Move(item.id, package.id, Status.IN_DOUBT, failure.code) for item in package.items]
+        moves = [Move(item.id, package.id, Status.IN_DOUBT, code=failure.code) for item in package.items]
     else:
         # A refused lone document uses up a try: nothing else would ever end it.
         tried = failure.remedy is RouteAction.BISECT
@@ -247,11 +242,10 @@ def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Fai
             requeue(runtime, line, package.id, item, tried=tried, code=failure.code) for item in package.items
         ]
     emptied = PackageState.UNSENT if failure.name == "not_sent" else PackageState.REFUSED
+    outcome = Outcome(looks=first_looks(line, [package.id]), moves=moves, emptied=emptied, trouble=failure)
     with runtime.ledger.begin() as connection:
-        looks = first_looks(line, [package.id])
-        moved = settle(connection, moves, looks, emptied=emptied, why=str(failure))
-        mend_route(runtime, line, connection, failure)
-    _log(line, package, moved)
+        recorded = record(runtime, line, connection, outcome)
+    _log(line, package, recorded.moved)
 
 
 @dataclass(slots=True)
@@ -272,10 +266,7 @@ class _Calls:
     def run(self) -> None:
         """Send, record, and queue again what did not leave."""
         limits = self.line.dialect.limits
-        parts = [
-            Package(self.package.id, self.package.lane, part)
-            for part in chunks(self.package.items, limits.call)
-        ]
+        parts = [replace(self.package, items=part) for part in chunks(self.package.items, limits.call)]
         left = {part.items[0].id: part for part in parts}
         for ended in calls(self._send, parts, limits.in_flight, self._may_begin):
             answered: list[tuple[Package, Sequence[Verdict]]] = []
@@ -302,17 +293,21 @@ class _Calls:
         if answered:
             items = [item for part, _ in answered for item in part.items]
             verdicts = [verdict for _, told in answered for verdict in told]
-            part = Package(self.package.id, self.package.lane, items)
+            part = replace(self.package, items=items)
             self.trouble |= _record_verdicts(self.runtime, self.line, part, verdicts) is not None
 
     def _put_back(self, items: Sequence[OutboundMessage]) -> None:
         back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)
         moves = [move._replace(note=NOT_BEGUN) for move in back]
         if moves:
-            why = "" if self.trouble else NOT_BEGUN  # the trouble is the package's reason, and stays it
+            outcome = Outcome(
+                looks=first_looks(self.line, [self.package.id]),
+                moves=moves,
+                emptied=PackageState.UNSENT,
+                why="" if self.trouble else NOT_BEGUN,  # the trouble is the package's reason, and stays it
+            )
             with self.runtime.ledger.begin() as connection:
-                looks = first_looks(self.line, [self.package.id])
-                settle(connection, moves, looks, emptied=PackageState.UNSENT, why=why)
+                record(self.runtime, self.line, connection, outcome)
 
 
 @dataclass(slots=True)
@@ -365,24 +360,29 @@ class _Search:
     def _settle(self, blamed: Sequence[Package], failure: Failure, others: Sequence[Submitted]) -> None:
         to_blame = any(not isinstance(outcome, Failure) for outcome in others)
         moves = [
-            Move(item.id, part.id, Status.REJECTED, failure.code)
+            Move(item.id, part.id, Status.REJECTED, code=failure.code)
             if to_blame
             else requeue(self.runtime, self.line, part.id, item, tried=False, code=failure.code)
             for part in blamed
             for item in part.items
         ]
+        all_refused = bool(blamed) and not others
+        outcome = Outcome(
+            looks=first_looks(self.line, [part.id for part in blamed]),
+            moves=moves,
+            emptied=PackageState.REFUSED,
+            trouble=replace(failure, remedy=RouteAction.STOP) if all_refused else None,
+            why=str(failure),
+        )
         with self.runtime.ledger.begin() as connection:
-            looks = first_looks(self.line, [part.id for part in blamed])
-            settle(connection, moves, looks, emptied=PackageState.REFUSED, why=str(failure))
-            if blamed and not others:
-                mend_route(self.runtime, self.line, connection, replace(failure, remedy=RouteAction.STOP))
+            record(self.runtime, self.line, connection, outcome)
         log.warning(
             "package_halved route=%s blamed=%d to_blame=%s", self.line.route.name, len(blamed), to_blame
         )
 
 
-def _log(line: Line, package: Package, moved: object) -> None:
-    counts = " ".join(f"{status}={count}" for status, count in dict(moved).items())  # type: ignore[call-overload]
+def _log(line: Line, package: Package, moved: Moved) -> None:
+    counts = " ".join(f"{status}={count}" for status, count in moved.items())
     log.info(
         "package_settled route=%s package=%d items=%d %s",
         line.route.name,

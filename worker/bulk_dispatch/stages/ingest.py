@@ -8,9 +8,10 @@ knows the route takes it from there. After PATIENCE it is a dead letter.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeAlias
 
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.validation import MessageError
@@ -40,9 +41,14 @@ BETWEEN = timedelta(minutes=1)  # two looks for what has waited too long
 UNKNOWN = 100  # routes that a lane waits for, at most: of more, the columns of somebody's file are mixed up
 
 
+LaneOfRoute: TypeAlias = tuple[str, Lane]
+"""What a dispatcher works on: a route, and one of its lanes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What one step did, in messages. `more` if it stopped because a step is bounded."""
+    """What a step, or a part of one, did, in messages. `more` if it stopped because a step is bounded; `wake`
+    are the lanes that messages were entered into, for whoever called to wake their dispatchers."""
 
     new: int = 0
     duplicates: int = 0
@@ -50,43 +56,48 @@ class Ingested:
     dead: int = 0
     unrouted: int = 0  # set aside
     more: bool = False
+    wake: Sequence[LaneOfRoute] = ()
 
     def __add__(self, other: "Ingested") -> "Ingested":
         return Ingested(
-            self.new + other.new,
-            self.duplicates + other.duplicates,
-            self.conflicts + other.conflicts,
-            self.dead + other.dead,
-            self.unrouted + other.unrouted,
-            self.more or other.more,
+            new=self.new + other.new,
+            duplicates=self.duplicates + other.duplicates,
+            conflicts=self.conflicts + other.conflicts,
+            dead=self.dead + other.dead,
+            unrouted=self.unrouted + other.unrouted,
+            more=self.more or other.more,
+            wake=(*self.wake, *other.wake),
         )
 
 
-def ingest(runtime: Runtime, lane: Lane) -> Ingested:
+def ingest(runtime: Runtime, lane: Lane) -> Iterator[Ingested]:
     """Move what waits in a lane into the ledger, a bounded amount of it; then what waited for a route that is
-    known by now."""
-    done = _drain(runtime, lane)
-    if done.more or runtime.stopping():
-        return done
+    known by now. Yields each part once it is committed: its dispatchers need not wait for the next."""
+    more = yield from _drain(runtime, lane)
+    if more or runtime.stopping():
+        return
     for place in _awaited(runtime, lane):
-        done += _drain(runtime, place) if _is_known(runtime, place.route) else _overdue(runtime, place)
+        if _is_known(runtime, place.route):
+            yield from _drain(runtime, place)
+        else:
+            yield _overdue(runtime, place)
         runtime.intake.tidy(place)
-    return done
 
 
-def _drain(runtime: Runtime, place: Place) -> Ingested:
-    done = Ingested()
+def _drain(runtime: Runtime, place: Place) -> Generator[Ingested, None, bool]:
+    """Returns whether there may be more."""
     for _ in range(ROUNDS):
         if runtime.stopping():
-            return done
+            return False
         entries = runtime.intake.read(place, ENTRIES, IDLE, OCTETS)
         if not entries:
-            return done
-        done += _take(runtime, place, entries, _sort(entries, runtime.lines))
+            return False
+        yield _take(runtime, place, entries, _sort(entries, runtime.lines))
         if len(entries) < ENTRIES and sum(entry.octets for entry in entries) < OCTETS:
             # That was all; what came meanwhile sends a wake-up again.
-            return done
-    return replace(done, more=True)
+            return False
+    yield Ingested(more=True)
+    return True
 
 
 def _take(runtime: Runtime, place: Place, entries: Sequence[Entry], batch: "_Batch") -> Ingested:
@@ -96,15 +107,14 @@ def _take(runtime: Runtime, place: Place, entries: Sequence[Entry], batch: "_Bat
     if batch.unrouted:
         _forgo(runtime, lane, batch)
     runtime.intake.done(place, entries, batch.dead, batch.unrouted)
-    for route, message_lane in dict.fromkeys((m.route, m.lane) for m in batch.messages):
-        runtime.notify("dispatch", f"{route}:{message_lane.value}")
     _log(lane, entered, batch)
     return Ingested(
-        entered.new,
-        entered.duplicates,
-        len(entered.conflicts),
-        len(batch.dead),
-        sum(map(len, batch.unrouted.values())),
+        new=entered.new,
+        duplicates=entered.duplicates,
+        conflicts=len(entered.conflicts),
+        dead=len(batch.dead),
+        unrouted=sum(map(len, batch.unrouted.values())),
+        wake=tuple(dict.fromkeys((message.route, message.lane) for message in batch.messages)),
     )
 
 
@@ -153,7 +163,7 @@ def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
 
 def _enter(runtime: Runtime, batch: _Batch) -> Enqueued:
     """Enter a batch; if the database refuses a value, find the message that carries it and bury that one."""
-    entered = Enqueued(0, 0, ())
+    entered = Enqueued(new=0, duplicates=0, conflicts=())
     heap = [batch.messages] if batch.messages else []
     while heap:
         messages = heap.pop()
@@ -169,10 +179,10 @@ def _enter(runtime: Runtime, batch: _Batch) -> Enqueued:
                 heap += [messages[middle:], messages[:middle]]
         else:
             entered = Enqueued(
-                entered.new + part.new,
-                entered.duplicates + part.duplicates,
-                entered.conflicts + part.conflicts,
-                entered.corrected + part.corrected,
+                new=entered.new + part.new,
+                duplicates=entered.duplicates + part.duplicates,
+                conflicts=entered.conflicts + part.conflicts,
+                corrected=entered.corrected + part.corrected,
             )
     return entered
 

@@ -18,25 +18,15 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
 from bulk_dispatch.ledger.packages import OpenMessage, open_messages
 from bulk_dispatch.ledger.questions import Refused, refused_questions
-from bulk_dispatch.ledger.transitions import Clock, Looks, Move, read, settle
+from bulk_dispatch.ledger.transitions import Clock, Looks, Move
 from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, Verdict
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import (
-    collided,
-    collision,
-    held_apart,
-    mend_route,
-    name_found,
-    note_segments,
-    note_strange,
-    reads,
-    reported,
-    settled,
-    worst,
-)
+from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.provider_calls import PATIENCE, ask, askable, exchanged
 from bulk_dispatch.stages.questions import heard, refuses
+from bulk_dispatch.stages.route_health import worst
+from bulk_dispatch.stages.verdicts import note_segments, note_strange, reads, reported, settled
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +73,11 @@ def poll(runtime: Runtime, route: str) -> Polled:
             runtime.notify("poll", route)  # there may be more: let another look meanwhile
         part = _Round(runtime, line, leased, refused).run()
         done = Polled(
-            done.packages + part.packages,
-            done.asked + part.asked,
-            done.final + part.final,
-            done.strange + part.strange,
-            part.unreachable,
+            packages=done.packages + part.packages,
+            asked=done.asked + part.asked,
+            final=done.final + part.final,
+            strange=done.strange + part.strange,
+            unreachable=part.unreachable,
         )
         if done.unreachable:
             return done  # every further round would be a time-out, in a pool that serves all routes
@@ -100,6 +90,37 @@ def _askable(line: Line) -> int:
     if not isinstance(dialect, Statuses):
         return MESSAGES
     return min(MESSAGES, QUESTIONS * dialect.status_items * dialect.status_in_flight)
+
+
+def classify(
+    line: Line,
+    message: OpenMessage,
+    verdict: Verdict | None,
+    age: timedelta,
+    limit: timedelta,
+    note: str = "",
+) -> Move | None:
+    """What a look at a message comes to: the end they tell of it; UNCONFIRMED, with `note`, if they told none
+    of one that was sent, and its package's `age` is over `limit`; else None, for it goes on."""
+    end = reported(line, message, verdict) if verdict else None
+    if end or message.status is not Status.SENT or age <= limit:
+        return end
+    return Move(message.id, message.package_id, Status.UNCONFIRMED, note=note)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The messages of a round that were to be asked about, what was told of them by their ledger ids, and the
+    worst failure of a question."""
+
+    messages: Sequence[OpenMessage]
+    verdicts: Mapping[int, Verdict]
+    failure: Failure | None
+
+    @property
+    def found(self) -> list[tuple[OpenMessage, Verdict]]:
+        """The messages that something was told of."""
+        return [(one, self.verdicts[one.id]) for one in self.messages if one.id in self.verdicts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +144,18 @@ class _Round:
         lost = [package for package in self.leased if jobs.get(package.id) in self._ends_in_doubt]
         messages, doubtful = self._messages(ready, lost)
         verdicts, failure = self._ask(messages)
-        strange = note_strange(self.line, verdicts.values())
-        told = (
-            (message.counted, verdicts[message.id].segments) for message in messages if message.id in verdicts
-        )
-        note_segments(self.line, told)
         failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
-        final = self._write(messages, verdicts, doubtful, failure, self._looks(jobs))
-        unreachable = failure is not None and failure.name in _UNREACHABLE
-        return Polled(len(self.leased), len(messages), final, strange, unreachable)
+        heard = _Heard(messages, verdicts, failure)
+        strange = note_strange(self.line, verdicts.values())
+        note_segments(self.line, ((message.counted, verdict.segments) for message, verdict in heard.found))
+        final = self._write(heard, doubtful, jobs)
+        return Polled(
+            packages=len(self.leased),
+            asked=len(messages),
+            final=final,
+            strange=strange,
+            unreachable=failure is not None and failure.name in _UNREACHABLE,
+        )
 
     def _is_paused(self, question: Question) -> bool:
         """Whether they refuse the question, and it is not yet time to put it again."""
@@ -200,65 +224,62 @@ class _Round:
             )
 
     def _write(
-        self,
-        messages: Sequence[OpenMessage],
-        verdicts: Mapping[int, Verdict],
-        doubtful: Iterable[OpenMessage],
-        failure: Failure | None,
-        looks: Mapping[int, Looks],
+        self, heard: "_Heard", doubtful: Iterable[OpenMessage], jobs: Mapping[int, JobPhase | Failure]
     ) -> int:
         """Settle what came out of jobs, report the rest, and set the next look. Returns how many ended."""
-        route = self.line.route
-        horizon = self._horizon
-        late = {package.id for package in self.leased if package.age > horizon}
-        # Who does not answer at all gets one longest wait more; who cannot be asked, none.
-        silent = Question.STATUS in self.refused and not verdicts
-        can_be_asked = isinstance(self.line.dialect, Statuses) and not silent
-        patience = route.poll_max if can_be_asked else timedelta(0)
-        given_up = {package.id for package in self.leased if package.age > horizon + patience}
-        moves = [Move(m.id, m.package_id, Status.IN_DOUBT) for m in doubtful]
-        news: list[Move] = []
-        unheard = [message for message in messages if message.id not in verdicts]
-        askables = askable(self.line, unheard) if can_be_asked else []
-        may_answer = {message.id for message in askables}
-        note = UNASKED if silent else ""
-        for message in messages:
-            verdict = verdicts.get(message.id)
-            if verdict is None:  # they did not answer, cannot be asked, or it was not their turn
-                tried = failure is not None or message.id not in may_answer
-                if tried and message.package_id in given_up and message.status is Status.SENT:
-                    news.append(Move(message.id, message.package_id, Status.UNCONFIRMED, note=note))
-                continue
-            if message.status is Status.SENDING:
-                moves.append(self._settled(message, verdict))
-            if report := reported(self.line, message, verdict):
-                news.append(report)
-            elif message.package_id in late and message.status is Status.SENT:
-                news.append(Move(message.id, message.package_id, Status.UNCONFIRMED))
+        ages = {package.id: package.age for package in self.leased}
+        note = UNASKED if self._is_silent(heard) else ""
+        waiting = self._limits(heard)
+        ends = [
+            classify(
+                self.line, message, heard.verdicts.get(message.id), ages[message.package_id], limit, note
+            )
+            for message, limit in waiting
+        ]
+        out_of_jobs = [(message, told) for message, told in heard.found if message.status is Status.SENDING]
+        outcome = Outcome(
+            looks=self._looks(jobs),
+            moves=[
+                *(Move(message.id, message.package_id, Status.IN_DOUBT) for message in doubtful),
+                *(self._settled(message, verdict) for message, verdict in out_of_jobs),
+            ],
+            news=[move for move in ends if move],
+            reads=reads(heard.messages, heard.verdicts),
+            found=heard.found,
+            first_told=out_of_jobs,
+            keeps=(Clock.RESCUE,),
+            why="",
+        )
         with self.runtime.ledger.begin() as connection:
-            moves, held = held_apart(moves, collided(connection, self._told_of_jobs(messages, verdicts)))
-            moved = settle(connection, moves, looks, news=news, collided=held, keeps=(Clock.RESCUE,))
-            if trouble := collision(self.line, held):
-                mend_route(self.runtime, self.line, connection, trouble)
-            read(connection, reads(messages, verdicts))
-            name_found(self.line, connection, messages, verdicts)
+            moved = record(self.runtime, self.line, connection, outcome).moved
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
 
-    def _told_of_jobs(
-        self, messages: Sequence[OpenMessage], verdicts: Mapping[int, Verdict]
-    ) -> list[tuple[OpenMessage, Verdict]]:
-        """What they say of messages that left in a job, which had no answer of their own until now."""
-        return [
-            (message, verdicts[message.id])
-            for message in messages
-            if message.status is Status.SENDING and message.id in verdicts
-        ]
+    def _is_silent(self, heard: "_Heard") -> bool:
+        """Whether they refuse to be asked, and went on to."""
+        return Question.STATUS in self.refused and not heard.verdicts
+
+    def _limits(self, heard: "_Heard") -> list[tuple[OpenMessage, timedelta]]:
+        """The messages, each with the age of its package until which an end is waited for.
+
+        Who does not answer at all gets one longest wait more; who cannot be asked, none. What could have been
+        asked about, and was not because its turn did not come, waits on.
+        """
+        can_be_asked = isinstance(self.line.dialect, Statuses) and not self._is_silent(heard)
+        unheard = [message for message in heard.messages if message.id not in heard.verdicts]
+        to_come = askable(self.line, unheard) if can_be_asked and not heard.failure else []
+        longer = self._horizon + (self.line.route.poll_max if can_be_asked else timedelta(0))
+        limits = {
+            **dict.fromkeys((message.id for message in heard.messages), self._horizon),
+            **dict.fromkeys((message.id for message in unheard), longer),
+            **dict.fromkeys((message.id for message in to_come), timedelta.max),
+        }
+        return [(message, limits[message.id]) for message in heard.messages]
 
     def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
         """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""
         move = settled(self.runtime, self.line, message.package_id, message, verdict)
-        return move or Move(message.id, message.package_id, Status.IN_DOUBT, verdict.code)
+        return move or Move(message.id, message.package_id, Status.IN_DOUBT, code=verdict.code)
 
     def _looks(self, jobs: Mapping[int, JobPhase | Failure]) -> dict[int, Looks]:
         chance = self.runtime.chance()

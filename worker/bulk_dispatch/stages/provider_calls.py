@@ -34,8 +34,9 @@ from bulk_dispatch.providers.interface import (
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
-from bulk_dispatch.stages.outcomes import dated, is_undated, worst
 from bulk_dispatch.stages.questions import refused_by_all
+from bulk_dispatch.stages.route_health import worst
+from bulk_dispatch.stages.verdicts import dated, is_undated
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from bulk_dispatch.providers.interface import (
 )
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import worst
+from bulk_dispatch.stages.route_health import worst
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ they have it, so it was sent. What comes before the book knows its message is ke
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bulk_dispatch.domain.status import FINAL, Status, Verb, sources
 from bulk_dispatch.ledger import Connection, Ledger, receipts
@@ -17,7 +17,8 @@ from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Read, lock_pack
 from bulk_dispatch.providers.interface import Receipt, Receipts
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import dated, first_looks, is_end, is_undated, note_strange
+from bulk_dispatch.stages.outcomes import first_looks
+from bulk_dispatch.stages.verdicts import dated, is_end, is_undated, note_strange
 
 log = logging.getLogger(__name__)
 
@@ -98,16 +99,22 @@ def _words(line: Line, given: Iterable[Receipt]) -> list[Word]:
     promised = dated(line)
     return [
         Word(
-            receipt.id,
-            receipt.status,
-            receipt.code if _fits(receipt.code, CODE_MOST) else "",
-            receipt.happened_at if receipt.happened_at and receipt.happened_at.year in YEARS else None,
-            receipt.first_channel,
-            receipt.read,
+            provider_id=receipt.id,
+            status=receipt.status,
+            code=receipt.code if _fits(receipt.code, CODE_MOST) else "",
+            happened_at=_told_at(receipt),
+            first_channel=receipt.first_channel,
+            read=receipt.read,
         )
         for receipt in named
         if receipt.status in _ENDS and not is_undated(receipt, promised)
     ]
+
+
+def _told_at(receipt: Receipt) -> datetime | None:
+    """When it happened, as they say, if that is an instant that SQL can hold."""
+    at = receipt.happened_at
+    return at if at and at.year in YEARS else None
 
 
 def _fits(text: str, most: int) -> bool:
@@ -148,7 +155,7 @@ class _Found:
             one.message_id,
             one.package_id,
             Status.SENT,
-            word.code,
+            code=word.code,
             happened_at=word.happened_at,
             note="told by a receipt",
             behind=self.behind,
@@ -166,7 +173,7 @@ class _Found:
                 one.message_id,
                 one.package_id,
                 word.status,
-                word.code,
+                code=word.code,
                 happened_at=word.happened_at,
                 behind=self.behind,
             )
@@ -174,7 +181,7 @@ class _Found:
 
     def _is_read(self, one: Matched) -> bool:
         if one.word.read and (one.status in _OPEN or one.status is Status.DELIVERED):
-            known = Read(one.message_id, one.word.code, one.word.happened_at)
+            known = Read(one.message_id, code=one.word.code, happened_at=one.word.happened_at)
             self.reads.setdefault(one.message_id, known)
             return True
         return False

@@ -17,24 +17,18 @@ from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.in_doubt import Decidable, decidable
-from bulk_dispatch.ledger.leases import PACKAGES, Leased, answered, doubt_lapsed, lease_doubts
+from bulk_dispatch.ledger.leases import PACKAGES, Leased, doubt_lapsed, lease_doubts
 from bulk_dispatch.ledger.packages import OpenMessage, doubtful_messages
 from bulk_dispatch.ledger.questions import refused_questions
-from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Moved, read, settle
+from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Moved
 from bulk_dispatch.providers.interface import Verdict
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import (
-    name_found,
-    note_strange,
-    reads,
-    reported,
-    requeue,
-    settled,
-)
+from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.provider_calls import ask
 from bulk_dispatch.stages.questions import heard
 from bulk_dispatch.stages.resubmit import Settled, by_resubmitting
+from bulk_dispatch.stages.verdicts import note_strange, reads, reported, requeue, settled
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +83,10 @@ def _by_policy(runtime: Runtime, line: Line, policy: DoubtPolicy | None = None) 
     if not leased:
         return Settled()
     moves = [_decided(runtime, line, message) for message in messages]
+    outcome = Outcome(looks=_rare_looks(line, leased), moves=moves, keeps=(Clock.POLL,))
     with runtime.ledger.begin() as connection:
-        moved = settle(connection, moves, _rare_looks(line, leased), keeps=(Clock.POLL,))
-    return Settled(len(messages), moved, _is_full(leased))
+        recorded = record(runtime, line, connection, outcome)
+    return Settled(doubtful=len(messages), moved=recorded.moved, more=_is_full(leased))
 
 
 def _decided(runtime: Runtime, line: Line, message: Decidable) -> Move:
@@ -136,7 +131,7 @@ def _by_asking(runtime: Runtime, line: Line) -> Settled:
     if not leased:
         return Settled()
     moved = _ask(runtime, line, leased, messages, refused=refused is not None)
-    return Settled(len(messages), moved, _is_full(leased))
+    return Settled(doubtful=len(messages), moved=moved, more=_is_full(leased))
 
 
 def _ask(
@@ -160,19 +155,18 @@ def _ask(
     ]
     told = {message.package_id for message in messages}  # who is held for a collision, nobody is asked about
     told -= {message.package_id for message in messages if message.id not in verdicts}
+    outcome = Outcome(
+        looks=_looks(line, leased),
+        moves=moves,
+        news=_news(line, messages, verdicts),
+        reads=reads(messages, verdicts),
+        found=[(message, verdicts[message.id]) for message in messages if message.id in verdicts],
+        inquired=told,
+        keeps=(Clock.POLL,),
+        why="asked by our id",
+    )
     with runtime.ledger.begin() as connection:
-        moved = settle(
-            connection,
-            moves,
-            _looks(line, leased),
-            news=_news(line, messages, verdicts),
-            keeps=(Clock.POLL,),
-            why="asked by our id",
-        )
-        read(connection, reads(messages, verdicts))
-        name_found(line, connection, messages, verdicts)
-        answered(connection, told)
-    return moved
+        return record(runtime, line, connection, outcome).moved
 
 
 def _settled(

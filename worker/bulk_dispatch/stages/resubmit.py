@@ -9,10 +9,11 @@ from datetime import timedelta
 from bulk_dispatch.domain.backoff import Backoff
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.leases import Leased, answered, lease_doubts
+from bulk_dispatch.ledger.leases import Leased, lease_doubts
 from bulk_dispatch.ledger.packages import doubtful_items
-from bulk_dispatch.ledger.routes import begin_repeat, clock_skew, end_repeat
-from bulk_dispatch.ledger.transitions import Clock, Looks, Moved, settle
+from bulk_dispatch.ledger.provider_account import clock_skew
+from bulk_dispatch.ledger.resubmissions import begin_resubmission, end_resubmission
+from bulk_dispatch.ledger.transitions import Clock, Looks, Moved
 from bulk_dispatch.providers.interface import (
     NOT_SENT,
     Acceptance,
@@ -24,15 +25,10 @@ from bulk_dispatch.providers.interface import (
 )
 from bulk_dispatch.routing import Line
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.outcomes import (
-    mend_route,
-    name_messages,
-    note_strange,
-    settled,
-    suppress_unwilling,
-    worst,
-)
+from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.provider_calls import lease_end, submit
+from bulk_dispatch.stages.route_health import worst
+from bulk_dispatch.stages.verdicts import note_strange, settled
 
 PACKAGES = 8  # a step, as in dispatch: each may take a whole lease
 
@@ -70,7 +66,7 @@ def _turn(runtime: Runtime, line: Line) -> Settled | None:
     until = lease_end(runtime, line)
     route = line.route
     with runtime.ledger.begin() as connection:
-        our_turn = begin_repeat(connection, route.name, route.account_ids, route.lease)
+        our_turn = begin_resubmission(connection, route.name, route.account_ids, route.lease)
         if our_turn is None:
             return None
         leased = lease_doubts(
@@ -85,7 +81,7 @@ def _turn(runtime: Runtime, line: Line) -> Settled | None:
     for package in leased:
         moved = _adopt(runtime, line, package, items, said)
     with runtime.ledger.begin() as connection:
-        end_repeat(connection, route.name, our_turn)
+        end_resubmission(connection, route.name, our_turn)
     return Settled(len(items), moved) if leased else None
 
 
@@ -129,16 +125,17 @@ def _adopt(
     found = (settled(runtime, line, package.id, item, verdict) for item, verdict in pairs)
     moves = [move for move in found if move and move.target is Status.SENT]
     note_strange(line, said.verdicts)
+    outcome = Outcome(
+        looks={package.id: _look(line, package)},
+        moves=moves,
+        sent=pairs,
+        inquired=[package.id] if said.heard else (),
+        keeps=(Clock.POLL,),
+        trouble=worst([_of_the_route(said), *(verdict.failure for verdict in said.verdicts)]),
+        why="sent again under the same id",
+    )
     with runtime.ledger.begin() as connection:
-        looks = {package.id: _look(line, package)}
-        moved = settle(connection, moves, looks, keeps=(Clock.POLL,), why="sent again under the same id")
-        name_messages(line, connection, ((item.id, verdict) for item, verdict in pairs))
-        suppress_unwilling(line, connection, pairs)
-        if said.heard:
-            answered(connection, [package.id])
-        if trouble := worst([_of_the_route(said), *(verdict.failure for verdict in said.verdicts)]):
-            mend_route(runtime, line, connection, trouble)
-    return moved
+        return record(runtime, line, connection, outcome).moved
 
 
 def _of_the_route(said: _Said) -> Failure | None:

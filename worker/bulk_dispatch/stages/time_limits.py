@@ -1,4 +1,4 @@
-"""Bounds: how long a step may take, by what the stages allow themselves."""
+"""How long a step of a stage may take, and a task, by what the stages allow themselves."""
 
 from datetime import timedelta
 
@@ -12,6 +12,20 @@ STATEMENTS = timedelta(seconds=60)  # room for what a step does in the ledger
 
 def max_step_duration(route: Route) -> timedelta:
     """The longest a stage can take on a route, every exchange taking all the time it has."""
-    round_of_questions = 2 * (route.lease * PATIENCE + route.exchange)  # of jobs, then of messages
-    package = max(route.exchange, route.lease)  # a package of many requests begins none after its lease
-    return max(PACKAGES * package, ROUNDS * round_of_questions) + STATEMENTS
+    return max(_dispatching(route), _polling(route)) + STATEMENTS
+
+
+def max_task_duration(route: Route) -> timedelta:
+    """The longest a task can take on a route: one step of a stage, but for the task that ingests, which may
+    dispatch after that."""
+    return max(STATEMENTS + _dispatching(route), _polling(route)) + STATEMENTS
+
+
+def _dispatching(route: Route) -> timedelta:
+    """A package of many requests begins none after its lease."""
+    return PACKAGES * max(route.exchange, route.lease)
+
+
+def _polling(route: Route) -> timedelta:
+    """Each round asks about jobs, then about messages."""
+    return ROUNDS * 2 * (route.lease * PATIENCE + route.exchange)

@@ -15,7 +15,7 @@ from bulk_dispatch.ledger.transitions.cancel import (
     cancel_next,
     suppress_next,
 )
-from bulk_dispatch.ledger.transitions.claim import Claim, Package, claim, split
+from bulk_dispatch.ledger.transitions.claim import Claim, ClaimRequest, Package, claim, split
 from bulk_dispatch.ledger.transitions.duplicates import Conflict, foresee, said_in
 from bulk_dispatch.ledger.transitions.enqueue import Enqueued, enqueue
 from bulk_dispatch.ledger.transitions.settle import Clock, Looks, Read, read, settle, take_job
@@ -23,6 +23,7 @@ from bulk_dispatch.ledger.transitions.transition import Move, Moved, lock_packag
 
 __all__ = [
     "Claim",
+    "ClaimRequest",
     "Clock",
     "Conflict",
     "Enqueued",

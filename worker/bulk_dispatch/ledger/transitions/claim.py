@@ -12,15 +12,8 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState, fitting
 from bulk_dispatch.domain.status import Status, Verb, sources
 from bulk_dispatch.ledger.outbound import COLUMNS, item
-from bulk_dispatch.ledger.routes import (
-    HAS_ROOM,
-    LOCKED_ROUTE,
-    MAY_SEND,
-    clock_skew,
-    places,
-    refusal,
-    trusted_ahead,
-)
+from bulk_dispatch.ledger.provider_account import clock_skew, trusted_ahead
+from bulk_dispatch.ledger.routes import HAS_ROOM, LOCKED_ROUTE, MAY_SEND, places, refusal
 from bulk_dispatch.ledger.schema import sql_list
 from bulk_dispatch.ledger.transitions.transition import Move, lock_packages, move
 from bulk_dispatch.timezones import Span
@@ -33,6 +26,20 @@ class Package:
     id: int
     lane: Lane
     items: Sequence[OutboundMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """What claims on a route go by, whatever their lane."""
+
+    route: str
+    limits: Limits  # of a package
+    parallel: int  # packages on the wire at once, of both lanes
+    lease: timedelta  # how long the package is ours to send
+    ahead: timedelta = timedelta(0)  # so long before its time a message leaves, for the provider to hold
+    clocked: bool = False  # the provider reads times by a clock of its own, which must be right for that
+    apart: Callable[[Kind], str] = lambda _: ""  # the family of a kind; one family leaves together
+    account: str = ""  # by which the package leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,14 @@ _PICK = f"""
     ORDER BY m.lane DESC, m.due_at, m.id
     LIMIT :items FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - our own constants
-_LANE, _LATE = -2, -1  # the last two columns, by place as in `items.item`
 _LANES: Mapping[Lane | None, str] = {**{lane: f"AND m.lane = '{lane}'" for lane in Lane}, None: ""}
 _TOLD = "AND (m.send_at IS NULL OR m.send_at <= now() OR m.send_at < :untold_from OR m.send_at >= :untold_to)"
-_PICK_OF = {lane: text(_PICK.format(narrower=narrower)) for lane, narrower in _LANES.items()}
-_PICK_TOLD_OF = {lane: text(_PICK.format(narrower=narrower + _TOLD)) for lane, narrower in _LANES.items()}
+_PICKS = {
+    (lane, spared): text(_PICK.format(narrower=f"{of_lane} {_TOLD if spared else ''}"))
+    for lane, of_lane in _LANES.items()
+    for spared in (False, True)
+}
+"""By lane, None for both; and by whether times that cannot be told are spared."""
 
 # Else several would pick hundreds of messages each, and all but one find the route full.
 _BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' || :route, 0))")
@@ -102,27 +112,13 @@ _CLAIM = text(f"""
 """)  # noqa: S608 - our own constants
 
 
-def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
-    connection: Connection,
-    route: str,
-    lane: Lane,
-    *,
-    limits: Limits,
-    parallel: int,
-    lease: timedelta,
-    ahead: timedelta = timedelta(0),
-    clocked: bool = False,
-    untold: Span | None = None,
-    apart: Callable[[Kind], str] = lambda _: "",
-    account: str = "",
-) -> Claim:
-    """Take the next messages of a route into a package, if the governor lets us.
+def claim(connection: Connection, request: ClaimRequest, lane: Lane, untold: Span | None = None) -> Claim:
+    """Take the next messages of a route into a package, if the route may send one more.
 
-    The bulk lane leaves one of the `parallel` packages to the urgent lane; if there is only one, it takes
+    The bulk lane leaves one of the parallel packages to the urgent lane; if there is only one, it takes
     urgent messages first. Those whose validity has passed expire here. Those that the provider holds until
-    their time leave `ahead` of it, unless its clock is off, or their time is `untold`: it falls into an hour
-    that cannot be told to the provider. Only kinds of one family, as `apart` names it, leave together. The
-    package remembers by which `account` it leaves.
+    their time leave ahead of it, unless its clock is off, or their time is `untold`: it falls into an hour
+    that cannot be told to the provider.
 
     Whoever has been put on the suppression list since the message was enqueued, or scheduled, or queued
     again, is suppressed here. What is committed to the list before the route is locked counts, however long
@@ -132,33 +128,53 @@ def claim(  # noqa: PLR0913 - by name, and what is rare may be left out
     The route is locked last, from the decision to the commit, so that no urgent message waits while another
     claim picks. Who finds it full or shut by then takes nothing. Bulk claims of a route go one by one.
     """
-    skew = clock_skew(connection, route) if clocked else timedelta(0)
-    values = {"route": route, "items": limits.items, "ahead": trusted_ahead(ahead, skew)}
-    values |= places(lane, parallel)
+    picked = _pick(connection, request, lane, untold)
+    if not picked.items:
+        why = refusal(connection, request.route, lane, request.parallel) or "nothing is due"
+        return Claim(None, picked.expired, more=picked.more, why=why)
+    package, suppressed = _open_package(connection, request, lane, picked)
+    if package:
+        return Claim(package, picked.expired, suppressed, more=picked.more)
+    if suppressed == len(picked.items):
+        why = "all that was due is on the suppression list"
+        return Claim(None, picked.expired, suppressed, more=True, why=why)
+    why = refusal(connection, request.route, lane, request.parallel)
+    return Claim(None, picked.expired, suppressed, why=why or "the route was full or shut a moment ago")
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """Messages, locked, that may leave together, and the lane of each by its id; how many more expired; and
+    whether the queue may hold others."""
+
+    items: Sequence[OutboundMessage]
+    lanes: Mapping[int, str]
+    expired: int
+    more: bool
+
+
+def _pick(connection: Connection, request: ClaimRequest, lane: Lane, untold: Span | None) -> _Picked:
+    """Lock the next messages in their order, and end those that are too late."""
+    limits = request.limits
+    skew = clock_skew(connection, request.route) if request.clocked else timedelta(0)
+    values = {
+        "route": request.route,
+        "items": limits.items,
+        "ahead": trusted_ahead(request.ahead, skew),
+        **places(lane, request.parallel),
+        **({"untold_from": untold[0], "untold_to": untold[1]} if untold else {}),
+    }
     if lane is Lane.BULK:
         connection.execute(_BULK_TURN, values)
-    whose = None if lane is Lane.BULK and parallel == 1 else lane  # of both, urgent sorts first
-    if untold:
-        values |= {"untold_from": untold[0], "untold_to": untold[1]}
-    picked = connection.execute((_PICK_TOLD_OF if untold else _PICK_OF)[whose], values).all()
-    expired = _expire(connection, [row for row in picked if row[_LATE]])
-    good = [row for row in picked if not row[_LATE]]
+    whose = None if lane is Lane.BULK and request.parallel == 1 else lane  # of both, urgent sorts first
+    rows = connection.execute(_PICKS[whose, untold is not None], values).all()
+    good = [row for row in rows if not row.late]
+    expired = _expire(connection, [row for row in rows if row.late])
     if not good:
-        why = refusal(connection, route, lane, parallel) or "nothing is due"
-        return Claim(None, expired, more=bool(picked), why=why)
-    items = _together(good, limits, skew or timedelta(0), apart)
-    values |= {"account": account or None, "lease": lease}
-    package, suppressed = None, 0
-    if connection.execute(_LOCK, values).one_or_none():
-        lanes = {row.id: row[_LANE] for row in good}
-        package, suppressed = _open_package(connection, values, items, lanes)
-    if package is None and suppressed == len(items):
-        return Claim(None, expired, suppressed, more=True, why="all that was due is on the suppression list")
-    if package is None:
-        why = refusal(connection, route, lane, parallel) or "the route was full or shut a moment ago"
-        return Claim(None, expired, suppressed, why=why)
-    more = len(picked) == limits.items or len(items) < len(good)
-    return Claim(package, expired, suppressed, more=more)
+        return _Picked([], {}, expired, more=bool(rows))
+    items = _together(good, limits, skew or timedelta(0), request.apart)
+    more = len(rows) == limits.items or len(items) < len(good)
+    return _Picked(items, {row.id: row.lane for row in good}, expired, more)
 
 
 def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
@@ -178,13 +194,21 @@ def _together(
 
 
 def _open_package(
-    connection: Connection, values: dict[str, Any], items: Sequence[OutboundMessage], lanes: Mapping[int, str]
+    connection: Connection, request: ClaimRequest, lane: Lane, picked: _Picked
 ) -> tuple[Package | None, int]:
-    """The package, of a route that we have locked, and how many were suppressed in its stead. None if its
-    last room was taken while we picked, or nobody is left."""
-    suppressed = 0
+    """The package, and how many were suppressed in its stead. None if the route was shut or its last room
+    taken while we picked, or nobody is left."""
+    values = {
+        "route": request.route,
+        "account": request.account or None,
+        "lease": request.lease,
+        **places(lane, request.parallel),
+    }
+    if connection.execute(_LOCK, values).one_or_none() is None:
+        return None, 0
+    items, suppressed = picked.items, 0
     while items:  # round again only if somebody was put on the list a moment ago
-        package, listed = _opened(connection, values | {"package_lane": lanes[items[0].id]}, items)
+        package, listed = _opened(connection, {**values, "package_lane": picked.lanes[items[0].id]}, items)
         if not listed:
             return package, suppressed
         suppressed += _suppress(connection, [item for item in items if item.recipient in listed])
