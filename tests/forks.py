@@ -6,6 +6,7 @@ What depends on how a process starts (signals, encodings, what loading costs) is
 """
 
 import atexit
+import gc
 import json
 import os
 import pkgutil
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +25,11 @@ from typing import IO, Any
 
 UNLOADED = ("bulk_dispatch.cli", "bulk_dispatch.tasks", "bulk_dispatch.__main__")
 """What reads the environment when it is loaded, or is to be loaded as the command does."""
+
+PATIENCE = 60  # seconds for the server to start a command
+
+LIBRARIES = ("typer", "rich.console", "rich.progress", "rich.table")
+"""What the command line loads of others."""
 
 
 class Forks:
@@ -55,21 +62,39 @@ class Forks:
         ):
             into.write(stdin.encode())
             into.seek(0)
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(timeout)
-                connection.connect(self._path)
-                asked = json.dumps({"words": words, "env": dict(env), "cwd": str(cwd)}).encode()
-                socket.send_fds(
-                    connection, [len(asked).to_bytes(4, "big")], [one.fileno() for one in (into, out, err)]
-                )
-                connection.sendall(asked)
-                pid = int.from_bytes(_exactly(connection, 4), "big")
-                try:
-                    code = int.from_bytes(_exactly(connection, 4), "big", signed=True)
-                except TimeoutError:
-                    os.kill(pid, signal.SIGKILL)
-                    raise
+            command = self.start(words, env, cwd, [one.fileno() for one in (into, out, err)])
+            code = command.wait(timeout)
             return subprocess.CompletedProcess(words, code, _written(out), _written(err))
+
+    def start(
+        self, words: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]
+    ) -> "Command":
+        """`worker WORDS` under way, with these as its stdin, stdout and stderr."""
+        asked = json.dumps({"words": words, "env": dict(env), "cwd": str(cwd)}).encode()
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(PATIENCE)
+        connection.connect(self._path)
+        socket.send_fds(connection, [len(asked).to_bytes(4, "big")], streams)
+        connection.sendall(asked)
+        return Command(connection, int.from_bytes(_exactly(connection, 4), "big"))
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command under way."""
+
+    connection: socket.socket
+    pid: int
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code. Raises TimeoutError after so many seconds; then it is killed."""
+        with self.connection:
+            self.connection.settimeout(timeout)
+            try:
+                return int.from_bytes(_exactly(self.connection, 4), "big", signed=True)
+            except TimeoutError:
+                os.kill(self.pid, signal.SIGKILL)
+                raise
 
 
 @cache
@@ -99,6 +124,10 @@ def _exactly(connection: socket.socket, octets: int) -> bytes:
 def serve(path: str) -> None:
     """Fork for each connection until stdin ends."""
     _load("bulk_dispatch")
+    for library in LIBRARIES:
+        import_module(library)
+    gc.collect()
+    gc.freeze()  # a collection in a command would look at all of this, and copy it: a third of its time
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those who wait for commands are waited for by nobody
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
@@ -144,8 +173,10 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _command(asked: dict[str, Any], streams: list[int]) -> int:
-    for number, stream in enumerate(streams):
+    for number, (stream, name) in enumerate(zip(streams, ("stdin", "stdout", "stderr"), strict=True)):
         os.dup2(stream, number)
+        opened = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, opened)
     os.environ.clear()
     os.environ.update(asked["env"])
     os.chdir(asked["cwd"])

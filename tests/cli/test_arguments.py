@@ -2,8 +2,6 @@
 
 import os
 import pty
-import subprocess
-import sys
 
 import pytest
 
@@ -11,6 +9,7 @@ from bulk_dispatch.domain.status import Status
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
+from tests.forks import forks
 from tests.ledger.book import Book
 
 SAID = ["--as", "rejected", "--reason", "their list says so", "--by", "anna"]
@@ -85,14 +84,7 @@ def test_given_a_campaign_of_which_nothing_is_left_when_selected_by_then_that_is
 def at_a_terminal(shell: Shell, *words: str, answer: str) -> tuple[int, str]:
     """Run a command at a terminal, and answer what it asks. Its exit code, and what stood there."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bulk_dispatch", *words],
-        env=dict(shell.env),
-        cwd=shell.folder,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    command = forks().start(words, shell.env, shell.folder, [theirs] * 3)
     os.close(theirs)
     shown = b""
     try:
@@ -105,7 +97,7 @@ def at_a_terminal(shell: Shell, *words: str, answer: str) -> tuple[int, str]:
         pass
     finally:
         os.close(ours)
-    return process.wait(timeout=60), shown.decode()
+    return command.wait(timeout=60), shown.decode()
 
 
 @pytest.mark.parametrize(
