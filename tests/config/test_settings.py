@@ -372,6 +372,14 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
         with_key('lease = "10s"'),
         ("routes.alpha.lease must outlast", "connect_timeout", "got 0:00:10"),
     ),
+    "lease too short by its margin": (
+        with_key('lease = "60s"\nlease_margin = "16s"'),
+        ("routes.alpha.lease must outlast", "lease_margin", "got 0:01:00"),
+    ),
+    "no margin": (
+        with_key('lease_margin = "0s"'),
+        ("routes.alpha.lease_margin must be longer than nothing",),
+    ),
     "time-out too long for the lease": (with_key('timeout = "5m"'), ("routes.alpha.lease must outlast",)),
     "two defaults": (TWO_DEFAULTS, ("routes alpha and beta are each the default", "only one can be")),
     "a word for a default": (with_key('default = "yes"'), ("routes.alpha.default must be bool", "got 'yes'")),

@@ -46,7 +46,8 @@ from tests.waiting import eventually
 SWIFT: Table = {
     "connect_timeout": "500ms",
     "timeout": "1s",
-    "lease": "8s",
+    "lease": "5s",
+    "lease_margin": "1s",
     "retry_first": "200ms",
     "retry_max": "1s",
     "pause_first": "200ms",

@@ -16,7 +16,7 @@ PACKAGES = "TABLE packages IN SHARE MODE"  # no package is opened or moved
 EVENTS = "TABLE events IN SHARE MODE"  # nothing is recorded
 
 ONE_PACKAGE = 150
-LEASE = 9.0  # seconds, and one more than the routes' own
+LEASE = 6.0  # seconds, and one more than the routes' own
 
 
 # -- ingest

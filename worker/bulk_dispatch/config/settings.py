@@ -159,7 +159,12 @@ class Route:
 
     lease: timedelta = timedelta(seconds=60)
     """A package that is open for longer has lost the worker that sent it, and another takes it up. At least
-    `connect_timeout`, twice `timeout`, and 5 s."""
+    `connect_timeout`, twice `timeout`, and `lease_margin`."""
+
+    lease_margin: timedelta = timedelta(seconds=5)
+    """How long a worker has at least, after the longest exchange, to write down what came of it. Once its
+    lease has ended, a package is taken for lost and its messages are in doubt: shorten this only where the
+    database answers at once."""
 
     pause_first: timedelta = timedelta(seconds=1)
     """How long the route pauses after a failure. The pause doubles with each failure in a row."""
@@ -238,9 +243,10 @@ class Route:
         if not _is_address(self.url):
             shown = re.sub(r"//.*@", "//…@", self.url)[:24]  # what stands before an @ is a credential
             raise SettingsError(f"routes.{self.name}.url must be an http(s) address, got {shown!r}")
-        if self.lease < self.exchange + timedelta(seconds=5):
+        if self.lease < self.exchange + self.lease_margin:
             raise SettingsError(
-                f"routes.{self.name}.lease must outlast connect_timeout + 2 timeout + 5s, got {self.lease}"
+                f"routes.{self.name}.lease must outlast connect_timeout + 2 timeout + lease_margin, "
+                f"got {self.lease}"
             )
 
         if self.doubt_most < max(self.doubt_wait, self.doubt_wait_job):
