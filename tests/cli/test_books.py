@@ -81,16 +81,22 @@ def test_rows_that_are_left_out_are_counted(shell: Shell, ledger: Ledger) -> Non
     assert "and 5 more" in ran.out
 
 
-def test_a_status_that_is_none_is_named_and_not_stumbled_over(shell: Shell, three: Ledger) -> None:
-    with three.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE messages DROP CONSTRAINT ck_messages_status")
-        connection.exec_driver_sql(
-            "UPDATE messages SET status = 'lost', due_at = NULL WHERE client_id = 'client-2'"
-        )
+class TestASchemaThatIsChanged:
+    @pytest.fixture
+    def database_url(self, own_database_url: str) -> str:
+        """A database of this test's own."""
+        return own_database_url
 
-    ran = shell.worker("books", "--check", "--json")
+    def test_a_status_that_is_none_is_named_and_not_stumbled_over(self, shell: Shell, three: Ledger) -> None:
+        with three.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE messages DROP CONSTRAINT ck_messages_status")
+            connection.exec_driver_sql(
+                "UPDATE messages SET status = 'lost', due_at = NULL WHERE client_id = 'client-2'"
+            )
 
-    assert ran.code == 1
-    broken = {finding["invariant"]: finding["rows"] for finding in ran.json["checks"]["broken"]}
-    assert broken["messages_speak_our_words"][0]["name"] == "client-2"
-    assert "queued: 2 messages, 3 by the events" in ran.json["unbalanced"]
+        ran = shell.worker("books", "--check", "--json")
+
+        assert ran.code == 1
+        broken = {finding["invariant"]: finding["rows"] for finding in ran.json["checks"]["broken"]}
+        assert broken["messages_speak_our_words"][0]["name"] == "client-2"
+        assert "queued: 2 messages, 3 by the events" in ran.json["unbalanced"]

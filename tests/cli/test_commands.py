@@ -355,29 +355,36 @@ def test_a_broker_s_address_that_is_none_is_told_before_anything_is_handed_over(
     assert setup.runtime(alpha=ROUTE).intake.waiting()[Lane.BULK] == 0
 
 
-def test_a_database_that_is_not_migrated_is_said_with_the_remedy(shell: Shell, database_url: str) -> None:
-    ledger = Ledger.connect(database_url)
-    with ledger.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    ledger.close()
+class TestASchemaThatIsNotOurs:
+    @pytest.fixture
+    def database_url(self, own_database_url: str) -> str:
+        """A database of this test's own."""
+        return own_database_url
 
-    before = shell.worker("books")
-    assert before.code == 1
-    assert "worker db upgrade" in before.err
+    def test_a_database_that_is_not_migrated_is_said_with_the_remedy(
+        self, shell: Shell, database_url: str
+    ) -> None:
+        ledger = Ledger.connect(database_url)
+        with ledger.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        ledger.close()
 
-    assert shell.worker("db", "upgrade", "--json").json == {"before": "", "now": head(), "told": []}
-    assert shell.worker("db", "upgrade", "--json").json == {"before": head(), "now": head(), "told": []}
-    assert shell.worker("books", "--json").json["total"] == 0
+        before = shell.worker("books")
+        assert before.code == 1
+        assert "worker db upgrade" in before.err
 
+        assert shell.worker("db", "upgrade", "--json").json == {"before": "", "now": head(), "told": []}
+        assert shell.worker("db", "upgrade", "--json").json == {"before": head(), "now": head(), "told": []}
+        assert shell.worker("books", "--json").json["total"] == 0
 
-def test_a_database_that_is_ahead_is_refused_by_commands(shell: Shell, ledger: Ledger) -> None:
-    with ledger.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    def test_a_database_that_is_ahead_is_refused_by_commands(self, shell: Shell, ledger: Ledger) -> None:
+        with ledger.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
-    for command in (("books",), ("resolve",)):
-        ran = shell.worker(*command)
-        assert ran.code == 1
-        assert "stands at 9999" in ran.err
+        for command in (("books",), ("resolve",)):
+            ran = shell.worker(*command)
+            assert ran.code == 1
+            assert "stands at 9999" in ran.err
 
 
 def test_books_status_and_routes_tell_what_there_is(shell: Shell, ledger: Ledger) -> None:

@@ -20,6 +20,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import HEARTBEATS, DeadLetter, Intake
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.conflicts import latest_conflicts, take_for_seen
+from bulk_dispatch.ledger.migrate import head
 from bulk_dispatch.ledger.routes import register_routes, stop_route
 from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Move, claim, enqueue, settle
 from tests.cli.conftest import Shell
@@ -118,6 +119,8 @@ def _behind(patient: Patient) -> Iterator[Patient]:
     with patient.ledger.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
     yield patient
+    with patient.ledger.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{head()}'")
 
 
 @contextmanager

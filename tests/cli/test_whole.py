@@ -12,6 +12,8 @@ import pytest
 from tests.terminal import bare_environment, still_running, up
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def env(folder: Path) -> dict[str, str]:

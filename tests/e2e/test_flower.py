@@ -6,14 +6,13 @@ import httpx
 
 from bulk_dispatch.cli import process_set
 from bulk_dispatch.local.processes.supervisor import Supervisor
-from tests.e2e.conftest import Install
+from tests.e2e.conftest import Installation
 from tests.factories import message
 from tests.ports import held_ports
 from tests.waiting import eventually
 
 
-def test_flower_shows_workers_and_tasks_but_no_texts(install: Install) -> None:
-    installation = install(alpha={})
+def test_flower_shows_workers_and_tasks_but_no_texts(installation: Installation) -> None:
     env = {**process_set.environment(installation.settings), "FLOWER_BASIC_AUTH": "watch:man"}
 
     def tasks() -> list[dict[str, Any]]:

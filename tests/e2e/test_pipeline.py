@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 def split(count: int) -> list[Message]:
     """Messages 1 to count, half on a synchronous route, half on an asynchronous one."""
-    return [message(n, route=("sync", "async")[n % 2]) for n in range(1, count + 1)]
+    return [message(n, route=("alpha", "async")[n % 2]) for n in range(1, count + 1)]
 
 
 def assert_once_each(installation: Installation, total: int) -> None:
@@ -30,9 +30,9 @@ def in_flight(installation: Installation) -> bool:
     return installation.books().by_status.get(Status.SENDING, 0) > 0
 
 
-def test_two_thousand_messages_over_two_routes_are_each_taken_once_and_final(install: Install) -> None:
-    installation = install(sync={"mode": "sync"}, **{"async": {"mode": "async"}})
-
+def test_two_thousand_messages_over_two_routes_are_each_taken_once_and_final(
+    installation: Installation,
+) -> None:
     installation.enqueue(split(2000))
 
     found = installation.await_final(2000)
@@ -51,16 +51,13 @@ def test_a_lone_message_leaves_without_waiting_for_beat(install: Install) -> Non
     assert_once_each(installation, 1)
 
 
-def test_lost_wakeups_cost_only_the_wait_for_beat(install: Install) -> None:
-    installation = install(alpha={})
-
+def test_lost_wakeups_cost_only_the_wait_for_beat(installation: Installation) -> None:
     installation.intake.add(Lane.BULK, messages(50))  # straight into the stream: nobody notifies
 
     assert installation.await_final(50).balanced
 
 
-def test_the_same_messages_again_send_nobody_a_second_one(install: Install) -> None:
-    installation = install(alpha={})
+def test_the_same_messages_again_send_nobody_a_second_one(installation: Installation) -> None:
     installation.enqueue(messages(300))
     installation.await_final(300)
 
@@ -90,8 +87,7 @@ def test_a_worker_killed_in_mid_package_loses_nothing_and_repeats_nothing(
     assert_once_each(installation, 600)
 
 
-def test_the_broker_database_wiped_in_mid_campaign_loses_nothing(install: Install) -> None:
-    installation = install(sync={"mode": "sync"}, **{"async": {"mode": "async"}})
+def test_the_broker_database_wiped_in_mid_campaign_loses_nothing(installation: Installation) -> None:
     installation.enqueue(split(1000))
     broker = _broker(installation)
 
@@ -110,11 +106,10 @@ def _broker(installation: Installation) -> "redis.Redis":
     return redis.Redis(unix_socket_path=options["path"], db=1)
 
 
-def test_a_job_that_fails_in_part_is_asked_message_by_message(install: Install) -> None:
-    installation = install(alpha={"mode": "async"})
+def test_a_job_that_fails_in_part_is_asked_message_by_message(installation: Installation) -> None:
     installation.script({"when": {"command": "message-async"}, "times": 2, "do": "job_failed", "share": 0.5})
 
-    installation.enqueue(messages(1000))
+    installation.enqueue(messages(1000, route="async"))
 
     found = installation.await_final(1000)
     assert found.balanced
@@ -137,8 +132,7 @@ def test_a_stopped_fleet_finishes_what_is_in_flight(install: Install) -> None:
     assert Status.IN_DOUBT not in found.by_status
 
 
-def test_an_application_that_does_not_import_us_sends_a_task(install: Install) -> None:
-    installation = install(alpha={})
+def test_an_application_that_does_not_import_us_sends_a_task(installation: Installation) -> None:
     app = Celery(broker=installation.settings.broker_url, set_as_current=False)
     plain = {"client_id": "plain-1", "recipient": "+380931110001", "sender": "Shop", "text": "secret text"}
 

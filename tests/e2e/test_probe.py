@@ -3,24 +3,19 @@
 import httpx
 
 from bulk_dispatch.domain.status import FINAL
-from bulk_dispatch.sandbox.options import SANDBOX_LOGIN, SANDBOX_PASSWORD
 from tests.cli.conftest import Shell
-from tests.e2e.conftest import Install
+from tests.e2e.conftest import Installation
 
-ROUTES: dict[str, dict[str, object]] = {
-    "alpha": {},
-    "plain": {"provider": "alphasms-http"},
-    "webcom": {"provider": "webcom-xml", "token": "sandbox-key"},
-    "switch": {"provider": "smartswitch", "login": SANDBOX_LOGIN, "password": SANDBOX_PASSWORD},
-}
+ROUTES = ("alpha", "plain", "webcom", "switch")
+"""A route for each dialect."""
+
 NO_END = "switch"
 """Its states come as receipts only, and nobody takes them here."""
 
 
 def test_given_an_installation_when_each_route_is_probed_then_all_arrive_once_and_their_ends_are_told(
-    install: Install,
+    installation: Installation,
 ) -> None:
-    installation = install(**ROUTES)
     shell = Shell.at(installation.settings, installation.settings.data_dir)
 
     for route in ROUTES:

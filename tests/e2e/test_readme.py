@@ -128,6 +128,7 @@ def dispatcher(folder: Path) -> Iterator[Dispatcher]:
         yield opened
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # fifty commands, one after the other
 def test_every_page_runs_as_it_stands_beside_worker_up(folder: Path) -> None:
     env = bare_environment()

@@ -12,6 +12,8 @@ import pytest
 from tests.guards.repository import ROOT
 from tests.terminal import bare_environment
 
+pytestmark = pytest.mark.slow
+
 NAMESAKES = ("worker.py", "celery.py", "redis.py", "logging.py", "sqlalchemy.py", "tasks.py")
 """Names that people give their own modules; ours and our libraries' are called so, too."""
 

@@ -27,6 +27,7 @@ REPRESENTATIVE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("faults")  # one installation at a time: two would wait for each other's processors
 def test_a_part_of_the_matrix_loses_nothing_and_repeats_nothing(folder: Path) -> None:
     said: list[str] = []

@@ -5,33 +5,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
 
-from bulk_dispatch.ledger import Ledger
-from bulk_dispatch.ledger.schema import metadata
-from bulk_dispatch.local.servers.server_pair import Addresses
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.server import running
-from tests.conftest import Setup, database
+from tests.conftest import Setup
 from tests.stages.world import KIND, ROUTES, OpenWorld, Provider, World
-
-
-@pytest.fixture(scope="session")
-def _shared_ledger(servers: Addresses, template: str) -> Iterator[Ledger]:
-    with database(servers, "stages", template) as url:
-        ledger = Ledger.connect(url)
-        yield ledger
-        ledger.close()
-
-
-@pytest.fixture
-def database_url(_shared_ledger: Ledger) -> str:
-    """A migrated, empty database: one for all these tests, emptied. Making one each would take most of their
-    time. What a test adds to the schema, it takes away again."""
-    with _shared_ledger.begin() as connection:
-        for table in metadata.tables:
-            connection.execute(text(f"DELETE FROM {table}"))
-    return _shared_ledger.engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
