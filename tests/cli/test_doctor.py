@@ -1,5 +1,6 @@
 """`worker doctor` refuses what would lose or repeat messages, and says what it saw."""
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -321,8 +322,9 @@ def test_a_stalled_worker_is_named_with_the_instant_from_which_it_did_nothing(pa
     found = patient.found()
 
     assert found["workers"].verdict == "bad"
-    assert "bulk@here is stalled: no work done since" in found["workers"].seen
-    assert "(90 s)" in found["workers"].seen
+    assert re.search(
+        r"bulk@here is stalled: no work done since \S+ UTC \(9\d s\)", found["workers"].seen
+    )  # a second or more may pass on a busy machine
     assert found["workers"].seen.endswith("it does not answer a ping")
     assert (found["beat"].verdict, found["beat"].seen) == ("ok", "beat@here is scheduling")
 

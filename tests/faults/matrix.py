@@ -5,7 +5,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,25 +112,49 @@ def _said(problem: Exception) -> str:
     return f"{what}, in {frames[-1].name}, line {frames[-1].lineno}"
 
 
+class Stage:
+    """Where cases are played: in one world as long as all goes well and the pool stays, else in a new one.
+
+    What its processes say goes to `log`; `watch` is told what is being played.
+    """
+
+    def __init__(self, parent: Path, log: Callable[[str], None], watch: Callable[[str], None]) -> None:
+        self._parent, self._log, self._watch = parent, log, watch
+        self._running = ExitStack()
+        self._world: World | None = None
+        self._pool = ""
+
+    def play(self, case: Case) -> Result:
+        """What came of a case, whatever that is."""
+        self._log(f"======== {case.name}")
+        try:
+            world = self._of(case.pool)
+            self._watch(case.about)
+            result = play(world, case)
+        except Exception as problem:  # a world that does not even start
+            result = Result(case.name, 0, Tally(0), troubles=(_said(problem),))
+        if not result.good:
+            self._world = None
+        return result
+
+    def _of(self, pool: str) -> World:
+        if self._world is None or self._pool != pool:
+            self.close()
+            self._watch(f"starting a world of {pool}")
+            self._world = self._running.enter_context(worlds.running(self._parent, self._log, pool=pool))
+            self._pool = pool
+        return self._world
+
+    def close(self) -> None:
+        """End the world."""
+        self._world = None
+        self._running.close()
+
+
 def run(
     cases: Iterable[Case], parent: Path, log: Callable[[str], None], watch: Callable[[str], None]
 ) -> Iterator[Result]:
-    """Play cases, those of one pool in one world. A world in which something went wrong is not used again;
-    what its processes said goes to `log`. `watch` is told what is being played."""
-    with ExitStack() as stack:
-        world: World | None = None
-        pool = ""
+    """Play cases, those of one pool in one world; see Stage."""
+    with closing(Stage(parent, log, watch)) as stage:
         for case in sorted(cases, key=lambda case: case.pool, reverse=True):  # stable: keeps the order given
-            log(f"======== {case.name}")
-            try:
-                if world is None or pool != case.pool:
-                    stack.close()
-                    watch(f"starting a world of {case.pool}")
-                    world, pool = stack.enter_context(worlds.running(parent, log, pool=case.pool)), case.pool
-                watch(case.about)
-                result = play(world, case)
-            except Exception as problem:  # a world that does not even start
-                result = Result(case.name, 0, Tally(0), troubles=(_said(problem),))
-            yield result
-            if not result.good:
-                world = None
+            yield stage.play(case)

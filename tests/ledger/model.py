@@ -15,8 +15,8 @@ from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, sources
 from bulk_dispatch.ledger.transitions import Clock
 
-TICK = timedelta(minutes=1)
-"""Long enough that the real time an example takes is nothing beside it."""
+TICK = timedelta(hours=1)
+"""Long enough that the real time an example takes is nothing beside it, on a busy machine too."""
 
 OVER = (PackageState.REFUSED, PackageState.UNSENT, PackageState.CLOSED)
 

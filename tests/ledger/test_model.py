@@ -17,7 +17,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import HealthCheck, note, settings
+import pytest
+from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -41,10 +42,12 @@ from tests.ledger.model import TICK, Look, Model, ModelRoute, Who, Word
 from tests.ledger.race import Outcome, race
 from tests.ledger.watch import Watch
 
-FEW = settings(max_examples=55, stateful_step_count=40, derandomize=True)
-MANY = settings(max_examples=5000, stateful_step_count=60)
+SEEDS = range(5)  # a test each, so that several processes share them
+FEW = settings(max_examples=11, stateful_step_count=40, derandomize=True)
+MANY = settings(max_examples=1000, stateful_step_count=60)
+LONG_RUN = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 LIVES = settings(
-    MANY if os.environ.get("HYPOTHESIS_PROFILE") == "long" else FEW,
+    MANY if LONG_RUN else FEW,
     deadline=None,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
@@ -68,12 +71,14 @@ _PASSES = [
 ]
 
 
-def test_whatever_happens_nobody_gets_a_message_twice_and_none_is_lost(book: Book) -> None:
+@pytest.mark.parametrize("number", SEEDS)
+def test_whatever_happens_nobody_gets_a_message_twice_and_none_is_lost(book: Book, number: int) -> None:
     class LifeOfThisBook(Life):
         def __init__(self) -> None:
             super().__init__(book)
 
-    run_state_machine_as_test(LifeOfThisBook, settings=LIVES)
+    lives = LifeOfThisBook if LONG_RUN else seed(number)(LifeOfThisBook)
+    run_state_machine_as_test(lives, settings=LIVES)
 
 
 class Life(RuleBasedStateMachine):
