@@ -28,8 +28,11 @@ UNLOADED = ("bulk_dispatch.cli", "bulk_dispatch.tasks", "bulk_dispatch.__main__"
 
 PATIENCE = 60  # seconds for the server to start a command
 
-LIBRARIES = ("typer", "rich.console", "rich.progress", "rich.table")
-"""What the command line loads of others."""
+LIBRARIES = ("typer", "rich.console", "rich.progress", "rich.table", "celery.bin.celery")
+"""What commands load of others."""
+
+PROGRAMS = {"worker": "bulk_dispatch.__main__", "celery": "celery.__main__"}
+"""Where the `main` of a program is."""
 
 
 class Forks:
@@ -52,7 +55,13 @@ class Forks:
         atexit.register(end)
 
     def run(
-        self, *words: str, env: Mapping[str, str], cwd: Path, stdin: str = "", timeout: float = 120
+        self,
+        *words: str,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: str = "",
+        program: str = "worker",
+        timeout: float = 120,
     ) -> "subprocess.CompletedProcess[str]":
         """`worker WORDS`, run to its end. Raises TimeoutError if it takes longer than so many seconds."""
         with (
@@ -62,14 +71,14 @@ class Forks:
         ):
             into.write(stdin.encode())
             into.seek(0)
-            command = self.start(words, env, cwd, [one.fileno() for one in (into, out, err)])
+            command = self.start((program, *words), env, cwd, [one.fileno() for one in (into, out, err)])
             code = command.wait(timeout)
             return subprocess.CompletedProcess(words, code, _written(out), _written(err))
 
     def start(
         self, words: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]
     ) -> "Command":
-        """`worker WORDS` under way, with these as its stdin, stdout and stderr."""
+        """A command under way, its program first, with these as its stdin, stdout and stderr."""
         asked = json.dumps({"words": words, "env": dict(env), "cwd": str(cwd)}).encode()
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(PATIENCE)
@@ -180,12 +189,14 @@ def _command(asked: dict[str, Any], streams: list[int]) -> int:
     os.environ.clear()
     os.environ.update(asked["env"])
     os.chdir(asked["cwd"])
-    sys.argv = ["worker", *asked["words"]]
+    sys.argv = asked["words"]
     code = 0
     try:
-        import_module("bulk_dispatch.__main__").main()
-    except SystemExit as end:
+        import_module(PROGRAMS[sys.argv[0]]).main()
+    except SystemExit as end:  # as the interpreter does
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
     except BaseException:
         traceback.print_exc()
         code = 1

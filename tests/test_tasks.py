@@ -1,8 +1,6 @@
 """What the Celery tasks add to the stages."""
 
 import logging
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from bulk_dispatch.tasks import Passed, if_known, ingest_and_begin, wake_others
 from bulk_dispatch.worker_process import WorkerProcess
 from tests.conftest import Setup
 from tests.factories import message
+from tests.forks import forks
 
 ALPHA, BETA, BULK = ("alpha", Lane.URGENT), ("beta", Lane.URGENT), ("alpha", Lane.BULK)
 NOWHERE: dict[str, object] = {"url": "http://127.0.0.1:9"}
@@ -171,14 +170,11 @@ def test_given_a_variable_that_cannot_be_used_when_celery_starts_then_one_senten
     settings = setup.routes(alpha=NOWHERE)
     root = str(Path(__file__).parents[1] / "worker")
 
-    ran = subprocess.run(
-        [sys.executable, "-m", "celery", "--quiet", "-A", "bulk_dispatch.tasks", command],
+    ran = forks().run(
+        *("--quiet", "-A", "bulk_dispatch.tasks", command),
+        program="celery",
         env={**inherited_environment(), **settings.environment(), "PYTHONPATH": root, name: value},
         cwd=setup.folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
     )
 
     assert ran.returncode in (1, 2)

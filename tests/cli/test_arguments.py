@@ -84,7 +84,7 @@ def test_given_a_campaign_of_which_nothing_is_left_when_selected_by_then_that_is
 def at_a_terminal(shell: Shell, *words: str, answer: str) -> tuple[int, str]:
     """Run a command at a terminal, and answer what it asks. Its exit code, and what stood there."""
     ours, theirs = pty.openpty()
-    command = forks().start(words, shell.env, shell.folder, [theirs] * 3)
+    command = forks().start(["worker", *words], shell.env, shell.folder, [theirs] * 3)
     os.close(theirs)
     shown = b""
     try:
