@@ -11,18 +11,18 @@ from enum import Enum
 from html import escape
 from typing import NamedTuple
 
-from bulk_dispatch.domain.status import FINAL, Status, Verb, transitions_of
+from bulk_dispatch.domain.status import FINAL, EventType, Status, transitions_of
 
 INK, PAPER, LIGHT = "#1c2330", "#ffffff", "#eef2f8"
 DASHES = ' stroke-dasharray="6 4"'
 COLOURS = {
-    Verb.ENQUEUE: "#5b6577",
-    Verb.CLAIM: "#1f6feb",
-    Verb.CANCEL: "#a85408",
-    Verb.SETTLE: "#15803d",
-    Verb.REPORT: "#7c3aed",
-    Verb.READ: "#0e7490",
-    Verb.COLLIDE: "#c81e3a",
+    EventType.ENQUEUE: "#5b6577",
+    EventType.CLAIM: "#1f6feb",
+    EventType.CANCEL: "#a85408",
+    EventType.SETTLE: "#15803d",
+    EventType.REPORT: "#7c3aed",
+    EventType.READ: "#0e7490",
+    EventType.COLLIDE: "#c81e3a",
 }
 
 
@@ -79,7 +79,11 @@ class Arrow:
 
 def statuses() -> str:
     """Every status, and every transition as an arrow in the colour of its event."""
-    arrows = [_transition(verb, source, target) for verb in Verb for source, target in transitions_of(verb)]
+    arrows = [
+        _transition(event_type, source, target)
+        for event_type in EventType
+        for source, target in transitions_of(event_type)
+    ]
     return _drawing(960, 500, "The statuses of a message", STATUS_BOXES, arrows, _legend(90, 466))
 
 
@@ -126,21 +130,23 @@ SIDES: Mapping[tuple[str, str], tuple[Side, Side]] = {
 """Where arrows leave and enter; all others go down, from a status to its end."""
 
 
-def _transition(verb: Verb, source: Status | None, target: Status) -> Arrow:
+def _transition(event_type: EventType, source: Status | None, target: Status) -> Arrow:
     start = source or START
     leaves, enters = SIDES.get((start, target), (Side.BOTTOM, Side.TOP))
-    title = f"{start} → {target}: {verb}"
-    return Arrow(start, leaves, target, enters, title, COLOURS[verb], dashed=verb is Verb.COLLIDE)
+    title = f"{start} → {target}: {event_type}"
+    return Arrow(
+        start, leaves, target, enters, title, COLOURS[event_type], dashed=event_type is EventType.COLLIDE
+    )
 
 
 def _legend(x: float, y: float) -> str:
     shown = []
-    for number, (verb, colour) in enumerate(COLOURS.items()):
+    for number, (event_type, colour) in enumerate(COLOURS.items()):
         at = x + number * 118
-        dash = DASHES if verb is Verb.COLLIDE else ""
+        dash = DASHES if event_type is EventType.COLLIDE else ""
         shown.append(
             f'<path d="M{at} {y}h26" stroke="{colour}" stroke-width="2"{dash}/>'
-            f'<text x="{at + 33}" y="{y + 4}" fill="{colour}">{verb}</text>'
+            f'<text x="{at + 33}" y="{y + 4}" fill="{colour}">{event_type}</text>'
         )
     return "\n".join(shown)
 
@@ -161,11 +167,11 @@ WAY_ARROWS = (
           label=("ingest",), label_at=Point(422, 155)),
     Arrow("app", Side.TOP, "ledger", Side.TOP, "enqueue in the application's own transaction", dashed=True,
           label=("or in the application's own transaction",), label_at=Point(310, 30)),
-    Arrow("ledger", Side.RIGHT, "provider", Side.LEFT, "dispatch", COLOURS[Verb.CLAIM],
+    Arrow("ledger", Side.RIGHT, "provider", Side.LEFT, "dispatch", COLOURS[EventType.CLAIM],
           label=("dispatch: claim, send, settle",), label_at=Point(714, 155)),
-    Arrow("provider", Side.TOP, "ledger", Side.TOP, "receipts", COLOURS[Verb.REPORT],
+    Arrow("provider", Side.TOP, "ledger", Side.TOP, "receipts", COLOURS[EventType.REPORT],
           label=("receipts, pushed to worker web",), label_at=Point(720, 50)),
-    Arrow("ledger", Side.BOTTOM, "provider", Side.BOTTOM, "poll and rescue", COLOURS[Verb.SETTLE],
+    Arrow("ledger", Side.BOTTOM, "provider", Side.BOTTOM, "poll and rescue", COLOURS[EventType.SETTLE],
           label=("poll: ask for states", "rescue: ask about what is in doubt"), label_at=Point(714, 250)),
 )  # fmt: skip
 

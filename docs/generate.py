@@ -20,8 +20,8 @@ from typing import Any
 
 import drawings
 
-from bulk_dispatch.config.settings import LONGEST, MOST, Route, Settings
-from bulk_dispatch.domain.status import Status, Verb, transitions_of
+from bulk_dispatch.config.settings import LONGEST, MOST, RouteConfig, Settings
+from bulk_dispatch.domain.status import EventType, Status, transitions_of
 from bulk_dispatch.providers import PROVIDERS
 
 HERE = Path(__file__).parent
@@ -47,7 +47,7 @@ def environment() -> str:
 
 def route_keys() -> str:
     """Every key that each route may have."""
-    rows = _settings(Route, str, left_out=("name", "options"))
+    rows = _settings(RouteConfig, str, left_out=("name", "options"))
     bounds = f"A number is at most {MOST:,}, and a length of time at most `{duration(LONGEST)}`."
     return f"{_table(('key', 'value', 'default', 'what it is for'), rows)}\n\n{bounds}"
 
@@ -121,13 +121,13 @@ def _linked(text: str, folder: str) -> str:
 def transitions() -> str:
     """Every transition, a row for each status and event."""
     order: list[Status | None] = [None, *Status]
-    found: dict[tuple[Status | None, Verb], list[str]] = {}
-    for verb in Verb:
-        for source, target in transitions_of(verb):
-            found.setdefault((source, verb), []).append(f"`{target}`")
+    found: dict[tuple[Status | None, EventType], list[str]] = {}
+    for event_type in EventType:
+        for source, target in transitions_of(event_type):
+            found.setdefault((source, event_type), []).append(f"`{target}`")
     rows = [
-        [f"`{source}`" if source else "(new)", f"*{verb}*", ", ".join(targets)]
-        for (source, verb), targets in sorted(found.items(), key=lambda row: order.index(row[0][0]))
+        [f"`{source}`" if source else "(new)", f"*{event_type}*", ", ".join(targets)]
+        for (source, event_type), targets in sorted(found.items(), key=lambda row: order.index(row[0][0]))
     ]
     return _table(("from", "event", "to"), rows)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bulk_dispatch.local.servers.os_user import Account, account_for, give, open_way, run_as
+from bulk_dispatch.local.servers.os_user import OsUser, account_for, give, open_way, run_as
 
 WHEEL = "pgserver==0.1.4 --hash=sha256:d595789b47624a3d963aa9aa6359da9be31beb7e61f1a45541953242068b8813\n"
 """PostgreSQL 16.2; its own Python is never imported, so the tag of the wheel need not be that of ours."""
@@ -67,7 +67,7 @@ def _fetched(folder: Path) -> Path:
     return tree
 
 
-def _run(account: Account | None, folder: Path, *command: object) -> None:
+def _run(account: OsUser | None, folder: Path, *command: object) -> None:
     with (folder.parent / "held").open("w") as held:
         done = run_as(account, [str(word) for word in command], folder, held.fileno())
     assert done.returncode == 0, done.stdout

@@ -545,7 +545,7 @@ def test_the_status_of_a_message_comes_from_the_ledger(
     assert found is not None
     assert (found.client_id, found.status) == ("client-1", Status.QUEUED)
     assert found.recipient == message(1).recipient
-    assert [event.target for event in found.events] == ["queued"]
+    assert [event.to_status for event in found.events] == ["queued"]
     assert dispatcher.status("never seen") is None
 
 

@@ -203,7 +203,7 @@ def test_a_name_and_a_password_in_the_address_are_told(transport: Transport, pee
 
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 404, 429, 500, 502, 503])
 def test_whatever_they_answer_is_an_answer(transport: Transport, peer: StartPeer, status: int) -> None:
-    body = b"" if status == 204 else b"why"
+    body = b"" if status == 204 else b"reason"
     there = peer(answering(b"HTTP/1.1 %d Indeed\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)))
 
     assert exchange(transport, there.url) == Reply(status, body)

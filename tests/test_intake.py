@@ -320,7 +320,7 @@ def test_done_buries_and_deletes_in_one_step(intake: Intake) -> None:
 
 def test_dead_letters_are_read_oldest_first_and_bounded(intake: Intake) -> None:
     for number in range(5):
-        intake.bury(DeadLetter.about(Lane.BULK, "why", number))
+        intake.bury(DeadLetter.about(Lane.BULK, "reason", number))
 
     assert [fields["content"] for _, fields in intake.read_dead(2)] == ["0", "1"]
 
@@ -331,14 +331,14 @@ def test_dead_letters_are_read_oldest_first_and_bounded(intake: Intake) -> None:
     ids=["a lone surrogate", "a NUL", "a list", "no JSON value", "bytes"],
 )
 def test_anything_can_be_buried(intake: Intake, content: object) -> None:
-    intake.bury(DeadLetter.about(Lane.BULK, "why", content))
+    intake.bury(DeadLetter.about(Lane.BULK, "reason", content))
 
     [(_, fields)] = intake.read_dead()
     json.loads(fields["content"])
 
 
 def test_a_dead_letter_shows_no_content_in_logs() -> None:
-    assert "secret" not in repr(DeadLetter.about(Lane.BULK, "why", "secret"))
+    assert "secret" not in repr(DeadLetter.about(Lane.BULK, "reason", "secret"))
     assert "secret" not in repr(Entry("1-0", Lane.BULK, 1, ["secret"], "secret"))
 
 
@@ -385,7 +385,7 @@ def test_bytes_that_are_no_text_spoil_their_own_message_only(intake: Intake) -> 
     assert Message.from_dict(whole) == message(1)  # type: ignore[arg-type]
     with pytest.raises(MessageError, match="text: must hold no control characters"):
         Message.from_dict(spoilt)  # type: ignore[arg-type]
-    intake.done(Lane.BULK, [entry], [DeadLetter.about(Lane.BULK, "why", spoilt)])
+    intake.done(Lane.BULK, [entry], [DeadLetter.about(Lane.BULK, "reason", spoilt)])
 
 
 def test_what_is_nested_nearly_too_deep_to_be_read_can_be_buried(intake: Intake) -> None:
@@ -393,7 +393,7 @@ def test_what_is_nested_nearly_too_deep_to_be_read_can_be_buried(intake: Intake)
         intake.client.xadd(BULK, {"n": "1", "m": "[" * depth + "]" * depth})
     entries = read(intake, entries=500)
 
-    letters = [DeadLetter.about(Lane.BULK, "why", entry.messages or entry.raw) for entry in entries]
+    letters = [DeadLetter.about(Lane.BULK, "reason", entry.messages or entry.raw) for entry in entries]
 
     intake.done(Lane.BULK, entries, letters)
     assert intake.dead_letters() == 200
@@ -551,7 +551,7 @@ def test_a_full_redis_takes_all_that_serves_to_empty_it_and_what_is_urgent(at_ow
     at_own.add(Lane.BULK, messages(100))
     [entry] = read(at_own)
     at_own.client.config_set("maxmemory", "1")
-    dead = DeadLetter.about(Lane.BULK, "why", "what")
+    dead = DeadLetter.about(Lane.BULK, "reason", "what")
 
     at_own.add(Lane.URGENT, messages(2))
     at_own.take_in([Parcel.of(Lane.BULK, messages(3))], ())
@@ -579,7 +579,7 @@ def test_what_comes_over_the_limit_of_memory_is_bounded_all_the_same(intake: Int
 def test_what_comes_by_the_broker_is_taken_in_and_buried_whole_or_not_at_all(intake: Intake) -> None:
     intake.client.set("worker:intake:urgent:waiting", CROWDED)
     parcels = [Parcel.of(lane, messages(2)) for lane in (Lane.BULK, Lane.URGENT)]
-    dead = [DeadLetter.about(Lane.BULK, "why", number) for number in range(3)]
+    dead = [DeadLetter.about(Lane.BULK, "reason", number) for number in range(3)]
 
     with pytest.raises(IntakeError, match="200000 bulk or urgent messages wait"):
         intake.take_in(parcels, dead)
@@ -617,7 +617,7 @@ def test_entries_are_still_there_after_a_restart(own: OwnRedis, at_own: Intake) 
     for number in range(1, 4):
         at_own.add(Lane.BULK, [message(number)])
     [first] = read(at_own, entries=1)
-    at_own.bury(DeadLetter.about(Lane.BULK, "why", 1))
+    at_own.bury(DeadLetter.about(Lane.BULK, "reason", 1))
 
     own.stop()
     own.start()
@@ -668,7 +668,7 @@ def test_the_doctor_sees_how_redis_is_set(intake: Intake) -> None:
 
 def test_the_streams_are_where_the_documentation_says(intake: Intake) -> None:
     intake.add(Lane.URGENT, [message(1)])
-    intake.bury(DeadLetter.about(Lane.BULK, "why", 1))
+    intake.bury(DeadLetter.about(Lane.BULK, "reason", 1))
     intake.claim_wakeup("ingest:urgent", NEVER)
 
     keys = {str(key) for key in intake.client.scan_iter()}

@@ -19,7 +19,7 @@ from tests.faults.proxy import Proxy
 from tests.waiting import eventually
 
 NEVER = timedelta(hours=1)
-LETTER = DeadLetter.about(Lane.BULK, "why", 1)
+LETTER = DeadLetter.about(Lane.BULK, "reason", 1)
 ELSEWHERE = Unrouted(Lane.BULK, "elsewhere")
 
 

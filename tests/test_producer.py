@@ -13,7 +13,7 @@ from bulk_dispatch.messaging.celery_app import celery_app
 from bulk_dispatch.messaging.inspection import sees
 from bulk_dispatch.messaging.wakeup import Notifier
 from bulk_dispatch.producer import HandedOver, Producer
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from tests.conftest import Setup
 from tests.factories import message, messages
 
@@ -32,8 +32,8 @@ def producer(app: Celery, intake: Intake) -> Producer:
 
 
 @pytest.fixture
-def lines(setup: Setup) -> Mapping[str, Line]:
-    return setup.runtime(alpha={"url": "http://127.0.0.1:9"}).lines
+def lines(setup: Setup) -> Mapping[str, Route]:
+    return setup.runtime(alpha={"url": "http://127.0.0.1:9"}).routes
 
 
 def reasons(intake: Intake) -> list[str]:
@@ -61,7 +61,7 @@ CASES = {
 
 @pytest.mark.parametrize(("offered", "reason"), CASES.values(), ids=CASES)
 def test_what_is_handed_over_waits_in_the_intake_or_is_a_dead_letter_with_its_reason(
-    producer: Producer, intake: Intake, lines: Mapping[str, Line], offered: object, reason: str
+    producer: Producer, intake: Intake, lines: Mapping[str, Route], offered: object, reason: str
 ) -> None:
     handed = producer.hand_over([offered], lines)
 
@@ -71,7 +71,7 @@ def test_what_is_handed_over_waits_in_the_intake_or_is_a_dead_letter_with_its_re
 
 
 def test_one_that_cannot_be_a_message_keeps_no_other_back(
-    producer: Producer, intake: Intake, lines: Mapping[str, Line]
+    producer: Producer, intake: Intake, lines: Mapping[str, Route]
 ) -> None:
     offered = [*(one.as_dict() for one in messages(CHUNK + 1)), 5]
 
@@ -82,7 +82,7 @@ def test_one_that_cannot_be_a_message_keeps_no_other_back(
 
 @pytest.mark.parametrize(("lane", "queue"), [("bulk", "bulk"), ("urgent", "urgent")])
 def test_the_ingest_of_its_lane_is_woken(
-    producer: Producer, app: Celery, lines: Mapping[str, Line], lane: str, queue: str
+    producer: Producer, app: Celery, lines: Mapping[str, Route], lane: str, queue: str
 ) -> None:
     producer.hand_over([message(1, lane=lane).as_dict()], lines)
 
@@ -90,7 +90,7 @@ def test_the_ingest_of_its_lane_is_woken(
 
 
 def test_nobody_is_woken_for_a_dead_letter(
-    producer: Producer, app: Celery, lines: Mapping[str, Line]
+    producer: Producer, app: Celery, lines: Mapping[str, Route]
 ) -> None:
     producer.hand_over(["order-18"], lines)
 

@@ -27,25 +27,25 @@ def table(path: Path) -> RouteTable:
 
 def test_a_new_route_is_known_once_the_file_is_read_again_and_no_sooner(path: Path) -> None:
     known = table(path)
-    taken = known.lines
+    taken = known.routes
     path.write_text(ALPHA + BETA, "utf-8")
 
-    assert list(known.lines) == ["alpha"]
+    assert list(known.routes) == ["alpha"]
     known.read_again()
 
-    assert list(known.lines) == ["alpha", "beta"]
+    assert list(known.routes) == ["alpha", "beta"]
     assert list(taken) == ["alpha"]  # whoever began with it ends with it
     assert known.kept == ""
 
 
 def test_a_file_that_says_the_same_changes_nothing(path: Path) -> None:
     known = table(path)
-    taken = known.lines
+    taken = known.routes
     path.write_text(f"# a word of explanation\n{ALPHA}", "utf-8")
 
     known.read_again()
 
-    assert known.lines is taken
+    assert known.routes is taken
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_file_that_cannot_be_used_leaves_the_routes_as_they_were_and_says_why(
     path: Path, content: str | None, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = table(path)
-    taken = known.lines
+    taken = known.routes
     if content is None:
         path.unlink()
     else:
@@ -69,13 +69,13 @@ def test_a_file_that_cannot_be_used_leaves_the_routes_as_they_were_and_says_why(
 
     known.read_again()
 
-    assert known.lines is taken
+    assert known.routes is taken
     assert said in known.kept
     assert "routes_kept" in caplog.text
 
     path.write_text(ALPHA + BETA, "utf-8")
     known.read_again()
-    assert (list(known.lines), known.kept) == (["alpha", "beta"], "")
+    assert (list(known.routes), known.kept) == (["alpha", "beta"], "")
 
 
 def test_credentials_come_later_from_where_they_came_first(path: Path) -> None:
@@ -87,7 +87,7 @@ def test_credentials_come_later_from_where_they_came_first(path: Path) -> None:
 
     known.read_again()
 
-    assert known.lines["beta"].route.key == "NO_SUCH_KEY"
+    assert known.routes["beta"].config.key == "NO_SUCH_KEY"
 
 
 def test_a_digest_tells_other_settings_and_no_credential(path: Path) -> None:

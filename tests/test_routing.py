@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.config.settings import Route, SettingsError, read_routes, route_keys
+from bulk_dispatch.config.settings import RouteConfig, SettingsError, read_routes, route_keys
 from bulk_dispatch.domain.content import ViberSms
 from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.providers.interface import Clocks
-from bulk_dispatch.routing import Line, UnknownRoute, accept, line, make_ready
+from bulk_dispatch.routing import Route, UnknownRoute, accept, build_route, build_routes
 from bulk_dispatch.sandbox.routes import write_sandbox_routes
 from tests.factories import message
 from tests.providers.harness import sample_of
@@ -22,14 +22,14 @@ from tests.providers.rules import shown
 OWN_WAY = {provider: dialect.doubt for provider, dialect in PROVIDERS.items()}
 
 
-def route(provider: str, **changes: Any) -> Route:
+def route(provider: str, **changes: Any) -> RouteConfig:
     account = sample_of(provider).accounts[0]
     credentials = {name: getattr(account, name) for name in ("key", "login", "password", "token")}
-    return Route("alpha", provider, "https://provider.example", **{**credentials, **changes})
+    return RouteConfig("alpha", provider, "https://provider.example", **{**credentials, **changes})
 
 
-def ready(provider: str, **changes: Any) -> Line:
-    return line(route(provider, **changes))
+def ready(provider: str, **changes: Any) -> Route:
+    return build_route(route(provider, **changes))
 
 
 def refusal(provider: str, **changes: Any) -> str:
@@ -123,15 +123,15 @@ def test_a_value_a_dialect_does_not_know_names_the_key(
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_without_credentials_a_route_is_refused(provider: str) -> None:
-    bare = Route("alpha", provider, "https://provider.example")
+    bare = RouteConfig("alpha", provider, "https://provider.example")
 
     with pytest.raises(SettingsError, match=r"^routes\.alpha: .* needs "):
-        line(bare)
+        build_route(bare)
 
 
 def test_an_unknown_provider_is_named_with_those_that_are_known() -> None:
     with pytest.raises(SettingsError) as caught:
-        make_ready({"alpha": Route("alpha", "pigeon", "https://provider.example")})
+        build_routes({"alpha": RouteConfig("alpha", "pigeon", "https://provider.example")})
 
     assert str(caught.value) == (f"routes.alpha.provider must be one of {', '.join(PROVIDERS)}, got 'pigeon'")
 
@@ -199,7 +199,7 @@ def test_a_message_has_a_say_only_where_nobody_can_know(provider: str, own: Doub
     ],
 )
 def test_as_long_ahead_as_they_hold_it_and_no_longer(provider: str, longest: timedelta) -> None:
-    assert ready(provider, schedule_ahead=longest).route.schedule_ahead == longest
+    assert ready(provider, schedule_ahead=longest).config.schedule_ahead == longest
 
     said = refusal(provider, schedule_ahead=longest + timedelta(seconds=1))
 
@@ -215,18 +215,18 @@ def test_who_holds_nothing_is_given_nothing_ahead() -> None:
 # -- who may carry what
 
 
-def lines(**providers: str) -> dict[str, Line]:
-    return {name: line(replace(route(provider), name=name)) for name, provider in providers.items()}
+def lines(**providers: str) -> dict[str, Route]:
+    return {name: build_route(replace(route(provider), name=name)) for name, provider in providers.items()}
 
 
 def test_the_only_route_is_filled_in() -> None:
     assert accept(message(route=""), lines(beta="smartswitch")).route == "beta"
 
 
-def with_default(known: dict[str, Line], name: str) -> dict[str, Line]:
+def with_default(known: dict[str, Route], name: str) -> dict[str, Route]:
     """The same lines, one of them the default."""
     default = known[name]
-    return {**known, name: replace(default, route=replace(default.route, default=True))}
+    return {**known, name: replace(default, config=replace(default.config, default=True))}
 
 
 def test_of_several_routes_the_default_is_filled_in_where_none_is_named() -> None:
@@ -254,7 +254,7 @@ def test_of_several_routes_without_a_default_one_must_be_named(wanted: str, said
 
 
 def test_the_route_file_of_worker_up_takes_messages_that_name_no_route(tmp_path: Path) -> None:
-    known = make_ready(read_routes(write_sandbox_routes(tmp_path, "http://127.0.0.1:9")))
+    known = build_routes(read_routes(write_sandbox_routes(tmp_path, "http://127.0.0.1:9")))
 
     assert accept(message(route=""), known).route == "sandbox-sync"
 
@@ -309,7 +309,7 @@ def test_a_whole_table_of_a_routes_file_is_made_ready(tmp_path: Path) -> None:
         "utf-8",
     )
 
-    [made] = make_ready(read_routes(path)).values()
+    [made] = build_routes(read_routes(path)).values()
 
-    assert made.route.options == {"params_in": "form", "source": "number", "receipt_state": "state"}
+    assert made.config.options == {"params_in": "form", "source": "number", "receipt_state": "state"}
     assert made.dialect.limits.items == 20

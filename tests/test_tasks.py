@@ -102,7 +102,7 @@ def test_urgent_messages_are_dispatched_by_the_worker_that_ingested_them(
     with ledger.begin() as connection:
         found = history(connection, "client-1")
     assert found is not None
-    assert [event.target for event in found.events] == ["queued", "sending", "queued"]
+    assert [event.to_status for event in found.events] == ["queued", "sending", "queued"]
 
 
 class TestASchemaThatIsChanged:

@@ -12,8 +12,8 @@ depends_on = None
 INSTANT = sa.DateTime(timezone=True)
 STATUSES = "status IN ('cancelled', 'delivered', 'expired', 'failed', 'in_doubt', 'queued', 'rejected', 'sending', 'sent', 'suppressed', 'unconfirmed', 'undeliverable')"
 KINDS = "kind IN ('flash', 'ping', 'sms', 'vcard', 'viber', 'viber_sms', 'voice', 'wap')"
-ROAD = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
-ROAD_BEFORE = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected')))))"
+ALLOWED = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
+ALLOWED_BEFORE = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected')))))"
 
 
 def upgrade() -> None:
@@ -25,7 +25,7 @@ def upgrade() -> None:
     op.drop_constraint(op.f("ck_messages_kind"), "messages", type_="check")
     op.create_check_constraint(op.f("ck_messages_kind"), "messages", KINDS)
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
-    op.create_check_constraint(op.f("ck_events_road"), "events", ROAD)
+    op.create_check_constraint(op.f("ck_events_road"), "events", ALLOWED)
     op.add_column("packages", sa.Column("account", sa.Text(), nullable=True))
     op.add_column("routes", sa.Column("balance", sa.Numeric(), nullable=True))
     op.add_column("routes", sa.Column("currency", sa.Text(), nullable=True))
@@ -64,7 +64,7 @@ def downgrade() -> None:
         op.drop_column("routes", column)
     op.drop_column("packages", "account")
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
-    op.create_check_constraint(op.f("ck_events_road"), "events", ROAD_BEFORE)
+    op.create_check_constraint(op.f("ck_events_road"), "events", ALLOWED_BEFORE)
     op.drop_constraint(op.f("ck_messages_kind"), "messages", type_="check")
     op.create_check_constraint(op.f("ck_messages_kind"), "messages", "kind IN ('flash', 'sms', 'voice')")
     for column in ("extra", "counted", "read_at", "viber_valid_until", "send_at"):

@@ -1,4 +1,4 @@
-"""The stop list holds until a message leaves: new roads to `suppressed`; and its numbers become E.164.
+"""The stop list holds until a message leaves: new transitions to `suppressed`; and its numbers become E.164.
 
 What is the same number, differently written, becomes one row: with the earliest date, and the reasons of all.
 What the library cannot read as a number that may exist stays as it is, and so does whoever it keeps safe.
@@ -23,15 +23,15 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-ROAD = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'suppressed'), ('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'suppressed'), ('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
-ROAD_BEFORE = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
+ALLOWED = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'suppressed'), ('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'suppressed'), ('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
+ALLOWED_BEFORE = "(verb = 'enqueue' AND source IS NULL AND target IN ('queued', 'suppressed')) OR (source IS NOT NULL AND ((verb = 'claim' AND (source, target) IN (('queued', 'sending'), ('queued', 'expired'))) OR (verb = 'cancel' AND (source, target) IN (('queued', 'cancelled'))) OR (verb = 'settle' AND (source, target) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (verb = 'report' AND (source, target) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (verb = 'read' AND (source, target) IN (('delivered', 'delivered')))))"
 PAGE = 10_000  # numbers held at a time
 MOST_TOLD = 100  # sentences of a kind; of more, how many
 
 
 def upgrade() -> None:
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
-    op.create_check_constraint(op.f("ck_events_road"), "events", ROAD)
+    op.create_check_constraint(op.f("ck_events_road"), "events", ALLOWED)
     # The events are locked by now: what is queued stays so, and nobody enqueues, until this is committed.
     _write_the_list_as_e164()
     _write_the_queue_as_e164()
@@ -45,7 +45,7 @@ def downgrade() -> None:
         "messages were suppressed while queued",
     )
     op.drop_constraint(op.f("ck_events_road"), "events", type_="check")
-    op.create_check_constraint(op.f("ck_events_road"), "events", ROAD_BEFORE)
+    op.create_check_constraint(op.f("ck_events_road"), "events", ALLOWED_BEFORE)
 
 
 # -- the numbers -----------------------------------------------------------------------------------------

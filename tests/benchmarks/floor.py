@@ -27,7 +27,8 @@ TABLES = """
     CREATE TABLE floor_messages (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, client_id text NOT NULL UNIQUE,
         recipient text NOT NULL, sender text NOT NULL, text text NOT NULL, campaign text,
-        status text NOT NULL, due_at timestamptz, package_id bigint, provider_id text, segments smallint,
+        status text NOT NULL, due_at timestamptz, package_id bigint, provider_message_id text,
+            segments_billed smallint,
         finalized_at timestamptz);
     CREATE INDEX ON floor_messages (due_at, id) WHERE due_at IS NOT NULL;
     CREATE INDEX ON floor_messages (package_id) WHERE package_id IS NOT NULL;
@@ -36,7 +37,7 @@ TABLES = """
     CREATE INDEX ON floor_packages (poll_at) WHERE poll_at IS NOT NULL;
     CREATE TABLE floor_events (
         id bigint GENERATED ALWAYS AS IDENTITY, message_id bigint NOT NULL, package_id bigint,
-        at timestamptz NOT NULL DEFAULT now(), verb text NOT NULL, source text, target text NOT NULL,
+        at timestamptz NOT NULL DEFAULT now(), type text NOT NULL, from_status text, to_status text NOT NULL,
         code text);
     CREATE INDEX ON floor_events (message_id)
 """
@@ -116,7 +117,7 @@ def _enter(place: Installation, ended: Any) -> None:
                         %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
                     ON CONFLICT (client_id) DO NOTHING RETURNING id
                 )
-                INSERT INTO floor_events (message_id, verb, target)
+                INSERT INTO floor_events (message_id, type, to_status)
                 SELECT id, 'enqueue', 'queued' FROM entered
                 """,
                 [
@@ -152,7 +153,7 @@ def _dispatch(place: Installation, ended: Any) -> None:
                     UPDATE floor_messages m SET status = 'sending', package_id = o.id, due_at = NULL
                     FROM opened o WHERE m.id = ANY(%s::bigint[]) RETURNING m.id, m.package_id
                 ), written AS (
-                    INSERT INTO floor_events (message_id, package_id, verb, source, target)
+                    INSERT INTO floor_events (message_id, package_id, type, from_status, to_status)
                     SELECT id, package_id, 'claim', 'queued', 'sending' FROM moved
                 )
                 SELECT id FROM opened
@@ -164,12 +165,13 @@ def _dispatch(place: Installation, ended: Any) -> None:
             connection.execute(
                 """
                 WITH moved AS (
-                    UPDATE floor_messages m SET status = 'sent', provider_id = n.theirs, segments = n.segments
-                    FROM unnest(%s::bigint[], %s::text[], %s::smallint[]) AS n (id, theirs, segments)
+                    UPDATE floor_messages m SET status = 'sent', provider_message_id = n.theirs,
+                        segments_billed = n.segments_billed
+                    FROM unnest(%s::bigint[], %s::text[], %s::smallint[]) AS n (id, theirs, segments_billed)
                     WHERE m.id = n.id AND m.package_id = %s AND m.status = 'sending'
                     RETURNING m.id, m.package_id
                 )
-                INSERT INTO floor_events (message_id, package_id, verb, source, target, code)
+                INSERT INTO floor_events (message_id, package_id, type, from_status, to_status, code)
                 SELECT id, package_id, 'settle', 'sending', 'sent', '1' FROM moved
                 """,
                 (
@@ -216,7 +218,7 @@ def _poll(place: Installation, ended: Any) -> None:
                         WHERE m.id = n.id AND m.package_id = %s AND m.status = 'sent'
                         RETURNING m.id, m.package_id, m.status, n.code
                     )
-                    INSERT INTO floor_events (message_id, package_id, verb, source, target, code)
+                    INSERT INTO floor_events (message_id, package_id, type, from_status, to_status, code)
                     SELECT id, package_id, 'report', 'sent', status, code FROM moved
                     """,
                     (

@@ -14,14 +14,14 @@ from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.ledger.packages import open_messages
-from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Move, Package, claim, settle
-from bulk_dispatch.providers.interface import Answered, Reply, Request, Statuses, Verdict
-from bulk_dispatch.routing import Line
+from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Package, Transition, claim, settle
+from bulk_dispatch.providers.interface import Answered, Reply, Request, Statuses, StatusReport
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.ingest import ingest
 from bulk_dispatch.stages.outcomes import first_looks
 from bulk_dispatch.stages.provider_calls import asked_for
-from bulk_dispatch.stages.verdicts import reported, settled
+from bulk_dispatch.stages.status_reports import reported, settled
 from tests.benchmarks.installation import ROUTE, Installation, servers, spent, write_campaign
 from tests.benchmarks.reading_probe import checked, rows
 from tests.benchmarks.receipts import Found
@@ -65,13 +65,13 @@ class _Walk:
     redis_mb: float = 0.0
 
     @property
-    def line(self) -> Line:
-        return self.runtime.lines[ROUTE]
+    def line(self) -> Route:
+        return self.runtime.routes[ROUTE]
 
     def run(self) -> list[Part]:
         file = write_campaign(self.place.folder / "parts.csv", self.count)
         with self.took("read rows, check"):
-            messages = list(checked(rows(file), self.runtime.lines))
+            messages = list(checked(rows(file), self.runtime.routes))
         empty = self.in_redis()
         with self.took("enqueue"):
             self.enqueue(messages)
@@ -94,7 +94,7 @@ class _Walk:
         with self.took("settle"):
             for package, answer in zip(packages, answers, strict=True):
                 assert isinstance(answer, Answered)
-                self.settle(package, answer.verdicts)
+                self.settle(package, answer.reports)
         time.sleep(1)  # until the sandbox has an end for each
         assert isinstance(dialect, Statuses)
         with self.took("look what is open"), self.runtime.ledger.begin() as connection:
@@ -109,8 +109,8 @@ class _Walk:
         with self.took("report"):
             for package, part, said in zip(packages, waiting, told, strict=True):
                 assert isinstance(said, Answered)
-                verdicts = {verdict.reference: verdict for verdict in said.verdicts}
-                news = [move for one in part if (move := reported(self.line, one, verdicts[one.reference]))]
+                reports = {report.reference: report for report in said.reports}
+                news = [move for one in part if (move := reported(self.line, one, reports[one.reference]))]
                 assert len(news) == len(part)
                 self.write(package, (), news)
         return self.parts
@@ -136,7 +136,7 @@ class _Walk:
         dispatcher.close()
 
     def claimed(self) -> Iterator[Package]:
-        route, limits = self.line.route, self.line.dialect.limits
+        route, limits = self.line.config, self.line.dialect.limits
         while True:
             with self.runtime.ledger.begin() as connection:
                 package = claim(
@@ -147,17 +147,17 @@ class _Walk:
             yield package
 
     def exchange(self, request: Request) -> Reply:
-        reply = self.runtime.exchange(self.line.route, request)
+        reply = self.runtime.exchange(self.line.config, request)
         assert isinstance(reply, Reply)
         return reply
 
-    def settle(self, package: Package, verdicts: Sequence[Verdict]) -> None:
-        told: Mapping[int, Verdict] = {verdict.reference: verdict for verdict in verdicts}
+    def settle(self, package: Package, reports: Sequence[StatusReport]) -> None:
+        told: Mapping[int, StatusReport] = {report.reference: report for report in reports}
         to_move = partial(settled, self.runtime, self.line, package.id)
         moves = [move for item in package.items if (move := to_move(item, told[item.reference]))]
         self.write(package, moves, ())
 
-    def write(self, package: Package, moves: Sequence[Move], news: Sequence[Move]) -> None:
+    def write(self, package: Package, moves: Sequence[Transition], news: Sequence[Transition]) -> None:
         looks: Mapping[int, Looks] = first_looks(self.line, [package.id])
         with self.runtime.ledger.begin() as connection:
             settle(connection, moves, looks, news=news)

@@ -18,7 +18,7 @@ from typing import Any
 import bulk_dispatch
 from bulk_dispatch.config.settings import read_routes
 from bulk_dispatch.domain.message import FIELDS, Message
-from bulk_dispatch.routing import Line, accept, make_ready
+from bulk_dispatch.routing import Route, accept, build_routes
 
 WARM = 2_000  # messages before the clock runs
 PASSES = 5  # the least of them counts
@@ -49,7 +49,7 @@ def _older(file: Path) -> Iterator[Mapping[str, Any]]:
             yield row
 
 
-def checked(found: Iterable[Mapping[str, str]], lines: Mapping[str, Line]) -> Iterator[Message]:
+def checked(found: Iterable[Mapping[str, str]], lines: Mapping[str, Route]) -> Iterator[Message]:
     """Rows as the messages that would be handed over, each of them counted."""
     [route] = lines
     for row in found:
@@ -63,7 +63,7 @@ def made(found: Iterable[Mapping[str, str]]) -> Iterator[Message]:
     return map(Message.from_dict, found)
 
 
-def measure(file: Path, lines: Mapping[str, Line]) -> dict[str, float]:
+def measure(file: Path, lines: Mapping[str, Route]) -> dict[str, float]:
     """Microseconds a message: all of it, and what it takes to make one from a row that is there."""
     _spend(islice(checked(rows(file), lines), WARM))
     there = list(rows(file))
@@ -86,7 +86,7 @@ def _spend(messages: Iterable[Message]) -> int:
 def main() -> None:
     """Measure, and tell."""
     folder, *names = sys.argv[1:]
-    lines = make_ready(read_routes(Path(folder, "routes.toml")))
+    lines = build_routes(read_routes(Path(folder, "routes.toml")))
     gc.disable()  # nothing here is freed by it, and it comes by when it likes
     found = {name: measure(Path(folder, f"{name}.csv"), lines) for name in names}
     sys.stdout.write(json.dumps({"build": str(Path(bulk_dispatch.__file__).parents[2]), "found": found}))

@@ -26,7 +26,7 @@ from sqlalchemy import text
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger, receipts
 from bulk_dispatch.ledger.migrate import upgrade
-from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.ledger.transitions import Transition, settle
 from bulk_dispatch.local.servers.ephemeral import throwaway
 from bulk_dispatch.local.servers.server_pair import Addresses
 from tests.factories import messages
@@ -163,7 +163,7 @@ def _send(book: Book, case: Case, count: int, first: int) -> list[str]:
     for at in range(0, count, 1000):
         book.enqueue(everything[at : at + 1000])
     while package := book.claim(route=case.route, items=case.package_items).package:
-        moves = [Move(item.id, package.id, Status.SENT) for item in package.items]
+        moves = [Transition(item.id, package.id, Status.SENT) for item in package.items]
         named = [(str(first + item.id), item.id) for item in package.items]
         with book.ledger.begin() as connection:
             settle(connection, moves, {package.id: LOOK})

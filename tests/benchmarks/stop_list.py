@@ -30,7 +30,7 @@ _LOCK_AND_LOOK = text(f"SELECT ARRAY({LISTED}) {LOCKED_ROUTE}")
 
 # Of the same prefix as the messages' numbers and a digit longer: among them in the index, and nobody's.
 _LISTED = text("""
-    INSERT INTO stop_list (recipient) SELECT '+38093' || lpad(n::text, 7, '0') || '5'
+    INSERT INTO suppressions (recipient) SELECT '+38093' || lpad(n::text, 7, '0') || '5'
     FROM generate_series(1, CAST(:length AS int)) AS n ON CONFLICT DO NOTHING
 """)
 
@@ -88,8 +88,8 @@ def _enqueue(runtime: Runtime, name: str) -> None:
 
 
 def _claimed(runtime: Runtime, took: list[float]) -> Sequence[OutboundMessage]:
-    line = runtime.lines[ROUTE]
-    limits, lease = line.dialect.limits, line.route.lease
+    line = runtime.routes[ROUTE]
+    limits, lease = line.dialect.limits, line.config.lease
     began = time.perf_counter()
     with runtime.ledger.begin() as connection:
         found = claim(connection, ClaimRequest(ROUTE, limits, parallel=10**6, lease=lease), Lane.BULK)

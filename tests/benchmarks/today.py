@@ -96,7 +96,7 @@ def send(client_id: str, recipient: str, sender: str, words: str) -> int | None:
     )
     with engine().begin() as connection:
         connection.execute(
-            text("UPDATE today SET status = 'sent', provider_id = :theirs WHERE id = :id"),
+            text("UPDATE today SET status = 'sent', provider_message_id = :theirs WHERE id = :id"),
             {"theirs": theirs, "id": row},
         )
     return row

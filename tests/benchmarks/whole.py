@@ -72,24 +72,26 @@ def check(place: Installation, count: int) -> None:
 
 FILL = (
     """
-    INSERT INTO packages (route, lane, state, items)
+    INSERT INTO packages (route, lane, state, message_count)
     SELECT %(route)s, 'bulk', 'closed', 1000 FROM generate_series(1, %(count)s / 1000)
     """,
     """
-    INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text, counted, status,
-                          package_id, provider_id, segments, finalized_at)
+    INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text,
+        segments_estimated, status,
+                          package_id, provider_message_id, segments_billed, finalized_at)
     SELECT 'old-' || n, %(route)s, 'bulk', 'sms', 'old', '+38050' || lpad(n::text, 8, '0'), 'Shop',
            'Your order ' || n || ' is ready. See you!', 1, 'delivered',
            1 + (n - 1) / 1000, (10 ^ 9 + n)::bigint::text, 1, now()
     FROM generate_series(1, %(count)s) AS n
     """,
     """
-    INSERT INTO events (message_id, package_id, verb, source, target, code)
-    SELECT n, CASE WHEN e.verb <> 'enqueue' THEN 1 + (n - 1) / 1000 END, e.verb, e.source, e.target, e.code
+    INSERT INTO events (message_id, package_id, type, from_status, to_status, code)
+    SELECT n, CASE WHEN e.type <> 'enqueue' THEN 1 + (n - 1) / 1000 END, e.type, e.from_status,
+        e.to_status, e.code
     FROM generate_series(1, %(count)s) AS n, (VALUES
         ('enqueue', NULL, 'queued', NULL), ('claim', 'queued', 'sending', NULL),
         ('settle', 'sending', 'sent', '1'), ('report', 'sent', 'delivered', '102')
-    ) AS e (verb, source, target, code)
+    ) AS e (type, from_status, to_status, code)
     """,
 )
 

@@ -42,7 +42,7 @@ def test_a_broken_invariant_is_told_with_its_rows_and_exit_code_1(shell: Shell, 
     assert (broken["invariant"], broken["count"]) == ("attempts_are_told", 2)
     assert broken["claim"]
     assert broken["rows"] == [
-        {"kind": "message", "name": f"client-{number}", "wrong": "7 tries used up, 0 verdicts"}
+        {"kind": "message", "name": f"client-{number}", "wrong": "7 tries used up, 0 reports"}
         for number in (1, 3)
     ]
 
@@ -65,7 +65,7 @@ def test_people_get_a_line_an_invariant_and_the_rows_of_a_broken_one(shell: Shel
     assert all([invariant.name, "ok"] in lines for invariant in INVARIANTS)
     assert "The books balance." in sound.out
     assert "attempts_are_told" in broken.out
-    assert "message client-1: 7 tries used up, 0 verdicts" in broken.out
+    assert "message client-1: 7 tries used up, 0 reports" in broken.out
     assert "do NOT balance" in broken.out
     assert (sound.code, broken.code, broken.err) == (0, 1, "")
 

@@ -30,7 +30,7 @@ def test_a_campaign_is_withdrawn_with_a_reason(shell: Shell, book: Book) -> None
     ran = shell.worker("cancel", "--campaign", "spring", "--reason", " wrong \n price ", "--json")
 
     assert ran.code == 0
-    assert ran.json == {**NOTHING, "cancelled_queued": 2, "why": "wrong price", "stopped": ""}
+    assert ran.json == {**NOTHING, "cancelled_queued": 2, "reason": "wrong price", "stopped": ""}
     assert list(book.statuses().values()) == ["cancelled", "cancelled", "queued"]
     assert shell.worker("status", "client-1", "--json").json["events"][-1]["note"] == "wrong price"
     assert shell.worker("books", "--check", "--json").json["balanced"]
@@ -63,7 +63,7 @@ def test_named_messages_that_are_not_cancelled_are_told(shell: Shell, book: Book
         "in_doubt": 1,
         "unknown": 1,
         "left": {"client-2": "in_doubt", "nobody": "unknown"},
-        "why": "cancelled by hand",
+        "reason": "cancelled by hand",
         "stopped": "",
     }
     assert "'client-2' is not cancelled: in doubt" in ran.err

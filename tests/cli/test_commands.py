@@ -404,10 +404,10 @@ def test_books_status_and_routes_tell_what_there_is(shell: Shell, ledger: Ledger
         "unbalanced": [],
     }
     status = shell.worker("status", "client-1", "--json").json
-    assert (status["status"], status["events"][0]["verb"]) == ("queued", "enqueue")
+    assert (status["status"], status["events"][0]["type"]) == ("queued", "enqueue")
     assert "0000001" not in status["recipient"]
     (route,) = shell.worker("routes", "list", "--json").json["routes"]
-    assert (route["name"], route["state"], route["queued"]) == ("alpha", "open", 3)
+    assert (route["name"], route["state"], route["queued"]) == ("alpha", "active", 3)
 
 
 def test_books_that_do_not_balance_are_told_with_exit_code_1(shell: Shell, ledger: Ledger) -> None:
@@ -425,8 +425,8 @@ def test_a_paused_route_stays_paused_until_it_is_resumed(shell: Shell) -> None:
     assert shell.worker("routes", "pause", "alpha", "--reason", "lunch", "--json").json["state"] == "stopped"
 
     (route,) = shell.worker("routes", "list", "--json").json["routes"]
-    assert (route["state"], route["why"]) == ("stopped", "lunch")
-    assert shell.worker("routes", "resume", "alpha", "--json").json == {"route": "alpha", "state": "open"}
+    assert (route["state"], route["reason"]) == ("stopped", "lunch")
+    assert shell.worker("routes", "resume", "alpha", "--json").json == {"route": "alpha", "state": "active"}
 
 
 def test_a_route_that_left_the_routes_file_is_named_with_what_it_strands(
@@ -442,7 +442,7 @@ def test_a_route_that_left_the_routes_file_is_named_with_what_it_strands(
     assert (routes["gone"]["provider"], routes["gone"]["unfinished"]) == (None, 3)
     assert "stranded" in shell.worker("routes", "list").out
     findings = shell.worker("doctor", "--json").json["findings"]
-    assert any(f["verdict"] == "bad" and "gone" in f["seen"] for f in findings)
+    assert any(f["result"] == "bad" and "gone" in f["seen"] for f in findings)
 
 
 def test_the_stop_list_keeps_a_number_from_getting_anything(shell: Shell, ledger: Ledger) -> None:

@@ -13,8 +13,8 @@ from bulk_dispatch.ledger.transitions import (
     Claim,
     ClaimRequest,
     Looks,
-    Move,
     Read,
+    Transition,
     claim,
     enqueue,
     read,
@@ -175,8 +175,8 @@ def test_status_shows_the_kind_the_times_and_both_counts(shell: Shell, ledger: L
     assert package is not None
     [item] = package.items
     with ledger.begin() as connection:
-        move = Move(item.id, package.id, Status.SENT, segments=2)
-        news = Move(item.id, package.id, Status.DELIVERED)
+        move = Transition(item.id, package.id, Status.SENT, segments_billed=2)
+        news = Transition(item.id, package.id, Status.DELIVERED)
         settle(connection, [move], {package.id: LOOK}, news=[news])
         read(connection, [Read(item.id, "read", datetime(2031, 3, 4, 8, tzinfo=UTC))])
 

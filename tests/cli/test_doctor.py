@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from bulk_dispatch.cli.checks import Finding, examine
+from bulk_dispatch.cli.checks import CheckResult, examine
 from bulk_dispatch.cli.context import opened_intake
 from bulk_dispatch.config.server_urls import next_database
 from bulk_dispatch.config.settings import Settings, read_routes
@@ -23,7 +23,7 @@ from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.conflicts import latest_conflicts, take_for_seen
 from bulk_dispatch.ledger.migrate import head
 from bulk_dispatch.ledger.routes import register_routes, stop_route
-from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Move, claim, enqueue, settle
+from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Transition, claim, enqueue, settle
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
@@ -41,13 +41,13 @@ class Patient:
     intake: Intake
     ledger: Ledger
 
-    def found(self) -> dict[str, Finding]:
+    def found(self) -> dict[str, CheckResult]:
         """The worst finding of each kind."""
         weight = ("ok", "warning", "bad")
-        found: dict[str, Finding] = {}
+        found: dict[str, CheckResult] = {}
         for finding in examine(self.settings, patience=0.2):
             known = found.setdefault(finding.what, finding)
-            if weight.index(finding.verdict) > weight.index(known.verdict):
+            if weight.index(finding.result) > weight.index(known.result):
                 found[finding.what] = finding
         return found
 
@@ -61,13 +61,13 @@ def patient(setup: Setup, intake: Intake, ledger: Ledger) -> Patient:
 def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     found = patient.found()
 
-    verdicts = {what: finding.verdict for what, finding in found.items()}
+    results = {what: finding.result for what, finding in found.items()}
     # The servers of the tests do not flush to the disk, and the doctor sees that.
-    assert verdicts.pop("durability") == "bad"
-    assert verdicts.pop("workers") == "bad"  # nobody works
-    assert verdicts.pop("beat") == "bad"
-    assert set(verdicts.values()) == {"ok"}
-    assert set(verdicts) == {
+    assert results.pop("durability") == "bad"
+    assert results.pop("workers") == "bad"  # nobody works
+    assert results.pop("beat") == "bad"
+    assert set(results.values()) == {"ok"}
+    assert set(results) == {
         "database",
         "intake",
         "eviction",
@@ -87,7 +87,7 @@ def test_conflicts_are_counted_until_somebody_has_looked(patient: Patient, ledge
 
     found = patient.found()["conflicts"]
 
-    assert found.verdict == "warning"
+    assert found.result == "warning"
     assert found.seen.startswith("2 messages since ")
     assert "worker conflicts list --seen" in found.seen
     with ledger.begin() as connection:
@@ -145,7 +145,8 @@ def _paused(patient: Patient) -> Iterator[Patient]:
     with patient.ledger.begin() as connection:
         register_routes(connection, ["alpha"])
         connection.exec_driver_sql(
-            "UPDATE routes SET state = 'paused', paused_until = now() + interval '1 h', why = 'they throttle'"
+            "UPDATE routes SET state = 'paused', paused_until = now() + interval '1 h', "
+            "reason = 'they throttle'"
         )
     yield patient
 
@@ -169,10 +170,10 @@ def _doubted(patient: Patient, account: str = "", ago: str = "0") -> Iterator[Pa
             Lane.BULK,
         ).package
         assert package
-        moves = [Move(item.id, package.id, Status.IN_DOUBT) for item in package.items]
+        moves = [Transition(item.id, package.id, Status.IN_DOUBT) for item in package.items]
         settle(connection, moves, {package.id: look})
         connection.exec_driver_sql(
-            f"UPDATE packages SET doubted_at = now() - interval '{ago}';"
+            f"UPDATE packages SET in_doubt_since = now() - interval '{ago}';"
             f"UPDATE events SET at = now() - interval '{ago}'"
         )
     yield patient
@@ -198,7 +199,7 @@ Spoil = Callable[[Patient], "object"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what", "verdict", "said"),
+    ("spoil", "what", "result", "said"),
     [
         (lambda p: _redis(p, "maxmemory-policy", "allkeys-lru"), "eviction", "bad", "allkeys-lru"),
         (lambda p: _redis(p, "appendonly", "no"), "persistence", "bad", "appendonly is off"),
@@ -226,18 +227,18 @@ Spoil = Callable[[Patient], "object"]
     ],
 )
 def test_what_is_unsafe_is_refused(
-    patient: Patient, spoil: Callable[[Patient], Iterator[Patient]], what: str, verdict: str, said: str
+    patient: Patient, spoil: Callable[[Patient], Iterator[Patient]], what: str, result: str, said: str
 ) -> None:
     with spoil(patient) as spoilt:  # type: ignore[attr-defined]
         finding = spoilt.found()[what]
 
-    assert finding.verdict == verdict
+    assert finding.result == result
     assert said in finding.seen
     assert "hush" not in finding.seen
 
 
 @pytest.mark.parametrize(
-    ("used", "verdict", "said"),
+    ("used", "result", "said"),
     [
         (0.6, None, ""),
         (0.8, "warning", "from 90% on the Dispatcher is refused"),
@@ -245,7 +246,7 @@ def test_what_is_unsafe_is_refused(
     ],
 )
 def test_a_redis_that_is_getting_full_is_told_before_it_is(
-    patient: Patient, used: float, verdict: str | None, said: str
+    patient: Patient, used: float, result: str | None, said: str
 ) -> None:
     client = patient.intake.client
     client.config_set("maxmemory", int(int(client.info("memory")["used_memory"]) / used))
@@ -254,7 +255,7 @@ def test_a_redis_that_is_getting_full_is_told_before_it_is(
     finally:
         client.config_set("maxmemory", 0)
 
-    assert (found.verdict if found else None) == verdict
+    assert (found.result if found else None) == result
     assert said in (found.seen if found else "")
 
 
@@ -321,12 +322,12 @@ def test_a_stalled_worker_is_named_with_the_instant_from_which_it_did_nothing(pa
 
     found = patient.found()
 
-    assert found["workers"].verdict == "bad"
+    assert found["workers"].result == "bad"
     assert re.search(
         r"bulk@here is stalled: no work done since \S+ UTC \(9\d s\)", found["workers"].seen
     )  # a second or more may pass on a busy machine
     assert found["workers"].seen.endswith("it does not answer a ping")
-    assert (found["beat"].verdict, found["beat"].seen) == ("ok", "beat@here is scheduling")
+    assert (found["beat"].result, found["beat"].seen) == ("ok", "beat@here is scheduling")
 
 
 def test_a_worker_that_is_gone_is_a_warning_where_another_does_its_work(patient: Patient) -> None:
@@ -336,7 +337,7 @@ def test_a_worker_that_is_gone_is_a_warning_where_another_does_its_work(patient:
 
     found = [f for f in examine(patient.settings, patience=0.2) if f.what == "workers"]
 
-    assert [f.verdict for f in found if "bulk@there is offline" in f.seen] == ["warning"]
+    assert [f.result for f in found if "bulk@there is offline" in f.seen] == ["warning"]
 
 
 def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> None:
@@ -344,12 +345,12 @@ def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> N
 
     beat = patient.found()["beat"]
 
-    assert beat.verdict == "bad"
+    assert beat.result == "bad"
     assert beat.seen.startswith("no beat has scheduled a task since")
 
 
 @pytest.mark.parametrize(
-    ("off", "verdict", "said"),
+    ("off", "result", "said"),
     [
         (0, "ok", "none is further than 60 s from Redis's"),
         (59, "ok", "none is further than 60 s"),
@@ -360,13 +361,13 @@ def test_a_beat_that_fell_silent_is_told_with_the_instant(patient: Patient) -> N
 )
 @pytest.mark.parametrize("node", ["bulk@here", "beat@here"])
 def test_a_host_whose_clock_is_off_is_named(
-    patient: Patient, node: str, off: float, verdict: str, said: str
+    patient: Patient, node: str, off: float, result: str, said: str
 ) -> None:
     leave(patient.intake, node, ["bulk"], 1, clock=time.time() + off)
 
     clocks = patient.found()["clocks"]
 
-    assert clocks.verdict == verdict
+    assert clocks.result == result
     assert said in clocks.seen
 
 
@@ -406,7 +407,7 @@ def test_given_one_that_fell_silent_elsewhere_before_another_took_its_name_then_
     checked = shell.worker("doctor", "--node", "bulk@here")
 
     [told] = [f for f in found if f.seen.startswith("bulk@here (process 7) has said nothing since")]
-    assert told.verdict == "warning"
+    assert told.result == "warning"
     assert told.seen.endswith("another has its name since: it was killed, or is frozen elsewhere")
     assert not [f for f in found if "processes are called" in f.seen]
     assert checked.code == 0  # the health check of the one that has the name
@@ -418,7 +419,7 @@ def test_the_clock_of_who_is_gone_concerns_nobody(patient: Patient) -> None:
     leave(patient.intake, "bulk@there", ["bulk"], 90, clock=time.time() + 7200)
     leave(patient.intake, "beat@there", ["bulk"], 90, clock=time.time() + 7200)
 
-    assert patient.found()["clocks"].verdict == "ok"
+    assert patient.found()["clocks"].result == "ok"
 
 
 @pytest.mark.parametrize(
@@ -468,7 +469,7 @@ def digests(patient: Patient) -> dict[str, str]:
 
 @pytest.mark.parametrize("node", ["bulk@here", "beat@here"])
 @pytest.mark.parametrize(
-    ("change", "verdict", "said"),
+    ("change", "result", "said"),
     [
         (lambda known: known, "ok", "alpha ("),
         (lambda known: None, "ok", "alpha ("),  # of a version that does not say
@@ -485,16 +486,16 @@ def test_who_does_not_know_the_routes_of_the_file_is_named(
     patient: Patient,
     node: str,
     change: Callable[[dict[str, str]], dict[str, str] | None],
-    verdict: str,
+    result: str,
     said: str,
 ) -> None:
     leave(patient.intake, node, ["bulk"], 1, routes=change(digests(patient)))
 
     routes = patient.found()["routes"]
 
-    assert routes.verdict == verdict
+    assert routes.result == result
     assert said in routes.seen
-    assert verdict == "ok" or routes.seen.startswith(node)
+    assert result == "ok" or routes.seen.startswith(node)
 
 
 def test_who_could_not_read_the_routes_again_is_named_with_the_reason(patient: Patient) -> None:
@@ -503,7 +504,7 @@ def test_who_could_not_read_the_routes_again_is_named_with_the_reason(patient: P
 
     routes = patient.found()["routes"]
 
-    assert (routes.verdict, routes.seen) == ("bad", f"bulk@here keeps the routes it had: {kept}")
+    assert (routes.result, routes.seen) == ("bad", f"bulk@here keeps the routes it had: {kept}")
 
 
 def test_what_the_gone_knew_concerns_nobody(patient: Patient) -> None:
@@ -511,7 +512,7 @@ def test_what_the_gone_knew_concerns_nobody(patient: Patient) -> None:
     leave(patient.intake, "bulk@here", ["bulk"], 1, routes=digests(patient))
     leave(patient.intake, "bulk@there", ["bulk"], 90, routes={"beta": "d"})
 
-    assert patient.found()["routes"].verdict == "ok"
+    assert patient.found()["routes"].result == "ok"
 
 
 def test_what_waits_for_a_route_is_counted_by_its_name_but_for_numbers(patient: Patient) -> None:
@@ -547,7 +548,7 @@ def test_given_the_exit_codes_when_the_doctor_ends_then_the_worst_finding_decide
 
     assert ran.code == ran.json["severity"] == 2  # nobody works
     assert ran.json["healthy"] is False
-    assert {found["verdict"]: found["severity"] for found in ran.json["findings"]} == {"ok": 0, "bad": 2}
+    assert {found["result"]: found["severity"] for found in ran.json["findings"]} == {"ok": 0, "bad": 2}
 
 
 def test_given_no_worker_and_no_beat_when_examined_then_something_does_not_work(patient: Patient) -> None:
@@ -557,9 +558,9 @@ def test_given_no_worker_and_no_beat_when_examined_then_something_does_not_work(
 # -- what cannot be seen
 
 
-def looked_at(settings: Settings) -> dict[str, list[Finding]]:
+def looked_at(settings: Settings) -> dict[str, list[CheckResult]]:
     """All findings, by what they are about."""
-    found: dict[str, list[Finding]] = {}
+    found: dict[str, list[CheckResult]] = {}
     for finding in examine(settings, patience=0.2):
         found.setdefault(finding.what, []).append(finding)
     return found
@@ -578,7 +579,7 @@ def test_given_a_redis_without_config_when_examined_then_info_tells_and_all_else
         found = looked_at(at)
 
     assert found.keys() >= ALL | {"dead letters"}
-    assert [finding.verdict for finding in (*found["eviction"], *found["persistence"])] == ["ok", "ok"]
+    assert [finding.result for finding in (*found["eviction"], *found["persistence"])] == ["ok", "ok"]
     assert found["dead letters"][0].seen == "1 are there: worker dead-letters list"
     assert not [one for finding in found.values() for one in finding if "cannot be seen" in one.seen]
 
@@ -596,7 +597,7 @@ def test_given_a_redis_without_config_when_it_is_unsafe_then_that_is_bad_all_the
     with odd_redis("--rename-command", "CONFIG", "", *option) as url:
         found = looked_at(replace(patient.settings, redis_url=url, broker_url=next_database(url)))
 
-    assert [finding.verdict for finding in found[what]] == ["bad"]
+    assert [finding.result for finding in found[what]] == ["bad"]
 
 
 def test_given_neither_config_nor_info_when_examined_then_that_cannot_be_seen_and_the_rest_is(
@@ -646,8 +647,8 @@ def test_given_no_database_when_examined_then_all_that_needs_none_is_looked_at(p
 
     assert [finding.severity for finding in found["database"]] == [2]
     assert found["conflicts"][0].seen == "cannot be seen without the database"
-    assert {what for what in ALL if found[what][0].verdict == "ok"} >= {"intake", "eviction", "time limits"}
-    assert [finding.verdict for finding in found["routes"]] == ["ok", "warning"]
+    assert {what for what in ALL if found[what][0].result == "ok"} >= {"intake", "eviction", "time limits"}
+    assert [finding.result for finding in found["routes"]] == ["ok", "warning"]
 
 
 def test_given_an_account_that_may_not_read_conflicts_when_examined_then_that_cannot_be_seen(
@@ -667,4 +668,4 @@ def test_given_an_account_that_may_not_read_conflicts_when_examined_then_that_ca
 
     assert found["conflicts"][0].severity == 1
     assert found["conflicts"][0].seen.startswith("cannot be seen: the database refuses: permission denied")
-    assert found["database"][0].verdict == "ok"
+    assert found["database"][0].result == "ok"

@@ -10,7 +10,7 @@ from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.segments import segments
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake
-from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.ledger.transitions import Transition, settle
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.sandbox.routes import SANDBOX_ROUTES
 from tests.cli.conftest import ROUTE, Shell
@@ -117,7 +117,7 @@ def test_given_the_provider_s_word_then_it_is_told_in_words(shell: Shell, intake
     sent = handed_over(intake)
     package = book.package(sent)
     book.rows("UPDATE packages SET account = 'alphasms-xml=main' RETURNING id")
-    book.do(settle, [Move(item.id, package.id, Status.REJECTED, "202") for item in package.items], {})
+    book.do(settle, [Transition(item.id, package.id, Status.REJECTED, "202") for item in package.items], {})
     told, _ = running.communicate(timeout=60)
 
     messages = json.loads(told)["messages"]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Connection, Ledger
-from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.ledger.transitions import Transition, settle
 from bulk_dispatch.messaging.celery_app import celery_app
 from bulk_dispatch.messaging.inspection import sees
 from tests.cli.conftest import ROUTE, Shell
@@ -28,17 +28,17 @@ def shell(setup: Setup) -> Shell:
     return Shell.at(setup.routes(alpha=HELD, beta=ASKED), setup.folder)
 
 
-def doubted(book: Book, offered: Sequence[Message], why: str = "lost: no answer came") -> None:
+def doubted(book: Book, offered: Sequence[Message], reason: str = "lost: no answer came") -> None:
     """A package of messages in doubt."""
     package = book.package(offered)
-    moves = [Move(item.id, package.id, Status.IN_DOUBT) for item in package.items]
-    book.do(settle, moves, {package.id: LOOK}, why=why)
+    moves = [Transition(item.id, package.id, Status.IN_DOUBT) for item in package.items]
+    book.do(settle, moves, {package.id: LOOK}, reason=reason)
 
 
 def collided(book: Book, offered: Sequence[Message]) -> None:
     """A package of messages whose ids somebody else had used."""
     package = book.package(offered)
-    held = [Move(item.id, package.id, Status.IN_DOUBT, code="208") for item in package.items]
+    held = [Transition(item.id, package.id, Status.IN_DOUBT, code="208") for item in package.items]
     book.do(settle, [], {package.id: LOOK}, collided=held)
 
 
@@ -71,7 +71,17 @@ def test_the_list_tells_what_is_known_and_nobody_s_number(shell: Shell, book: Bo
     first, second, third = ran.json["messages"]
     assert first.keys() == {
         *("client_id", "producer", "route", "recipient", "campaign", "package_id", "account", "provider"),
-        *("reference", "provider_id", "since", "asked", "code", "why", "attempts", "policy", "policy_of"),
+        *(
+            "reference",
+            "provider_message_id",
+            "since",
+            "asked",
+            "code",
+            "reason",
+            "attempts",
+            "policy",
+            "policy_of",
+        ),
         "collided",
     }
     assert (first["client_id"], first["recipient"], first["campaign"]) == (
@@ -79,7 +89,7 @@ def test_the_list_tells_what_is_known_and_nobody_s_number(shell: Shell, book: Bo
         "+38093…01",
         "spring",
     )
-    assert (first["asked"], first["attempts"], first["why"]) == (0, 0, "lost: no answer came")
+    assert (first["asked"], first["attempts"], first["reason"]) == (0, 0, "lost: no answer came")
     assert (first["policy"], first["policy_of"]) == ("hold", "route")
     assert (second["policy"], second["policy_of"]) == ("fail", "message")
     assert (third["policy"], third["policy_of"]) == ("ask", "route")
@@ -172,7 +182,7 @@ def test_named_messages_are_settled_and_the_record_says_who_and_why(
     assert ran.json == {
         "as": word,
         "by": "anna",
-        "why": "their list says so",
+        "reason": "their list says so",
         "settled": 2,
         "by_route": {"alpha": 2},
         "unsettled": {},
@@ -183,7 +193,7 @@ def test_named_messages_are_settled_and_the_record_says_who_and_why(
     assert note(book, "client-2") == "lost: no answer came"
     assert shell.worker("books", "--json").json["balanced"]
     shown = shell.worker("status", "client-1", "--json").json["events"][-1]
-    assert (shown["verb"], shown["note"]) == ("settle", "resolved by anna: their list says so")
+    assert (shown["type"], shown["note"]) == ("settle", "resolved by anna: their list says so")
 
 
 def test_who_is_the_user_unless_said_otherwise(shell: Shell, book: Book) -> None:
@@ -233,7 +243,7 @@ def test_a_selection_is_settled(shell: Shell, book: Book, words: list[str], expe
     doubted(book, [message(1, campaign="spring"), message(2)])
     doubted(book, [message(3, route="beta", campaign="spring")])
     collided(book, [message(4)])
-    book.rows("UPDATE packages SET doubted_at = now() - interval '3 hours'")
+    book.rows("UPDATE packages SET in_doubt_since = now() - interval '3 hours'")
     book.rows(
         "UPDATE events SET at = now() - interval '3 hours' WHERE message_id = "
         "(SELECT id FROM messages WHERE client_id = 'client-2')"
@@ -292,7 +302,7 @@ def test_what_others_are_writing_is_waited_for_and_kept(shell: Shell, book: Book
     words = ["resolve", "client-1", "client-2", "--as", "rejected", *SAID, "--json"]
     with book.ledger.begin() as connection:
         takes_its_time(connection)
-        settle(connection, [Move(first, package_id, Status.SENT)], {package_id: LOOK})
+        settle(connection, [Transition(first, package_id, Status.SENT)], {package_id: LOOK})
         running = shell.start(*words)
         while not book.waiting_for_a_lock():
             assert running.poll() is None

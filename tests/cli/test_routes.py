@@ -7,16 +7,17 @@ from decimal import Decimal
 
 import pytest
 
-from bulk_dispatch.cli.checks import Finding, examine
+from bulk_dispatch.cli.checks import CheckResult, examine
 from bulk_dispatch.cli.output import money
 from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.provider_account import note_clock
 from bulk_dispatch.ledger.questions import note_refused, refused_questions
-from bulk_dispatch.ledger.receipts import Word, keep
+from bulk_dispatch.ledger.receipts import keep
 from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import enqueue
 from bulk_dispatch.runtime import no_notify
@@ -115,7 +116,11 @@ def test_one_route_can_be_asked_and_no_answer_is_told(setup: Setup, shell: Shell
 def test_receipts_that_wait_for_their_message_are_told(shell: Shell, ledger: Ledger) -> None:
     assert "receipts" not in shell.worker("routes", "list", COLUMNS="200").out
     with ledger.begin() as connection:
-        keep(connection, "web", [Word("9100451", Status.DELIVERED), Word("9100452", Status.EXPIRED)])
+        keep(
+            connection,
+            "web",
+            [DeliveryReceipt("9100451", Status.DELIVERED), DeliveryReceipt("9100452", Status.EXPIRED)],
+        )
 
     assert "receipts that wait for their message: 2" in shell.worker("routes", "list", COLUMNS="200").out
     routes = shell.worker("routes", "list", "--json").json["routes"]
@@ -179,8 +184,8 @@ def test_their_stop_list_is_put_on_ours(shell: Shell, ledger: Ledger) -> None:
 
     assert (ran.code, ran.json["route"], ran.json["listed"], ran.json["added"]) == (0, "web", 2, 2)
     with ledger.begin() as connection:
-        why = connection.exec_driver_sql("SELECT DISTINCT why FROM stop_list").scalar_one()
-    assert why == "on the stop list of route web"
+        reason = connection.exec_driver_sql("SELECT DISTINCT reason FROM suppressions").scalar_one()
+    assert reason == "on the stop list of route web"
     assert shell.worker("suppressions", "pull", "web").out == "2 are on their list; 0 were not on ours.\n"
 
 
@@ -225,7 +230,7 @@ def test_given_a_route_that_is_none_when_asked_for_then_those_there_are_are_told
 # -- the doctor
 
 
-def told(settings: Settings) -> dict[str, Finding]:
+def told(settings: Settings) -> dict[str, CheckResult]:
     return {finding.what: finding for finding in examine(settings, patience=0.1)}
 
 
@@ -237,7 +242,7 @@ def test_the_doctor_tells_of_money_and_of_clocks(shell: Shell, settings: Setting
 
     found = told(settings)
 
-    assert (found["balance"].verdict, found["their clock"].verdict) == ("warning", "warning")
+    assert (found["balance"].result, found["their clock"].result) == ("warning", "warning")
     assert found["balance"].seen == "12.50 UAH are left at alpha, below its balance_least of 100"
     assert "that of web is 2:00:00 behind ours" in found["their clock"].seen
 
@@ -257,12 +262,12 @@ def test_given_a_question_that_is_refused_when_listed_then_since_when_and_why_ar
 
     assert routes["alpha"]["refused_questions"] == []
     [told] = routes["web"]["refused_questions"]
-    assert (told["question"], told["why"]) == ("status", "not_offered: they do not (HTTP 404)")
+    assert (told["question"], told["reason"]) == ("status", "not_offered: they do not (HTTP 404)")
     assert datetime.fromisoformat(told["ask_at"]) - datetime.fromisoformat(told["since"]) == wait
     shown = " ".join(shell.worker("routes", "list", COLUMNS="300").out.split())
     assert f"does not answer (status) since {datetime.fromisoformat(told['since']):%Y-%m-%d %H:%M}" in shown
     findings = [one for one in examine(settings, patience=0.2) if one.what == "questions"]
-    assert [one.verdict for one in findings] == ["warning"]
+    assert [one.result for one in findings] == ["warning"]
     assert findings[0].seen.startswith("web does not answer (status) since ")
     assert "HTTP 404" in findings[0].seen
     assert "goes on sending" in findings[0].seen

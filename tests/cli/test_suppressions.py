@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bulk_dispatch.campaign.source import UnreadableError
-from bulk_dispatch.cli.suppressions_file import Refused, entries
+from bulk_dispatch.cli.suppressions_file import RefusedEntry, entries
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.numbers import phone_number
 from bulk_dispatch.domain.status import Status
@@ -106,13 +106,13 @@ def test_one_can_ask_whether_a_number_is_on_the_list(shell: Shell, book: Book) -
         0,
         "+38093…01 is on the suppression list since 2026-03-01 12:30 UTC: asked [by] phone\n",
     )
-    assert "nobody said why" in shell.worker("suppressions", "check", number(2)).out
+    assert "no reason was given" in shell.worker("suppressions", "check", number(2)).out
     third = shell.worker("suppressions", "check", number(3))
     assert (third.code, third.out) == (1, "+38093…03 is not on the suppression list.\n")
     assert shell.worker("suppressions", "check", number(1), "--json").json == {
         "recipient": "+38093…01",
         "added_at": "2026-03-01 12:30:00+00:00",
-        "why": "asked [by] phone",
+        "reason": "asked [by] phone",
         "listed": True,
     }
     absent = shell.worker("suppressions", "check", number(3), "--json")
@@ -142,7 +142,7 @@ def test_the_list_is_shown_masked_the_latest_first(shell: Shell, book: Book) -> 
     listed = shell.worker("suppressions", "list", "--limit", "1", "--json").json
     assert (listed["count"], listed["more"]) == (4, True)
     assert listed["numbers"] == [
-        {"recipient": "+38093…04", "added_at": "2026-03-05 12:30:00+00:00", "why": "reason 4"}
+        {"recipient": "+38093…04", "added_at": "2026-03-05 12:30:00+00:00", "reason": "reason 4"}
     ]
     assert len(shell.worker("suppressions", "list", "--limit", "0", "--json").json["numbers"]) == 4
 
@@ -153,13 +153,13 @@ def test_what_is_exported_can_be_imported(shell: Shell, book: Book) -> None:
     exported = shell.worker("suppressions", "export").out
 
     assert exported == (
-        "recipient,added_at,why\n"
+        "recipient,added_at,reason\n"
         '+380930000001,2026-03-01T12:30:00+00:00,"said ""no"", twice"\n'
         "+380930000002,2026-03-01T12:30:00+00:00,\n"
     )
     whole = shell.worker("suppressions", "export", "--json").json
     assert (whole["count"], whole["numbers"][0]["recipient"]) == (2, "+380930000001")
-    book.rows("TRUNCATE stop_list")
+    book.rows("TRUNCATE suppressions")
     back = shell.worker("suppressions", "import", "-", "--json", stdin=exported)
     assert (back.code, back.json["added"]) == (0, 2)
     assert shell.worker("suppressions", "export").out.splitlines()[:2] == exported.splitlines()[:2]
@@ -193,8 +193,8 @@ def test_a_file_is_imported_and_what_is_queued_for_the_whole_list_is_suppressed(
         "suppressed": 3,
     }
     assert list(book.statuses().values()) == ["suppressed", "suppressed", "queued", "suppressed"]
-    reasons = book.rows("SELECT why FROM stop_list ORDER BY recipient")
-    assert [row.why for row in reasons] == ["by SMS", "imported from optouts.csv", None]
+    reasons = book.rows("SELECT reason FROM suppressions ORDER BY recipient")
+    assert [row.reason for row in reasons] == ["by SMS", "imported from optouts.csv", None]
 
 
 def test_a_list_without_a_heading_comes_from_standard_input(shell: Shell, book: Book) -> None:
@@ -211,7 +211,7 @@ def test_many_bad_lines_are_counted_and_the_first_ones_named(shell: Shell, book:
     assert ran.code == 1
     assert ran.err.count("line ") == 10
     assert "and 5 lines more" in ran.err
-    assert book.one("SELECT count(*) FROM stop_list") == 15
+    assert book.one("SELECT count(*) FROM suppressions") == 15
 
 
 def test_a_file_of_another_kind_is_named_for_what_it_is(shell: Shell, book: Book) -> None:
@@ -229,7 +229,7 @@ def test_a_file_that_is_not_there_is_wrong_usage(shell: Shell) -> None:
     assert "No such file" in ran.err
 
 
-def read(*lines: str) -> list[Listed | Refused]:
+def read(*lines: str) -> list[Listed | RefusedEntry]:
     return list(entries((f"{line}\n" for line in lines), phone_number, "by file"))
 
 
@@ -240,10 +240,10 @@ def test_nothing_is_nothing() -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        ["recipient,why,added_at", "+380930000001,asked,2026-03-01T12:30:00Z"],
-        ["\ufeffRecipient ; why ; added_at", "+380930000001; asked ;2026-03-01T14:30+02:00"],
+        ["recipient,reason,added_at", "+380930000001,asked,2026-03-01T12:30:00Z"],
+        ["\ufeffRecipient ; reason ; added_at", "+380930000001; asked ;2026-03-01T14:30+02:00"],
         ["added_at\twhy\trecipient", "2026-03-01T12:30:00+00:00\tasked\t+380930000001"],
-        ["recipient|city|why|added_at", '"+380930000001"|Kyiv|"asked"|2026-03-01T12:30Z'],
+        ["recipient|city|reason|added_at", '"+380930000001"|Kyiv|"asked"|2026-03-01T12:30Z'],
     ],
     ids=["commas", "semicolons and blanks", "tabs", "bars and other columns"],
 )
@@ -252,7 +252,7 @@ def test_a_heading_tells_the_columns(lines: Sequence[str]) -> None:
 
 
 def test_a_line_that_says_no_reason_has_that_of_the_file() -> None:
-    assert read("recipient,why", "+380930000001") == [Listed("+380930000001", None, "by file")]
+    assert read("recipient,reason", "+380930000001") == [Listed("+380930000001", None, "by file")]
 
 
 @pytest.mark.parametrize(
@@ -266,18 +266,18 @@ def test_a_line_that_says_no_reason_has_that_of_the_file() -> None:
     ],
 )
 def test_a_bad_line_is_named_and_takes_no_other_along(line: str, problem: str) -> None:
-    first, second = read("recipient,why,added_at", line, "+380930000002")
+    first, second = read("recipient,reason,added_at", line, "+380930000002")
 
-    assert isinstance(first, Refused)
+    assert isinstance(first, RefusedEntry)
     assert (first.line, first.problem.startswith(problem)) == (2, True)
     assert second == Listed("+380930000002", None, "by file")
 
 
 def test_a_reason_fits_on_a_line() -> None:
-    [one] = read("recipient,why", f"+380930000001,a\x1b  b{'c' * 300}")
+    [one] = read("recipient,reason", f"+380930000001,a\x1b  b{'c' * 300}")
 
     assert isinstance(one, Listed)
-    assert (one.why[:4], len(one.why)) == ("a bc", 200)
+    assert (one.reason[:4], len(one.reason)) == ("a bc", 200)
 
 
 def test_a_heading_that_names_no_recipient_ends_it(shell: Shell, book: Book) -> None:

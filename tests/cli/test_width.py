@@ -5,15 +5,15 @@ from decimal import Decimal
 
 import pytest
 
-from bulk_dispatch.config.settings import Route
+from bulk_dispatch.config.settings import RouteConfig
 from bulk_dispatch.domain.message import Lane, Message
-from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.intake import DeadLetter, Intake
 from bulk_dispatch.ledger.provider_account import note_balance
 from bulk_dispatch.ledger.routes import register_routes, stop_route
 from bulk_dispatch.ledger.suppressions import suppress
-from bulk_dispatch.ledger.transitions import Move, enqueue, settle
-from bulk_dispatch.ledger.transitions.transition import move
+from bulk_dispatch.ledger.transitions import Transition, enqueue, settle
+from bulk_dispatch.ledger.transitions.transition import apply
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.providers.code_texts import in_words, meaning
 from tests.cli.conftest import ROUTE, Shell
@@ -30,14 +30,16 @@ def happened(book: Book, one: Message, status: Status, code: str) -> None:
     """A message that left, and what the provider said."""
     package = book.package([one])
     [item] = package.items
-    move = Move(item.id, package.id, status, code, "55120341")
-    book.do(settle, [move], {package.id: LOOK}, why="the request left and no answer came; they may have it")
+    move = Transition(item.id, package.id, status, code, "55120341")
+    book.do(
+        settle, [move], {package.id: LOOK}, reason="the request left and no answer came; they may have it"
+    )
 
 
 def ended(book: Book, client_id: str, status: Status, code: str) -> None:
     """The end of a message that was sent."""
     row = book.rows("SELECT id, package_id FROM messages WHERE client_id = :id", id=client_id)[0]
-    book.do(move, Verb.REPORT, [Move(row.id, row.package_id, status, code)])
+    book.do(apply, EventType.REPORT, [Transition(row.id, row.package_id, status, code)])
 
 
 @pytest.fixture
@@ -165,7 +167,7 @@ def test_given_an_account_that_got_a_name_then_its_codes_keep_their_words_and_ar
     happened(book, message(5, route=route), Status.SENT, "1")
     ended(book, "client-5", Status.UNDELIVERABLE, "105")
     happened(book, message(6, route=route), Status.IN_DOUBT, "208")
-    named = Route(name=route, provider="alphasms-xml", url="http://127.0.0.1:9", account="main")
+    named = RouteConfig(name=route, provider="alphasms-xml", url="http://127.0.0.1:9", account="main")
     book.rows("UPDATE packages SET account = :id WHERE account IS NULL RETURNING id", id=named.account_id)
 
     ends = shell.worker("books", "--json").json["by_code"]

@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.config.settings import Route, Settings, SettingsError, duration, names_only, read_routes
+from bulk_dispatch.config.settings import (
+    RouteConfig,
+    Settings,
+    SettingsError,
+    duration,
+    names_only,
+    read_routes,
+)
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
-from bulk_dispatch.routing import make_ready
+from bulk_dispatch.routing import build_routes
 
 SECRET, PATH = "s3cret", "a-path-that-nobody-guesses"
 GOOD = f"""
@@ -27,12 +34,12 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "routes.toml"
 
 
-def ready(path: Path, content: str, environ: Mapping[str, str] | None = None) -> dict[str, Route]:
+def ready(path: Path, content: str, environ: Mapping[str, str] | None = None) -> dict[str, RouteConfig]:
     """The routes of a file, every one made ready, as every process does when it starts."""
     path.write_text(content, "utf-8")
     known = environ or {}
     routes = read_routes(path, secret=lambda _, name: known.get(name, ""))
-    make_ready(routes)
+    build_routes(routes)
     return routes
 
 
@@ -49,7 +56,7 @@ def with_key(line: str) -> str:
 def test_a_short_file_is_enough(path: Path) -> None:
     [route] = ready(path, GOOD).values()
 
-    assert route == Route("alpha", "alphasms-xml", "https://alphasms.net", key=SECRET)
+    assert route == RouteConfig("alpha", "alphasms-xml", "https://alphasms.net", key=SECRET)
 
 
 def test_every_key_of_the_design_is_read(path: Path) -> None:
@@ -75,7 +82,7 @@ def test_every_key_of_the_design_is_read(path: Path) -> None:
     assert (route.mode, route.package_items, route.parallel, route.in_doubt) == ("async", 1000, 4, "ask")
     assert (route.poll_first, route.poll_max) == (timedelta(seconds=2), timedelta(minutes=15))
     assert (route.horizon, route.zone) == (timedelta(days=6), "UTC")
-    assert make_ready(found)["alpha"].doubt is DoubtPolicy.ASK
+    assert build_routes(found)["alpha"].doubt is DoubtPolicy.ASK
 
 
 def test_routes_keep_the_order_of_the_file(path: Path) -> None:
@@ -110,7 +117,7 @@ ACCOUNT: dict[str, Any] = {"name": "alpha", "provider": "webcom-xml", "url": HOM
 
 
 def test_an_account_is_told_from_another_without_its_credentials() -> None:
-    account = Route(**ACCOUNT, password="first").account_id
+    account = RouteConfig(**ACCOUNT, password="first").account_id
 
     assert account.startswith("webcom-xml@one.example:")
     assert "shop" not in account
@@ -135,7 +142,7 @@ def test_an_account_is_told_from_another_without_its_credentials() -> None:
     ],
 )
 def test_a_new_password_makes_no_other_account(change: dict[str, Any], *, same: bool) -> None:
-    before, after = Route(**ACCOUNT), Route(**{**ACCOUNT, **change})
+    before, after = RouteConfig(**ACCOUNT), RouteConfig(**{**ACCOUNT, **change})
 
     assert (before.account_id == after.account_id) is same
 
@@ -271,7 +278,7 @@ def test_a_program_that_only_enqueues_needs_no_secret(path: Path) -> None:
 
     routes = read_routes(path, secret=names_only)
 
-    assert make_ready(routes)["alpha"].route.key == "NOBODY_HAS_SET_THIS"
+    assert build_routes(routes)["alpha"].config.key == "NOBODY_HAS_SET_THIS"
 
 
 # -- what cannot be used -----------------------------------------------------------------------------
@@ -519,7 +526,7 @@ def test_a_repr_shows_no_address_and_no_secret(path: Path) -> None:
     [route] = ready(path, with_key(url) + "\n" + secrets).values()
     settings = Settings.from_env({**BOTH, "WORKER_BROKER_URL": "redis://:s3cret@cache:6379/5"})
 
-    shown = f"{settings!r} {route!r} {make_ready({'alpha': route})['alpha'].route!r}"
+    shown = f"{settings!r} {route!r} {build_routes({'alpha': route})['alpha'].config!r}"
 
     assert SECRET not in shown
     assert "cache" not in shown

@@ -168,7 +168,8 @@ def test_what_is_no_number_of_one_person_is_refused_with_its_reason(written: str
 
 @pytest.mark.parametrize("region", ["UA", "US", "DE"])
 @pytest.mark.parametrize(
-    "written", [one for one, why in REFUSED.items() if "decimal" in why or "second" in why or "ext" in why]
+    "written",
+    [one for one, reason in REFUSED.items() if "decimal" in reason or "second" in reason or "ext" in reason],
 )
 def test_a_region_makes_no_number_of_what_is_none(written: str, region: str) -> None:
     with pytest.raises(MessageError, match=re.escape(REFUSED[written])):

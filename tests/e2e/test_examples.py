@@ -78,7 +78,7 @@ def assert_taken_once(installation: Installation, producer: str, *client_ids: st
 
 def has_left(installation: Installation, client_id: str, producer: str) -> bool:
     found = installation.dispatcher.status(client_id, producer)
-    return found is not None and found.provider_id is not None
+    return found is not None and found.provider_message_id is not None
 
 
 def test_fastapi(install: Install, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.config.settings import Settings, names_only, read_routes
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger.queries import History
-from bulk_dispatch.routing import make_ready
+from bulk_dispatch.routing import build_routes
 from tests.guards.page import SHELLS, Block, blocks, typed
 from tests.guards.repository import pages
 from tests.terminal import Terminal, bare_environment, still_running, up
@@ -89,7 +89,7 @@ class Newcomer:
         elif block.kind == "toml":
             path = self._terminal.folder / "example.toml"
             path.write_text(block.body, "utf-8")
-            assert make_ready(read_routes(path, secret=names_only))
+            assert build_routes(read_routes(path, secret=names_only))
         else:
             assert block.kind in NOT_RUN, f"who runs this?\n{block.body}"
 
@@ -145,7 +145,9 @@ def test_every_page_runs_as_it_stands_beside_worker_up(folder: Path) -> None:
             sent = ids("\n".join(block.body for block in BLOCKS))
             for client_id in sent:
                 found = newcomer.ended(client_id)
-                assert found.status is BY_HAND[client_id] if client_id in BY_HAND else found.provider_id
+                assert (
+                    found.status is BY_HAND[client_id] if client_id in BY_HAND else found.provider_message_id
+                )
             books = json.loads(newcomer.enter("worker books --json").stdout)
             assert (books["balanced"], books["total"], books["waiting"]) == (True, len(sent), 0)
             assert (books["duplicates"], books["conflicts"], books["dead_letters"]) == (0, 0, 0)

@@ -130,12 +130,12 @@ def test_a_stopped_worker_is_unhealthy_until_it_goes_on(install: Install) -> Non
     finally:
         os.kill(poll, signal.SIGCONT)
 
-    bad = [f.seen for f in found if f.verdict == "bad" and f.seen.startswith("poll@")]
+    bad = [f.seen for f in found if f.result == "bad" and f.seen.startswith("poll@")]
     assert any("is stalled" in seen or "sends no heartbeat" in seen for seen in bad), (
         found
     )  # between steps, or in one
     eventually(lambda: shell.worker("doctor", "--node", "poll@%h").code == 0, within=10, every=0.2)
-    assert {f.verdict for f in examine(installation.settings) if f.what in ("workers", "beat")} == {"ok"}
+    assert {f.result for f in examine(installation.settings) if f.what in ("workers", "beat")} == {"ok"}
 
     installation.supervisor.stop()
     _, heartbeats = read_heartbeats(installation.intake)

@@ -79,7 +79,7 @@ def test_messages_for_a_new_route_wait_and_are_sent_once_the_routes_are_read_aga
     assert {one["node"].partition("@")[0] for one in ran.json["processes"]} == set(NAMES)
     assert all(one["routes"] == ["alpha", "beta"] for one in ran.json["processes"])
     assert waiting == 21
-    said = [finding["seen"] for finding in examined if finding["verdict"] != "ok"]
+    said = [finding["seen"] for finding in examined if finding["result"] != "ok"]
     assert any("21 bulk messages wait for a route that no worker knew: beta" in seen for seen in said)
     assert sum("does not know beta: reload it (worker reload)" in seen for seen in said) == len(NAMES)
     assert installation.await_final(42).balanced

@@ -12,7 +12,7 @@ from tests.waiting import eventually
 def seen(installation: Installation) -> Any:
     with installation.ledger.begin() as connection:
         return connection.execute(
-            text("SELECT balance, clock_ahead, balance_at FROM routes WHERE name = 'alpha'")
+            text("SELECT balance, clock_skew, balance_at FROM routes WHERE name = 'alpha'")
         ).one_or_none()
 
 
@@ -30,6 +30,6 @@ def test_money_and_clock_are_looked_at_as_beat_starts_and_again(install: Install
     eventually(lambda: (row := seen(installation)) is not None and row.balance_at is not None, within=30)
     first = seen(installation)
     assert first.balance == Decimal(1_000_000_000)
-    assert abs(first.clock_ahead.total_seconds()) < 60
+    assert abs(first.clock_skew.total_seconds()) < 60
     eventually(lambda: seen(installation).balance_at > first.balance_at, within=15)
     assert any("balance_low route=alpha balance=" in line for line in installation.log)

@@ -355,12 +355,12 @@ _SETTLED = text("""
 _LEFT = text("SELECT count(*) FROM messages WHERE campaign = :name AND status NOT IN ('queued', 'sending')")
 _ENTERED = text("""
     SELECT count(*) FROM messages m WHERE m.campaign = :name
-    AND (SELECT count(*) FROM events e WHERE e.message_id = m.id AND e.target = :status) >= :times
+    AND (SELECT count(*) FROM events e WHERE e.message_id = m.id AND e.to_status = :status) >= :times
 """)
 _COUNTED = text("SELECT status, count(*) FROM messages WHERE campaign = :name GROUP BY status")
 _TOLD = text("""
     SELECT m.client_id, m.status, EXISTS (
-        SELECT FROM events e WHERE e.message_id = m.id AND e.target = 'sent'
+        SELECT FROM events e WHERE e.message_id = m.id AND e.to_status = 'sent'
     ), (SELECT coalesce(code, '') FROM events e WHERE e.message_id = m.id ORDER BY id DESC LIMIT 1)
     FROM messages m WHERE m.campaign = :name
 """)

@@ -10,7 +10,7 @@ import pytest
 
 from bulk_dispatch.cli.process_set import GRACE
 from bulk_dispatch.config.server_urls import next_database
-from bulk_dispatch.config.settings import Route, Settings, duration
+from bulk_dispatch.config.settings import RouteConfig, Settings, duration
 from bulk_dispatch.monitoring.heartbeat import BEAT, STALL_AFTER
 from tests.guards.repository import (
     ROOT,
@@ -119,7 +119,7 @@ def test_what_is_stalled_is_found_soon_and_what_starts_is_given_time(service: Se
 
 @CONSUMERS
 def test_a_worker_may_finish_what_is_in_flight(service: Service) -> None:
-    route = Route(name="any", provider="any", url="http://any")
+    route = RouteConfig(name="any", provider="any", url="http://any")
     grace = duration("stop_grace_period", service["stop_grace_period"])
     assert grace >= route.connect_timeout + route.timeout + timedelta(seconds=10)
     assert grace >= GRACE

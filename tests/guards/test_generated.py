@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulk_dispatch.domain.status import Status, Verb, transitions_of
+from bulk_dispatch.domain.status import EventType, Status, transitions_of
 from tests.guards.page import rows
 from tests.guards.repository import ROOT, text
 
@@ -68,7 +68,9 @@ def test_the_drawing_has_every_transition_and_no_other() -> None:
     drawn = re.findall(r"<title>(.+ → .+)</title>", text("docs/reference/statuses.svg"))
 
     assert sorted(drawn) == sorted(
-        f"{source or 'start'} → {target}: {verb}" for verb in Verb for source, target in transitions_of(verb)
+        f"{source or 'start'} → {target}: {event_type}"
+        for event_type in EventType
+        for source, target in transitions_of(event_type)
     )
 
 
@@ -76,4 +78,4 @@ def test_every_status_and_every_event_is_explained() -> None:
     explained = STATUSES.split("<!-- transitions: end -->")[1]
     names = [row[0].strip("`*") for row in rows(explained)]
 
-    assert names == [*(status.value for status in Status), *(verb.value for verb in Verb)]
+    assert names == [*(status.value for status in Status), *(event_type.value for event_type in EventType)]

@@ -69,7 +69,7 @@ def task_table() -> dict[str, Any]:
         "from bulk_dispatch.config import settings; "
         "ROUTES = settings.read_routes(tasks.settings.routes, secret=settings.names_only).values(); "
         "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
-        "lines = routing.make_ready({route.name: route for route in TOLD}).values(); "
+        "lines = routing.build_routes({route.name: route for route in TOLD}).values(); "
         "beat = beat_schedule.beat_entries(lines); "
         "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "
         "print(json.dumps(told, default=str))"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bulk_dispatch.config.settings import Route, Settings, SettingsError, names_only, read_routes
+from bulk_dispatch.config.settings import RouteConfig, Settings, SettingsError, names_only, read_routes
 from bulk_dispatch.providers import PROVIDERS
-from bulk_dispatch.routing import make_ready
+from bulk_dispatch.routing import build_routes
 from tests.guards.page import first_cells, rows
 from tests.guards.repository import ROOT, pages, text, variables
 
 SETTINGS = {f"WORKER_{field.name.upper()}" for field in fields(Settings)}
 OPTIONS = {key for dialect in PROVIDERS.values() for key in dialect.options}
-ROUTE_KEYS = {field.name for field in fields(Route)} - {
+ROUTE_KEYS = {field.name for field in fields(RouteConfig)} - {
     "name",
     "options",
 } | OPTIONS  # the name is the table's
@@ -61,7 +61,7 @@ NUMBERS = {
 LENGTHS = {key: "or more" in row[0] for key, row in KEYS.items() if row[0].startswith("a length of time")}
 
 
-def read(path: Path, **more: object) -> Route:
+def read(path: Path, **more: object) -> RouteConfig:
     """A route whose table has these keys too."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in (BARE | more).items()]
     path.write_text("\n".join(["[routes.alpha]", *lines]), "utf-8")
@@ -77,7 +77,7 @@ def as_written(default: str) -> object:
 
 
 def test_the_reference_shows_a_default_for_each_key_that_has_one() -> None:
-    fixed = {field.name for field in fields(Route) if field.default not in ("", None, MISSING)}
+    fixed = {field.name for field in fields(RouteConfig) if field.default not in ("", None, MISSING)}
 
     assert fixed - {"options"} == DEFAULTS.keys()
 
@@ -159,11 +159,11 @@ def test_the_example_shows_the_defaults_of_compose() -> None:
 
 def test_the_example_routes_are_good_as_they_stand(tmp_path: Path) -> None:
     """Those that are commented out as well, and every provider is among them."""
-    assert make_ready(read_routes(ROOT / ROUTES_EXAMPLE)).keys() == {"sandbox-sync", "sandbox-async"}
+    assert build_routes(read_routes(ROOT / ROUTES_EXAMPLE)).keys() == {"sandbox-sync", "sandbox-async"}
     whole = tmp_path / "routes.toml"
     whole.write_text(uncommented(text(ROUTES_EXAMPLE)), "utf-8")
-    lines = make_ready(read_routes(whole, secret=names_only))
-    real = {line.route.provider for name, line in lines.items() if not name.startswith("sandbox")}
+    lines = build_routes(read_routes(whole, secret=names_only))
+    real = {line.config.provider for name, line in lines.items() if not name.startswith("sandbox")}
     assert real == set(PROVIDERS)
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState
-from bulk_dispatch.domain.status import Status, Verb
-from bulk_dispatch.ledger.in_doubt import Chunk, Resolution, Resolved, Selection, chunks, resolve
+from bulk_dispatch.domain.status import EventType, Status
+from bulk_dispatch.ledger.in_doubt import Chunk, DoubtSelection, Resolution, Resolved, chunks, resolve
 from bulk_dispatch.ledger.leases import (
     Leased,
     answered,
@@ -35,9 +35,9 @@ from bulk_dispatch.ledger.transitions import (
     Conflict,
     Enqueued,
     Looks,
-    Move,
-    Moved,
     Package,
+    Transition,
+    TransitionCounts,
     cancel,
     claim,
     enqueue,
@@ -45,7 +45,7 @@ from bulk_dispatch.ledger.transitions import (
     split,
     take_job,
 )
-from tests.ledger.model import TICK, Look, Model, ModelPackage, Who, Word
+from tests.ledger.model import TICK, DeliveryReceipt, Look, Model, ModelPackage, Who
 
 
 class Act(Protocol):
@@ -151,7 +151,7 @@ class Withdraw:
 
     def judge(self, model: Model, outcome: int, alone: bool) -> None:
         known = [name for name in dict.fromkeys(self.names) if name in model.messages]
-        assert outcome == sum(model.move(Verb.CANCEL, name, None, Status.CANCELLED) for name in known)
+        assert outcome == sum(model.move(EventType.CANCEL, name, None, Status.CANCELLED) for name in known)
 
 
 @dataclass(frozen=True)
@@ -196,18 +196,18 @@ class Taking:
         )
         ended = connection.execute(
             text("""
-                SELECT m.client_id, e.target FROM events e JOIN messages m ON m.id = e.message_id
-                WHERE e.at = now() AND e.verb = 'claim' AND e.target IN ('expired', 'suppressed')
+                SELECT m.client_id, e.to_status FROM events e JOIN messages m ON m.id = e.message_id
+                WHERE e.at = now() AND e.type = 'claim' AND e.to_status IN ('expired', 'suppressed')
             """)
         ).all()
-        expired = [name for name, target in ended if target == Status.EXPIRED]
-        return claimed, expired, [name for name, target in ended if target == Status.SUPPRESSED]
+        expired = [name for name, to_status in ended if to_status == Status.EXPIRED]
+        return claimed, expired, [name for name, to_status in ended if to_status == Status.SUPPRESSED]
 
     def judge(self, model: Model, outcome: tuple[Claim, list[str], list[str]], alone: bool) -> None:
         claimed, expired, suppressed = outcome
         items = claimed.package.items if claimed.package else []
         taken = [client_id(item) for item in items]
-        assert bool(claimed.why) == (not taken)
+        assert bool(claimed.reason) == (not taken)
         assert (claimed.expired, claimed.suppressed) == (len(expired), len(suppressed))
         if model.closed(self.route, self.lane, self.parallel):
             assert (claimed.package, claimed.more) == (None, False)
@@ -215,9 +215,9 @@ class Taking:
         elif alone:
             self._judge_choice(model, taken, [*expired, *suppressed], claimed.more)
         self._judge_turns(model, taken, expired, suppressed)
-        for names, target in ((expired, Status.EXPIRED), (suppressed, Status.SUPPRESSED)):
+        for names, to_status in ((expired, Status.EXPIRED), (suppressed, Status.SUPPRESSED)):
             for name in names:
-                assert model.move(Verb.CLAIM, name, None, target)
+                assert model.move(EventType.CLAIM, name, None, to_status)
         if claimed.package:
             self._take(model, claimed.package)
 
@@ -254,7 +254,7 @@ class Taking:
         for item, name in zip(package.items, names, strict=True):
             model.names[item.id] = name
             model.hand_out(name, package.id, self.lease)
-            assert model.move(Verb.CLAIM, name, None, Status.SENDING, into=package.id)
+            assert model.move(EventType.CLAIM, name, None, Status.SENDING, into=package.id)
         model.open_package(package.id, self.route, package.lane, names, self.lease)
 
 
@@ -337,14 +337,14 @@ class Writing:
 
     who: Who
     looks: Mapping[int, Look]
-    words: tuple[Word, ...] = ()
-    news: tuple[Word, ...] = ()
+    words: tuple[DeliveryReceipt, ...] = ()
+    news: tuple[DeliveryReceipt, ...] = ()
     keeps: tuple[Clock, ...] = ()
     emptied: PackageState = PackageState.CLOSED
     answered: tuple[int, ...] = ()
     waits: ClassVar[bool] = True
 
-    def perform(self, connection: Connection) -> Moved:
+    def perform(self, connection: Connection) -> TransitionCounts:
         moved = settle(
             connection,
             [_move(word) for word in self.words],
@@ -356,18 +356,18 @@ class Writing:
         answered(connection, self.answered)
         return moved
 
-    def judge(self, model: Model, outcome: Moved, alone: bool) -> None:
+    def judge(self, model: Model, outcome: TransitionCounts, alone: bool) -> None:
         moved: Counter[Status] = Counter()
-        moved.update(word.target for word in self.words if model.settle(word, self.who))
-        moved.update(word.target for word in self.news if model.report(word))
+        moved.update(word.to_status for word in self.words if model.settle(word, self.who))
+        moved.update(word.to_status for word in self.news if model.report(word))
         assert dict(outcome) == dict(moved)
         model.restate(self.looks, self.keeps, self.emptied)
         for package in self.answered:
-            model.packages[package].asks += 1
+            model.packages[package].inquiry_count += 1
 
 
-def _move(word: Word) -> Move:
-    return Move(word.message, word.package, word.target, delay=word.delay * TICK, tried=word.tried)
+def _move(word: DeliveryReceipt) -> Transition:
+    return Transition(word.message, word.package, word.to_status, delay=word.delay * TICK, tried=word.tried)
 
 
 # -- rescue and poll -----------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ class Lapse:
             assert outcome == sorted(lapsed)
         for number in outcome:
             for name in model.inside(number, Status.SENDING):
-                assert model.move(Verb.SETTLE, name, number, Status.IN_DOUBT)
+                assert model.move(EventType.SETTLE, name, number, Status.IN_DOUBT)
         model.restate({number: Look(self.look, self.look) for number in outcome}, ())
 
 
@@ -459,10 +459,10 @@ class Leasing:
     def _lease(self, model: Model, leased: Leased) -> None:
         package = model.packages[leased.id]
         if self.clock is Clock.POLL:
-            package.poll, package.polls = model.now + self.lease, package.polls + 1
+            package.poll, package.poll_count = model.now + self.lease, package.poll_count + 1
         else:
             package.rescue = model.now + self.lease
-        tries = package.polls if self.clock is Clock.POLL else package.asks
+        tries = package.poll_count if self.clock is Clock.POLL else package.inquiry_count
         assert (leased.state, leased.job, leased.tries) == (package.state, package.job or "", tries)
 
 
@@ -477,7 +477,7 @@ class Reading:
     waits: ClassVar[bool] = False
 
     def perform(self, connection: Connection) -> list[Chunk]:
-        return chunks(connection, Selection(route=self.route))
+        return chunks(connection, DoubtSelection(route=self.route))
 
     def judge(self, model: Model, outcome: list[Chunk], alone: bool) -> None:
         seen = {model.names[number] for chunk in outcome for number in chunk.message_ids}
@@ -503,13 +503,13 @@ class Resolving:
         return resolve(connection, self.chunk, self.resolution, looks=lambda _: looks, note="a person")
 
     def judge(self, model: Model, outcome: list[Resolved], alone: bool) -> None:
-        target = {
+        to_status = {
             Resolution.SENT: Status.SENT,
             Resolution.REJECTED: Status.REJECTED,
             Resolution.REQUEUE: Status.QUEUED,
         }[self.resolution]
         moved = [
-            Word(number, package, target)
+            DeliveryReceipt(number, package, to_status)
             for number, package in zip(self.chunk.message_ids, self.chunk.package_ids, strict=True)
             if model.names[number] in model.inside(package, Status.IN_DOUBT)
         ]
@@ -528,12 +528,12 @@ class Door:
     route: str
     what: str
     wait: int = 1
-    blind: bool = False
+    unresolvable: bool = False
     waits: ClassVar[bool] = True
 
     def perform(self, connection: Connection) -> Streak | None:
         if self.what == "pause":
-            streak = note_failure(connection, self.route, blind=self.blind)
+            streak = note_failure(connection, self.route, unresolvable=self.unresolvable)
             pause_route(connection, self.route, self.wait * TICK, "busy")
             return streak
         if self.what == "stop":
@@ -551,11 +551,11 @@ class Door:
                 return
             door.state, door.until = "paused", max(door.until or 0, model.now + self.wait)
             door.failures += not still  # those that fail during a pause had left before it
-            door.blind |= {door.failures} if self.blind else set()
-            assert outcome == Streak(door.failures, len(door.blind))
+            door.unresolvable |= {door.failures} if self.unresolvable else set()
+            assert outcome == Streak(door.failures, len(door.unresolvable))
         elif self.what == "stop":
             door.state, door.until = "stopped", None
         elif self.what == "open" or (self.what == "works" and door.failures and not still):
-            door.state, door.until, door.failures, door.blind = "open", None, 0, set()
+            door.state, door.until, door.failures, door.unresolvable = "open", None, 0, set()
         elif self.what == "works" and door.state != "stopped":
-            door.blind = set()  # they do answer
+            door.unresolvable = set()  # they do answer

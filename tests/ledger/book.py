@@ -1,4 +1,4 @@
-"""A ledger in a test's hands: the verbs with sensible values, ways to every status, looks at the rows."""
+"""A ledger in a test's hands: transitions with sensible values, ways to every status, looks at the rows."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -20,9 +20,9 @@ from bulk_dispatch.ledger.transitions import (
     ClaimRequest,
     Enqueued,
     Looks,
-    Move,
-    Moved,
     Package,
+    Transition,
+    TransitionCounts,
     cancel,
     claim,
     enqueue,
@@ -45,7 +45,7 @@ class Book:
 
     ledger: Ledger
 
-    # -- the verbs
+    # -- the transitions
 
     def enqueue(self, offered: Sequence[Message]) -> Enqueued:
         """Enter messages."""
@@ -71,26 +71,29 @@ class Book:
     def settle(
         self,
         package: Package,
-        verdicts: Status | Sequence[Status],
+        reports: Status | Sequence[Status],
         *,
         emptied: PackageState = PackageState.CLOSED,
         look: Looks = LOOK,
         delay: timedelta = timedelta(0),
         tried: bool = False,
-    ) -> Moved:
-        """One verdict for all of a package's messages, or one for each of the first ones."""
-        each = [verdicts] * len(package.items) if isinstance(verdicts, Status) else verdicts
+    ) -> TransitionCounts:
+        """One report for all of a package's messages, or one for each of the first ones."""
+        each = [reports] * len(package.items) if isinstance(reports, Status) else reports
         moves = [
-            Move(item.id, package.id, target, delay=delay, tried=tried)
-            for item, target in zip(package.items, each, strict=False)
+            Transition(item.id, package.id, to_status, delay=delay, tried=tried)
+            for item, to_status in zip(package.items, each, strict=False)
         ]
         with self.ledger.begin() as connection:
             return settle(connection, moves, {package.id: look}, emptied=emptied)
 
-    def report(self, package: Package, verdicts: Status | Sequence[Status]) -> Moved:
+    def report(self, package: Package, reports: Status | Sequence[Status]) -> TransitionCounts:
         """The same, for reports."""
-        each = [verdicts] * len(package.items) if isinstance(verdicts, Status) else verdicts
-        news = [Move(item.id, package.id, target) for item, target in zip(package.items, each, strict=False)]
+        each = [reports] * len(package.items) if isinstance(reports, Status) else reports
+        news = [
+            Transition(item.id, package.id, to_status)
+            for item, to_status in zip(package.items, each, strict=False)
+        ]
         with self.ledger.begin() as connection:
             return settle(connection, [], {package.id: LOOK}, news=news)
 
@@ -104,10 +107,10 @@ class Book:
         with self.ledger.begin() as connection:
             return suppress(connection, recipients)
 
-    def do(self, verb: Callable[..., _Result], *values: Any, **named: Any) -> _Result:
-        """Any other verb of the ledger, or a read."""
+    def do(self, event_type: Callable[..., _Result], *values: Any, **named: Any) -> _Result:
+        """Any other function of the ledger, or a read."""
         with self.ledger.begin() as connection:
-            return verb(connection, *values, **named)
+            return event_type(connection, *values, **named)
 
     # -- ways
 
@@ -120,7 +123,7 @@ class Book:
         return package
 
     def bring(self, offered: Sequence[Message], status: Status) -> None:
-        """Walk new messages to a status, by legal verbs only. What is to expire must be offered late."""
+        """Walk new messages to a status, as is allowed. What is to expire must be offered late."""
         if status is Status.SUPPRESSED:
             self.suppress([message.recipient for message in offered])
         if status in (Status.QUEUED, Status.SUPPRESSED):
@@ -149,7 +152,7 @@ class Book:
     # -- looks
 
     def rows(self, statement: str, **values: object) -> list[Row[Any]]:
-        """What a statement of the test's own finds, or changes behind the verbs' back."""
+        """What a statement of the test's own finds, or changes behind the transitions' back."""
         with self.ledger.begin() as connection:
             found = connection.execute(text(statement), values)
             return list(found) if found.returns_rows else []

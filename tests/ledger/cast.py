@@ -35,12 +35,12 @@ from tests.ledger.acts import (
     Writing,
     client_id,
 )
-from tests.ledger.model import Look, Who, Word
+from tests.ledger.model import DeliveryReceipt, Look, Who
 
 ROUTES = ("alpha", "beta")
 EVERYTHING = 1000
 
-_VERDICTS = (Status.SENT, Status.QUEUED, Status.IN_DOUBT, Status.REJECTED, Status.FAILED)
+_RESULTS = (Status.SENT, Status.QUEUED, Status.IN_DOUBT, Status.REJECTED, Status.FAILED)
 _REPORTS = (Status.DELIVERED, Status.UNDELIVERABLE, Status.REJECTED, Status.UNCONFIRMED)
 _EMPTIED = (PackageState.CLOSED, PackageState.UNSENT, PackageState.REFUSED)
 _RECENT = 8  # what so many got something after is remembered no more
@@ -97,7 +97,7 @@ class Cast:
         acts: list[_Way] = [*[self.offers] * 3, *[self.claims] * 3, self.withdrawals, self.doors, self.stops]
         acts += [self.looks, self.looks, self.lapses, self.readings]
         if self.holdings:
-            acts += [self.by_holder(self.verdicts)] * 3 + [self.by_holder(self.second_thoughts)] * 2
+            acts += [self.by_holder(self.reports)] * 3 + [self.by_holder(self.second_thoughts)] * 2
             acts += [self.by_holder(self.receipts)] + [self.by_holder(self.corrections)] * 2
         return _chosen([*acts, *self.late_acts()])
 
@@ -124,7 +124,7 @@ class Cast:
         ]
         if self.holdings:
             pairs += [lambda: self.held().flatmap(lambda held: _two(self.about(held)))] * 5
-            pairs += [lambda: self.held().flatmap(lambda held: _two(self.verdicts(held)))]
+            pairs += [lambda: self.held().flatmap(lambda held: _two(self.reports(held)))]
             pairs += [lambda: self.held().flatmap(self.both_parts)]
             pairs += [lambda: self.held().flatmap(lambda held: _two(self.corrections(held)))]
         return _chosen(pairs)
@@ -190,7 +190,7 @@ class Cast:
     def doors(self) -> SearchStrategy[Door]:
         """Open more often than shut, or little else would happen."""
         what = st.sampled_from(["open", "open", "open", "works", "pause", "stop"])
-        return st.builds(Door, route=_ROUTE, what=what, wait=_TICKS, blind=st.booleans())
+        return st.builds(Door, route=_ROUTE, what=what, wait=_TICKS, unresolvable=st.booleans())
 
     # -- dispatchers
 
@@ -209,33 +209,33 @@ class Cast:
         """One of the dispatchers that were given something not too long ago."""
         return _recent(self.holdings)
 
-    def verdicts(self, holding: Holding) -> SearchStrategy[Act]:
+    def reports(self, holding: Holding) -> SearchStrategy[Act]:
         """What he was told of his messages. A message they do not mention may be in doubt, or be left."""
         package = holding.package.id
         return st.builds(
             lambda words, look, emptied: Writing(Who.HOLDER, {package: look}, words, emptied=emptied),
             st.one_of(
-                _words(holding.ids, package, _VERDICTS, silent=False),
-                _words(holding.ids, package, _VERDICTS, silent=True),
+                _words(holding.ids, package, _RESULTS, silent=False),
+                _words(holding.ids, package, _RESULTS, silent=True),
                 _same(holding.ids, package),
             ),
             _LOOKS,
             st.sampled_from(_EMPTIED),
         )
 
-    def part_of_a_verdict(self, holding: Holding, ids: Sequence[int]) -> SearchStrategy[Act]:
+    def part_of_a_report(self, holding: Holding, ids: Sequence[int]) -> SearchStrategy[Act]:
         """What he was told of some of his messages."""
         package = holding.package.id
         return st.builds(
             lambda words, look: Writing(Who.HOLDER, {package: look}, words),
-            _words(ids, package, (*_VERDICTS, *[Status.IN_DOUBT] * 3), silent=True),
+            _words(ids, package, (*_RESULTS, *[Status.IN_DOUBT] * 3), silent=True),
             _LOOKS,
         )
 
     def both_parts(self, holding: Holding) -> SearchStrategy[tuple[Act, Act]]:
         """One tells of the first message, another of the rest."""
         first, rest = holding.ids[:1], holding.ids[1:]
-        return st.tuples(self.part_of_a_verdict(holding, first), self.part_of_a_verdict(holding, rest))
+        return st.tuples(self.part_of_a_report(holding, first), self.part_of_a_report(holding, rest))
 
     def second_thoughts(self, holding: Holding) -> SearchStrategy[Act]:
         """What else he may do with his package: halve it, take it for a job, ask whether it is still his."""
@@ -299,7 +299,7 @@ class Cast:
         """Whatever anybody may do that has to do with one package."""
         route = st.just(holding.route)
         acts: list[_Way] = [
-            *[lambda: self.verdicts(holding)] * 3,
+            *[lambda: self.reports(holding)] * 3,
             *[lambda: self.second_thoughts(holding)] * 2,
             lambda: self.receipts(holding),
             lambda: self.lapses(route),
@@ -331,12 +331,12 @@ def _recent(known: Sequence[_Thing]) -> SearchStrategy[_Thing]:
 # -- words ---------------------------------------------------------------------------------------------
 
 
-def _word(message: int, package: int, targets: Sequence[Status]) -> SearchStrategy[Word]:
+def _word(message: int, package: int, targets: Sequence[Status]) -> SearchStrategy[DeliveryReceipt]:
     return st.builds(
-        Word,
+        DeliveryReceipt,
         message=st.just(message),
         package=st.just(package),
-        target=st.sampled_from(targets),
+        to_status=st.sampled_from(targets),
         delay=st.sampled_from([0, 0, 0, 1, 2]),
         tried=st.booleans(),
     )
@@ -344,23 +344,23 @@ def _word(message: int, package: int, targets: Sequence[Status]) -> SearchStrate
 
 def _words(
     messages: Iterable[int], package: int, targets: Sequence[Status], *, silent: bool
-) -> SearchStrategy[tuple[Word, ...]]:
+) -> SearchStrategy[tuple[DeliveryReceipt, ...]]:
     """A word of each message; perhaps of none, where one may be silent."""
     each = [_word(message, package, targets) for message in messages]
     said = [st.none() | word for word in each] if silent else each
     return st.tuples(*said).map(lambda words: tuple(word for word in words if word is not None))
 
 
-def _same(messages: Sequence[int], package: int) -> SearchStrategy[tuple[Word, ...]]:
+def _same(messages: Sequence[int], package: int) -> SearchStrategy[tuple[DeliveryReceipt, ...]]:
     """One fate for all."""
-    return _word(0, package, _VERDICTS).map(
+    return _word(0, package, _RESULTS).map(
         lambda word: tuple(replace(word, message=message) for message in messages)
     )
 
 
 def _all_words(
     messages: Iterable[tuple[int, int]], targets: Sequence[Status]
-) -> SearchStrategy[tuple[Word, ...]]:
+) -> SearchStrategy[tuple[DeliveryReceipt, ...]]:
     """Words of messages in several packages."""
     parts = [_words([message], package, targets, silent=True) for message, package in messages]
     return st.tuples(*parts).map(lambda words: sum(words, ()))
@@ -378,7 +378,7 @@ def _poll_writes(looking: Looking) -> SearchStrategy[Act]:
             lambda words, news, looks: Writing(
                 Who.OTHER, dict(zip(packages, looks, strict=True)), words, news, keeps=(Clock.RESCUE,)
             ),
-            _all_words([(m.id, m.package_id) for m in settled], _VERDICTS),
+            _all_words([(m.id, m.package_id) for m in settled], _RESULTS),
             _all_words([(m.id, m.package_id) for m in ready], _REPORTS),
             st.tuples(*[_LOOKS] * len(packages)),
         )
@@ -390,7 +390,9 @@ def _rescue_writes(looking: Looking) -> SearchStrategy[Act]:
     packages = [package.id for package in looking.leased]
     doubtful = [(m.id, m.package_id) for m in looking.messages]
 
-    def write(words: tuple[Word, ...], news: tuple[Word, ...], looks: tuple[Look, ...]) -> Act:
+    def write(
+        words: tuple[DeliveryReceipt, ...], news: tuple[DeliveryReceipt, ...], looks: tuple[Look, ...]
+    ) -> Act:
         return Writing(
             Who.OTHER,
             dict(zip(packages, looks, strict=True)),
@@ -402,7 +404,7 @@ def _rescue_writes(looking: Looking) -> SearchStrategy[Act]:
 
     return st.builds(
         write,
-        _all_words(doubtful, (*_VERDICTS, Status.QUEUED, Status.QUEUED)),
+        _all_words(doubtful, (*_RESULTS, Status.QUEUED, Status.QUEUED)),
         _all_words(doubtful, _REPORTS),
         st.tuples(*[_LOOKS] * len(packages)),
     )

@@ -1,6 +1,6 @@
-"""The ledger as plain dicts: what each verb makes of it, worked out without SQL, locks or threads.
+"""The ledger as plain dicts: what each transition makes of it, worked out without SQL, locks or threads.
 
-Of the product it takes the names of things and the table of roads, no more. Time is counted in ticks and
+Of the product it takes the names of things and the transitions, no more. Time is counted in ticks and
 stands still while somebody acts.
 """
 
@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.package import PackageState
-from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, sources
+from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, EventType, Status, sources
 from bulk_dispatch.ledger.transitions import Clock
 
 TICK = timedelta(hours=1)
@@ -20,8 +20,8 @@ TICK = timedelta(hours=1)
 
 OVER = (PackageState.REFUSED, PackageState.UNSENT, PackageState.CLOSED)
 
-Line = tuple[Verb, Status | None, Status, int | None]
-"""One line of history: verb, source, target, package."""
+Line = tuple[EventType, Status | None, Status, int | None]
+"""One line of history: type, status before, status after, package."""
 
 
 class Who(Enum):
@@ -49,7 +49,7 @@ class ModelMessage:
     @property
     def nobody_got_it(self) -> bool:
         """Whether it came to its end, and no provider had it or may have it."""
-        return self.status in CORRECTABLE and not TAKEN & {target for _, _, target, _ in self.history}
+        return self.status in CORRECTABLE and not TAKEN & {to_status for _, _, to_status, _ in self.history}
 
 
 @dataclass
@@ -64,8 +64,8 @@ class ModelPackage:
     doubted: int | None = None
     state: PackageState = PackageState.OPEN
     job: str | None = None
-    polls: int = 0
-    asks: int = 0
+    poll_count: int = 0
+    inquiry_count: int = 0
 
 
 @dataclass
@@ -75,7 +75,7 @@ class ModelRoute:
     state: str = "open"
     until: int | None = None
     failures: int = 0
-    blind: set[int] = field(default_factory=set)  # which of them left doubt
+    unresolvable: set[int] = field(default_factory=set)  # which of them left doubt
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Word:
+class DeliveryReceipt:
     """What somebody says of a message, about the package he knows it in."""
 
     message: int
     package: int
-    target: Status
+    to_status: Status
     delay: int = 0
     tried: bool = False
 
@@ -139,7 +139,7 @@ class Model:
             None if stopped else self.now,
             late,
         )
-        self.messages[message.client_id].history.append((Verb.ENQUEUE, None, status, None))
+        self.messages[message.client_id].history.append((EventType.ENQUEUE, None, status, None))
 
     def correct(self, message: Message, late: int | None) -> None:
         """In the stead of one that nobody got. Whoever had that in hand has nothing more to do with it."""
@@ -152,37 +152,43 @@ class Model:
         """All messages there ever were under a client id, the oldest first."""
         return [*self.corrected.get(name, []), self.messages[name]]
 
-    # -- the road
+    # -- the transitions
 
     def move(
-        self, verb: Verb, name: str, package: int | None, target: Status, *, into: int | None = None
+        self,
+        event_type: EventType,
+        name: str,
+        package: int | None,
+        to_status: Status,
+        *,
+        into: int | None = None,
     ) -> bool:
-        """Walk one message along the road, if it is still in `package` and the road leads there."""
+        """Move one message, if it is still in `package` and that transition is allowed."""
         message = self.messages[name]
-        if message.package != package or message.status not in sources(verb, target):
+        if message.package != package or message.status not in sources(event_type, to_status):
             return False
-        message.history.append((verb, message.status, target, into or package))
-        message.status = target
+        message.history.append((event_type, message.status, to_status, into or package))
+        message.status = to_status
         message.due = None
         return True
 
-    def settle(self, word: Word, who: Who) -> bool:
+    def settle(self, word: DeliveryReceipt, who: Who) -> bool:
         """One message out of a request, or out of doubt."""
         name = self.names[word.message]
-        if not self.move(Verb.SETTLE, name, word.package, word.target):
+        if not self.move(EventType.SETTLE, name, word.package, word.to_status):
             return False
         message = self.messages[name]
         message.attempts += word.tried
-        if word.target is Status.QUEUED:
+        if word.to_status is Status.QUEUED:
             message.package, message.due = None, self.now + word.delay
         if who is Who.HOLDER:
             self.give_back(name, word.package)
         return True
 
-    def report(self, word: Word) -> bool:
+    def report(self, word: DeliveryReceipt) -> bool:
         """What became of one message in the network."""
         name = self.names[word.message]
-        moved = self.move(Verb.REPORT, name, word.package, word.target)
+        moved = self.move(EventType.REPORT, name, word.package, word.to_status)
         self.messages[name].attempts += word.tried and moved
         return moved
 
@@ -233,7 +239,7 @@ class Model:
         sent = bool(self.inside(number, Status.SENT))
         leased = sending and package.state is PackageState.OPEN
         if package.state is PackageState.JOB and not sending:
-            package.polls = 0
+            package.poll_count = 0
         if not (sent or (sending and not leased)):
             package.poll = None
         elif package.poll is None or Clock.POLL not in keeps:

@@ -1,4 +1,4 @@
-"""The audit: silent whatever the verbs do, and it names the row when anything else wrote. Every invariant."""
+"""The audit: silent whatever the transitions do, and it names the row when anything else wrote."""
 
 import threading
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import CORRECTABLE, Status
 from bulk_dispatch.ledger.audit import Finding, audit
 from bulk_dispatch.ledger.invariants import INVARIANTS, VIEWS
-from bulk_dispatch.ledger.transitions import Move, Package, settle, split, take_job
+from bulk_dispatch.ledger.transitions import Package, Transition, settle, split, take_job
 from tests.factories import message
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
-from tests.ledger.test_books import VERBS, Life
+from tests.ledger.test_books import STEPS, Life
 
 
 def audited(book: Book) -> tuple[Finding, ...]:
@@ -31,7 +31,7 @@ def audited(book: Book) -> tuple[Finding, ...]:
 
 @dataclass
 class Author:
-    """Writes a book by legal verbs only. Messages are named for what became of them: sent-1, sent-2."""
+    """Writes a book by legal transitions only. Messages are named for what became of them: sent-1, sent-2."""
 
     book: Book
     number: int = 0
@@ -84,7 +84,10 @@ class Author:
     def _numbered(self) -> None:
         """Messages that the provider has numbered."""
         package = self.package("numbered")
-        moves = [Move(item.id, package.id, Status.SENT, provider_id=str(item.id)) for item in package.items]
+        moves = [
+            Transition(item.id, package.id, Status.SENT, provider_message_id=str(item.id))
+            for item in package.items
+        ]
         self.book.do(settle, moves, {package.id: LOOK})
 
     def _in_parts(self) -> None:
@@ -146,12 +149,12 @@ def test_a_ledger_in_which_everything_has_happened_is_sound(written: Book) -> No
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(draw=st.data())
-def test_no_sequence_of_verbs_breaks_an_invariant(book: Book, draw: st.DataObject) -> None:
-    book.rows("TRUNCATE messages, packages, events, duplicates, conflicts, stop_list")
+def test_no_sequence_of_steps_breaks_an_invariant(book: Book, draw: st.DataObject) -> None:
+    book.rows("TRUNCATE messages, packages, events, duplicate_counts, conflicts, suppressions")
     life = Life(book)
 
-    for verb in draw.draw(st.lists(st.sampled_from(VERBS), min_size=1, max_size=20)):
-        verb(life, draw)
+    for event_type in draw.draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=20)):
+        event_type(life, draw)
         assert audited(book) == ()
 
 
@@ -185,7 +188,7 @@ def test_a_ledger_at_work_is_sound_at_every_instant(book: Book, other: Book) -> 
 
 @dataclass(frozen=True)
 class Breakage:
-    """A write past the verbs, and the row it must be known by: `of` a message, or its package or event."""
+    """A write past the transitions, and the row it is known by: `of` a message, its package or event."""
 
     invariant: str
     statement: str
@@ -220,14 +223,14 @@ def corrected_by_queued(client_id: str) -> str:
     """
 
 
-def event_set(change: str, client_id: str, target: Status) -> str:
-    return f"UPDATE events SET {change} WHERE message_id = {id_of(client_id)} AND target = '{target}'"
+def event_set(change: str, client_id: str, to_status: Status) -> str:
+    return f"UPDATE events SET {change} WHERE message_id = {id_of(client_id)} AND to_status = '{to_status}'"
 
 
-def event_added(client_id: str, verb: str, source: str, target: str) -> str:
+def event_added(client_id: str, event_type: str, from_status: str, to_status: str) -> str:
     return f"""
-        INSERT INTO events (message_id, package_id, verb, source, target)
-        VALUES ({id_of(client_id)}, {package_of(client_id)}, {verb}, {source}, {target})
+        INSERT INTO events (message_id, package_id, type, from_status, to_status)
+        VALUES ({id_of(client_id)}, {package_of(client_id)}, {event_type}, {from_status}, {to_status})
     """
 
 
@@ -243,28 +246,34 @@ BREAKAGES = [
     Breakage("status_is_told", message_set("status = 'suppressed'", "delivered-1"), "delivered-1"),
     Breakage(
         "histories_hang_together",
-        f"DELETE FROM events WHERE message_id = {id_of('delivered-2')} AND target = 'sent'",
+        f"DELETE FROM events WHERE message_id = {id_of('delivered-2')} AND to_status = 'sent'",
         "delivered-2",
     ),
     Breakage(
         "histories_hang_together",
-        f"DELETE FROM events WHERE message_id = {id_of('sent-1')} AND verb = 'enqueue'",
+        f"DELETE FROM events WHERE message_id = {id_of('sent-1')} AND type = 'enqueue'",
         "sent-1",
     ),
     Breakage(
         "histories_hang_together",
-        f"INSERT INTO events (message_id, verb, target) VALUES ({id_of('queued-1')}, 'enqueue', 'queued')",
+        f"INSERT INTO events (message_id, type, to_status) VALUES ({id_of('queued-1')}, 'enqueue', 'queued')",
         "queued-1",
     ),
-    Breakage("roads_are_kept", event_set("verb = 'settle'", "delivered-1", Status.DELIVERED), "delivered-1"),
     Breakage(
-        "roads_are_kept", event_added("rejected-1", "'report'", "'rejected'", "'rejected'"), "rejected-1"
+        "transitions_are_allowed",
+        event_set("type = 'settle'", "delivered-1", Status.DELIVERED),
+        "delivered-1",
+    ),
+    Breakage(
+        "transitions_are_allowed",
+        event_added("rejected-1", "'report'", "'rejected'", "'rejected'"),
+        "rejected-1",
     ),
     Breakage(
         "sent_once",
         event_added("sent-1", "'settle'", "'sent'", "'sent'"),
         "sent-1",
-        also=("roads_are_kept",),
+        also=("transitions_are_allowed",),
     ),
     Breakage(
         "sent_once",
@@ -292,7 +301,7 @@ BREAKAGES = [
         "fence_is_told",
         message_set(f"package_id = {package_of('again-unsent-1')}", "partly-queued-1"),
         "partly-queued-1",
-        also=("packages_count_their_items",),
+        also=("packages_count_their_messages",),
     ),
     Breakage("packages_hold_their_messages", package_set("state = 'closed'", "sent-1"), "sent-1", count=2),
     Breakage(
@@ -348,17 +357,23 @@ BREAKAGES = [
         "package",
     ),
     Breakage("packages_have_reasons", package_set("state = 'in_doubt'", "sent-1"), "sent-1", "package"),
-    Breakage("packages_count_their_items", package_set("items = 1", "sent-1"), "sent-1", "package"),
-    Breakage("packages_count_their_items", package_set("items = 3", "sent-1"), "sent-1", "package"),
-    Breakage("packages_count_their_items", package_set("asks = -1", "sent-1"), "sent-1", "package"),
+    Breakage(
+        "packages_count_their_messages", package_set("message_count = 1", "sent-1"), "sent-1", "package"
+    ),
+    Breakage(
+        "packages_count_their_messages", package_set("message_count = 3", "sent-1"), "sent-1", "package"
+    ),
+    Breakage(
+        "packages_count_their_messages", package_set("inquiry_count = -1", "sent-1"), "sent-1", "package"
+    ),
     Breakage("polls_are_set", package_set("poll_at = NULL", "sent-1"), "sent-1", "package"),
     Breakage("polls_are_set", package_set("poll_at = NULL", "job-1"), "job-1", "package"),
     Breakage("polls_are_set", package_set("poll_at = now()", "failed-1"), "failed-1", "package"),
     Breakage("rescues_are_set", package_set("rescue_at = NULL", "sending-1"), "sending-1", "package"),
     Breakage("rescues_are_set", package_set("rescue_at = NULL", "in_doubt-1"), "in_doubt-1", "package"),
     Breakage("rescues_are_set", package_set("rescue_at = now()", "sent-1"), "sent-1", "package"),
-    Breakage("doubts_are_dated", package_set("doubted_at = NULL", "in_doubt-1"), "in_doubt-1", "package"),
-    Breakage("doubts_are_dated", package_set("doubted_at = now()", "sent-1"), "sent-1", "package"),
+    Breakage("doubts_are_dated", package_set("in_doubt_since = NULL", "in_doubt-1"), "in_doubt-1", "package"),
+    Breakage("doubts_are_dated", package_set("in_doubt_since = now()", "sent-1"), "sent-1", "package"),
     Breakage(
         "clocks_are_in_reach", package_set("rescue_at = 'infinity'", "sending-1"), "sending-1", "package"
     ),
@@ -381,7 +396,7 @@ BREAKAGES = [
     ),
     Breakage(
         "provider_ids_are_unique",
-        "UPDATE messages SET provider_id = '5' WHERE client_id LIKE 'numbered-%'",
+        "UPDATE messages SET provider_message_id = '5' WHERE client_id LIKE 'numbered-%'",
         "numbered-1",
     ),
     Breakage("numbers_are_not_given_again", "ALTER SEQUENCE message_reference RESTART", "queued-2"),
@@ -422,13 +437,17 @@ BREAKAGES = [
     ),
     Breakage("conflicts_have_messages", "UPDATE conflicts SET client_id = 'nobody'", "nobody"),
     Breakage("conflicts_have_messages", "UPDATE conflicts SET producer = 'shop'", "delivered-1 of shop"),
-    Breakage("brakes_are_known", "UPDATE routes SET state = 'ajar' WHERE name = 'beta'", "beta", "route"),
-    Breakage("brakes_are_known", "UPDATE routes SET state = 'paused' WHERE name = 'beta'", "beta", "route"),
+    Breakage(
+        "route_states_are_known", "UPDATE routes SET state = 'ajar' WHERE name = 'beta'", "beta", "route"
+    ),
+    Breakage(
+        "route_states_are_known", "UPDATE routes SET state = 'paused' WHERE name = 'beta'", "beta", "route"
+    ),
 ]
 
 
 @pytest.mark.parametrize("breakage", [pytest.param(one, id=one.invariant) for one in BREAKAGES])
-def test_a_write_past_the_verbs_breaks_its_invariant_alone_and_is_named(
+def test_a_write_past_the_transitions_breaks_its_invariant_alone_and_is_named(
     written: Book, breakage: Breakage
 ) -> None:
     with written.ledger.engine.connect() as connection:  # never committed: the CHECKs are back afterwards

@@ -1,4 +1,4 @@
-"""The books: whatever the verbs do, in whatever order, they balance; they tell if anything else wrote."""
+"""The books: whatever happens, in whatever order, they balance; they tell if anything else wrote."""
 
 import threading
 from collections import Counter
@@ -17,7 +17,7 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.leases import doubt_lapsed, lease_doubts, lease_polls, renew
 from bulk_dispatch.ledger.queries import books, by_status, history
-from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
+from bulk_dispatch.ledger.transitions import Clock, Looks, Package, Transition, settle, split, take_job
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
 
@@ -71,7 +71,7 @@ class Life:
             package = draw.draw(st.sampled_from(self.packages))
             moves, news = (
                 [
-                    Move(item.id, package.id, word, tried=draw.draw(st.booleans()))
+                    Transition(item.id, package.id, word, tried=draw.draw(st.booleans()))
                     for item in package.items
                     if (word := draw.draw(st.sampled_from(WORDS)))
                 ]
@@ -113,7 +113,7 @@ class Life:
         self.book.cancel([message(draw.draw(st.integers(1, max(1, self.number)))).client_id])
 
 
-VERBS: list[Callable[[Life, st.DataObject], None]] = [
+STEPS: list[Callable[[Life, st.DataObject], None]] = [
     Life.enqueue,
     Life.enqueue,
     Life.claim,
@@ -156,12 +156,12 @@ def forgotten(book: Book) -> list[tuple[int, str]]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(draw=st.data())
-def test_the_books_balance_after_any_sequence_of_verbs(book: Book, draw: st.DataObject) -> None:
-    book.rows("TRUNCATE messages, packages, events, duplicates, conflicts, stop_list")
+def test_the_books_balance_after_any_sequence_of_steps(book: Book, draw: st.DataObject) -> None:
+    book.rows("TRUNCATE messages, packages, events, duplicate_counts, conflicts, suppressions")
     life = Life(book)
 
-    for verb in draw.draw(st.lists(st.sampled_from(VERBS), min_size=1, max_size=25)):
-        verb(life, draw)
+    for event_type in draw.draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=25)):
+        event_type(life, draw)
         assert book.books().unbalanced == ()
         assert forgotten(book) == []
 
@@ -196,7 +196,7 @@ def test_the_books_count_every_message_by_its_status(book: Book) -> None:
     assert found.balanced
 
 
-# -- writes that went past the verbs -----------------------------------------------------------------
+# -- writes that went past the transitions -----------------------------------------------------------------
 
 LEGAL = {
     Status.QUEUED: "due_at = now(), finalized_at = NULL, package_id = NULL",
@@ -205,7 +205,7 @@ LEGAL = {
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.SENDING])
-def test_a_status_changed_behind_the_verbs_back_is_found_and_named(book: Book, status: Status) -> None:
+def test_a_status_changed_behind_the_event_type_back_is_found_and_named(book: Book, status: Status) -> None:
     book.package(messages(3))
     change = LEGAL.get(status, "due_at = NULL")
     book.rows(
@@ -237,17 +237,23 @@ def test_a_status_changed_behind_the_verbs_back_is_found_and_named(book: Book, s
             ("queued: 4 messages, 3 by the events",),
         ),
         (
-            "INSERT INTO events (message_id, verb, source, target) VALUES (1, 'claim', 'queued', 'sending')",
+            (
+                "INSERT INTO events (message_id, type, from_status, to_status) "
+                "VALUES (1, 'claim', 'queued', 'sending')"
+            ),
             ("queued: 3 messages, 2 by the events", "sending: 0 messages, 1 by the events"),
         ),
         (
-            "INSERT INTO events (message_id, verb, source, target) VALUES (1, 'report', 'sent', 'delivered')",
+            (
+                "INSERT INTO events (message_id, type, from_status, to_status) "
+                "VALUES (1, 'report', 'sent', 'delivered')"
+            ),
             ("sent: 0 messages, -1 by the events", "delivered: 0 messages, 1 by the events"),
         ),
     ],
     ids=["message gone", "event gone", "message from nowhere", "event from nowhere", "end from nowhere"],
 )
-def test_rows_added_or_removed_behind_the_verbs_back_are_found(
+def test_rows_added_or_removed_behind_the_event_type_back_are_found(
     book: Book, statement: str, unbalanced: tuple[str, ...]
 ) -> None:
     book.enqueue(messages(3))
@@ -318,7 +324,9 @@ def test_messages_come_out_of_the_books_as_they_went_in(book: Book) -> None:
     book.enqueue(messages(10))
     package = book.claim(items=6).package
     assert package is not None
-    book.do(settle, [Move(item.id, package.id, Status.SENT) for item in package.items], {package.id: LOOK})
+    book.do(
+        settle, [Transition(item.id, package.id, Status.SENT) for item in package.items], {package.id: LOOK}
+    )
     book.report(package, [Status.DELIVERED] * 4)
 
     assert Counter(book.books().by_status) == Counter({Status.QUEUED: 4, Status.SENT: 2, Status.DELIVERED: 4})
@@ -332,10 +340,10 @@ def test_history_is_told_in_the_order_of_what_happened_though_a_writer_began_ear
         early.execute(text("SELECT now()"))  # the instant of all it will write
         package = other.claim().package
         assert package is not None
-        settle(early, [Move(package.items[0].id, package.id, Status.SENT)], {package.id: LOOK})
+        settle(early, [Transition(package.items[0].id, package.id, Status.SENT)], {package.id: LOOK})
 
     told = book.do(history, "client-1")
 
     assert told is not None
-    assert [event.verb for event in told.events] == ["enqueue", "claim", "settle"]
+    assert [event.type for event in told.events] == ["enqueue", "claim", "settle"]
     assert told.events[2].at < told.events[1].at

@@ -15,8 +15,8 @@ from bulk_dispatch.ledger.queries import now, route_names, route_rows
 from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import (
     ClaimRequest,
-    Place,
     Queue,
+    QueueCursor,
     cancel,
     cancel_named,
     cancel_next,
@@ -34,7 +34,7 @@ def queue(book: Book, campaign: str = "", lane: Lane = Lane.BULK, until: datetim
 
 def withdrawn(book: Book, wanted: Queue, limit: int) -> list[int]:
     """How many each part withdrew."""
-    place: Place | None = None
+    place: QueueCursor | None = None
     counts = []
     while True:
         count, place = book.do(cancel_next, wanted, place, limit)
@@ -109,7 +109,7 @@ def test_two_withdrawing_the_same_queue_withdraw_each_message_once(book: Book, o
         ]
 
         assert sum(at_once(works)) == 300
-    assert book.one("SELECT count(*) FROM events WHERE target = 'cancelled'") == 1500
+    assert book.one("SELECT count(*) FROM events WHERE to_status = 'cancelled'") == 1500
 
 
 def test_those_withdrawn_by_name_are_named(book: Book) -> None:

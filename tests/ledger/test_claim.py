@@ -43,7 +43,9 @@ def test_a_package_holds_the_messages_as_they_must_leave(book: Book) -> None:
     [row] = book.messages().values()
     assert claimed.package is not None
     assert claimed.package.items == [
-        OutboundMessage(row.id, row.reference, row.recipient, "Shop", Flash("Добрий день"), counted=1)
+        OutboundMessage(
+            row.id, row.reference, row.recipient, "Shop", Flash("Добрий день"), segments_estimated=1
+        )
     ]
     assert (row.status, row.package_id, row.due_at) == ("sending", claimed.package.id, None)
 
@@ -61,15 +63,21 @@ def test_an_open_package_is_leased(book: Book) -> None:
     package = book.package(messages(3), lease=timedelta(seconds=90))
 
     row = book.package_row(package.id)
-    assert (row.state, row.route, row.lane, row.items) == ("open", ROUTE, "bulk", 3)
+    assert (row.state, row.route, row.lane, row.message_count) == ("open", ROUTE, "bulk", 3)
     assert row.rescue_at - row.opened_at == timedelta(seconds=90)
-    assert (row.poll_at, row.doubted_at, row.job, row.polls, row.asks) == (None, None, None, 0, 0)
+    assert (row.poll_at, row.in_doubt_since, row.job, row.poll_count, row.inquiry_count) == (
+        None,
+        None,
+        None,
+        0,
+        0,
+    )
 
 
 def test_nothing_queued_is_no_package(book: Book) -> None:
     book.package(messages(1))
 
-    assert book.claim() == Claim(None, expired=0, more=False, why="nothing is due")
+    assert book.claim() == Claim(None, expired=0, more=False, reason="nothing is due")
     assert book.one("SELECT count(*) FROM packages") == 1
 
 
@@ -121,7 +129,7 @@ def test_the_urgent_lane_takes_urgent_messages_only(book: Book) -> None:
 
     assert names(claimed) == ["code"]
     assert not claimed.more
-    assert book.claim(Lane.URGENT).why == "nothing is due"
+    assert book.claim(Lane.URGENT).reason == "nothing is due"
     assert book.statuses()["a"] == "queued"
 
 
@@ -167,7 +175,7 @@ def test_no_more_bytes_than_the_provider_takes(book: Book, octets: int, taken: i
     assert claimed.more is (taken < 5)
     assert Counter(book.statuses().values()) == Counter({"sending": taken, "queued": 5 - taken})
     assert claimed.package is not None
-    assert book.package_row(claimed.package.id).items == taken
+    assert book.package_row(claimed.package.id).message_count == taken
 
 
 @pytest.mark.parametrize(("waiting", "more"), [(2, False), (3, True), (4, True)])
@@ -195,7 +203,7 @@ def test_messages_past_their_validity_expire_and_the_others_leave(book: Book) ->
         "client-3": "expired",
         "client-4": "sending",
     }
-    notes = {e.note for e in book.events() if e.target == "expired"}
+    notes = {e.note for e in book.events() if e.to_status == "expired"}
     assert notes == {"validity passed while queued"}
     assert all(
         row.finalized_at and not row.due_at for row in book.rows("SELECT * FROM messages") if row.id in (1, 3)
@@ -225,7 +233,7 @@ def test_validity_that_passes_while_queued_counts(book: Book) -> None:
 def test_a_message_queued_again_with_a_delay_is_not_due_before(book: Book) -> None:
     book.settle(book.package(messages(2)), Status.QUEUED, delay=HOUR)
 
-    assert book.claim() == Claim(None, why="nothing is due")
+    assert book.claim() == Claim(None, reason="nothing is due")
     assert book.one("SELECT bool_and(due_at - now() BETWEEN '59 min' AND '60 min') FROM messages")
 
 
@@ -235,7 +243,7 @@ def test_a_delayed_message_leaves_once_its_time_has_come(book: Book) -> None:
     eventually(lambda: book.claim().package is not None)
 
     assert (
-        book.one("SELECT max(at) - min(at) FROM events WHERE target IN ('queued', 'sending') AND id > 2")
+        book.one("SELECT max(at) - min(at) FROM events WHERE to_status IN ('queued', 'sending') AND id > 2")
         >= SOON
     )
 
@@ -253,15 +261,15 @@ def test_a_delayed_message_does_not_hold_up_the_others(book: Book) -> None:
 def test_a_route_nobody_registered_sends_nothing(book: Book) -> None:
     book.enqueue(messages(1))
 
-    assert book.claim(route="beta") == Claim(None, why="the route is not registered")
+    assert book.claim(route="beta") == Claim(None, reason="the route is not registered")
 
 
 def test_a_stopped_route_sends_nothing_until_somebody_opens_it(book: Book) -> None:
     book.enqueue(messages(1))
 
     assert book.do(stop_route, ROUTE, "account blocked")
-    assert book.claim() == Claim(None, why="the route is stopped: account blocked")
-    assert book.claim(Lane.URGENT).why == "the route is stopped: account blocked"
+    assert book.claim() == Claim(None, reason="the route is stopped: account blocked")
+    assert book.claim(Lane.URGENT).reason == "the route is stopped: account blocked"
 
     assert book.do(open_route, ROUTE)
     assert book.claim().package is not None
@@ -273,7 +281,7 @@ def test_a_paused_route_sends_nothing_and_comes_back_by_itself(book: Book) -> No
     paused = book.one("SELECT now()")
 
     claimed = book.claim()
-    assert (claimed.package, claimed.why) == (None, "the route is paused: throttled")
+    assert (claimed.package, claimed.reason) == (None, "the route is paused: throttled")
 
     eventually(lambda: book.claim().package is not None)
     assert book.one("SELECT opened_at - :paused FROM packages", paused=paused) >= SOON * 0.9
@@ -296,9 +304,9 @@ def test_another_route_goes_on(book: Book) -> None:
     assert book.claim(route="beta").package is not None
 
 
-def fail(book: Book, wait: timedelta = timedelta(0), *, blind: bool = False) -> Streak:
+def fail(book: Book, wait: timedelta = timedelta(0), *, unresolvable: bool = False) -> Streak:
     """The route fails, as a stage notes it."""
-    streak = book.do(note_failure, ROUTE, blind=blind)
+    streak = book.do(note_failure, ROUTE, unresolvable=unresolvable)
     book.do(pause_route, ROUTE, wait, "no connection")
     return streak
 
@@ -309,7 +317,7 @@ def test_failures_in_a_row_are_counted_until_a_package_goes_through(book: Book) 
 
     book.do(route_works, ROUTE)
 
-    assert book.rows("SELECT state, paused_until, why FROM routes") == [("open", None, None)]
+    assert book.rows("SELECT state, paused_until, reason FROM routes") == [("open", None, None)]
     assert fail(book) == Streak(1, 0)
 
 
@@ -323,19 +331,19 @@ def test_failures_that_leave_doubt_are_counted_apart(book: Book) -> None:
     book.enqueue(messages(1))
     kinds = [False, False, True, False, True]
 
-    assert [fail(book, blind=blind).blind for blind in kinds] == [0, 0, 1, 1, 2]
+    assert [fail(book, unresolvable=unresolvable).unresolvable for unresolvable in kinds] == [0, 0, 1, 1, 2]
 
     book.do(open_route, ROUTE)
-    assert fail(book, blind=True) == Streak(1, 1)
+    assert fail(book, unresolvable=True) == Streak(1, 1)
     book.do(route_works, ROUTE)
-    assert fail(book, blind=True) == Streak(1, 1)
+    assert fail(book, unresolvable=True) == Streak(1, 1)
 
 
-def test_a_failure_is_blind_once_if_any_that_failed_with_it_is(book: Book) -> None:
+def test_a_failure_is_unresolvable_once_if_any_that_failed_with_it_is(book: Book) -> None:
     book.enqueue(messages(1))
 
     assert fail(book, HOUR) == Streak(1, 0)
-    assert [fail(book, HOUR, blind=True) for _ in range(2)] == [Streak(1, 1)] * 2
+    assert [fail(book, HOUR, unresolvable=True) for _ in range(2)] == [Streak(1, 1)] * 2
     assert fail(book, HOUR) == Streak(1, 1)
 
 
@@ -345,13 +353,16 @@ def test_a_package_that_went_through_before_a_pause_does_not_end_it(book: Book) 
 
     book.do(route_works, ROUTE)
 
-    assert book.claim().why == "the route is paused: no connection"
-    assert book.one("SELECT failures FROM routes") == 1
+    assert book.claim().reason == "the route is paused: no connection"
+    assert book.one("SELECT consecutive_failures FROM routes") == 1
 
 
 def test_but_it_ends_a_streak_of_failures_that_left_doubt(book: Book) -> None:
     book.enqueue(messages(1))
-    assert [fail(book, blind=True), fail(book, HOUR, blind=True)] == [Streak(1, 1), Streak(2, 2)]
+    assert [fail(book, unresolvable=True), fail(book, HOUR, unresolvable=True)] == [
+        Streak(1, 1),
+        Streak(2, 2),
+    ]
 
     book.do(route_works, ROUTE)
 
@@ -384,13 +395,13 @@ def test_a_stopped_route_is_not_opened_by_a_pause_nor_by_success(book: Book) -> 
     assert fail(book) == Streak(0, 0)
     book.do(route_works, ROUTE)
 
-    assert book.claim().why == "the route is stopped: account blocked"
+    assert book.claim().reason == "the route is stopped: account blocked"
 
 
 def test_a_route_that_is_not_there_cannot_be_stopped_or_opened(book: Book) -> None:
-    assert not book.do(stop_route, "beta", "why")
+    assert not book.do(stop_route, "beta", "reason")
     assert not book.do(open_route, "beta")
-    assert book.do(note_failure, "beta", blind=True) == Streak(0, 0)
+    assert book.do(note_failure, "beta", unresolvable=True) == Streak(0, 0)
 
 
 def test_no_more_packages_on_the_wire_than_the_route_allows(book: Book) -> None:
@@ -399,17 +410,17 @@ def test_no_more_packages_on_the_wire_than_the_route_allows(book: Book) -> None:
     claims = [book.claim(items=1, parallel=4) for _ in range(4)]
 
     assert [claimed.package is not None for claimed in claims] == [True, True, True, False]
-    assert claims[-1].why == "3 packages are on the wire"
+    assert claims[-1].reason == "3 packages are on the wire"
 
 
 def test_one_package_is_kept_for_the_urgent_lane(book: Book) -> None:
     book.enqueue([*named("a", "b"), *named("code", "pin", lane=Lane.URGENT)])
     assert names(book.claim(items=1, parallel=2)) == ["a"]
-    assert book.claim(items=1, parallel=2).why == "1 packages are on the wire"
+    assert book.claim(items=1, parallel=2).reason == "1 packages are on the wire"
 
     assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == ["code"]
 
-    assert book.claim(Lane.URGENT, items=1, parallel=2).why == "2 packages are on the wire"
+    assert book.claim(Lane.URGENT, items=1, parallel=2).reason == "2 packages are on the wire"
 
 
 def test_an_urgent_package_takes_no_place_of_the_bulk_lane(book: Book) -> None:
@@ -417,7 +428,7 @@ def test_an_urgent_package_takes_no_place_of_the_bulk_lane(book: Book) -> None:
     assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == ["code"]
 
     assert names(book.claim(items=1, parallel=2)) == ["a"]
-    assert book.claim(Lane.URGENT, items=1, parallel=2).why == "2 packages are on the wire"
+    assert book.claim(Lane.URGENT, items=1, parallel=2).reason == "2 packages are on the wire"
 
 
 def test_where_urgent_packages_take_all_places_the_bulk_lane_waits(book: Book) -> None:
@@ -425,7 +436,7 @@ def test_where_urgent_packages_take_all_places_the_bulk_lane_waits(book: Book) -
     for name in ("code", "pin"):
         assert names(book.claim(Lane.URGENT, items=1, parallel=2)) == [name]
 
-    assert book.claim(items=1, parallel=2).why == "2 packages are on the wire"
+    assert book.claim(items=1, parallel=2).reason == "2 packages are on the wire"
 
 
 def test_halves_of_a_bulk_package_take_no_place_of_the_urgent_lane(book: Book) -> None:
@@ -453,11 +464,11 @@ def test_a_route_of_one_package_serves_both_lanes_in_turn(book: Book) -> None:
     book.enqueue([*messages(1), *named("code", lane=Lane.URGENT)])
 
     assert names(book.claim(Lane.BULK, items=1, parallel=1)) == ["code"]
-    assert book.claim(Lane.URGENT, items=1, parallel=1).why == "1 packages are on the wire"
+    assert book.claim(Lane.URGENT, items=1, parallel=1).reason == "1 packages are on the wire"
 
 
 @pytest.mark.parametrize(
-    ("verdict", "emptied"),
+    ("report", "emptied"),
     [
         (Status.SENT, PackageState.CLOSED),
         (Status.REJECTED, PackageState.CLOSED),
@@ -465,13 +476,13 @@ def test_a_route_of_one_package_serves_both_lanes_in_turn(book: Book) -> None:
         (Status.FAILED, PackageState.UNSENT),
     ],
 )
-def test_a_settled_package_makes_room(book: Book, verdict: Status, emptied: PackageState) -> None:
+def test_a_settled_package_makes_room(book: Book, report: Status, emptied: PackageState) -> None:
     book.enqueue(messages(2))
     first = book.claim(items=1, parallel=1).package
     assert first is not None
     assert book.claim(items=1, parallel=1).package is None
 
-    book.settle(first, verdict, emptied=emptied)
+    book.settle(first, report, emptied=emptied)
 
     assert book.claim(items=1, parallel=1).package is not None
 
@@ -509,7 +520,7 @@ def test_two_racing_for_one_queue_get_every_message_exactly_once(book: Book, oth
     assert set(claimed.values()) == {1}
     carried = {item.id: package.id for package in packages for item in package.items}
     assert carried == {row.id: row.package_id for row in book.messages().values()}
-    assert book.one("SELECT count(*) FROM events WHERE target = 'sending'") == 600
+    assert book.one("SELECT count(*) FROM events WHERE to_status = 'sending'") == 600
     assert book.books().balanced
 
 
@@ -537,7 +548,7 @@ def test_a_claim_waits_for_one_under_way_and_counts_its_package(book: Book, othe
         )
 
     assert first.package is not None
-    assert late.result() == Claim(None, why="1 packages are on the wire")
+    assert late.result() == Claim(None, reason="1 packages are on the wire")
 
 
 def test_a_claim_that_was_not_committed_leaves_the_messages_queued(book: Book, other: Book) -> None:
@@ -609,7 +620,7 @@ def test_two_cancelling_the_same_messages_in_another_order_cancel_each_once(book
         counts = at_once([lambda: book.cancel(ids), lambda: other.cancel(ids[::-1])])  # noqa: B023
 
         assert sum(counts) == 300
-    assert book.one("SELECT count(*) FROM events WHERE target = 'cancelled'") == 1800
+    assert book.one("SELECT count(*) FROM events WHERE to_status = 'cancelled'") == 1800
     assert book.books().balanced
 
 
@@ -668,7 +679,7 @@ def test_bulk_claims_pick_one_after_another(book: Book) -> None:
 
     assert met.waited
     assert names(met.first) == ["a", "b"]
-    assert met.second.why == "nothing is due"
+    assert met.second.reason == "nothing is due"
 
 
 def test_bulk_claims_of_other_routes_pick_beside_them(book: Book) -> None:
@@ -697,7 +708,7 @@ def test_who_was_overtaken_while_picking_takes_nothing(book: Book) -> None:
     met = race(book, first, overtaking, statement=PICKED[Lane.URGENT], commits=True)
 
     assert names(met.second) == ["b"]
-    assert met.first == Claim(None, why="1 packages are on the wire")
+    assert met.first == Claim(None, reason="1 packages are on the wire")
     assert book.statuses() == {"a": "queued", "b": "sending"}
 
 
@@ -714,7 +725,7 @@ def test_bulk_that_an_urgent_claim_overtakes_at_the_last_place_takes_nothing(boo
 
     assert not met.waited
     assert names(met.second) == ["pin"]
-    assert met.first == Claim(None, why="2 packages are on the wire")
+    assert met.first == Claim(None, reason="2 packages are on the wire")
 
 
 def stop(connection: Connection) -> str:
@@ -736,7 +747,7 @@ def test_who_was_picking_when_the_route_was_shut_takes_nothing(
 
     met = race(book, claiming(Lane.BULK), shut, statement=PICKED[Lane.BULK], commits=True)
 
-    assert met.first == Claim(None, expired=1, why=met.second)
+    assert met.first == Claim(None, expired=1, reason=met.second)
     assert book.statuses() == {"late": "expired", "a": "queued"}
 
 

@@ -8,7 +8,7 @@ from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.outbound import COLUMNS, item
 from bulk_dispatch.ledger.packages import _OPEN_COLUMNS, OpenMessage, open_messages
-from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.ledger.transitions import Transition, settle
 from tests.factories import message
 from tests.ledger.book import LOOK, Book
 
@@ -25,7 +25,7 @@ def test_the_columns_of_an_open_message_are_its_fields(book: Book) -> None:
 def test_an_open_message_is_what_its_row_says(book: Book) -> None:
     package = book.package([message(1), message(2)])
     moves = [
-        Move(one.id, package.id, Status.SENT, provider_id=f"their-{one.id}", tried=True)
+        Transition(one.id, package.id, Status.SENT, provider_message_id=f"their-{one.id}", tried=True)
         for one in package.items
     ]
     book.do(settle, moves, {package.id: LOOK})
@@ -36,7 +36,15 @@ def test_an_open_message_is_what_its_row_says(book: Book) -> None:
     assert len(found) == 2
     for one in found:
         row = rows[one.id]
-        for name in ("package_id", "reference", "provider_id", "status", "attempts", "kind", "counted"):
+        for name in (
+            "package_id",
+            "reference",
+            "provider_message_id",
+            "status",
+            "attempts",
+            "kind",
+            "counted",
+        ):
             assert getattr(one, name) == getattr(row, name), name
 
 

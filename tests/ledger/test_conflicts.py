@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from bulk_dispatch.ledger.conflicts import (
-    Place,
+    ConflictCursor,
     RecordedConflict,
     after_all_of,
     conflicts_after,
@@ -22,7 +22,7 @@ def collided(book: Book, count: int, producer: str = "") -> None:
         book.enqueue([message(number, producer=producer, text="other", sender="Else")])
 
 
-def paged(book: Book, producer: str, place: Place | None, size: int) -> list[list[RecordedConflict]]:
+def paged(book: Book, producer: str, place: ConflictCursor | None, size: int) -> list[list[RecordedConflict]]:
     pages = []
     while place is not None:
         page, place = book.do(conflicts_after, producer, place, size)

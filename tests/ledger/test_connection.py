@@ -148,8 +148,8 @@ class Pooler:
     `hears`: of how many connections it passes on what is said after the greeting.
     """
 
-    def __init__(self, target: Target, hears: int = 1000) -> None:
-        self._target = target
+    def __init__(self, to_status: Target, hears: int = 1000) -> None:
+        self._target = to_status
         self._hears = hears
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]

@@ -71,20 +71,20 @@ def test_nothing_else_is_ever_corrected(book: Book, status: Status) -> None:
     assert book.one("SELECT sender FROM messages") == "Shop"
 
 
-@pytest.mark.parametrize("verdict", [Status.REJECTED, Status.EXPIRED])
-def test_what_a_provider_took_and_gave_up_later_is_not_corrected(book: Book, verdict: Status) -> None:
+@pytest.mark.parametrize("report", [Status.REJECTED, Status.EXPIRED])
+def test_what_a_provider_took_and_gave_up_later_is_not_corrected(book: Book, report: Status) -> None:
     package = book.package([wrong()])
     book.settle(package, Status.SENT)
-    book.report(package, verdict)
+    book.report(package, report)
 
     assert book.enqueue([right()]) == CONFLICT
 
 
-@pytest.mark.parametrize("verdict", [Status.REJECTED, Status.FAILED])
-def test_what_was_in_doubt_is_not_corrected_whoever_settled_it(book: Book, verdict: Status) -> None:
+@pytest.mark.parametrize("report", [Status.REJECTED, Status.FAILED])
+def test_what_was_in_doubt_is_not_corrected_whoever_settled_it(book: Book, report: Status) -> None:
     package = book.package([wrong()])
     book.settle(package, Status.IN_DOUBT)
-    book.settle(package, verdict)
+    book.settle(package, report)
 
     assert book.enqueue([right()]) == CONFLICT
 
@@ -147,7 +147,7 @@ def test_a_correction_may_be_corrected_until_one_goes_out(book: Book) -> None:
     found = book.do(history, "client-1")
     assert found is not None
     assert (found.status, found.corrects) == ("queued", 3)
-    assert (found.events[0].verb, found.events[0].note) == (
+    assert (found.events[0].type, found.events[0].note) == (
         "enqueue",
         "in the stead of one that was rejected",
     )
@@ -300,7 +300,7 @@ def test_many_who_correct_the_same_in_another_order_enter_each_once(book: Book, 
 # -- what is true of the rows ------------------------------------------------------------------------
 
 
-def test_the_old_message_is_what_no_verb_finds_any_more(book: Book) -> None:
+def test_the_old_message_is_what_no_event_type_finds_any_more(book: Book) -> None:
     book.bring([wrong()], Status.REJECTED)
     book.enqueue([right()])
 

@@ -14,9 +14,9 @@ from bulk_dispatch.ledger.in_doubt import (
     Chunk,
     Decidable,
     DoubtList,
+    DoubtSelection,
     Resolution,
     Resolved,
-    Selection,
     chunks,
     decidable,
     in_doubt,
@@ -25,7 +25,7 @@ from bulk_dispatch.ledger.in_doubt import (
 )
 from bulk_dispatch.ledger.leases import doubt_lapsed, lease_doubts
 from bulk_dispatch.ledger.queries import history
-from bulk_dispatch.ledger.transitions import Clock, Move, Package, settle
+from bulk_dispatch.ledger.transitions import Clock, Package, Transition, settle
 from tests.factories import message, messages
 from tests.ledger.book import LOOK, ROUTE, Book, at_once, blocked
 
@@ -34,18 +34,18 @@ S, R, Q, F, D = Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED, Stat
 NOTE = "resolved by anna: their list of the day"
 
 
-def doubted(book: Book, offered: Sequence[Message], why: str = "lost") -> Package:
+def doubted(book: Book, offered: Sequence[Message], reason: str = "lost") -> Package:
     """A package of messages in doubt."""
     package = book.package(offered)
-    moves = [Move(item.id, package.id, D, code="208") for item in package.items]
-    book.do(settle, moves, {package.id: LOOK}, why=why)
+    moves = [Transition(item.id, package.id, D, code="208") for item in package.items]
+    book.do(settle, moves, {package.id: LOOK}, reason=reason)
     return package
 
 
 def collided(book: Book, offered: Sequence[Message]) -> Package:
     """A package of messages whose ids somebody else had used."""
     package = book.package(offered)
-    held = [Move(item.id, package.id, D, code="208") for item in package.items]
+    held = [Transition(item.id, package.id, D, code="208") for item in package.items]
     book.do(settle, [], {package.id: LOOK}, collided=held)
     return package
 
@@ -56,12 +56,12 @@ def batch(start: int, count: int, **changes: Any) -> list[Message]:
 
 def found(book: Book, limit: int | None = None, **parts: Any) -> DoubtList:
     with book.ledger.snapshot() as connection:
-        return in_doubt(connection, Selection(**parts), limit)
+        return in_doubt(connection, DoubtSelection(**parts), limit)
 
 
 def meant(book: Book, size: int = CHUNK, **parts: Any) -> list[Chunk]:
     with book.ledger.snapshot() as connection:
-        return chunks(connection, Selection(**parts), size)
+        return chunks(connection, DoubtSelection(**parts), size)
 
 
 def said(book: Book, chunk: Chunk, resolution: Resolution = Resolution.SENT) -> list[Resolved]:
@@ -108,8 +108,8 @@ def test_a_policy_decides_only_what_is_in_doubt(book: Book) -> None:
 
 def test_what_is_in_doubt_is_listed_with_what_is_known(book: Book) -> None:
     package = doubted(book, [message(1, campaign="spring", in_doubt="fail")])
-    book.rows("UPDATE messages SET provider_id = 'their-1', attempts = 2")
-    book.rows("UPDATE packages SET asks = 3, why = 'something later'")
+    book.rows("UPDATE messages SET provider_message_id = 'their-1', attempts = 2")
+    book.rows("UPDATE packages SET inquiry_count = 3, reason = 'something later'")
 
     [one] = found(book).messages
 
@@ -119,13 +119,13 @@ def test_what_is_in_doubt_is_listed_with_what_is_known(book: Book) -> None:
         "spring",
         package.id,
     )
-    assert (one.recipient, one.provider_id, one.reference) == (
+    assert (one.recipient, one.provider_message_id, one.reference) == (
         "+380930000001",
         "their-1",
         package.items[0].reference,
     )
-    assert (one.asked, one.code, one.why, one.attempts, one.own) == (3, "208", "lost", 2, DoubtPolicy.FAIL)
-    assert one.since == book.one("SELECT at FROM events WHERE target = 'in_doubt'")
+    assert (one.asked, one.code, one.reason, one.attempts, one.own) == (3, "208", "lost", 2, DoubtPolicy.FAIL)
+    assert one.since == book.one("SELECT at FROM events WHERE to_status = 'in_doubt'")
 
 
 def test_only_what_is_in_doubt_is_listed(book: Book) -> None:
@@ -151,7 +151,7 @@ def test_nothing_in_doubt_is_an_empty_list(book: Book) -> None:
 def test_a_list_is_bounded_and_its_totals_are_not(book: Book) -> None:
     old = doubted(book, batch(1, 2, route="beta"))
     doubted(book, batch(3, 3))
-    book.rows("UPDATE packages SET doubted_at = now() - interval '1 day' WHERE id = :id", id=old.id)
+    book.rows("UPDATE packages SET in_doubt_since = now() - interval '1 day' WHERE id = :id", id=old.id)
 
     listed = found(book, limit=3)
 
@@ -178,24 +178,24 @@ def test_what_collided_is_told_apart_until_its_doubt_is_another(book: Book) -> N
 
 
 def test_the_last_doubt_is_the_one_that_is_told(book: Book) -> None:
-    first = doubted(book, messages(1), why="the first")
+    first = doubted(book, messages(1), reason="the first")
     book.settle(first, Q)
     second = book.claim().package
     assert second is not None
-    book.do(settle, [Move(second.items[0].id, second.id, D)], {second.id: LOOK}, why="the second")
+    book.do(settle, [Transition(second.items[0].id, second.id, D)], {second.id: LOOK}, reason="the second")
 
     [one] = found(book).messages
 
-    assert (one.why, one.package_id) == ("the second", second.id)
+    assert (one.reason, one.package_id) == ("the second", second.id)
 
 
 def aged(book: Book, client_id: str) -> None:
     """As if this message had been in doubt for three hours, and its package for a day."""
-    book.rows("UPDATE packages SET doubted_at = now() - interval '1 day'")
+    book.rows("UPDATE packages SET in_doubt_since = now() - interval '1 day'")
     book.rows(
         """
         UPDATE events e SET at = now() - interval '3 hours' FROM messages m
-        WHERE m.id = e.message_id AND m.client_id = :id AND e.target = 'in_doubt'
+        WHERE m.id = e.message_id AND m.client_id = :id AND e.to_status = 'in_doubt'
         """,
         id=client_id,
     )
@@ -263,7 +263,7 @@ def test_a_word_settles_and_its_package_is_what_its_messages_make_it(
     assert set(book.statuses().values()) == {status}
     row = book.package_row(package.id)
     assert (row.state, row.poll_at is not None) == (state, polled)
-    assert (row.rescue_at, row.doubted_at, row.why) == (None, None, "lost")
+    assert (row.rescue_at, row.in_doubt_since, row.reason) == (None, None, "lost")
     assert book.books().balanced
 
 
@@ -275,7 +275,7 @@ def test_the_event_says_who_and_why(book: Book, word: Resolution) -> None:
     found = book.do(history, "client-1")
 
     assert found is not None
-    assert (found.events[-1].verb, found.events[-1].source, found.events[-1].note) == (
+    assert (found.events[-1].type, found.events[-1].from_status, found.events[-1].note) == (
         "settle",
         "in_doubt",
         NOTE,
@@ -302,7 +302,11 @@ def test_the_rest_of_a_package_stays_in_doubt_with_its_clocks(book: Book) -> Non
 
     row = book.package_row(package.id)
     assert list(book.statuses().values()) == ["in_doubt", "sent", "in_doubt"]
-    assert (row.state, row.rescue_at, row.doubted_at) == ("in_doubt", before.rescue_at, before.doubted_at)
+    assert (row.state, row.rescue_at, row.in_doubt_since) == (
+        "in_doubt",
+        before.rescue_at,
+        before.in_doubt_since,
+    )
     assert row.poll_at is not None
 
 
@@ -336,17 +340,17 @@ def test_a_word_said_twice_settles_once(book: Book) -> None:
 # -- who writes meanwhile --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verdict", [S, R, Q, F])
+@pytest.mark.parametrize("report", [S, R, Q, F])
 @pytest.mark.parametrize("word", Resolution)
-def test_what_was_settled_meanwhile_stays_as_it_is(book: Book, word: Resolution, verdict: Status) -> None:
+def test_what_was_settled_meanwhile_stays_as_it_is(book: Book, word: Resolution, report: Status) -> None:
     """A rescuer, or a dispatcher that was thought dead, comes between the choice and the word."""
     package = doubted(book, messages(3))
     [chunk] = meant(book)
-    book.settle(package, [verdict])
+    book.settle(package, [report])
 
     assert [one.client_id for one in said(book, chunk, word)] == ["client-2", "client-3"]
 
-    assert book.statuses()["client-1"] == verdict
+    assert book.statuses()["client-1"] == report
     assert book.books().balanced
 
 
@@ -400,7 +404,10 @@ def test_a_word_waits_for_a_rescuer_that_is_writing_and_keeps_to_what_it_wrote(
     [chunk] = meant(book)
     with book.ledger.begin() as connection:
         settle(
-            connection, [Move(package.items[0].id, package.id, Q)], {package.id: LOOK}, keeps=(Clock.POLL,)
+            connection,
+            [Transition(package.items[0].id, package.id, Q)],
+            {package.id: LOOK},
+            keeps=(Clock.POLL,),
         )
         waiting = blocked(
             other, lambda c: resolve(c, chunk, Resolution.SENT, looks=lambda _: LOOK, note=NOTE)
@@ -415,7 +422,7 @@ def test_a_rescuer_waits_for_a_word_that_is_being_written_and_changes_nothing_of
 ) -> None:
     package = doubted(book, messages(2))
     [chunk] = meant(book)
-    moves = [Move(item.id, package.id, Q) for item in package.items]
+    moves = [Transition(item.id, package.id, Q) for item in package.items]
     with book.ledger.begin() as connection:
         resolve(connection, chunk, Resolution.REJECTED, looks=lambda _: LOOK, note=NOTE)
         waiting = blocked(other, lambda c: settle(c, moves, {package.id: LOOK}, keeps=(Clock.POLL,)))
@@ -437,7 +444,9 @@ def test_a_person_and_a_rescuer_at_once_settle_each_message_once(book: Book, oth
         done = 0
         while leased := other.do(lease_doubts, ROUTE, messages=40, lease=HOUR):
             ids = [package.id for package in leased]
-            moves = [Move(one.id, one.package_id, F) for one in other.do(decidable, ids, DoubtPolicy.FAIL)]
+            moves = [
+                Transition(one.id, one.package_id, F) for one in other.do(decidable, ids, DoubtPolicy.FAIL)
+            ]
             moved = other.do(settle, moves, dict.fromkeys(ids, LOOK), keeps=(Clock.POLL,))
             done += sum(moved.values())
         return done
@@ -445,7 +454,7 @@ def test_a_person_and_a_rescuer_at_once_settle_each_message_once(book: Book, oth
     by_hand, by_policy = at_once([person, rescuer])
 
     assert by_hand + by_policy == 300
-    assert book.one("SELECT count(*) FROM events WHERE source = 'in_doubt'") == 300
+    assert book.one("SELECT count(*) FROM events WHERE from_status = 'in_doubt'") == 300
     ended = {book.package_row(package.id).state for package in packages}
     assert ended <= {"settled", "closed"}
     assert book.books().balanced

@@ -1,4 +1,4 @@
-"""Migrations and schema: a road up and one down, and no drift. What a ledger says when it cannot be used."""
+"""Migrations and schema: a way up and one down, and no drift. What a ledger says when it cannot be used."""
 
 import re
 import traceback
@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.domain.validation import client_id_of
 from bulk_dispatch.ledger import Ledger, LedgerError
 from bulk_dispatch.ledger.migrate import (
@@ -30,8 +30,8 @@ from bulk_dispatch.ledger.migrate import (
 )
 from bulk_dispatch.ledger.queries import books, revision
 from bulk_dispatch.ledger.schema import metadata
-from bulk_dispatch.ledger.transitions import Conflict, Move, enqueue, settle
-from bulk_dispatch.ledger.transitions.transition import move
+from bulk_dispatch.ledger.transitions import Conflict, Transition, enqueue, settle
+from bulk_dispatch.ledger.transitions.transition import apply
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import LOOK, Book, at_once, eventually
@@ -187,7 +187,7 @@ def test_what_collided_keeps_its_ledger_from_going_down(bare: Ledger) -> None:
     upgrade(bare)
     book = Book(bare)
     package = book.package(messages(1))
-    held = Move(package.items[0].id, package.id, Status.IN_DOUBT)
+    held = Transition(package.items[0].id, package.id, Status.IN_DOUBT)
     book.do(settle, [], {package.id: LOOK}, collided=[held])
 
     with pytest.raises(CommandError, match="1 messages collided"):
@@ -201,8 +201,10 @@ def test_what_collided_keeps_its_ledger_from_going_down(bare: Ledger) -> None:
 def listed(ledger: Ledger) -> dict[str, tuple[str, str | None]]:
     """Number to the day it was added and why."""
     with ledger.begin() as connection:
-        rows = connection.execute(text("SELECT recipient, added_at, why FROM stop_list ORDER BY recipient"))
-        return {row.recipient: (f"{row.added_at:%m-%d}", row.why) for row in rows}
+        renamed = connection.execute(text("SELECT to_regclass('suppressions')")).scalar_one()
+        table = "suppressions" if renamed else "stop_list"  # as it was named before
+        rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY recipient"))
+        return {number: (f"{added_at:%m-%d}", reason) for number, added_at, reason in rows}
 
 
 def put_on_the_list(ledger: Ledger, *rows: tuple[str, str, str | None]) -> None:
@@ -243,9 +245,10 @@ def test_numbers_of_the_stop_list_become_e164_and_those_that_become_one_are_told
 
 
 def test_what_is_queued_for_a_number_that_is_written_anew_meets_the_list(bare: Ledger) -> None:
-    upgrade(bare, before("stops_hold"))
+    upgrade(bare)
     book = Book(bare)
     book.enqueue(messages(2))
+    downgrade(bare, before("stops_hold"))
     book.rows(
         "UPDATE messages SET recipient = '+3800931110001' WHERE client_id = 'client-1' RETURNING 1"
     )  # as it was read before
@@ -281,10 +284,11 @@ def test_many_that_become_one_are_counted_and_not_all_told(bare: Ledger) -> None
 def test_what_is_queued_under_an_old_spelling_is_written_anew_whether_the_list_has_that_or_not(
     bare: Ledger,
 ) -> None:
-    upgrade(bare, before("stops_hold"))
+    upgrade(bare)
     book = Book(bare)
     book.bring([message(1)], Status.SENT)
     book.enqueue([message(n) for n in range(2, 6)])
+    downgrade(bare, before("stops_hold"))
     for name, recipient in (
         ("client-1", "+3800931110001"),  # has left
         ("client-2", "+3800931110001"),  # as it was read before
@@ -310,6 +314,7 @@ def test_what_is_queued_under_an_old_spelling_is_written_anew_whether_the_list_h
         "client-4": "+99912345678",
         "client-5": "+3931110001",
     }
+    upgrade(bare)
     assert book.claim().suppressed == 2
 
 
@@ -327,7 +332,7 @@ def test_the_way_back_keeps_the_numbers_and_is_refused_where_it_has_no_words_for
     ):
         downgrade(bare, before("stops_hold"))
     assert behind(bare) == (head(), head())
-    book.rows("DELETE FROM events WHERE target = 'suppressed' RETURNING 1")
+    book.rows("DELETE FROM events WHERE to_status = 'suppressed' RETURNING 1")
     downgrade(bare, before("stops_hold"))
 
     assert list(listed(bare)) == [message(1).recipient]
@@ -363,11 +368,12 @@ def renamed(book: Book, **names: str) -> None:
 
 
 def test_ids_from_before_are_read_as_they_are_now_and_the_same_file_sends_nothing_again(bare: Ledger) -> None:
-    upgrade(bare, before("ids_that_look_the_same"))
+    upgrade(bare)
     book = Book(bare)
     book.bring([message(1)], Status.SENT)
     book.bring([message(2)], Status.REJECTED)
     book.enqueue([message(2, text="Better"), message(1, text="Other"), message(3, producer="shop")])
+    downgrade(bare, before("ids_that_look_the_same"))
     renamed(book, client_1="old ", client_2="e\u0301", client_3="\u200bnew")
     book.rows("UPDATE messages SET producer = 'shop ' WHERE producer = 'shop' RETURNING 1")
 
@@ -385,9 +391,10 @@ def test_ids_from_before_are_read_as_they_are_now_and_the_same_file_sends_nothin
 
 
 def test_an_id_whose_normal_form_is_taken_stays_as_it_is_and_is_told(bare: Ledger) -> None:
-    upgrade(bare, before("ids_that_look_the_same"))
+    upgrade(bare)
     book = Book(bare)
     book.enqueue([*messages(5), message(1, text="Other"), message(6, producer="shop")])
+    downgrade(bare, before("ids_that_look_the_same"))
     renamed(book, client_1="old ", client_2="old", client_3=" new", client_4="new ", client_6="old\u200b")
     renamed(book, client_5="\u200b")
 
@@ -542,7 +549,7 @@ def test_a_worker_begins_nothing_on_what_lacks_a_migration(setup: Setup, ledger:
         setup.runtime(alpha={"url": "http://127.0.0.1:9"})
 
     upgrade(ledger)
-    assert setup.runtime(alpha={"url": "http://127.0.0.1:9"}).lines.keys() == {"alpha"}
+    assert setup.runtime(alpha={"url": "http://127.0.0.1:9"}).routes.keys() == {"alpha"}
 
 
 def test_what_is_ahead_will_do_for_workers_alone(bare: Ledger) -> None:
@@ -671,11 +678,11 @@ TEXT, NUMBER = "Your code is 271828", "+380931234567"
 def _packed(connection: Any) -> None:
     enqueue(connection, [message(1, text=TEXT, recipient=NUMBER)])
     number = connection.execute(text("SELECT id FROM messages")).scalar_one()
-    move(connection, Verb.CLAIM, [Move(number, None, Status.SENDING)])
+    apply(connection, EventType.CLAIM, [Transition(number, None, Status.SENDING)])
 
 
 def _twice(connection: Any) -> None:
-    insert = text("INSERT INTO stop_list (recipient) VALUES (:recipient)")
+    insert = text("INSERT INTO suppressions (recipient) VALUES (:recipient)")
     connection.execute(insert, {"recipient": NUMBER})
     connection.execute(insert, {"recipient": NUMBER})
 
@@ -692,7 +699,7 @@ def _null(connection: Any) -> None:
 
 def _many(connection: Any) -> None:
     connection.execute(
-        text("INSERT INTO stop_list (recipient) VALUES (:recipient)"), [{"recipient": NUMBER}] * 2
+        text("INSERT INTO suppressions (recipient) VALUES (:recipient)"), [{"recipient": NUMBER}] * 2
     )
 
 
@@ -708,8 +715,8 @@ def _json(connection: Any) -> None:
 
 def _nul(connection: Any) -> None:
     connection.execute(
-        text("INSERT INTO stop_list (recipient, why) VALUES (:recipient, :why)"),
-        {"recipient": NUMBER, "why": f"{TEXT}\0"},
+        text("INSERT INTO suppressions (recipient, reason) VALUES (:recipient, :reason)"),
+        {"recipient": NUMBER, "reason": f"{TEXT}\0"},
     )
 
 

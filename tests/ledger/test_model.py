@@ -38,7 +38,7 @@ from bulk_dispatch.ledger.transitions import Clock
 from tests.ledger.acts import Act, Door, Enter, Lapse, Leasing, Looking, Offer, Taking, Writing
 from tests.ledger.book import Book
 from tests.ledger.cast import EVERYTHING, ROUTES, Cast
-from tests.ledger.model import TICK, Look, Model, ModelRoute, Who, Word
+from tests.ledger.model import TICK, DeliveryReceipt, Look, Model, ModelRoute, Who
 from tests.ledger.race import Outcome, race
 from tests.ledger.watch import Watch
 
@@ -62,7 +62,7 @@ _MOSTLY = st.sampled_from([True, True, False])
 
 _CLOCKS = {
     "messages": ("due_at", "valid_until"),
-    "packages": ("opened_at", "doubted_at", "poll_at", "rescue_at"),
+    "packages": ("opened_at", "in_doubt_since", "poll_at", "rescue_at"),
     "routes": ("paused_until",),
 }
 _PASSES = [
@@ -136,7 +136,7 @@ class Life(RuleBasedStateMachine):
         """It has told a part of what it knows, and then does something else with what it was given."""
         if self.do(data.draw(self.cast.claims()))[0].package:
             holding = self.cast.holdings[-1]
-            self.do(data.draw(self.cast.part_of_a_verdict(holding, holding.ids[1:])))
+            self.do(data.draw(self.cast.part_of_a_report(holding, holding.ids[1:])))
             self.do(data.draw(self.cast.second_thoughts(holding)))
 
     def a_rescue_brings_back_all(self, route: str, lease: int) -> None:
@@ -251,13 +251,13 @@ class Life(RuleBasedStateMachine):
         self.polls_end(route)
         for lane in Lane:
             while package := self.do(Taking(route, lane, items=EVERYTHING, parallel=9, lease=1))[0].package:
-                words = tuple(Word(item.id, package.id, Status.SENT) for item in package.items)
+                words = tuple(DeliveryReceipt(item.id, package.id, Status.SENT) for item in package.items)
                 self.do(Writing(Who.HOLDER, {package.id: SOON}, words))
 
-    def doubts_end(self, route: str, target: Status) -> None:
+    def doubts_end(self, route: str, to_status: Status) -> None:
         """Everything in doubt that is due is decided."""
         looking: Looking = self.do(Leasing(Clock.RESCUE, route, EVERYTHING, 1))
-        words = tuple(Word(m.id, m.package_id, target) for m in looking.messages)
+        words = tuple(DeliveryReceipt(m.id, m.package_id, to_status) for m in looking.messages)
         looks = {package.id: SOON for package in looking.leased}
         self.do(Writing(Who.OTHER, looks, words, keeps=(Clock.POLL,)))
 
@@ -269,8 +269,8 @@ class Life(RuleBasedStateMachine):
             Writing(
                 Who.OTHER,
                 {package.id: SOON for package in looking.leased},
-                tuple(Word(m.id, m.package_id, Status.SENT) for m in sending),
-                tuple(Word(m.id, m.package_id, Status.DELIVERED) for m in looking.messages),
+                tuple(DeliveryReceipt(m.id, m.package_id, Status.SENT) for m in sending),
+                tuple(DeliveryReceipt(m.id, m.package_id, Status.DELIVERED) for m in looking.messages),
                 keeps=(Clock.RESCUE,),
             )
         )

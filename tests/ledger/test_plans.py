@@ -15,7 +15,7 @@ from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import open_messages
 from bulk_dispatch.ledger.routes import register_routes
-from bulk_dispatch.ledger.transitions import ClaimRequest, Clock, Move, Package, claim, enqueue, settle
+from bulk_dispatch.ledger.transitions import ClaimRequest, Clock, Package, Transition, claim, enqueue, settle
 from tests.benchmarks.whole import FILL
 from tests.factories import messages
 from tests.ledger.book import LOOK, ROUTE, Book
@@ -67,8 +67,8 @@ def _rows_of(node: dict[str, Any]) -> int:
 _THROWN_AWAY = ("Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck")
 
 
-def moves(package: Package, status: Status) -> list[Move]:
-    return [Move(item.id, package.id, status, "1", str(item.id), 1) for item in package.items]
+def moves(package: Package, status: Status) -> list[Transition]:
+    return [Transition(item.id, package.id, status, "1", str(item.id), 1) for item in package.items]
 
 
 def test_what_a_step_works_on_does_not_grow_with_the_ledger(full: Book) -> None:

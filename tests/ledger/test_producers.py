@@ -6,7 +6,7 @@ import pytest
 
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, in_doubt, resolve, statuses
+from bulk_dispatch.ledger.in_doubt import DoubtSelection, Resolution, chunks, in_doubt, resolve, statuses
 from bulk_dispatch.ledger.packages import held_messages, open_messages
 from bulk_dispatch.ledger.queries import history, producers_of
 from bulk_dispatch.ledger.transitions import Queue, cancel, cancel_named, cancel_next
@@ -115,12 +115,12 @@ def test_what_a_provider_has_is_found_by_the_producer_s_own_id(book: Book) -> No
 def test_doubt_is_listed_with_its_producer_and_settled_for_one_alone(book: Book) -> None:
     book.settle(book.package(theirs()), Status.IN_DOUBT)
 
-    every = book.do(in_doubt, Selection(), None)
+    every = book.do(in_doubt, DoubtSelection(), None)
     assert [one.producer for one in every.messages] == ["", "bank", "shop"]
-    for selection in (Selection(producer="shop"), Selection(["client-1"], producer="shop")):
+    for selection in (DoubtSelection(producer="shop"), DoubtSelection(["client-1"], producer="shop")):
         assert [one.producer for one in book.do(in_doubt, selection, None).messages] == ["shop"]
-    assert [one.producer for one in book.do(in_doubt, Selection(["client-1"]), None).messages] == [""]
-    [chunk] = book.do(chunks, Selection(["client-1"], producer="shop"))
+    assert [one.producer for one in book.do(in_doubt, DoubtSelection(["client-1"]), None).messages] == [""]
+    [chunk] = book.do(chunks, DoubtSelection(["client-1"], producer="shop"))
     book.do(resolve, chunk, Resolution.REJECTED, looks=lambda _: LOOK, note="by hand")
 
     rows = book.rows("SELECT producer, status FROM messages ORDER BY producer")

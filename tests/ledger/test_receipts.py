@@ -6,16 +6,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection
 
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import receipts
 from bulk_dispatch.ledger.queries import route_rows
-from bulk_dispatch.ledger.receipts import GATHER, MOST, Word
+from bulk_dispatch.ledger.receipts import GATHER, MOST
 from bulk_dispatch.ledger.routes import register_routes
-from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.ledger.transitions import Transition, settle
 from tests.factories import message, messages
 from tests.ledger.book import LOOK, Background, Book
 
-DELIVERED = Word(
+DELIVERED = DeliveryReceipt(
     "p-1", Status.DELIVERED, "ok", datetime(2026, 5, 1, tzinfo=UTC), first_channel=True, read=True
 )
 NOT_YET = (Status.QUEUED, Status.SENDING)
@@ -31,12 +32,15 @@ def named(book: Book, status: Status, name: str = "p-1", number: int = 1) -> int
     return id_
 
 
-def keep(book: Book, words: Sequence[Word], route: str = "alpha") -> None:
+def keep(book: Book, words: Sequence[DeliveryReceipt], route: str = "alpha") -> None:
     book.do(receipts.keep, route, words)
 
 
 def kept(book: Book) -> list[str]:
-    return [row.provider_id for row in book.rows("SELECT provider_id FROM receipts ORDER BY id")]
+    return [
+        row.provider_message_id
+        for row in book.rows("SELECT provider_message_id FROM unmatched_receipts ORDER BY id")
+    ]
 
 
 # -- whom it is about
@@ -60,7 +64,7 @@ def test_a_word_about_what_is_held_for_a_collision_waits_for_a_person(book: Book
     package = book.package(messages(1))
     [item] = package.items
     book.do(receipts.name_messages, "alpha", [("p-1", item.id)])
-    book.do(settle, [], {package.id: LOOK}, collided=[Move(item.id, package.id, Status.IN_DOUBT)])
+    book.do(settle, [], {package.id: LOOK}, collided=[Transition(item.id, package.id, Status.IN_DOUBT)])
 
     assert book.do(receipts.match, "alpha", [DELIVERED]) == ([], [DELIVERED])
     keep(book, [DELIVERED])
@@ -72,10 +76,10 @@ def test_a_word_about_what_is_held_for_a_collision_waits_for_a_person(book: Book
 
 def test_names_are_of_one_route_and_words_keep_their_order(book: Book) -> None:
     named(book, Status.SENT)
-    words = [Word(name, Status.DELIVERED) for name in ("p-9", "p-1", "p-8", "p-1")]
+    words = [DeliveryReceipt(name, Status.DELIVERED) for name in ("p-9", "p-1", "p-8", "p-1")]
     matched, waiting = book.do(receipts.match, "alpha", words)
-    assert [one.word.provider_id for one in matched] == ["p-1", "p-1"]
-    assert [word.provider_id for word in waiting] == ["p-9", "p-8"]
+    assert [one.word.provider_message_id for one in matched] == ["p-1", "p-1"]
+    assert [word.provider_message_id for word in waiting] == ["p-9", "p-8"]
     assert book.do(receipts.match, "beta", words) == ([], words)
 
 
@@ -88,7 +92,7 @@ def test_a_name_once_given_stays(book: Book) -> None:
 
 def write(book: Book, package_id: int, *moves: tuple[int, Status], name: str = "") -> dict[Status, int]:
     """Settle messages of a package, by their ids, and note the name that the provider gave them."""
-    made = [Move(id_, package_id, target, provider_id=name) for id_, target in moves]
+    made = [Transition(id_, package_id, to_status, provider_message_id=name) for id_, to_status in moves]
     with book.ledger.begin() as connection:
         moved = settle(connection, made, {package_id: LOOK})
         receipts.name_messages(connection, "alpha", [(name, id_) for id_, _ in moves if name])
@@ -96,7 +100,10 @@ def write(book: Book, package_id: int, *moves: tuple[int, Status], name: str = "
 
 
 def names(book: Book) -> dict[str, int]:
-    return {row.id: row.message_id for row in book.rows("SELECT id, message_id FROM provider_ids")}
+    return {
+        row.provider_message_id: row.message_id
+        for row in book.rows("SELECT provider_message_id, message_id FROM provider_message_ids")
+    }
 
 
 def test_a_message_queued_again_loses_the_name_of_its_first_copy(book: Book) -> None:
@@ -146,7 +153,7 @@ def test_it_waits_for_the_sending_and_not_for_the_name_alone(book: Book, status:
 
 
 def test_words_are_taken_in_the_order_they_came(book: Book) -> None:
-    words = [Word("p-1", status) for status in (Status.EXPIRED, Status.DELIVERED, Status.REJECTED)]
+    words = [DeliveryReceipt("p-1", status) for status in (Status.EXPIRED, Status.DELIVERED, Status.REJECTED)]
     keep(book, words)
     named(book, Status.SENT)
     assert book.do(receipts.take_kept, "alpha", 2) == words[:2]
@@ -164,22 +171,23 @@ def test_two_who_take_never_wait_and_never_get_the_same(book: Book, other: Book)
 
 
 def test_what_nobody_claims_in_an_hour_is_forgotten(book: Book) -> None:
-    keep(book, [Word("old", Status.DELIVERED)])
-    book.rows("UPDATE receipts SET at = at - CAST('61 min' AS interval)")
-    keep(book, [Word("new", Status.DELIVERED)])
-    keep(book, [Word("new", Status.DELIVERED)], route="beta")
+    keep(book, [DeliveryReceipt("old", Status.DELIVERED)])
+    book.rows("UPDATE unmatched_receipts SET at = at - CAST('61 min' AS interval)")
+    keep(book, [DeliveryReceipt("new", Status.DELIVERED)])
+    keep(book, [DeliveryReceipt("new", Status.DELIVERED)], route="beta")
     assert book.do(receipts.drop_old, "beta") == 0
     assert book.do(receipts.drop_old, "alpha") == 1
     assert kept(book) == ["new", "new"]
 
 
 def test_of_too_many_the_oldest_go(book: Book) -> None:
-    keep(book, [Word("oldest", None), Word("older", None)])
+    keep(book, [DeliveryReceipt("oldest", None), DeliveryReceipt("older", None)])
     book.rows(
-        "INSERT INTO receipts (route, provider_id) SELECT 'alpha', 'old' FROM generate_series(2, :most)",
+        "INSERT INTO unmatched_receipts (route, provider_message_id) "
+        "SELECT 'alpha', 'old' FROM generate_series(2, :most)",
         most=MOST,
     )
-    keep(book, [Word("beta", None)], route="beta")
+    keep(book, [DeliveryReceipt("beta", None)], route="beta")
     assert book.do(receipts.drop_surplus, "beta") == 0
     assert book.do(receipts.drop_surplus, "alpha") == 1
     assert book.do(receipts.drop_surplus, "alpha") == 0
@@ -201,9 +209,9 @@ def test_who_keeps_does_not_count_what_is_kept(book: Book) -> None:
 def scans(connection: Connection) -> int:
     """How often this transaction has read receipts, by whatever way."""
     found: int = connection.exec_driver_sql("""
-        SELECT pg_stat_get_xact_numscans('receipts'::regclass)
+        SELECT pg_stat_get_xact_numscans('unmatched_receipts'::regclass)
              + coalesce(sum(pg_stat_get_xact_numscans(indexrelid)), 0)
-        FROM pg_index WHERE indrelid = 'receipts'::regclass
+        FROM pg_index WHERE indrelid = 'unmatched_receipts'::regclass
     """).scalar_one()
     return found
 

@@ -64,7 +64,7 @@ def test_a_message_does_not_leave_before_its_time(book: Book) -> None:
     book.enqueue([message(1, send_at=now(book) + HOUR), message(2)])
 
     assert numbers(take(book)) == [2]
-    assert take(book).why == "nothing is due"
+    assert take(book).reason == "nothing is due"
     assert book.statuses() == {"client-1": "queued", "client-2": "sending"}
 
 
@@ -435,10 +435,10 @@ def test_that_it_was_read_is_noted_once(book: Book) -> None:
     assert noted == [1, 0, 0]
     assert book.one("SELECT read_at FROM messages") == AT
     *_, last = book.events()
-    assert (last.verb, last.source, last.target, last.code, last.happened_at) == (
+    assert (last.type, last.from_status, last.to_status, last.code, last.happened_at) == (
         ("read", "delivered", "delivered", "read", AT)
     )
-    assert [event.verb for event in book.events()].count("read") == 1
+    assert [event.type for event in book.events()].count("read") == 1
     assert book.books().balanced
 
 
@@ -473,7 +473,7 @@ def test_two_who_heard_it_note_it_once(book: Book, other: Book) -> None:
 
     assert sum(noted) == 20
     with book.ledger.begin() as connection:
-        assert connection.execute(text("SELECT count(*) FROM events WHERE verb = 'read'")).scalar_one() == 20
+        assert connection.execute(text("SELECT count(*) FROM events WHERE type = 'read'")).scalar_one() == 20
 
 
 def test_nothing_read_is_nothing_to_do(book: Book) -> None:

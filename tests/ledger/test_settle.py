@@ -15,7 +15,7 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.leases import Leased, answered, doubt_lapsed, lease_doubts, lease_polls, renew
 from bulk_dispatch.ledger.packages import OpenMessage, open_messages
 from bulk_dispatch.ledger.queries import history, route_rows
-from bulk_dispatch.ledger.transitions import Clock, Looks, Move, Package, settle, split, take_job
+from bulk_dispatch.ledger.transitions import Clock, Looks, Package, Transition, settle, split, take_job
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book, at_once, blocked, eventually
 
@@ -47,7 +47,7 @@ def batch(start: int, count: int, route: str = ROUTE) -> list[Message]:
 S, R, Q, F, D = Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED, Status.IN_DOUBT
 
 OUTCOMES: list[tuple[Sequence[Status], PackageState, str, bool, bool]] = [
-    # verdicts, what it is called if nothing is left to follow up, its state then, poll set, rescue set
+    # reports, what it is called if nothing is left to follow up, its state then, poll set, rescue set
     ((S, S, S), PackageState.CLOSED, "settled", True, False),
     ((S, R, S), PackageState.CLOSED, "settled", True, False),
     ((S, Q, Q), PackageState.UNSENT, "settled", True, False),
@@ -67,10 +67,10 @@ OUTCOMES: list[tuple[Sequence[Status], PackageState, str, bool, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("verdicts", "emptied", "becomes", "polled", "rescued"), OUTCOMES)
+@pytest.mark.parametrize(("reports", "emptied", "becomes", "polled", "rescued"), OUTCOMES)
 def test_a_package_is_what_its_messages_make_it(
     book: Book,
-    verdicts: Sequence[Status],
+    reports: Sequence[Status],
     emptied: PackageState,
     becomes: str,
     polled: bool,
@@ -78,15 +78,15 @@ def test_a_package_is_what_its_messages_make_it(
 ) -> None:
     package = book.package(messages(3))
 
-    moved = book.settle(package, verdicts, emptied=emptied)
+    moved = book.settle(package, reports, emptied=emptied)
 
-    assert moved == Counter(verdicts)
-    expected = [*verdicts, *[Status.SENDING] * (3 - len(verdicts))]
+    assert moved == Counter(reports)
+    expected = [*reports, *[Status.SENDING] * (3 - len(reports))]
     assert [row.status for row in book.messages().values()] == expected
     row = book.package_row(package.id)
     assert row.state == becomes
     assert (row.poll_at is not None, row.rescue_at is not None) == (polled, rescued)
-    assert (row.doubted_at is not None) is (D in verdicts)
+    assert (row.in_doubt_since is not None) is (D in reports)
     assert book.books().balanced
 
 
@@ -96,7 +96,7 @@ def test_the_looks_are_as_far_off_as_they_were_given(book: Book) -> None:
 
     row, now = book.package_row(package.id), book.events()[-1].at
     assert (row.poll_at - now, row.rescue_at - now) == (HOUR, timedelta(minutes=7))
-    assert row.doubted_at == now
+    assert row.in_doubt_since == now
 
 
 def test_a_package_still_on_the_wire_keeps_its_lease(book: Book) -> None:
@@ -108,17 +108,23 @@ def test_a_package_still_on_the_wire_keeps_its_lease(book: Book) -> None:
     assert book.package_row(package.id).rescue_at == before
 
 
-def test_verdicts_bring_what_the_provider_said(book: Book) -> None:
+def test_reports_bring_what_the_provider_said(book: Book) -> None:
     package = book.package(messages(1))
     when = datetime(2031, 5, 4, 3, 2, 1, tzinfo=UTC)
-    move = Move(
-        package.items[0].id, package.id, S, code="1", provider_id="their-7", segments=3, happened_at=when
+    move = Transition(
+        package.items[0].id,
+        package.id,
+        S,
+        code="1",
+        provider_message_id="their-7",
+        segments_billed=3,
+        happened_at=when,
     )
 
-    book.do(settle, [move], {package.id: LOOK}, why="as asked")
+    book.do(settle, [move], {package.id: LOOK}, reason="as asked")
 
     [row] = book.messages().values()
-    assert (row.provider_id, row.segments) == ("their-7", 3)
+    assert (row.provider_message_id, row.segments_billed) == ("their-7", 3)
     event = book.events()[-1]
     assert (event.code, event.note, event.happened_at, event.package_id) == (
         "1",
@@ -126,32 +132,36 @@ def test_verdicts_bring_what_the_provider_said(book: Book) -> None:
         when,
         package.id,
     )
-    assert book.package_row(package.id).why == "as asked"
+    assert book.package_row(package.id).reason == "as asked"
 
 
 def test_what_the_provider_once_said_is_not_forgotten(book: Book) -> None:
     package = book.package(messages(1))
     number = package.items[0].id
-    book.do(settle, [Move(number, package.id, S, provider_id="their-7", segments=3)], {package.id: LOOK})
+    book.do(
+        settle,
+        [Transition(number, package.id, S, provider_message_id="their-7", segments_billed=3)],
+        {package.id: LOOK},
+    )
 
-    book.do(settle, [], {package.id: LOOK}, news=[Move(number, package.id, Status.DELIVERED)])
+    book.do(settle, [], {package.id: LOOK}, news=[Transition(number, package.id, Status.DELIVERED)])
 
     [row] = book.messages().values()
-    assert (row.status, row.provider_id, row.segments) == ("delivered", "their-7", 3)
+    assert (row.status, row.provider_message_id, row.segments_billed) == ("delivered", "their-7", 3)
 
 
 def test_a_message_found_delivered_is_sent_first(book: Book) -> None:
     package = book.package(messages(2))
     one, two = package.items
-    moves = [Move(one.id, package.id, S), Move(two.id, package.id, S)]
-    news = [Move(one.id, package.id, Status.DELIVERED)]
+    moves = [Transition(one.id, package.id, S), Transition(two.id, package.id, S)]
+    news = [Transition(one.id, package.id, Status.DELIVERED)]
 
     moved = book.do(settle, moves, {package.id: LOOK}, news=news)
 
     assert moved == {S: 2, Status.DELIVERED: 1}
     found = book.do(history, "client-1")
     assert found is not None
-    assert [(e.verb, e.target) for e in found.events] == [
+    assert [(e.type, e.to_status) for e in found.events] == [
         ("enqueue", "queued"),
         ("claim", "sending"),
         ("settle", "sent"),
@@ -162,10 +172,10 @@ def test_a_message_found_delivered_is_sent_first(book: Book) -> None:
 
 def test_several_packages_are_settled_in_one_go(book: Book) -> None:
     packages = [book.package(batch(start, 2)) for start in (1, 3, 5)]
-    verdicts = [S, R, D]
+    reports = [S, R, D]
     moves = [
-        Move(item.id, package.id, verdict)
-        for package, verdict in zip(packages, verdicts, strict=True)
+        Transition(item.id, package.id, report)
+        for package, report in zip(packages, reports, strict=True)
         for item in package.items
     ]
 
@@ -177,7 +187,7 @@ def test_several_packages_are_settled_in_one_go(book: Book) -> None:
 
 def test_each_package_has_its_own_next_look(book: Book) -> None:
     one, two = book.package(batch(1, 1)), book.package(batch(2, 1))
-    moves = [Move(package.items[0].id, package.id, S) for package in (one, two)]
+    moves = [Transition(package.items[0].id, package.id, S) for package in (one, two)]
     looks = {one.id: Looks(poll=HOUR, rescue=HOUR), two.id: Looks(poll=2 * HOUR, rescue=HOUR)}
 
     book.do(settle, moves, looks)
@@ -186,11 +196,13 @@ def test_each_package_has_its_own_next_look(book: Book) -> None:
     assert waits == [(True,), (False,)]
 
 
-def test_two_verdicts_for_one_message_at_once_change_it_once(book: Book) -> None:
+def test_two_reports_for_one_message_at_once_change_it_once(book: Book) -> None:
     package = book.package(messages(1))
     number = package.items[0].id
 
-    moved = book.do(settle, [Move(number, package.id, S), Move(number, package.id, R)], {package.id: LOOK})
+    moved = book.do(
+        settle, [Transition(number, package.id, S), Transition(number, package.id, R)], {package.id: LOOK}
+    )
 
     assert sum(moved.values()) == 1
     assert len(book.events()) == 3
@@ -231,7 +243,7 @@ def test_a_stage_moves_its_own_clock_only(
 
     row = book.package_row(package.id)
     assert (row.poll_at != before.poll_at, row.rescue_at != before.rescue_at) == (poll_moved, rescue_moved)
-    assert row.doubted_at == before.doubted_at
+    assert row.in_doubt_since == before.in_doubt_since
 
 
 @pytest.mark.parametrize("keeps", [(Clock.POLL,), (Clock.RESCUE,), tuple(Clock)])
@@ -240,7 +252,9 @@ def test_a_clock_that_stands_still_is_set_by_whoever_needs_it(book: Book, keeps:
     package = book.package(messages(2))
     book.do(take_job, package.id, "job-7", HOUR)
     book.rows("UPDATE packages SET poll_at = NULL")
-    moves = [Move(item.id, package.id, status) for item, status in zip(package.items, (S, D), strict=True)]
+    moves = [
+        Transition(item.id, package.id, status) for item, status in zip(package.items, (S, D), strict=True)
+    ]
 
     book.do(settle, moves, {package.id: LOOK}, keeps=keeps)
 
@@ -253,13 +267,13 @@ def test_a_clock_that_stands_still_is_set_by_whoever_needs_it(book: Book, keeps:
 def test_a_clock_that_nothing_needs_any_more_stands_still(book: Book, keeps: tuple[Clock, ...]) -> None:
     package = book.package(messages(2))
     book.settle(package, [S, D])
-    moves = [Move(package.items[1].id, package.id, R)]
-    news = [Move(package.items[0].id, package.id, Status.DELIVERED)]
+    moves = [Transition(package.items[1].id, package.id, R)]
+    news = [Transition(package.items[0].id, package.id, Status.DELIVERED)]
 
     book.do(settle, moves, {package.id: LOOK}, news=news, keeps=keeps)
 
     row = book.package_row(package.id)
-    assert (row.state, row.poll_at, row.rescue_at, row.doubted_at) == ("closed", None, None, None)
+    assert (row.state, row.poll_at, row.rescue_at, row.in_doubt_since) == ("closed", None, None, None)
 
 
 # -- queued again ----------------------------------------------------------------------------------------
@@ -317,27 +331,27 @@ def moved_on(book: Book) -> tuple[Package, Package]:
     return lost, present
 
 
-@pytest.mark.parametrize("verdict", [S, R, Q, F, D])
-def test_a_late_writer_whose_package_lost_the_messages_changes_nothing(book: Book, verdict: Status) -> None:
+@pytest.mark.parametrize("report", [S, R, Q, F, D])
+def test_a_late_writer_whose_package_lost_the_messages_changes_nothing(book: Book, report: Status) -> None:
     lost, _ = moved_on(book)
     rows, events, package = book.messages(), book.events(), book.package_row(lost.id)
 
-    assert book.settle(lost, verdict, emptied=PackageState.REFUSED) == NOTHING
+    assert book.settle(lost, report, emptied=PackageState.REFUSED) == NOTHING
 
     assert book.messages() == rows
     assert book.events() == events
     assert book.package_row(lost.id) == package
 
 
-@pytest.mark.parametrize("verdict", [Status.DELIVERED, Status.REJECTED, Status.UNCONFIRMED])
+@pytest.mark.parametrize("report", [Status.DELIVERED, Status.REJECTED, Status.UNCONFIRMED])
 def test_a_late_report_about_a_package_that_lost_the_messages_changes_nothing(
-    book: Book, verdict: Status
+    book: Book, report: Status
 ) -> None:
     lost, present = moved_on(book)
     book.settle(present, S)
     rows, events = book.messages(), book.events()
 
-    assert book.report(lost, verdict) == NOTHING
+    assert book.report(lost, report) == NOTHING
 
     assert book.messages() == rows
     assert book.events() == events
@@ -360,33 +374,33 @@ def test_a_late_writer_settles_what_is_still_in_its_package(book: Book) -> None:
 
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["unnoticed", "already in doubt"])
-@pytest.mark.parametrize("verdict", [S, R, Q, F])
+@pytest.mark.parametrize("report", [S, R, Q, F])
 def test_a_late_writer_whose_lease_ran_out_may_settle_what_is_still_in_its_package(
-    book: Book, verdict: Status, noticed: bool
+    book: Book, report: Status, noticed: bool
 ) -> None:
     package = book.package(messages(2))
     lapse(book, package)
     if noticed:
         assert book.do(doubt_lapsed, ROUTE, HOUR) == [package.id]
 
-    assert book.settle(package, verdict) == {verdict: 2}
+    assert book.settle(package, report) == {report: 2}
 
     row = book.package_row(package.id)
-    assert row.state == ("settled" if verdict is S else "closed")
-    assert (row.rescue_at, row.doubted_at) == (None, None)
+    assert row.state == ("settled" if report is S else "closed")
+    assert (row.rescue_at, row.in_doubt_since) == (None, None)
     assert book.books().balanced
 
 
 def test_a_second_doubt_about_the_same_messages_is_no_news(book: Book) -> None:
     package = book.package(messages(2))
     book.settle(package, D)
-    doubted = book.package_row(package.id).doubted_at
+    doubted = book.package_row(package.id).in_doubt_since
     events = book.events()
 
     assert book.settle(package, D) == NOTHING
 
     assert book.events() == events
-    assert book.package_row(package.id).doubted_at == doubted
+    assert book.package_row(package.id).in_doubt_since == doubted
 
 
 def test_rescue_and_a_late_dispatcher_settle_each_message_once(book: Book, other: Book) -> None:
@@ -394,9 +408,9 @@ def test_rescue_and_a_late_dispatcher_settle_each_message_once(book: Book, other
         package = book.package(batch(start, 200))
         book.settle(package, D)
 
-        def settles(mine: Book, verdict: Status) -> int:
+        def settles(mine: Book, report: Status) -> int:
             backwards = replace(package, items=package.items[::-1])  # noqa: B023
-            return sum(mine.settle(backwards if mine is other else package, verdict).values())  # noqa: B023
+            return sum(mine.settle(backwards if mine is other else package, report).values())  # noqa: B023
 
         counts = at_once([lambda: settles(book, Q), lambda: settles(other, S)])
 
@@ -409,12 +423,12 @@ def test_a_writer_waits_for_another_of_the_same_package_and_then_finds_nothing_t
     book: Book, other: Book
 ) -> None:
     package = book.package(messages(2))
-    moves = [Move(item.id, package.id, Q) for item in package.items]
+    moves = [Transition(item.id, package.id, Q) for item in package.items]
     with book.ledger.begin() as connection:
         settle(connection, moves, {package.id: LOOK})
         late = blocked(
             other,
-            lambda theirs: settle(theirs, [m._replace(target=S) for m in moves], {package.id: LOOK}),
+            lambda theirs: settle(theirs, [m._replace(to_status=S) for m in moves], {package.id: LOOK}),
         )
 
     assert late.result() == NOTHING
@@ -424,7 +438,7 @@ def test_a_writer_waits_for_another_of_the_same_package_and_then_finds_nothing_t
 def test_a_settle_that_was_not_committed_changed_nothing(book: Book) -> None:
     package = book.package(messages(2))
     with book.ledger.engine.connect() as connection:
-        settle(connection, [Move(item.id, package.id, S) for item in package.items], {package.id: LOOK})
+        settle(connection, [Transition(item.id, package.id, S) for item in package.items], {package.id: LOOK})
         connection.rollback()
 
     assert set(book.statuses().values()) == {"sending"}
@@ -498,8 +512,8 @@ def test_settling_after_the_end_is_harmless(book: Book) -> None:
     book.settle(package, S)
     book.report(package, Status.DELIVERED)
 
-    for verdict in (S, R, Q, F, D):
-        assert book.settle(package, verdict) == NOTHING
+    for report in (S, R, Q, F, D):
+        assert book.settle(package, report) == NOTHING
     assert book.statuses() == {"client-1": "delivered"}
     assert state(book, package) == "closed"
 
@@ -517,7 +531,7 @@ def test_two_reports_at_once_count_once(book: Book, other: Book) -> None:
     )
 
     assert sum([*one.values(), *two.values()]) == 300
-    assert book.one("SELECT count(*) FROM events WHERE verb = 'report'") == 300
+    assert book.one("SELECT count(*) FROM events WHERE type = 'report'") == 300
     assert book.books().balanced
 
 
@@ -563,10 +577,15 @@ def test_a_split_package_is_refused_and_its_halves_are_open(book: Book, count: i
     assert [len(part.items) for part in parts] == sizes
     assert [item for part in parts for item in part.items] == list(package.items)
     row = book.package_row(package.id)
-    assert (row.state, row.rescue_at, row.poll_at, row.why) == ("refused", None, None, "they cannot read it")
+    assert (row.state, row.rescue_at, row.poll_at, row.reason) == (
+        "refused",
+        None,
+        None,
+        "they cannot read it",
+    )
     for part in parts:
         row = book.package_row(part.id)
-        assert (row.state, row.items, row.lane) == ("open", len(part.items), "urgent")
+        assert (row.state, row.message_count, row.lane) == ("open", len(part.items), "urgent")
         assert row.rescue_at - row.opened_at == timedelta(seconds=42)
         assert part.lane is Lane.URGENT
     carried = {item.id: part.id for part in parts for item in part.items}
@@ -606,10 +625,10 @@ def test_a_late_writer_of_a_split_package_changes_nothing(book: Book) -> None:
     assert book.package_row(package.id) == row
 
 
-@pytest.mark.parametrize("verdict", [S, R, Q, D])
-def test_a_package_that_somebody_has_settled_is_not_split(book: Book, verdict: Status) -> None:
+@pytest.mark.parametrize("report", [S, R, Q, D])
+def test_a_package_that_somebody_has_settled_is_not_split(book: Book, report: Status) -> None:
     package = book.package(messages(4))
-    book.settle(package, verdict)
+    book.settle(package, report)
     rows, row = book.messages(), book.package_row(package.id)
 
     assert halves(book, package) == []
@@ -619,11 +638,11 @@ def test_a_package_that_somebody_has_settled_is_not_split(book: Book, verdict: S
     assert book.one("SELECT count(*) FROM packages") == 1
 
 
-@pytest.mark.parametrize("verdict", [S, R, Q, D])
-def test_a_package_of_which_a_part_is_settled_is_not_split(book: Book, verdict: Status) -> None:
+@pytest.mark.parametrize("report", [S, R, Q, D])
+def test_a_package_of_which_a_part_is_settled_is_not_split(book: Book, report: Status) -> None:
     """A half would carry a message that is no longer ours to send."""
     package = book.package(messages(4))
-    book.settle(package, [verdict])
+    book.settle(package, [report])
     rows, row = book.messages(), book.package_row(package.id)
 
     assert halves(book, package) == []
@@ -722,10 +741,10 @@ JOB_ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("verdicts", "becomes", "polled", "rescued"), JOB_ENDS)
+@pytest.mark.parametrize(("reports", "becomes", "polled", "rescued"), JOB_ENDS)
 def test_an_ended_job_is_settled_like_any_package(
     book: Book,
-    verdicts: Sequence[Status],
+    reports: Sequence[Status],
     becomes: str,
     polled: bool,
     rescued: bool,
@@ -733,7 +752,7 @@ def test_an_ended_job_is_settled_like_any_package(
     package = book.package(messages(2))
     book.do(take_job, package.id, "job-7", HOUR)
 
-    book.settle(package, verdicts)
+    book.settle(package, reports)
 
     row = book.package_row(package.id)
     assert (row.state, row.poll_at is not None, row.rescue_at is not None) == (becomes, polled, rescued)
@@ -791,12 +810,12 @@ def test_an_open_package_whose_lease_ran_out_is_in_doubt_with_its_messages(book:
     assert book.do(doubt_lapsed, ROUTE, HOUR) == [gone.id]
 
     row = book.package_row(gone.id)
-    assert (row.state, row.why, row.poll_at) == ("in_doubt", "its dispatcher went away", None)
-    assert row.doubted_at is not None
-    assert row.rescue_at - row.doubted_at == HOUR
+    assert (row.state, row.reason, row.poll_at) == ("in_doubt", "its dispatcher went away", None)
+    assert row.in_doubt_since is not None
+    assert row.rescue_at - row.in_doubt_since == HOUR
     assert state(book, busy) == "open"
     assert list(book.statuses().values()) == ["in_doubt", "in_doubt", "sending", "sending"]
-    assert {e.note for e in book.events() if e.target == "in_doubt"} == {"its dispatcher went away"}
+    assert {e.note for e in book.events() if e.to_status == "in_doubt"} == {"its dispatcher went away"}
     assert book.books().balanced
 
 
@@ -805,7 +824,7 @@ def test_a_lease_runs_out_by_the_database_clock(book: Book) -> None:
 
     eventually(lambda: book.do(doubt_lapsed, ROUTE, HOUR) == [package.id])
 
-    assert book.one("SELECT doubted_at - opened_at FROM packages") >= SOON
+    assert book.one("SELECT in_doubt_since - opened_at FROM packages") >= SOON
 
 
 def test_only_messages_still_on_the_wire_fall_in_doubt(book: Book) -> None:
@@ -829,13 +848,13 @@ def test_a_lease_renewed_in_time_begins_anew(book: Book) -> None:
     assert book.one("SELECT rescue_at - now() BETWEEN '59 min' AND '60 min' FROM packages")
 
 
-@pytest.mark.parametrize("verdict", [S, R, Q, D, None])
+@pytest.mark.parametrize("report", [S, R, Q, D, None])
 def test_a_lease_is_not_renewed_for_a_package_somebody_has_taken_up(
-    book: Book, verdict: Status | None
+    book: Book, report: Status | None
 ) -> None:
     package = book.package(messages(1))
-    if verdict:
-        book.settle(package, verdict)
+    if report:
+        book.settle(package, report)
     else:
         lapse(book, package)
         book.do(doubt_lapsed, ROUTE, HOUR)
@@ -872,7 +891,7 @@ def test_two_rescuers_put_a_package_in_doubt_once(book: Book, other: Book) -> No
     )
 
     assert sorted([*one, *two]) == [package.id for package in packages]
-    assert book.one("SELECT count(*) FROM events WHERE target = 'in_doubt'") == 60
+    assert book.one("SELECT count(*) FROM events WHERE to_status = 'in_doubt'") == 60
 
 
 # -- whose turn it is to look ----------------------------------------------------------------------------
@@ -996,7 +1015,7 @@ def test_a_leased_job_says_which(book: Book) -> None:
 def test_a_leased_doubt_says_for_how_long(book: Book) -> None:
     package = doubted(book, 1, 1, ago=1)
     book.rows(
-        "UPDATE packages SET doubted_at = now() - interval '5 min', opened_at = now() - interval '1 hour'"
+        "UPDATE packages SET in_doubt_since = now() - interval '5 min', opened_at = now() - interval '1 hour'"
     )
 
     [leased] = book.do(lease_doubts, ROUTE, messages=10, lease=HOUR)
@@ -1053,9 +1072,9 @@ def test_the_open_messages_of_a_package_are_those_still_to_be_asked_about(book: 
     book.do(
         settle,
         [
-            Move(one.id, package.id, S, provider_id="their-1"),
-            Move(two.id, package.id, R),
-            Move(three.id, package.id, D),
+            Transition(one.id, package.id, S, provider_message_id="their-1"),
+            Transition(two.id, package.id, R),
+            Transition(three.id, package.id, D),
         ],
         {package.id: LOOK},
     )
@@ -1078,7 +1097,7 @@ def test_a_route_tells_what_waits_for_it_and_what_it_has_in_hand(book: Book) -> 
 
     [row] = book.do(route_rows)
 
-    assert (row.name, row.state, row.queued, row.on_the_wire, row.in_doubt) == (ROUTE, "open", 4, 1, 1)
+    assert (row.name, row.state, row.queued, row.on_the_wire, row.in_doubt) == (ROUTE, "active", 4, 1, 1)
 
 
 def test_a_history_tells_what_happened_oldest_first(book: Book) -> None:
@@ -1093,7 +1112,7 @@ def test_a_history_tells_what_happened_oldest_first(book: Book) -> None:
 
     assert found is not None
     assert (found.status, found.attempts, found.route, found.lane) == (Status.DELIVERED, 1, ROUTE, "bulk")
-    assert [(e.source, e.target, e.package_id) for e in found.events] == [
+    assert [(e.from_status, e.to_status, e.package_id) for e in found.events] == [
         (None, "queued", None),
         ("queued", "sending", package.id),
         ("sending", "queued", package.id),
@@ -1112,11 +1131,11 @@ def test_validity_does_not_matter_once_a_message_has_left(book: Book) -> None:
     assert book.settle(package, S) == {S: 1}
 
 
-def test_the_verbs_need_no_more_than_a_connection(book: Book) -> None:
+def test_the_event_type_need_no_more_than_a_connection(book: Book) -> None:
     """A caller may do several in one transaction of its own: all of it happens, or none."""
 
     def both(connection: Connection) -> None:
-        settle(connection, [Move(package.items[0].id, package.id, S)], {package.id: LOOK})
+        settle(connection, [Transition(package.items[0].id, package.id, S)], {package.id: LOOK})
         raise LookupError
 
     package = book.package(messages(1))

@@ -13,7 +13,15 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import doubtful_items, listed_messages
 from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.suppressions import Listed, find, latest, page, put, suppress, unsuppress
-from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, Place, Queue, claim, split, suppress_next
+from bulk_dispatch.ledger.transitions import (
+    Claim,
+    ClaimRequest,
+    Queue,
+    QueueCursor,
+    claim,
+    split,
+    suppress_next,
+)
 from tests.factories import message, messages
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, ROUTE, Book
 from tests.ledger.race import race
@@ -38,11 +46,11 @@ def test_who_is_put_on_the_list_while_queued_gets_nothing_and_the_others_leave(b
     assert [item.recipient for item in claimed.package.items] == [number(1), number(3)]
     assert (claimed.suppressed, claimed.expired, claimed.more) == (1, 0, False)
     assert book.statuses() == {"client-1": "sending", "client-2": "suppressed", "client-3": "sending"}
-    [last] = [row for row in book.events() if row.target == "suppressed"]
-    assert (last.verb, last.source, last.package_id, last.note) == ("claim", "queued", None, NOTE)
+    [last] = [row for row in book.events() if row.to_status == "suppressed"]
+    assert (last.type, last.from_status, last.package_id, last.note) == ("claim", "queued", None, NOTE)
     [row] = [row for row in book.messages().values() if row.status == "suppressed"]
     assert (row.finalized_at is not None, row.due_at, row.package_id) == (True, None, None)
-    assert book.package_row(claimed.package.id).items == 2
+    assert book.package_row(claimed.package.id).message_count == 2
     assert book.books().balanced
 
 
@@ -60,7 +68,7 @@ def test_a_claim_that_only_met_numbers_of_the_list_opens_nothing_and_says_to_loo
     book.suppress([number(1), number(2)])
 
     assert book.claim(items=2) == Claim(
-        None, suppressed=2, more=True, why="all that was due is on the suppression list"
+        None, suppressed=2, more=True, reason="all that was due is on the suppression list"
     )
     assert book.one("SELECT count(*) FROM packages") == 0
     assert book.claim(items=2).package is not None
@@ -75,12 +83,12 @@ def test_what_waits_for_another_try_is_looked_at_again(book: Book) -> None:
     assert book.statuses() == {"client-1": "suppressed", "client-2": "sending"}
 
 
-@pytest.mark.parametrize("verdict", [Status.QUEUED, Status.IN_DOUBT])
-def test_what_comes_back_from_the_wire_is_looked_at_again(book: Book, verdict: Status) -> None:
+@pytest.mark.parametrize("report", [Status.QUEUED, Status.IN_DOUBT])
+def test_what_comes_back_from_the_wire_is_looked_at_again(book: Book, report: Status) -> None:
     package = book.package(messages(2))
     book.suppress([number(1)])
-    book.settle(package, verdict)
-    if verdict is Status.IN_DOUBT:  # and its provider says that it was never taken
+    book.settle(package, report)
+    if report is Status.IN_DOUBT:  # and its provider says that it was never taken
         book.settle(package, Status.QUEUED)
 
     assert book.claim().suppressed == 1
@@ -187,7 +195,7 @@ def test_who_is_put_on_the_list_while_the_claim_waits_for_the_route_gets_nothing
     assert outcome.second.suppressed == 1
     assert [item.recipient for item in outcome.second.package.items] == [number(2)]
     assert book.statuses() == {"client-1": "suppressed", "client-2": "sending"}
-    assert book.package_row(outcome.second.package.id).items == 1
+    assert book.package_row(outcome.second.package.id).message_count == 1
 
 
 def test_a_half_of_a_package_leaves_as_it_was_claimed(book: Book) -> None:
@@ -207,7 +215,7 @@ def _plan_of_the_look(book: Book, recipients: Sequence[str]) -> str:
     said: list[tuple[str, Any]] = []
 
     def hear(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
-        if "stop_list" in statement:
+        if "suppressions" in statement:
             said.append((statement, values))
 
     book.enqueue([message(n, recipient=recipient) for n, recipient in enumerate(recipients)])
@@ -227,19 +235,19 @@ def _plan_of_the_look(book: Book, recipients: Sequence[str]) -> str:
 def test_a_list_of_any_length_is_asked_by_its_index(book: Book, listed: int, known: bool) -> None:
     """Never read as a whole, once it is longer than a page, and never hashed."""
     book.rows(
-        "INSERT INTO stop_list (recipient) SELECT '+38050' || lpad(n::text, 7, '0') "
+        "INSERT INTO suppressions (recipient) SELECT '+38050' || lpad(n::text, 7, '0') "
         "FROM generate_series(1, :listed) AS n RETURNING 1",
         listed=listed,
     )
     if known:
         with book.ledger.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE stop_list")
+            connection.exec_driver_sql("VACUUM ANALYZE suppressions")
 
     plan = _plan_of_the_look(book, [f"+38093{n * 7919 % 10**7:07d}" for n in range(1000)])
 
-    assert "pk_stop_list" in plan or listed == 0
+    assert "pk_suppressions" in plan or listed == 0
     assert "Hash" not in plan
-    assert "Seq Scan on stop_list" not in plan or listed == 0
+    assert "Seq Scan on suppressions" not in plan or listed == 0
 
 
 # -- the queue, at once --------------------------------------------------------------------------------
@@ -259,7 +267,7 @@ def test_of_a_queue_those_on_the_list_are_suppressed(book: Book) -> None:
         "client-1",
         "client-3",
     ]
-    told = [(row.verb, row.source, row.note) for row in book.events() if row.target == "suppressed"]
+    told = [(row.type, row.from_status, row.note) for row in book.events() if row.to_status == "suppressed"]
     assert told == [("cancel", "queued", "asked")] * 2
     assert book.books().balanced
 
@@ -279,7 +287,7 @@ def test_a_queue_is_looked_through_part_by_part(book: Book) -> None:
     for _ in range(9):
         count, place = book.do(suppress_next, queue(book), place, 3)
         found.append(count)
-        places += isinstance(place, Place)
+        places += isinstance(place, QueueCursor)
         if place is None:
             break
 
@@ -301,7 +309,7 @@ def test_what_is_being_claimed_is_waited_for_and_then_left(book: Book) -> None:
     book.enqueue(messages(2))
     look, limits = queue(book), Limits(10, 10**9)
 
-    def stopping(connection: Connection) -> tuple[int, Place | None]:
+    def stopping(connection: Connection) -> tuple[int, QueueCursor | None]:
         suppress(connection, [number(1)])
         return suppress_next(connection, look, None, 100)
 
@@ -362,7 +370,7 @@ def test_a_number_keeps_the_date_and_the_reason_it_was_given_first(book: Book) -
     second = book.do(find, number(2))
     assert second is not None
     assert second.added_at is not None
-    assert second.why == ""
+    assert second.reason == ""
     assert datetime.now(UTC) - second.added_at < timedelta(minutes=1)
     assert book.do(find, number(3)) is None
 

@@ -1,4 +1,4 @@
-"""The road of a message, every step of it and every step off it, on a real PostgreSQL."""
+"""Every transition of a message, and every one that is none, on a real PostgreSQL."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,46 +11,53 @@ from sqlalchemy.exc import IntegrityError
 
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.package import Limits, PackageState
-from bulk_dispatch.domain.status import FINAL, TRANSITIONS, Status, Verb, sources, transitions_of
+from bulk_dispatch.domain.status import FINAL, TRANSITIONS, EventType, Status, sources, transitions_of
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.routes import register_routes
-from bulk_dispatch.ledger.transitions import ClaimRequest, Move, Read, cancel, claim, read, settle
-from bulk_dispatch.ledger.transitions.transition import move as make_moves
+from bulk_dispatch.ledger.transitions import ClaimRequest, Read, Transition, cancel, claim, read, settle
+from bulk_dispatch.ledger.transitions.transition import apply as make_moves
 from tests.factories import message
 from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
 
-WRITERS = (Verb.CLAIM, Verb.CANCEL, Verb.SETTLE, Verb.REPORT, Verb.READ, Verb.COLLIDE)
+WRITERS = (
+    EventType.CLAIM,
+    EventType.CANCEL,
+    EventType.SETTLE,
+    EventType.REPORT,
+    EventType.READ,
+    EventType.COLLIDE,
+)
 SECOND = Limits(items=1, octets=10**6)
 
 
-def walkers(source: Status) -> dict[Status, Message]:
+def walkers(from_status: Status) -> dict[Status, Message]:
     """A message for each target, on a route of its own: a claim can then be for it alone."""
-    late = LONG_AGO if source is Status.EXPIRED else None
+    late = LONG_AGO if from_status is Status.EXPIRED else None
     return {
-        target: message(number, route=f"to-{target}", valid_until=late)
-        for number, target in enumerate(Status, 1)
+        to_status: message(number, route=f"to-{to_status}", valid_until=late)
+        for number, to_status in enumerate(Status, 1)
     }
 
 
-def attempt(connection: Connection, verb: Verb, row: Any, target: Status) -> None:
-    """Try to move one message. The verb's own function if it can be asked for that; else its statement."""
-    move = Move(row.id, row.package_id, target)
+def attempt(connection: Connection, event_type: EventType, row: Any, to_status: Status) -> None:
+    """Try to move one message. By its own function if there is one for that; else by its statement."""
+    move = Transition(row.id, row.package_id, to_status)
     looks = {row.package_id: LOOK} if row.package_id else {}
-    if verb is Verb.SETTLE:
+    if event_type is EventType.SETTLE:
         settle(connection, [move], looks)
-    elif verb is Verb.REPORT:
+    elif event_type is EventType.REPORT:
         settle(connection, [], looks, news=[move])
-    elif verb is Verb.READ:
-        read(connection, [Read(row.id)] if target is Status.DELIVERED else [])
-    elif verb is Verb.CANCEL and target is Status.CANCELLED:
+    elif event_type is EventType.READ:
+        read(connection, [Read(row.id)] if to_status is Status.DELIVERED else [])
+    elif event_type is EventType.CANCEL and to_status is Status.CANCELLED:
         cancel(connection, [row.client_id])
-    elif verb is Verb.CLAIM and target in (Status.SENDING, Status.EXPIRED):
-        if target is Status.EXPIRED:
+    elif event_type is EventType.CLAIM and to_status in (Status.SENDING, Status.EXPIRED):
+        if to_status is Status.EXPIRED:
             spoil = text("UPDATE messages SET valid_until = now() - interval '1 second' WHERE id = :id")
             connection.execute(spoil, {"id": row.id})
         claim(connection, ClaimRequest(row.route, SECOND, parallel=100, lease=LEASE), Lane.BULK)
     else:
-        make_moves(connection, verb, [move])
+        make_moves(connection, event_type, [move])
 
 
 def differing(before: dict[int, Any], after: dict[int, Any]) -> list[int]:
@@ -63,44 +70,48 @@ def differing(before: dict[int, Any], after: dict[int, Any]) -> list[int]:
     return [number for number in after if told(after[number]) != told(before[number])]
 
 
-def test_the_matrix_knows_every_verb_that_writes() -> None:
-    assert {*WRITERS, Verb.ENQUEUE} == set(Verb)
+def test_the_matrix_knows_every_event_type_that_writes() -> None:
+    assert {*WRITERS, EventType.ENQUEUE} == set(EventType)
 
 
-@pytest.mark.parametrize("source", Status)
-@pytest.mark.parametrize("verb", WRITERS)
-def test_a_verb_makes_its_moves_with_one_event_each_and_no_others(
-    book: Book, verb: Verb, source: Status
+@pytest.mark.parametrize("from_status", Status)
+@pytest.mark.parametrize("event_type", WRITERS)
+def test_a_event_type_makes_its_moves_with_one_event_each_and_no_others(
+    book: Book, event_type: EventType, from_status: Status
 ) -> None:
-    offered = walkers(source)
-    book.bring(list(offered.values()), source)
-    assert set(book.statuses().values()) == {source}
+    offered = walkers(from_status)
+    book.bring(list(offered.values()), from_status)
+    assert set(book.statuses().values()) == {from_status}
     book.do(register_routes, [walker.route for walker in offered.values()])
 
-    for target, walker in offered.items():
+    for to_status, walker in offered.items():
         before, last = book.messages(), book.events()[-1].id
         [row] = [row for row in before.values() if row.client_id == walker.client_id]
 
-        book.do(attempt, verb, row, target)
+        book.do(attempt, event_type, row, to_status)
 
         after, added = book.messages(), book.events(after=last)
-        if (source, target) in transitions_of(verb):
-            stays = verb is Verb.COLLIDE and source == target  # held, as it was: only its history tells more
-            assert differing(before, after) == ([] if stays else [row.id]), f"{source} by {verb} to {target}"
-            assert after[row.id].status == target
-            assert [(e.message_id, e.verb, e.source, e.target) for e in added] == [
-                (row.id, verb, source, target)
+        if (from_status, to_status) in transitions_of(event_type):
+            stays = (
+                event_type is EventType.COLLIDE and from_status == to_status
+            )  # held, as it was: only its history tells more
+            assert differing(before, after) == ([] if stays else [row.id]), (
+                f"{from_status} by {event_type} to {to_status}"
+            )
+            assert after[row.id].status == to_status
+            assert [(e.message_id, e.type, e.from_status, e.to_status) for e in added] == [
+                (row.id, event_type, from_status, to_status)
             ]
         else:
-            assert differing(before, after) == [], f"{source} by {verb} to {target}"
+            assert differing(before, after) == [], f"{from_status} by {event_type} to {to_status}"
             assert added == []
     assert book.books().balanced
 
 
-@pytest.mark.parametrize("source", Status)
-def test_a_message_enqueued_again_stays_where_it_is(book: Book, source: Status) -> None:
-    offered = list(walkers(source).values())
-    book.bring(offered, source)
+@pytest.mark.parametrize("from_status", Status)
+def test_a_message_enqueued_again_stays_where_it_is(book: Book, from_status: Status) -> None:
+    offered = list(walkers(from_status).values())
+    book.bring(offered, from_status)
     rows, events = book.messages(), book.events()
 
     again = book.enqueue(offered)
@@ -110,11 +121,11 @@ def test_a_message_enqueued_again_stays_where_it_is(book: Book, source: Status) 
     assert book.events() == events
 
 
-@pytest.mark.parametrize("source", sorted(FINAL))
-def test_a_final_status_is_stamped_with_its_instant(book: Book, source: Status) -> None:
+@pytest.mark.parametrize("from_status", sorted(FINAL))
+def test_a_final_status_is_stamped_with_its_instant(book: Book, from_status: Status) -> None:
     before = book.one("SELECT now()")
 
-    book.bring(list(walkers(source).values()), source)
+    book.bring(list(walkers(from_status).values()), from_status)
 
     assert all(before <= row.finalized_at for row in book.messages().values())
 
@@ -141,31 +152,47 @@ def accepted(connection: Connection, statement: str, values: dict[str, Any]) -> 
     return True
 
 
-def test_the_database_takes_events_on_the_road_and_no_others(refusing: Connection) -> None:
-    insert = "INSERT INTO events (message_id, verb, source, target) VALUES (1, :verb, :source, :target)"
-    on_the_road = {(verb, source, target) for verb in Verb for source, target in transitions_of(verb)}
-
-    taken = {
-        (verb, source, target)
-        for verb, source, target in product(Verb, [None, *Status], Status)
-        if accepted(refusing, insert, {"verb": verb, "source": source, "target": target})
+def test_the_database_takes_events_on_the_transition_and_no_others(refusing: Connection) -> None:
+    insert = (
+        "INSERT INTO events (message_id, type, from_status, to_status) "
+        "VALUES (1, :type, :from_status, :to_status)"
+    )
+    on_the_transition = {
+        (event_type, from_status, to_status)
+        for event_type in EventType
+        for from_status, to_status in transitions_of(event_type)
     }
 
-    assert len(on_the_road) == sum(len(targets) for verb in TRANSITIONS.values() for targets in verb.values())
-    assert taken - on_the_road == set()
-    assert on_the_road - taken == set()
+    taken = {
+        (event_type, from_status, to_status)
+        for event_type, from_status, to_status in product(EventType, [None, *Status], Status)
+        if accepted(
+            refusing, insert, {"type": event_type, "from_status": from_status, "to_status": to_status}
+        )
+    }
+
+    assert len(on_the_transition) == sum(
+        len(targets) for event_type in TRANSITIONS.values() for targets in event_type.values()
+    )
+    assert taken - on_the_transition == set()
+    assert on_the_transition - taken == set()
 
 
 @pytest.mark.parametrize(
-    ("verb", "source", "target"),
+    ("event_type", "from_status", "to_status"),
     [("resurrect", "queued", "sending"), ("claim", "lost", "sending"), ("claim", "queued", "lost")],
 )
 def test_the_database_refuses_events_in_words_it_does_not_know(
-    refusing: Connection, verb: str, source: str, target: str
+    refusing: Connection, event_type: str, from_status: str, to_status: str
 ) -> None:
-    insert = "INSERT INTO events (message_id, verb, source, target) VALUES (1, :verb, :source, :target)"
+    insert = (
+        "INSERT INTO events (message_id, type, from_status, to_status) "
+        "VALUES (1, :type, :from_status, :to_status)"
+    )
 
-    assert not accepted(refusing, insert, {"verb": verb, "source": source, "target": target})
+    assert not accepted(
+        refusing, insert, {"type": event_type, "from_status": from_status, "to_status": to_status}
+    )
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -182,8 +209,15 @@ MESSAGE = {
     "sender": "Shop",
     "text": "Hello",
 }
-PACKAGE = {"route": "alpha", "lane": "bulk", "state": "open", "items": 1, "rescue_at": NOW, "job": None}
-ROUTE_ROW = {"name": "alpha", "state": "open", "paused_until": None}
+PACKAGE = {
+    "route": "alpha",
+    "lane": "bulk",
+    "state": "open",
+    "message_count": 1,
+    "rescue_at": NOW,
+    "job": None,
+}
+ROUTE_ROW = {"name": "alpha", "state": "active", "paused_until": None}
 
 
 def insert(table: str, values: dict[str, Any]) -> Callable[[Connection], bool]:
@@ -195,7 +229,7 @@ def insert(table: str, values: dict[str, Any]) -> Callable[[Connection], bool]:
 
 
 def stands(status: Status) -> dict[str, Any]:
-    """A message as the verbs would leave it in a status."""
+    """A message as the transitions would leave it in a status."""
     return {
         **MESSAGE,
         "status": status.value,
@@ -259,7 +293,7 @@ REFUSED: Sequence[Any] = [
         {"state": None},
         {"rescue_at": None},
         {"state": "job"},
-        {"items": None},
+        {"message_count": None},
         {"route": None},
     ),
     *refused(
@@ -276,14 +310,16 @@ REFUSED: Sequence[Any] = [
 
 
 @pytest.mark.parametrize(("table", "values"), REFUSED)
-def test_the_database_refuses_what_no_verb_would_write(
+def test_the_database_refuses_what_no_transition_would_write(
     refusing: Connection, table: str, values: dict[str, Any]
 ) -> None:
     assert not insert(table, values)(refusing)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_the_database_takes_a_message_as_the_verbs_leave_it(refusing: Connection, status: Status) -> None:
+def test_the_database_takes_a_message_as_the_event_type_leave_it(
+    refusing: Connection, status: Status
+) -> None:
     assert insert("messages", stands(status))(refusing)
 
 
@@ -294,8 +330,8 @@ def test_the_database_takes_a_package_in_every_state(refusing: Connection, state
 
 @pytest.mark.parametrize(
     ("state", "until"),
-    [("open", None), ("paused", NOW), ("stopped", None)],
-    ids=["open", "paused", "stopped"],
+    [("active", None), ("paused", NOW), ("stopped", None)],
+    ids=["active", "paused", "stopped"],
 )
 def test_the_database_takes_a_route_in_every_state(
     refusing: Connection, state: str, until: datetime | None
@@ -314,7 +350,7 @@ def test_the_database_refuses_the_same_name_twice(book: Book, table: str, values
         book.rows(f"INSERT INTO {table} ({names}) VALUES ({marks})", **values)
 
 
-def test_the_table_of_sources_is_the_table_of_roads() -> None:
-    for verb, target in product(Verb, Status):
-        expected = {source for source, to in transitions_of(verb) if to is target}
-        assert sources(verb, target) == expected
+def test_the_table_of_sources_is_the_table_of_transitions() -> None:
+    for event_type, to_status in product(EventType, Status):
+        expected = {from_status for from_status, to in transitions_of(event_type) if to is to_status}
+        assert sources(event_type, to_status) == expected

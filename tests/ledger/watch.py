@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from bulk_dispatch.domain.package import PackageState
-from bulk_dispatch.domain.status import FINAL, Status, Verb
+from bulk_dispatch.domain.status import FINAL, EventType, Status
 from bulk_dispatch.ledger.queries import books
 from tests.ledger.book import Book
 from tests.ledger.model import OVER, TICK, Line, Model
@@ -20,13 +20,16 @@ _MESSAGES = text("""
     FROM messages ORDER BY id
 """)
 _PACKAGES = text("""
-    SELECT id, route, items, state, job, polls, asks,
-           poll_at - now() AS poll_in, rescue_at - now() AS rescue_in, doubted_at - now() AS doubted_in
+    SELECT id, route, message_count, state, job, poll_count, inquiry_count,
+           poll_at - now() AS poll_in, rescue_at - now() AS rescue_in, in_doubt_since - now() AS doubted_in
     FROM packages
 """)
-_ROUTES = text("SELECT name, state, paused_until - now() AS paused_for, failures, blind FROM routes")
+_ROUTES = text(
+    "SELECT name, state, paused_until - now() AS paused_for, consecutive_failures, unresolvable_failures "
+    "FROM routes"
+)
 _EVENTS = text("""
-    SELECT e.id, m.id AS message_id, e.verb, e.source, e.target, e.package_id
+    SELECT e.id, m.id AS message_id, e.type, e.from_status, e.to_status, e.package_id
     FROM events e JOIN messages m ON m.id = e.message_id WHERE e.id > :after ORDER BY e.id
 """)
 
@@ -53,8 +56,8 @@ class Watch:
 
     def _read_events(self, connection: Connection) -> None:
         for row in connection.execute(_EVENTS, {"after": self.last_event}):
-            source = Status(row.source) if row.source else None
-            line = (Verb(row.verb), source, Status(row.target), row.package_id)
+            from_status = Status(row.from_status) if row.from_status else None
+            line = (EventType(row.type), from_status, Status(row.to_status), row.package_id)
             self.histories.setdefault(row.message_id, []).append(line)
             self.last_event = row.id
 
@@ -73,15 +76,16 @@ class Watch:
         assert self._packages() == {
             number: (
                 package.state,
-                *(package.route, package.items, package.job, package.polls, package.asks),
+                *(package.route, package.items, package.job, package.poll_count, package.inquiry_count),
                 *(_left(at, model) for at in (package.poll, package.rescue, package.doubted)),
             )
             for number, package in model.packages.items()
         }
         assert {
-            row.name: (row.state, _ticks(row.paused_for), row.failures, row.blind) for row in self.routes
+            row.name: (row.state, _ticks(row.paused_for), row.consecutive_failures, row.unresolvable_failures)
+            for row in self.routes
         } == {
-            name: (route.state, _left(route.until, model), route.failures, sorted(route.blind))
+            name: (route.state, _left(route.until, model), route.failures, sorted(route.unresolvable))
             for name, route in model.routes.items()
         }
 
@@ -105,7 +109,7 @@ class Watch:
         return {
             row.id: (
                 row.state,
-                *(row.route, row.items, row.job, row.polls, row.asks),
+                *(row.route, row.items, row.job, row.poll_count, row.inquiry_count),
                 *(_ticks(clock) for clock in (row.poll_in, row.rescue_in, row.doubted_in)),
             )
             for row in self.packages
@@ -124,8 +128,8 @@ class Watch:
         """Each line leaves where the one before came to, and the last is where the message stands."""
         for row in self.messages:
             lines = self.histories[row.id]
-            came = [target for _, _, target, _ in lines]
-            assert [source for _, source, _, _ in lines] == [None, *came[:-1]]
+            came = [to_status for _, _, to_status, _ in lines]
+            assert [from_status for _, from_status, _, _ in lines] == [None, *came[:-1]]
             assert came[-1] == row.status
 
     def finals_stay(self) -> None:

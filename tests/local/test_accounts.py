@@ -9,7 +9,7 @@ import pytest
 
 from bulk_dispatch.local.errors import LocalError
 from bulk_dispatch.local.servers.binaries import postgres_programs, redis_programs
-from bulk_dispatch.local.servers.os_user import Account, let_use, open_way
+from bulk_dispatch.local.servers.os_user import OsUser, let_use, open_way
 from bulk_dispatch.local.servers.paths import data_directory
 from bulk_dispatch.local.servers.server import Durability
 from bulk_dispatch.local.servers.shared import embedded
@@ -26,7 +26,7 @@ def somebody(folder: Path) -> int:
     nobody = pwd.getpwnam("nobody")
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     for programs in (postgres_programs(), redis_programs()):
-        programs.let_use(Account(nobody.pw_uid, nobody.pw_gid, "nobody"), lambda _: None)
+        programs.let_use(OsUser(nobody.pw_uid, nobody.pw_gid, "nobody"), lambda _: None)
     return nobody.pw_uid
 
 
@@ -78,7 +78,7 @@ def test_root_makes_closed_folders_passable_but_not_readable_and_says_so_once(fo
 
 @as_root
 def test_root_lets_the_account_read_programs_that_were_installed_for_root_alone(folder: Path) -> None:
-    nobody = Account(pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid, "nobody")
+    nobody = OsUser(pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid, "nobody")
     closed = folder / "closed"
     (closed / "bin").mkdir(parents=True)
     (program := closed / "bin/postgres").touch(mode=0o700)
@@ -95,7 +95,7 @@ def test_root_lets_the_account_read_programs_that_were_installed_for_root_alone(
 @as_root
 def test_where_no_way_can_be_opened_a_sentence_says_what_to_do() -> None:
     with pytest.raises(LocalError, match="set WORKER_DATA_DIR to another folder"):
-        open_way(Path("/proc/1/fd"), Account(1, 1, "daemon"), lambda _: None)
+        open_way(Path("/proc/1/fd"), OsUser(1, 1, "daemon"), lambda _: None)
 
 
 @pytest.mark.parametrize(

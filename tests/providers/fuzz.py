@@ -45,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--provider", action="append", help="only this one; may be repeated")
     parser.add_argument("--seed", type=int, default=1, help="of chance")
     parser.add_argument("--keep", action="store_true", help="keep what reaches most (guided runs only)")
-    parser.add_argument("--blind", action="store_true", help="random mutations even with atheris there")
+    parser.add_argument("--unguided", action="store_true", help="random mutations even with atheris there")
     given = parser.parse_args(arguments)
 
     chosen = targets(given.provider) if given.provider else targets()
-    engine = "blind" if given.blind or find_spec("atheris") is None else "atheris"
-    fuzz = blind if engine == "blind" else _keeping if given.keep else _guided
+    engine = "unresolvable" if given.unresolvable or find_spec("atheris") is None else "atheris"
+    fuzz = unresolvable if engine == "unresolvable" else _keeping if given.keep else _guided
     results: dict[str, Ran] = {}
     for target in chosen:
         ran = fuzz(target, -(-given.inputs // len(chosen)), given.seconds / len(chosen), given.seed)
@@ -121,7 +121,7 @@ def _escaped(word: bytes) -> str:
 # --- by chance ---------------------------------------------------------------------------------------
 
 
-def blind(target: Target, inputs: int, seconds: float, seed: int) -> Ran:
+def unresolvable(target: Target, inputs: int, seconds: float, seed: int) -> Ran:
     """As far as chance leads; stops early once it has found enough."""
     chance = Random(f"{seed} {target}")
     whole = [target.question.good, *(path.read_bytes() for path in target.kept())]

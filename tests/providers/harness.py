@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from bulk_dispatch.domain.content import KINDS, Kind, content_of
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers import dialect
@@ -26,12 +27,11 @@ from bulk_dispatch.providers.interface import (
     Jobs,
     JobTaken,
     Push,
-    Receipt,
     Receipts,
     Reply,
     Request,
     Statuses,
-    Verdict,
+    StatusReport,
 )
 from tests.providers.questions import OTHERS
 from tests.providers.rules import (
@@ -76,7 +76,7 @@ class SubmitCase:
 
     label: str
     reply: str | bytes
-    expected: Sequence[Verdict] | JobTaken | Failure
+    expected: Sequence[StatusReport] | JobTaken | Failure
     items: Sequence[OutboundMessage] = ()
     request: Wire = ""
     path: str = ""  # not compared if empty
@@ -90,7 +90,7 @@ class StatusCase:
 
     label: str
     reply: str | bytes
-    expected: Sequence[Verdict] | Failure
+    expected: Sequence[StatusReport] | Failure
     asked: Sequence[Asked] = ()
     request: Wire = ""
     path: str = ""
@@ -122,7 +122,7 @@ class AskCase:
     label: str
     question: str
     reply: str | bytes
-    expected: Any  # verdicts (cancel), or the very value; a Failure is compared without its detail
+    expected: Any  # reports (cancel), or the very value; a Failure is compared without its detail
     about: Any = None
     request: Wire = ""
     path: str = ""
@@ -136,7 +136,7 @@ class PushCase:
 
     label: str
     push: Push
-    expected: Sequence[Receipt] | Failure
+    expected: Sequence[DeliveryReceipt] | Failure
     acknowledged: Acknowledgement | None = None  # not compared if None
     account: Account | None = None
 
@@ -162,9 +162,11 @@ class Sample:
     answers: Mapping[str, bytes] = field(default_factory=dict)  # to job, balance, prices, ... (OTHERS)
     pushes: Sequence[Push] = ()  # each form once; in the query where that is taken
 
-    provider_id: Callable[[OutboundMessage], str] = lambda _: ""  # theirs, as the answers above give it
+    provider_message_id: Callable[[OutboundMessage], str] = lambda _: (
+        ""
+    )  # theirs, as the answers above give it
     spelled: Callable[[str], str] = str  # a text as it arrives, where that is not as it was
-    named: bool = True  # a verdict names its message; else a call is of one message and answered so
+    named: bool = True  # a report names its message; else a call is of one message and answered so
     framed: bool = True  # an answer shows where it ends
     secrets_in_url: bool = False
     wary: bool = False  # of a submit nothing but HTTP 200 says anything for sure
@@ -172,7 +174,7 @@ class Sample:
 
     def asked(self, items: Sequence[OutboundMessage] = ()) -> list[Asked]:
         """These items asked for, or all."""
-        return [Asked(item.reference, self.provider_id(item)) for item in items or self.items]
+        return [Asked(item.reference, self.provider_message_id(item)) for item in items or self.items]
 
 
 def sample_of(provider: str) -> Sample:
@@ -264,7 +266,7 @@ def _compare(outcome: object, expected: object) -> None:
         assert isinstance(outcome, Failure)
         assert outcome.because(code=outcome.code) == expected
     elif isinstance(outcome, Answered) and isinstance(expected, Sequence):
-        assert list(outcome.verdicts) == list(expected)
+        assert list(outcome.reports) == list(expected)
     elif isinstance(expected, list):
         assert isinstance(outcome, list | tuple)
         assert list(outcome) == expected

@@ -1,7 +1,7 @@
 """Rules that no author of a provider's test has to remember: they hold of every request and every outcome.
 
-A request goes to the account's host and names no secret that can be printed; verdicts are about our messages
-only and one for each; a status is one that its verb may enter; nothing that can be printed holds a secret, a
+A request goes to the account's host and names no secret that can be printed; reports are about our messages
+only and one for each; a status is one that may be entered so; nothing that can be printed holds a secret, a
 text or a number.
 """
 
@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 from lxml import etree
 
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.package import OutboundMessage
-from bulk_dispatch.domain.status import FINAL, TRANSITIONS, Status, Verb
+from bulk_dispatch.domain.status import FINAL, TRANSITIONS, EventType, Status
 from bulk_dispatch.providers.account import Balance, Price, Scheduled
 from bulk_dispatch.providers.interface import (
     FAILURES,
@@ -25,15 +26,14 @@ from bulk_dispatch.providers.interface import (
     Failure,
     JobReport,
     JobTaken,
-    Receipt,
     Request,
-    Verdict,
+    StatusReport,
 )
 
-SETTLES = TRANSITIONS[Verb.SETTLE][Status.SENDING] - {Status.FAILED}
+SETTLES = TRANSITIONS[EventType.SETTLE][Status.SENDING] - {Status.FAILED}
 """What an answer to a submit may say of a message. Giving a message up is for us to decide, not for them."""
 
-REPORTS = TRANSITIONS[Verb.REPORT][Status.SENT] | SETTLES - {Status.IN_DOUBT} | {None}
+REPORTS = TRANSITIONS[EventType.REPORT][Status.SENT] | SETTLES - {Status.IN_DOUBT} | {None}
 """What an answer to a status request may say: news, what a doubtful message is settled as, or nothing."""
 
 ENDS = FINAL | {Status.UNCONFIRMED}
@@ -41,7 +41,7 @@ ENDS = FINAL | {Status.UNCONFIRMED}
 KNOWN = {*FAILURES, *(failure.doubted() for failure in FAILURES)}
 """Every failure a reader may return or name."""
 
-News: TypeAlias = Verdict | Receipt
+News: TypeAlias = StatusReport | DeliveryReceipt
 Outcome: TypeAlias = (
     Answered
     | JobTaken
@@ -50,7 +50,7 @@ Outcome: TypeAlias = (
     | Balance
     | timedelta
     | Mapping[str, Price]
-    | Sequence[Receipt]
+    | Sequence[DeliveryReceipt]
     | Sequence[str]
     | tuple[Sequence[Scheduled], int]
 )
@@ -71,7 +71,7 @@ def assert_sound(
 ) -> None:
     """What must hold of whatever a reader returns, however broken the reply."""
     if isinstance(outcome, Answered):
-        _assert_verdicts(outcome.verdicts, references, allowed)
+        _assert_reports(outcome.reports, references, allowed)
     elif isinstance(outcome, Failure):
         assert outcome.because() in KNOWN, "a failure that is in no list"
     elif isinstance(outcome, Balance):
@@ -95,34 +95,34 @@ def _printed(outcome: Outcome) -> str:
     if isinstance(outcome, JobTaken):
         return repr(JobTaken(""))
     if isinstance(outcome, Answered):
-        return repr([verdict._replace(provider_id="") for verdict in outcome.verdicts])
+        return repr([report._replace(provider_message_id="") for report in outcome.reports])
     return repr(outcome) + str(outcome)
 
 
-def _assert_verdicts(
-    verdicts: Sequence[Verdict], references: Sequence[int], allowed: Iterable[Status | None]
+def _assert_reports(
+    reports: Sequence[StatusReport], references: Sequence[int], allowed: Iterable[Status | None]
 ) -> None:
-    answered = [verdict.reference for verdict in verdicts]
-    assert len(answered) == len(set(answered)), "two verdicts for one message"
-    assert set(answered) <= set(references), "a verdict for a message that is not ours"
-    for verdict in verdicts:
-        assert_news(verdict, allowed)
-        assert verdict.failure is None or verdict.failure.because() in KNOWN
-        assert verdict.known or verdict.status is None
-        assert not verdict.suppress or verdict.status is Status.REJECTED
-        assert len(verdict.provider_id) <= 64
-        assert verdict.segments is None or 0 < verdict.segments < 256
+    answered = [report.reference for report in reports]
+    assert len(answered) == len(set(answered)), "two reports for one message"
+    assert set(answered) <= set(references), "a report for a message that is not ours"
+    for report in reports:
+        assert_news(report, allowed)
+        assert report.failure is None or report.failure.because() in KNOWN
+        assert report.known or report.status is None
+        assert not report.suppress or report.status is Status.REJECTED
+        assert len(report.provider_message_id) <= 64
+        assert report.segments is None or 0 < report.segments < 256
 
 
 def assert_news(news: News, allowed: Iterable[Status | None]) -> None:
-    """What a verdict and a receipt have in common."""
+    """What a report and a receipt have in common."""
     assert news.status in set(allowed)
     assert len(news.code) <= 64, "a code is a word, not whatever they echo"
     assert news.happened_at is None or news.happened_at.tzinfo is not None
     assert not news.first_channel or news.status in ENDS, "the end of a channel is an end"
     assert not news.read or news.status is Status.DELIVERED
-    if isinstance(news, Receipt):
-        assert 0 < len(news.id) <= 64
+    if isinstance(news, DeliveryReceipt):
+        assert 0 < len(news.provider_message_id) <= 64
 
 
 def decides_nothing(outcome: Outcome) -> bool:
@@ -130,7 +130,7 @@ def decides_nothing(outcome: Outcome) -> bool:
     if isinstance(outcome, Failure):
         return outcome.taken is Acceptance.UNKNOWN
     if isinstance(outcome, Answered):
-        return all(one.status in (Status.IN_DOUBT, None) for one in outcome.verdicts)
+        return all(one.status in (Status.IN_DOUBT, None) for one in outcome.reports)
     if isinstance(outcome, list | Mapping) and not outcome:
         return True
     return bool(news_of(outcome)) and all(one.status is None for one in news_of(outcome))
@@ -146,20 +146,23 @@ def says_no_more(outcome: Outcome, whole: Outcome, framed: bool = True) -> bool:
         return True
     if isinstance(outcome, Answered) and isinstance(whole, Answered):
         if not framed:
-            theirs = {one.reference: one.status for one in whole.verdicts}
-            return all(one.status in (theirs[one.reference], None) for one in outcome.verdicts)
-        known = {*whole.verdicts, *(one._replace(provider_id="", segments=None) for one in whole.verdicts)}
-        known |= {one._replace(segments=None) for one in whole.verdicts}
-        return known.issuperset(outcome.verdicts)
+            theirs = {one.reference: one.status for one in whole.reports}
+            return all(one.status in (theirs[one.reference], None) for one in outcome.reports)
+        known = {
+            *whole.reports,
+            *(one._replace(provider_message_id="", segments=None) for one in whole.reports),
+        }
+        known |= {one._replace(segments=None) for one in whole.reports}
+        return known.issuperset(outcome.reports)
     if news_of(outcome):
         return all(one in news_of(whole) or one.status is None for one in news_of(outcome))
     return not framed and type(outcome) is type(whole) and not isinstance(outcome, Failure)
 
 
-def news_of(outcome: Outcome) -> list[Receipt]:
+def news_of(outcome: Outcome) -> list[DeliveryReceipt]:
     """The receipts of an outcome that has some."""
     if isinstance(outcome, tuple | list):
-        return [one for one in outcome if isinstance(one, Receipt)]
+        return [one for one in outcome if isinstance(one, DeliveryReceipt)]
     return []
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bulk_dispatch.domain.content import Content, Flash, Ping, Sms, Viber, ViberSms, Voice, WapPush
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -32,12 +33,11 @@ from bulk_dispatch.providers.interface import (
     Failure,
     Jobs,
     Push,
-    Receipt,
     Reply,
     Request,
     RouteAction,
     Schedules,
-    Verdict,
+    StatusReport,
 )
 from tests.providers.harness import (
     NOW,
@@ -118,7 +118,7 @@ SAMPLE = Sample(
         Push(b'{"msg_id": 9001122, "status": "DELIVERED"}', content_type="application/json"),
         Push(b"", "message_id=9001122&status=3"),
     ),
-    provider_id=lambda item: str(55_000_000 + item.reference),
+    provider_message_id=lambda item: str(55_000_000 + item.reference),
     texts=texts,
     submit_table=codes_file.SUBMITTED,
     status_table=codes_file.STATES,
@@ -136,16 +136,16 @@ SEND = [*AUTH, ("command", "send")]
 VIBER = [("viber", "1"), ("viber_type", "text"), ("viber_from", "ShopNews")]
 
 
-def sent(provider_id: str = "9001122", segments: int | None = 2) -> list[Verdict]:
-    return [Verdict(1, Status.SENT, "id", provider_id, segments)]
+def sent(provider_message_id: str = "9001122", segments: int | None = 2) -> list[StatusReport]:
+    return [StatusReport(1, Status.SENT, "id", provider_message_id, segments)]
 
 
-def refused(words: str) -> list[Verdict]:
-    return [Verdict(1, Status.REJECTED, words, strange=True)]
+def refused(words: str) -> list[StatusReport]:
+    return [StatusReport(1, Status.REJECTED, words, strange=True)]
 
 
-REJECTED = [Verdict(1, Status.REJECTED, "receiver")]
-DOUBTFUL = [Verdict(1, Status.IN_DOUBT, "?", strange=True)]
+REJECTED = [StatusReport(1, Status.REJECTED, "receiver")]
+DOUBTFUL = [StatusReport(1, Status.IN_DOUBT, "?", strange=True)]
 
 
 # --- send ----------------------------------------------------------------------------------------------
@@ -468,7 +468,7 @@ def test_a_call_that_was_not_answered_with_200_is_in_doubt(http: int, remedy: Ro
 
 
 @pytest.mark.parametrize(
-    ("body", "provider_id", "segments"),
+    ("body", "provider_message_id", "segments"),
     [
         ("id:9001122", "", None),
         ("id:", "", None),
@@ -479,13 +479,17 @@ def test_a_call_that_was_not_answered_with_200_is_in_doubt(http: int, remedy: Ro
     ],
 )
 def test_what_a_lost_connection_may_have_cut_is_not_believed(
-    body: str, provider_id: str, segments: int | None
+    body: str, provider_message_id: str, segments: int | None
 ) -> None:
     """That there is an id says that they have it; by half of one, another message's state would be ours."""
     outcome = AlphaSmsHttp(KEYED).read_submit(ONE, Reply(200, body.encode(), ended=False))
     assert isinstance(outcome, Answered)
-    [told] = outcome.verdicts
-    assert (told.status, told.provider_id, told.segments) == (Status.SENT, provider_id, segments)
+    [told] = outcome.reports
+    assert (told.status, told.provider_message_id, told.segments) == (
+        Status.SENT,
+        provider_message_id,
+        segments,
+    )
 
 
 # --- receive -------------------------------------------------------------------------------------------
@@ -509,14 +513,16 @@ ASKED = (Asked(1, "9001122"),)
 LATER = datetime(2031, 3, 4, 7, 31, 12, tzinfo=UTC)
 
 
-def state(code: str, status: Status | None, happened_at: datetime | None = None) -> list[Verdict]:
+def state(code: str, status: Status | None, happened_at: datetime | None = None) -> list[StatusReport]:
     strange = status is None
     theirs = "" if strange else "9001122"
-    return [Verdict(1, status, code, theirs, happened_at=happened_at, strange=strange, read=code == "116")]
+    return [
+        StatusReport(1, status, code, theirs, happened_at=happened_at, strange=strange, read=code == "116")
+    ]
 
 
-def unknown(words: str) -> list[Verdict]:
-    return [Verdict(1, None, words, strange=True, failure=UNREADABLE)]
+def unknown(words: str) -> list[StatusReport]:
+    return [StatusReport(1, None, words, strange=True, failure=UNREADABLE)]
 
 
 STATUSES = [
@@ -575,7 +581,7 @@ STATUSES = [
         label="client code: they do not have it",
         asked=ASKED,
         reply="errors:SMS not found",
-        expected=[Verdict(1, None, "not found", known=False)],
+        expected=[StatusReport(1, None, "not found", known=False)],
     ),
     *(
         StatusCase(label=f"no news: {body!r}", asked=ASKED, reply=body, expected=state(code, None))
@@ -653,8 +659,8 @@ ASKS = [
         for body, expected in {
             "status:Deleted code:10 id:9001122": state("10", Status.CANCELLED),
             "code:3": state("3", Status.DELIVERED),
-            "code:2": [Verdict(1, None, "2", "9001122")],
-            "errors:SMS not found": [Verdict(1, None, "not found", known=False)],
+            "code:2": [StatusReport(1, None, "2", "9001122")],
+            "errors:SMS not found": [StatusReport(1, None, "not found", known=False)],
             "errors:It is too late": state("It is too late", None),
             "errors:wrong login": CREDENTIALS.because("login"),
             "OK": UNREADABLE,
@@ -723,26 +729,26 @@ PUSHES = [
     PushCase(
         label="8 an id under one of three names, a status that is a number",
         push=Push(b"id=9001122&status=3"),
-        expected=[Receipt("9001122", None, "3")],
+        expected=[DeliveryReceipt("9001122", None, "3")],
         acknowledged=Acknowledgement(),
     ),
     PushCase(
         label="in the address",
         push=Push(b"", "msg_id=9001122&status=DELIVERED"),
-        expected=[Receipt("9001122", None, "DELIVERED")],
+        expected=[DeliveryReceipt("9001122", None, "DELIVERED")],
     ),
     PushCase(
         label="JSON, two ids of one message",
         push=Push(b'{"message_id": 9001122, "id": "700001", "status": "Delivered to someone"}'),
         expected=[
-            Receipt("700001", None, "Delivered to someone"),
-            Receipt("9001122", None, "Delivered to someone"),
+            DeliveryReceipt("700001", None, "Delivered to someone"),
+            DeliveryReceipt("9001122", None, "Delivered to someone"),
         ],
     ),
     PushCase(
         label="JSON, several",
         push=Push(b'[{"id": 1, "status": 102}, {"id": 2, "status": "+380931110001"}]'),
-        expected=[Receipt("1", None, "102"), Receipt("2", None, "?")],
+        expected=[DeliveryReceipt("1", None, "102"), DeliveryReceipt("2", None, "?")],
     ),
     *(
         PushCase(label=f"nothing: {body!r}"[:60], push=Push(body), expected=UNREADABLE)

@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -37,11 +38,10 @@ from bulk_dispatch.providers.interface import (
     JobTaken,
     Mode,
     Push,
-    Receipt,
     Request,
     Schedules,
     Statuses,
-    Verdict,
+    StatusReport,
 )
 from bulk_dispatch.timezones import zone
 from tests.providers.harness import (
@@ -128,7 +128,7 @@ SAMPLE = Sample(
         Push(b'{"msg_id": 55700001, "status": "DELIVERED"}', content_type="application/json"),
         Push(b"", "message_id=55700001&status=102"),
     ),
-    provider_id=lambda item: str(55_000_000 + item.reference),
+    provider_message_id=lambda item: str(55_000_000 + item.reference),
     texts=texts,
     submit_table={code: word.status for code, word in codes_file.SUBMITTED.table.items()},
     status_table={
@@ -250,24 +250,24 @@ def error(code: str) -> str:
     return f"<package><error>{code}</error></package>"
 
 
-def sent(reference: int, provider_id: str, segments: int | None = 1, code: str = "1") -> Verdict:
-    return Verdict(reference, Status.SENT, code, provider_id, segments)
+def sent(reference: int, provider_message_id: str, segments: int | None = 1, code: str = "1") -> StatusReport:
+    return StatusReport(reference, Status.SENT, code, provider_message_id, segments)
 
 
-def rejected(reference: int, code: str) -> Verdict:
-    return Verdict(reference, Status.REJECTED, code)
+def rejected(reference: int, code: str) -> StatusReport:
+    return StatusReport(reference, Status.REJECTED, code)
 
 
-def doubtful(reference: int, code: str) -> Verdict:
-    return Verdict(reference, Status.IN_DOUBT, code, strange=True)
+def doubtful(reference: int, code: str) -> StatusReport:
+    return StatusReport(reference, Status.IN_DOUBT, code, strange=True)
 
 
-def used(reference: int) -> Verdict:
-    return Verdict(reference, Status.IN_DOUBT, "208", used=True)
+def used(reference: int) -> StatusReport:
+    return StatusReport(reference, Status.IN_DOUBT, "208", used=True)
 
 
-def no_news(reference: int, code: str, provider_id: str = "") -> Verdict:
-    return Verdict(reference, None, code, provider_id, strange=True)
+def no_news(reference: int, code: str, provider_message_id: str = "") -> StatusReport:
+    return StatusReport(reference, None, code, provider_message_id, strange=True)
 
 
 # --- submit --------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ SUBMITS = [
             label=f"message code {code}",
             items=ONE,
             reply=message(f'<msg id="1" sms_id="0" sms_count="1">{code}</msg>'),
-            expected=[Verdict(1, status_, code, failure=failure, used=code == "208")],
+            expected=[StatusReport(1, status_, code, failure=failure, used=code == "208")],
         )
         for code, (status_, failure) in REFUSALS.items()
     ),
@@ -380,7 +380,7 @@ SUBMITS = [
             label=f"a new code from 200 on, beside number 0, refuses: {code}",
             items=ONE,
             reply=message(f'<msg id="1" sms_id="0">{code}</msg>'),
-            expected=[Verdict(1, Status.REJECTED, code, strange=True)],
+            expected=[StatusReport(1, Status.REJECTED, code, strange=True)],
         )
         for code in ("211", "214", "999")
     ),
@@ -389,12 +389,12 @@ SUBMITS = [
             label=f"a new code that does not refuse by its form: {said}",
             items=ONE,
             reply=message(said),
-            expected=[verdict],
+            expected=[report],
         )
-        for said, verdict in (
+        for said, report in (
             ('<msg id="1">999</msg>', doubtful(1, "999")),
             ('<msg id="1" sms_id="">999</msg>', doubtful(1, "999")),
-            ('<msg id="1" sms_id="5">999</msg>', Verdict(1, Status.IN_DOUBT, "999", "5", strange=True)),
+            ('<msg id="1" sms_id="5">999</msg>', StatusReport(1, Status.IN_DOUBT, "999", "5", strange=True)),
             ('<msg id="1" sms_id="0">199</msg>', doubtful(1, "199")),
             ('<msg id="1" sms_id="0">2140</msg>', doubtful(1, "?")),
             ('<msg id="1" sms_id="0">refused</msg>', doubtful(1, "?")),
@@ -420,7 +420,7 @@ SUBMITS = [
         label="no code at all",
         items=ONE,
         reply=message('<msg id="1" sms_id="5"/>'),
-        expected=[Verdict(1, Status.IN_DOUBT, "?", "5", strange=True)],
+        expected=[StatusReport(1, Status.IN_DOUBT, "?", "5", strange=True)],
     ),
     SubmitCase(
         label="blanks about a code and an error do not count",
@@ -532,7 +532,7 @@ SUBMITS = [
             label=f"{code} for a message that has a number: they cannot lack it",
             items=ONE,
             reply=message(f'<msg id="1" sms_id="5">{code}</msg>'),
-            expected=[Verdict(1, Status.IN_DOUBT, code, "5", strange=True)],
+            expected=[StatusReport(1, Status.IN_DOUBT, code, "5", strange=True)],
         )
         for code in ("201", "202", "203", "204", "205", "206", "207", "212")
     ),
@@ -540,10 +540,10 @@ SUBMITS = [
         label="208 may bring the number; it is asked about all the same",
         items=ONE,
         reply=message('<msg id="1" sms_id="5" sms_count="1">208</msg>'),
-        expected=[Verdict(1, Status.IN_DOUBT, "208", "5", used=True)],
+        expected=[StatusReport(1, Status.IN_DOUBT, "208", "5", used=True)],
     ),
     SubmitCase(
-        label="an error beside verdicts: the verdicts hold",
+        label="an error beside reports: the reports hold",
         items=TWO,
         reply='<package><error>212</error><message><msg id="1" sms_id="5">1</msg></message></package>',
         expected=[sent(1, "5", None)],
@@ -555,7 +555,7 @@ SUBMITS = [
         expected=JobTaken(TASK),
     ),
     SubmitCase(
-        label="verdicts in answer to message-async",
+        label="reports in answer to message-async",
         account=ASYNC,
         items=TWO,
         reply='<package><message-async><msg id="1" sms_id="5">1</msg></message-async></package>',
@@ -718,7 +718,7 @@ SUBMITS = [
             label=f"Viber, message code {code}",
             items=VIBER_ONE,
             reply=viber(f'<msg id="1" msg_id="0">{code}</msg>'),
-            expected=[Verdict(1, status_, code, failure=failure, used=code == "208")],
+            expected=[StatusReport(1, status_, code, failure=failure, used=code == "208")],
         )
         for code, (status_, failure) in REFUSALS.items()
     ),
@@ -731,7 +731,7 @@ SUBMITS = [
             label=f"Viber, {code} for a message that has a number: they cannot lack it",
             items=VIBER_ONE,
             reply=viber(f'<msg id="1" msg_id="5">{code}</msg>'),
-            expected=[Verdict(1, Status.IN_DOUBT, code, "5", strange=True)],
+            expected=[StatusReport(1, Status.IN_DOUBT, code, "5", strange=True)],
         )
         for code in ("201", "202", "203", "204", "205", "206", "207", "212")
     ),
@@ -853,8 +853,8 @@ STATUSES = [
             <msg id="700002" sms_id="55120342" sms_count="1">100</msg>
           </status></package>""",
         expected=[
-            Verdict(700001, Status.DELIVERED, "102", "55120341", 1, AT_9_31),
-            Verdict(700002, Status.SENT, "100", "55120342", 1),
+            StatusReport(700001, Status.DELIVERED, "102", "55120341", 1, AT_9_31),
+            StatusReport(700002, Status.SENT, "100", "55120342", 1),
         ],
     ),
     *(
@@ -862,7 +862,7 @@ STATUSES = [
             label=f"delivery code {code}",
             asked=ASKED_ONE,
             reply=status(f'<msg id="1" sms_id="551" sms_count="2">{code}</msg>'),
-            expected=[Verdict(1, status_, code, "551", 2)],
+            expected=[StatusReport(1, status_, code, "551", 2)],
         )
         for code, status_ in DELIVERY.items()
     ),
@@ -871,7 +871,7 @@ STATUSES = [
             label=f"delivery code {code}, completed",
             asked=ASKED_ONE,
             reply=final(code, "2031-03-04T09:31:12"),
-            expected=[Verdict(1, status_, code, "551", 1, AT_9_31)],
+            expected=[StatusReport(1, status_, code, "551", 1, AT_9_31)],
         )
         for code, status_ in (DELIVERY | {"106": Status.DELIVERED, "107": Status.UNCONFIRMED}).items()
     ),
@@ -880,7 +880,7 @@ STATUSES = [
             label=f"message code {code}",
             asked=ASKED_ONE,
             reply=status(f'<msg id="1" sms_id="0" sms_count="1">{code}</msg>'),
-            expected=[Verdict(1, status_, code, failure=failure, used=code == "208")],
+            expected=[StatusReport(1, status_, code, failure=failure, used=code == "208")],
         )
         for code, (status_, failure) in NO_NEWS.items()
     ),
@@ -889,7 +889,7 @@ STATUSES = [
             label=f"{code}{label}: they do not know it",
             asked=ASKED_ONE,
             reply=status(f'<msg id="1"{attribute}>{code}</msg>'),
-            expected=[Verdict(1, None, code, known=False, failure=failure)],
+            expected=[StatusReport(1, None, code, known=False, failure=failure)],
         )
         for code, failure in DENIALS.items()
         for label, attribute in ((" with number 0", ' sms_id="0"'), (" without a number", ""))
@@ -907,7 +907,7 @@ STATUSES = [
         label="205 is about the account, whatever number the message has",
         asked=ASKED_ONE,
         reply=status('<msg id="1" sms_id="551">205</msg>'),
-        expected=[Verdict(1, None, "205", "551", failure=CREDENTIALS)],
+        expected=[StatusReport(1, None, "205", "551", failure=CREDENTIALS)],
     ),
     *(
         StatusCase(label=f"error {code}", reply=error(code), expected=failure.because(code))
@@ -931,7 +931,7 @@ STATUSES = [
             label=f"trap 2: wrapped in {wrapper}",
             asked=ASKED_ONE,
             reply=f'<package><{wrapper}><msg id="1" sms_id="551">102</msg></{wrapper}></package>',
-            expected=[Verdict(1, Status.DELIVERED, "102", "551")],
+            expected=[StatusReport(1, Status.DELIVERED, "102", "551")],
         )
         for wrapper in ("message", "status", "delete", "message-viber", "anything")
     ),
@@ -943,8 +943,8 @@ STATUSES = [
             '<msg sms_id="0">102</msg><msg>102</msg>'
         ),
         expected=[
-            Verdict(3, Status.DELIVERED, "102", "553"),
-            Verdict(1, Status.UNDELIVERABLE, "105", "551"),
+            StatusReport(3, Status.DELIVERED, "102", "553"),
+            StatusReport(1, Status.UNDELIVERABLE, "105", "551"),
         ],
     ),
     StatusCase(
@@ -954,16 +954,16 @@ STATUSES = [
             '<msg id="1" msg_id="551">102</msg><msg id="2" sms_id="552">1</msg><msg msg_id="553">105</msg>'
         ),
         expected=[
-            Verdict(1, Status.DELIVERED, "102", "551"),
-            Verdict(2, Status.SENT, "1", "552"),
-            Verdict(3, Status.UNDELIVERABLE, "105", "553"),
+            StatusReport(1, Status.DELIVERED, "102", "551"),
+            StatusReport(2, Status.SENT, "1", "552"),
+            StatusReport(3, Status.UNDELIVERABLE, "105", "553"),
         ],
     ),
     StatusCase(
         label="id 0 is no id",
         asked=ASKED_ONE,
         reply=status('<msg id="0" sms_id="551">102</msg>'),
-        expected=[Verdict(1, Status.DELIVERED, "102", "551")],
+        expected=[StatusReport(1, Status.DELIVERED, "102", "551")],
     ),
     StatusCase(
         label="an id that is not ours is not ours, whatever its number",
@@ -978,8 +978,8 @@ STATUSES = [
             '<msg id="3" sms_id="553">102</msg><msg id="9">102</msg><msg id="1" sms_id="551">1</msg>'
         ),
         expected=[
-            Verdict(3, Status.DELIVERED, "102", "553"),
-            Verdict(1, Status.SENT, "1", "551"),
+            StatusReport(3, Status.DELIVERED, "102", "553"),
+            StatusReport(1, Status.SENT, "1", "551"),
         ],
     ),
     StatusCase(label="trap 20: none at all", reply=status(""), expected=[]),
@@ -988,7 +988,7 @@ STATUSES = [
         label="said twice",
         asked=ASKED_ONE,
         reply=status('<msg id="1" sms_id="551">102</msg>' * 2),
-        expected=[Verdict(1, Status.DELIVERED, "102", "551")],
+        expected=[StatusReport(1, Status.DELIVERED, "102", "551")],
     ),
     StatusCase(
         label="delivered and not",
@@ -1007,7 +1007,7 @@ STATUSES = [
             label=f"trap 11: date {moment!r}",
             asked=ASKED_ONE,
             reply=final("102", moment),
-            expected=[Verdict(1, Status.DELIVERED, "102", "551", 1, read)],
+            expected=[StatusReport(1, Status.DELIVERED, "102", "551", 1, read)],
         )
         for moment, read in (
             ("2031-03-04T09:31", datetime(2031, 3, 4, 7, 31, 59, tzinfo=UTC)),
@@ -1035,14 +1035,14 @@ STATUSES = [
         asked=ASKED_ONE,
         reply=final("102", "2031-03-04T09:31:12"),
         expected=[
-            Verdict(1, Status.DELIVERED, "102", "551", 1, datetime(2031, 3, 4, 0, 31, 12, tzinfo=UTC)),
+            StatusReport(1, Status.DELIVERED, "102", "551", 1, datetime(2031, 3, 4, 0, 31, 12, tzinfo=UTC)),
         ],
     ),
     StatusCase(
         label="a date that cannot be read completes nothing",
         asked=ASKED_ONE,
         reply=final("106", "0000-00-00"),
-        expected=[Verdict(1, Status.SENT, "106", "551", 1)],
+        expected=[StatusReport(1, Status.SENT, "106", "551", 1)],
     ),
     *(
         StatusCase(label=label, reply=reply, expected=UNREADABLE)
@@ -1103,10 +1103,10 @@ CANCELS = [
             '<msg id="700004" sms_id="554" sms_count="1">1</msg>'
         ),
         expected=[
-            Verdict(700001, Status.CANCELLED, "104", "551", 1, AT_9_31),
-            Verdict(700002, None, "211", "552"),
-            Verdict(700003, Status.DELIVERED, "102", "553", 1, AT_9_31),
-            Verdict(700004, Status.SENT, "1", "554", 1),
+            StatusReport(700001, Status.CANCELLED, "104", "551", 1, AT_9_31),
+            StatusReport(700002, None, "211", "552"),
+            StatusReport(700003, Status.DELIVERED, "102", "553", 1, AT_9_31),
+            StatusReport(700004, Status.SENT, "1", "554", 1),
         ],
     ),
     *(
@@ -1115,7 +1115,7 @@ CANCELS = [
             question="cancel",
             about=ASKED_ONE,
             reply=deleted(f'<msg id="1" sms_id="551" sms_count="2">{code}</msg>'),
-            expected=[Verdict(1, status_, code, "551", 2)],
+            expected=[StatusReport(1, status_, code, "551", 2)],
         )
         for code, status_ in DELIVERY.items()
     ),
@@ -1125,7 +1125,7 @@ CANCELS = [
             question="cancel",
             about=ASKED_ONE,
             reply=deleted(f'<msg id="1" sms_id="0">{code}</msg>'),
-            expected=[Verdict(1, None, code, failure=failure)],
+            expected=[StatusReport(1, None, code, failure=failure)],
         )
         for code, failure in KEPT.items()
     ),
@@ -1144,14 +1144,14 @@ CANCELS = [
         question="cancel",
         about=ASKED_ONE,
         reply=deleted('<msg id="1" sms_id="0">211</msg>'),
-        expected=[Verdict(1, None, "211")],
+        expected=[StatusReport(1, None, "211")],
     ),
     AskCase(
         label="delete, 201: they do not know it",
         question="cancel",
         about=ASKED_ONE,
         reply=deleted('<msg id="1" sms_id="0">201</msg>'),
-        expected=[Verdict(1, None, "201", known=False)],
+        expected=[StatusReport(1, None, "201", known=False)],
     ),
     AskCase(
         label="delete, a code nobody knows",
@@ -1172,7 +1172,7 @@ CANCELS = [
         question="cancel",
         about=ASKED_TWO,
         reply=message('<msg id="7">104</msg><msg id="2" sms_id="552">104</msg>'),
-        expected=[Verdict(2, Status.CANCELLED, "104", "552")],
+        expected=[StatusReport(2, Status.CANCELLED, "104", "552")],
     ),
     AskCase(label="none at all", question="cancel", about=ASKED_ONE, reply=deleted(""), expected=[]),
     *(
@@ -1324,8 +1324,8 @@ def test_what_else_can_be_asked(case: AskCase) -> None:
 # --- pushes --------------------------------------------------------------------------------------------
 
 
-def hint(number: str, code: str = "") -> Receipt:
-    return Receipt(number, None, code)
+def hint(number: str, code: str = "") -> DeliveryReceipt:
+    return DeliveryReceipt(number, None, code)
 
 
 PUSHES = [

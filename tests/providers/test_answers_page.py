@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.providers import PROVIDERS, dialect
@@ -25,10 +26,9 @@ from bulk_dispatch.providers.interface import (
     JobReport,
     JobTaken,
     Push,
-    Receipt,
     Reply,
     RouteAction,
-    Verdict,
+    StatusReport,
 )
 from bulk_dispatch.providers.smartswitch import codes as smart_codes
 from bulk_dispatch.providers.webcom import error_texts as webcom
@@ -103,7 +103,7 @@ def sending(outcome: Answered | JobTaken | Failure) -> tuple[str, str]:
             Status.QUEUED if outcome.taken is Acceptance.NOT_ACCEPTED else Status.IN_DOUBT
         ]
         return proves, deed + ROUTE[outcome.remedy]
-    [told] = outcome.verdicts or [Verdict(ITEM.reference, Status.IN_DOUBT)]
+    [told] = outcome.reports or [StatusReport(ITEM.reference, Status.IN_DOUBT)]
     proves, deed = SENDINGS[told.status]
     if told.used:
         return "an id is used", f"{deed}; on the first attempt held, and the route stops"
@@ -117,7 +117,7 @@ def state(outcome: Answered | Failure, denial: str = "no news") -> tuple[str, st
     they do not know."""
     if isinstance(outcome, Failure):
         return NOTHING, "asked again"
-    [told] = outcome.verdicts or [Verdict(ITEM.reference, None, known=False)]
+    [told] = outcome.reports or [StatusReport(ITEM.reference, None, known=False)]
     if not told.known:
         return "not known there", denial
     if told.used:
@@ -125,7 +125,7 @@ def state(outcome: Answered | Failure, denial: str = "no news") -> tuple[str, st
     return _news(told)
 
 
-def _news(told: Verdict | Receipt) -> tuple[str, str]:
+def _news(told: StatusReport | DeliveryReceipt) -> tuple[str, str]:
     if told.status is None:
         return NOTHING, "no news"
     if told.status is Status.SENT:

@@ -103,7 +103,7 @@ def test_no_dialect_of_that_name() -> None:
 
 
 @every_provider
-def test_its_tables_name_only_statuses_that_the_verb_may_enter(provider: str) -> None:
+def test_its_tables_name_only_statuses_that_the_event_type_may_enter(provider: str) -> None:
     sample = sample_of(provider)
     assert set(sample.submit_table.values()) <= SETTLES
     assert set(sample.status_table.values()) <= REPORTS
@@ -225,7 +225,7 @@ def test_the_sample_reads_as_it_says(provider: str, account: Account) -> None:
         answer = sample.submit_answer((item, sample.takes) for item in items)
         taken = speaker.read_submit(items, Reply(200, answer))
         assert isinstance(taken, Answered)
-        assert [(v.reference, v.status) for v in taken.verdicts] == [
+        assert [(v.reference, v.status) for v in taken.reports] == [
             (item.reference, Status.SENT) for item in items
         ]
     for name, question in readers(sample, speaker).items():
@@ -233,7 +233,7 @@ def test_the_sample_reads_as_it_says(provider: str, account: Account) -> None:
         assert not isinstance(outcome, Failure), name
         if name == "status":
             assert isinstance(outcome, Answered)
-            assert [(v.reference, v.status) for v in outcome.verdicts] == [
+            assert [(v.reference, v.status) for v in outcome.reports] == [
                 (item.reference, Status.DELIVERED) for item in question.items
             ]
 
@@ -246,7 +246,9 @@ def test_what_it_was_given_as_their_number_is_what_it_asks_by(provider: str) -> 
         taken = speaker.read_submit(items, Reply(200, answer))
         assert isinstance(taken, Answered)
         if not isinstance(speaker, Statuses) or not speaker.by_reference:
-            assert [v.provider_id for v in taken.verdicts] == [sample.provider_id(item) for item in items]
+            assert [v.provider_message_id for v in taken.reports] == [
+                sample.provider_message_id(item) for item in items
+            ]
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------
@@ -366,11 +368,11 @@ def test_order_does_not_matter(provider: str) -> None:
 
 
 def _by_reference(answered: Answered) -> list[tuple[int, Status | None]]:
-    return sorted((verdict.reference, verdict.status) for verdict in answered.verdicts)
+    return sorted((report.reference, report.status) for report in answered.reports)
 
 
 @every_provider
-def test_what_is_missing_gets_no_verdict(provider: str) -> None:
+def test_what_is_missing_gets_no_report(provider: str) -> None:
     sample, speaker, many = joined(provider)
     for items in many:
         for count in range(len(items)):
@@ -380,7 +382,7 @@ def test_what_is_missing_gets_no_verdict(provider: str) -> None:
             if not count and outcome == UNREADABLE.because(detail=getattr(outcome, "detail", "")):
                 continue  # an answer about nothing may be no answer
             assert isinstance(outcome, Answered)
-            assert {v.reference for v in outcome.verdicts} == {item.reference for item in some}
+            assert {v.reference for v in outcome.reports} == {item.reference for item in some}
 
 
 @every_provider
@@ -390,7 +392,7 @@ def test_what_we_did_not_send_is_not_ours(provider: str) -> None:
         body = sample.submit_answer((item, sample.refuses) for item in (*theirs, ours))
         outcome = speaker.read_submit([ours], Reply(200, body))
         assert isinstance(outcome, Answered)
-        assert [v.reference for v in outcome.verdicts] == [ours.reference]
+        assert [v.reference for v in outcome.reports] == [ours.reference]
 
 
 @every_provider
@@ -401,8 +403,8 @@ def test_said_twice_is_said_once_unless_it_contradicts_itself(provider: str) -> 
         body = sample.submit_answer((item, word) for word in words for item in items)
         outcome = speaker.read_submit(items, Reply(200, body))
         assert isinstance(outcome, Answered)
-        assert len(outcome.verdicts) == len(items)
-        return list({verdict.status for verdict in outcome.verdicts})
+        assert len(outcome.reports) == len(items)
+        return list({report.status for report in outcome.reports})
 
     refused = sample.submit_table.get(sample.refuses, Status.REJECTED)
     for items in many:
@@ -535,7 +537,7 @@ def mutations(draw: st.DrawFn, whole: bytes) -> bytes:
     for _ in range(draw(st.integers(1, 6))):
         start = draw(st.integers(0, len(body)))
         end = min(len(body), start + draw(st.integers(0, 30)))
-        match draw(st.sampled_from(("overwrite", "cut", "repeat", "move", "tail"))):
+        match draw(st.sampled_from(("overwrite", "cut", "repeat", "apply", "tail"))):
             case "overwrite":
                 body[start:end] = draw(st.binary(max_size=8) | st.sampled_from(SPLINTERS))
             case "cut":

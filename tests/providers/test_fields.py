@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.config.settings import Route
+from bulk_dispatch.config.settings import RouteConfig
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers import PROVIDERS
-from bulk_dispatch.routing import Line, accept, line
+from bulk_dispatch.routing import Route, accept, build_route
 from tests.guards.page import rows
 from tests.guards.repository import text
 
@@ -282,8 +282,8 @@ TABLE = {
 }
 
 
-def lines(provider: str, options: Mapping[str, str]) -> dict[str, Line]:
-    account = Route(
+def lines(provider: str, options: Mapping[str, str]) -> dict[str, Route]:
+    account = RouteConfig(
         "alpha",
         provider,
         "https://provider.example",
@@ -293,7 +293,7 @@ def lines(provider: str, options: Mapping[str, str]) -> dict[str, Line]:
         token="t",
         options=options,
     )
-    return {"alpha": line(account)}
+    return {"alpha": build_route(account)}
 
 
 def offered(provider: str, options: Mapping[str, str], changes: Changes) -> Message:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bulk_dispatch.providers.interface import Reply
-from tests.providers.fuzz import KEPT, blind
+from tests.providers.fuzz import KEPT, unresolvable
 from tests.providers.reach import telling
 from tests.providers.rules import Outcome
 from tests.providers.seeds import Target, targets
@@ -33,7 +33,7 @@ def test_it_finds_and_keeps_what_makes_a_reader_fail(target: Target, problem: Ex
         return target.question.read(reply)
 
     broken = replace(target, question=replace(target.question, read=read))
-    ran = blind(broken, 5_000, 60, seed=1)
+    ran = unresolvable(broken, 5_000, 60, seed=1)
     assert ran.failures == KEPT
     assert len(broken.kept()) == KEPT
     for path in broken.kept():
@@ -42,7 +42,7 @@ def test_it_finds_and_keeps_what_makes_a_reader_fail(target: Target, problem: Ex
 
 
 def test_it_says_nothing_where_all_is_well(target: Target) -> None:
-    ran = blind(target, 300, 60, seed=1)
+    ran = unresolvable(target, 300, 60, seed=1)
     assert (ran.inputs, ran.failures) == (300, 0)
     assert not target.kept()
 
@@ -56,7 +56,7 @@ def test_the_same_chance_leads_the_same_way(target: Target) -> None:
             bodies.append(reply.body)
             return target.question.read(reply)
 
-        blind(replace(target, question=replace(target.question, read=read)), 50, 60, seed=7)
+        unresolvable(replace(target, question=replace(target.question, read=read)), 50, 60, seed=7)
         seen.append(bodies)
     assert seen[0] == seen[1]
 

@@ -6,6 +6,7 @@ from inspect import get_annotations, isabstract
 import pytest
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -21,7 +22,6 @@ from bulk_dispatch.providers.interface import (
     Failure,
     Feature,
     Push,
-    Receipt,
     Receipts,
     Reply,
     Request,
@@ -68,14 +68,14 @@ class Misspelt(Pigeon, Receipts):
 
     hints = True
 
-    def read_receipt(self, push: Push) -> Sequence[Receipt] | Failure:
+    def read_receipt(self, push: Push) -> Sequence[DeliveryReceipt] | Failure:
         return []
 
 
 class Pushing(Misspelt):
     """The same, mended."""
 
-    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+    def read_receipts(self, push: Push) -> Sequence[DeliveryReceipt] | Failure:
         return self.read_receipt(push)
 
 
@@ -95,7 +95,7 @@ def test_what_a_dialect_need_not_say() -> None:
 
     assert {pigeon.apart(kind) for kind in Kind} == {""}
     assert pigeon.options == {}
-    assert pigeon.acknowledge([Receipt("1", None)]) == Acknowledgement(b"OK", "text/plain")
+    assert pigeon.acknowledge([DeliveryReceipt("1", None)]) == Acknowledgement(b"OK", "text/plain")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

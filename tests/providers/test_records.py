@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulk_dispatch.providers.interface import Verdict
+from bulk_dispatch.providers.interface import StatusReport
 from tests.guards.repository import ROOT
 
 PROVIDERS = ROOT / "worker/bulk_dispatch/providers"
-RECORDS = ("OutboundMessage", "Receipt", "Scheduled", "State", "Verdict")
-AT_MOST = 2  # values by position: of a verdict, the reference and the status
-HOT = [("alphasms/xml.py", "Verdict")]
+RECORDS = ("OutboundMessage", "Receipt", "Scheduled", "State", "StatusReport")
+AT_MOST = 2  # values by position: of a report, the reference and the status
+HOT = [("alphasms/xml.py", "StatusReport")]
 """Written by position, for time's sake: what stands where is held by a test below."""
 
 
@@ -24,7 +24,9 @@ def by_position(source: str) -> Iterator[str]:
                     yield name
 
 
-@pytest.mark.parametrize("source", ["Verdict(1, None, '102')", "Receipt(*parts)", "State(a, b, c, sms=d)"])
+@pytest.mark.parametrize(
+    "source", ["StatusReport(1, None, '102')", "Receipt(*parts)", "State(a, b, c, sms=d)"]
+)
 def test_what_is_written_by_position_is_seen(source: str) -> None:
     assert list(by_position(source))
 
@@ -39,12 +41,12 @@ def test_records_are_written_by_name() -> None:
     assert found == HOT
 
 
-def test_the_columns_of_a_verdict_stand_where_they_are_written() -> None:
-    assert Verdict._fields[:9] == (
+def test_the_columns_of_a_report_stand_where_they_are_written() -> None:
+    assert StatusReport._fields[:9] == (
         "reference",
         "status",
         "code",
-        "provider_id",
+        "provider_message_id",
         "segments",
         "happened_at",
         "known",

@@ -2,18 +2,18 @@
 
 import pytest
 
-from bulk_dispatch.config.settings import Route
+from bulk_dispatch.config.settings import RouteConfig
 from bulk_dispatch.domain.content import Viber, ViberSms
 from bulk_dispatch.domain.validation import MessageError
-from bulk_dispatch.routing import Line, accept, line
+from bulk_dispatch.routing import Route, accept, build_route
 from tests.factories import message
 
 
-def route(provider: str) -> dict[str, Line]:
-    account = Route(
+def route(provider: str) -> dict[str, Route]:
+    account = RouteConfig(
         "alpha", provider, "https://provider.example", key="k", login="l", password="p", token="t"
     )
-    return {"alpha": line(account)}
+    return {"alpha": build_route(account)}
 
 
 TAKEN = [

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import pytest
 
 from bulk_dispatch.cli.probe_messages import probes
-from bulk_dispatch.config.settings import Route, route_keys
+from bulk_dispatch.config.settings import RouteConfig, route_keys
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.interface import Dialect, Push, Receipts, Reply, Request, Statuses
-from bulk_dispatch.routing import line
+from bulk_dispatch.routing import build_route
 from bulk_dispatch.timezones import zone
 from tests.guards.page import rows
 from tests.guards.repository import text
@@ -42,8 +42,8 @@ class Row(NamedTuple):
 
 
 def read(cells: list[str]) -> Row:
-    provider, setting, choices, default, why, wrong, probe = cells
-    assert why
+    provider, setting, choices, default, reason, wrong, probe = cells
+    assert reason
     assert wrong
     written = tuple(one.strip("` ") for one in choices.split(","))
     return Row(provider.strip("`"), setting.strip("`"), written, default.strip("`"), probe.strip("`–"))
@@ -56,7 +56,7 @@ every_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.provide
 def speaking(row: Row, value: str) -> Dialect:
     """The dialect of a route with the sample's account, and that value."""
     account = sample_of(row.provider).accounts[0]
-    route = Route(
+    route = RouteConfig(
         "alpha",
         row.provider,
         account.url,
@@ -68,7 +68,7 @@ def speaking(row: Row, value: str) -> Dialect:
     )
     of_every_route = row.setting in route_keys()
     changed = {row.setting: value} if of_every_route else {"options": {**route.options, row.setting: value}}
-    return line(replace(route, **changed)).dialect
+    return build_route(replace(route, **changed)).dialect
 
 
 def items(provider: str) -> list[OutboundMessage]:

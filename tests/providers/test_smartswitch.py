@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bulk_dispatch.domain.content import Flash, Ping, Sms
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import OutboundMessage, fitting
@@ -28,13 +29,12 @@ from bulk_dispatch.providers.interface import (
     Cancels,
     Failure,
     Push,
-    Receipt,
     Receipts,
     Reply,
     Request,
     Schedules,
     Statuses,
-    Verdict,
+    StatusReport,
 )
 from bulk_dispatch.providers.smartswitch import codes as codes_file
 from bulk_dispatch.providers.smartswitch.http import SmartSwitch
@@ -117,7 +117,7 @@ SAMPLE = Sample(
             b'{"message_id": "1930011223301", "message_state": "delivered"}', content_type="application/json"
         ),
     ),
-    provider_id=lambda item: str(1_930_011_000_000 + item.reference),
+    provider_message_id=lambda item: str(1_930_011_000_000 + item.reference),
     secrets_in_url=True,
     wary=True,
     body_decides=range(100, 600),
@@ -134,16 +134,18 @@ TWO = (sms(1), sms(2))
 TWINS = (sms(1, recipient="+380931110001"), sms(2, recipient="+380931110001"))
 
 
-def sent(reference: int, provider_id: str = "", segments: int | None = 1) -> Verdict:
-    return Verdict(reference, Status.SENT, "ok", provider_id or f"19300110{reference:05d}", segments)
+def sent(reference: int, provider_message_id: str = "", segments: int | None = 1) -> StatusReport:
+    return StatusReport(
+        reference, Status.SENT, "ok", provider_message_id or f"19300110{reference:05d}", segments
+    )
 
 
-def again(reference: int) -> Verdict:
-    return Verdict(reference, Status.QUEUED, "error")
+def again(reference: int) -> StatusReport:
+    return StatusReport(reference, Status.QUEUED, "error")
 
 
-def doubtful(reference: int, code: str = "?", provider_id: str = "") -> Verdict:
-    return Verdict(reference, Status.IN_DOUBT, code, provider_id, strange=True)
+def doubtful(reference: int, code: str = "?", provider_message_id: str = "") -> StatusReport:
+    return StatusReport(reference, Status.IN_DOUBT, code, provider_message_id, strange=True)
 
 
 def errors(*codes: object) -> str:
@@ -287,7 +289,7 @@ SUBMITS = [
         label="refused a second time: rejected",
         items=(tried(sms(1)),),
         reply=answer(element(ONE[0], "error")),
-        expected=[Verdict(1, Status.REJECTED, "error")],
+        expected=[StatusReport(1, Status.REJECTED, "error")],
     ),
     *(
         SubmitCase(label=f"trap 3: {written!r} is ok", items=ONE, reply=word(written), expected=[sent(1)])
@@ -317,7 +319,7 @@ SUBMITS = [
             label=f"a status that is {value!r}",
             items=ONE,
             reply=word(value),
-            expected=[doubtful(1, provider_id="1930011000001")],
+            expected=[doubtful(1, provider_message_id="1930011000001")],
         )
         for value in NO_WORDS
     ),
@@ -325,7 +327,7 @@ SUBMITS = [
         label="trap 4: a status that does not stand under attributes",
         items=ONE,
         reply=answer({"type": "message", "id": "7", "status": "ok", "meta": {"request_id": "1"}}),
-        expected=[doubtful(1, provider_id="7")],
+        expected=[doubtful(1, provider_message_id="7")],
     ),
     # -- segments and ids
     *(
@@ -342,7 +344,7 @@ SUBMITS = [
             label=f"trap 5: an id {value!r}",
             items=ONE,
             reply=answer(element(ONE[0], id=value)),
-            expected=[sent(1)._replace(provider_id=read)],
+            expected=[sent(1)._replace(provider_message_id=read)],
         )
         for value, read in (
             ("1930011223301", "1930011223301"),
@@ -550,7 +552,7 @@ SUBMITS = [
             label=f"3 error {code}: the one message is refused, in their word",
             items=(item,),
             reply=errors(code),
-            expected=[Verdict(1, Status.REJECTED, code)],
+            expected=[StatusReport(1, Status.REJECTED, code)],
         )
         for code in ("invalid_number", "destination-unknown", "body_missing")
         for item in (sms(1), tried(sms(1)), sms(1, kind="ping"))
@@ -569,7 +571,7 @@ SUBMITS = [
             label=f"3 error {code}: a word that nobody knows refuses the one message",
             items=ONE,
             reply=errors(code),
-            expected=[Verdict(1, Status.REJECTED, code, strange=True)],
+            expected=[StatusReport(1, Status.REJECTED, code, strange=True)],
         )
         for code in UNKNOWN_WORDS
     ),
@@ -605,7 +607,7 @@ SUBMITS = [
             reply=errors(code),
             expected=UNREADABLE.because("?")
             if len(items) > 1
-            else [Verdict(1, Status.REJECTED, "?", strange=True)],
+            else [StatusReport(1, Status.REJECTED, "?", strange=True)],
         )
         for items in (ONE, TWO)
         for code in (*NO_WORDS, "", 7, "380931110001", PASSWORD, "there is no such thing", "a" * 41)
@@ -631,7 +633,7 @@ SUBMITS = [
         label="trap 13: of two refusals the first that is a word is kept",
         items=ONE,
         reply=errors("38 093", "body", "internal"),
-        expected=[Verdict(1, Status.REJECTED, "body")],
+        expected=[StatusReport(1, Status.REJECTED, "body")],
     ),
     SubmitCase(
         label="trap 13: the published one is sure for several, too",
@@ -731,7 +733,7 @@ SUBMITS = [
         http=500,
         items=ONE,
         reply=errors("oops"),
-        expected=[Verdict(1, Status.REJECTED, "oops", strange=True)],
+        expected=[StatusReport(1, Status.REJECTED, "oops", strange=True)],
     ),
 ]
 
@@ -750,7 +752,7 @@ def test_every_word_of_the_sheet_stands_in_its_table() -> None:
 def test_a_refusal_for_no_reason_is_no_fault_of_the_route() -> None:
     outcome = SmartSwitch(QUERY).read_submit(ONE, Reply(200, sample_answer([(ONE[0], "error")])))
     assert isinstance(outcome, Answered)
-    assert [verdict.failure for verdict in outcome.verdicts] == [None]
+    assert [report.failure for report in outcome.reports] == [None]
 
 
 # --- where the parameters stand ------------------------------------------------------------------------
@@ -907,27 +909,27 @@ PUSHES = [
             b"message_id=1930011223301&message_state=delivered",
             content_type="application/x-www-form-urlencoded",
         ),
-        expected=[Receipt("1930011223301", Status.DELIVERED, "delivered")],
+        expected=[DeliveryReceipt("1930011223301", Status.DELIVERED, "delivered")],
         acknowledged=Acknowledgement(b"OK", "text/plain"),
     ),
     *(
         PushCase(
             label=f"state {state}",
             push=Push(f"message_id=7&message_state={state}".encode()),
-            expected=[Receipt("7", status, state)],
+            expected=[DeliveryReceipt("7", status, state)],
         )
         for state, status in STATES.items()
     ),
     PushCase(
         label="a state in capitals",
         push=Push(b"message_state=DELIVERED&message_id=7&more=1"),
-        expected=[Receipt("7", Status.DELIVERED, "delivered")],
+        expected=[DeliveryReceipt("7", Status.DELIVERED, "delivered")],
     ),
     *(
         PushCase(
             label=f"trap 11: {state!r} is no state",
             push=Push(f"message_id=7&message_state={state}".encode()),
-            expected=[Receipt("7", None, code, strange=True)],
+            expected=[DeliveryReceipt("7", None, code, strange=True)],
         )
         for state, code in {
             "deliver": "deliver",
@@ -940,13 +942,13 @@ PUSHES = [
     PushCase(
         label="in the address",
         push=Push(b"", "message_id=7&message_state=expired"),
-        expected=[Receipt("7", Status.EXPIRED, "expired")],
+        expected=[DeliveryReceipt("7", Status.EXPIRED, "expired")],
     ),
     PushCase(
         label="fields of other names",
         account=account(receipt_id="id", receipt_state="state"),
         push=Push(b"id=7&state=delivered&message_id=8"),
-        expected=[Receipt("7", Status.DELIVERED, "delivered")],
+        expected=[DeliveryReceipt("7", Status.DELIVERED, "delivered")],
     ),
     *(
         PushCase(label=f"no receipt: {body!r}", push=Push(body), expected=UNREADABLE)
@@ -968,12 +970,12 @@ PUSHES = [
     PushCase(
         label="a field said twice alike",
         push=Push(b"message_id=7&message_id=7&message_state=delivered"),
-        expected=[Receipt("7", Status.DELIVERED, "delivered")],
+        expected=[DeliveryReceipt("7", Status.DELIVERED, "delivered")],
     ),
     PushCase(
         label="trap 10: JSON",
         push=Push(b'{"message_id": "7", "message_state": "delivered"}', content_type="application/json"),
-        expected=[Receipt("7", Status.DELIVERED, "delivered")],
+        expected=[DeliveryReceipt("7", Status.DELIVERED, "delivered")],
     ),
     PushCase(
         label="JSON: several, in their order; what is none is left out",
@@ -982,8 +984,8 @@ PUSHES = [
             b' {"message_id": "1930011223301", "message_state": "delivered"}]'
         ),
         expected=[
-            Receipt("1930011223301", Status.SENT, "enroute"),
-            Receipt("1930011223301", Status.DELIVERED, "delivered"),
+            DeliveryReceipt("1930011223301", Status.SENT, "enroute"),
+            DeliveryReceipt("1930011223301", Status.DELIVERED, "delivered"),
         ],
         acknowledged=Acknowledgement(),
     ),

@@ -10,6 +10,7 @@ import pytest
 from lxml import etree
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage, fitting
@@ -31,12 +32,11 @@ from bulk_dispatch.providers.interface import (
     Clocks,
     Failure,
     Push,
-    Receipt,
     Receipts,
     Request,
     Schedules,
     Statuses,
-    Verdict,
+    StatusReport,
 )
 from bulk_dispatch.providers.webcom import error_texts as texts_file
 from bulk_dispatch.providers.webcom.messages import TYPES
@@ -192,7 +192,7 @@ SAMPLE = Sample(
         ),
         Push(b'[{"id_sms": "9100001", "time": "2031-03-04 10:31:07", "state": "deliver"}]'),
     ),
-    provider_id=theirs,
+    provider_message_id=theirs,
     spelled=spelled,
     body_decides=(400,),
 )
@@ -272,9 +272,9 @@ REQUESTS = [
               <information number_sms="3">Phone number is on the stop list</information>
             </response>""",
         expected=[
-            Verdict(700001, Status.SENT, "send", "9100451", 1),
-            Verdict(700002, Status.SENT, "send", "9100452", 1),
-            Verdict(700003, Status.REJECTED, "on the stop list", suppress=True),
+            StatusReport(700001, Status.SENT, "send", "9100451", 1),
+            StatusReport(700002, Status.SENT, "send", "9100452", 1),
+            StatusReport(700003, Status.REJECTED, "on the stop list", suppress=True),
         ],
     ),
     SubmitCase(
@@ -286,7 +286,7 @@ REQUESTS = [
             '<security><login value="secret-login"/><password value="secret-password"/></security>',
         ),
         reply=taken(),
-        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
     ),
     SubmitCase(
         label="the path of the family, with a slash",
@@ -294,7 +294,7 @@ REQUESTS = [
         items=ONE,
         path="/xml/",
         reply=taken(),
-        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
     ),
     SubmitCase(
         label="equal contents stand once, wherever they come; numbers do not start again",
@@ -318,7 +318,7 @@ REQUESTS = [
             <message type_send_1="sms" type="flashsms"><sender>ShopNews</sender><text>A</text>
               <abonent phone="380931110005" number_sms="5" client_id_sms="5"/></message></request>""",
         reply='<response><information number_sms="6" id_sms="96">send</information></response>',
-        expected=[Verdict(6, Status.SENT, "send", "96")],
+        expected=[StatusReport(6, Status.SENT, "send", "96")],
     ),
     *(
         SubmitCase(
@@ -326,7 +326,7 @@ REQUESTS = [
             items=(item._replace(reference=700001, recipient="+380931110001"),),
             request=alone(message, abonent),
             reply=taken(),
-            expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+            expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
         )
         for label, item, message, abonent in (
             ("sms", sms(1), SMS, ""),
@@ -477,7 +477,7 @@ REQUESTS = [
               <name_delivery>April &amp; &lt;May></name_delivery>
               <abonent phone="380931110003" number_sms="3" client_id_sms="3"/></message></request>""",
         reply='<response><information number_sms="3" id_sms="93">send</information></response>',
-        expected=[Verdict(3, Status.SENT, "send", "93")],
+        expected=[StatusReport(3, Status.SENT, "send", "93")],
     ),
     SubmitCase(
         label="2 campaigns they are not told of: one text is one message",
@@ -488,7 +488,7 @@ REQUESTS = [
               <abonent phone="380931110002" number_sms="2" client_id_sms="2"/>
               <abonent phone="380931110003" number_sms="3" client_id_sms="3"/></message></request>""",
         reply='<response><information number_sms="3" id_sms="93">send</information></response>',
-        expected=[Verdict(3, Status.SENT, "send", "93")],
+        expected=[StatusReport(3, Status.SENT, "send", "93")],
     ),
     *(
         SubmitCase(
@@ -497,7 +497,7 @@ REQUESTS = [
             items=(item._replace(reference=700001, recipient="+380931110001", campaign="March"),),
             request=alone(message),
             reply=taken(),
-            expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+            expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
         )
         for label, account, item, message in (
             ("2 Latin in place of Cyrillic", LATIN, sms(1), f"{SMS}<translite>1</translite>"),
@@ -537,7 +537,7 @@ REQUESTS = [
         items=(sms(700001, send_at=moscow(4, 22, 30), valid_until=moscow(4, 23, 30)),),
         request=alone(SMS, ' time_send="2031-03-05 04:30" validity_period="2031-03-05 05:30:00"'),
         reply=taken(),
-        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
     ),
     *(
         SubmitCase(
@@ -546,7 +546,7 @@ REQUESTS = [
             items=(item._replace(reference=700001, recipient="+380931110001"),),
             request=alone(message, abonent),
             reply=taken(),
-            expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+            expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
         )
         for label, item, message, abonent in (
             (
@@ -605,7 +605,7 @@ REQUESTS = [
         items=(sms(700001, "One\ntwo\r\nthree\rfour"),),
         request=alone(SMS.replace("Your order is ready", r"One\ntwo\nthree\nfour")),
         reply=taken(),
-        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
     ),
 ]
 
@@ -617,7 +617,7 @@ def test_what_is_sent(case: SubmitCase) -> None:
 
 def test_documents_and_acknowledgements_hold_no_line_break() -> None:
     speaker = WebcomXml(TOKEN)
-    bodies = [speaker.submit(ITEMS).body, speaker.acknowledge([Receipt("1", None)]).body]
+    bodies = [speaker.submit(ITEMS).body, speaker.acknowledge([DeliveryReceipt("1", None)]).body]
     assert not [body for body in bodies if b"\n" in body or b"\r" in body or b"&#1" in body]
 
 
@@ -754,8 +754,8 @@ SHAPES: list[Callable[[str], str]] = [
 ]
 
 
-def lost(reference: int = 700001, code: str = "send") -> Verdict:
-    return Verdict(reference, Status.IN_DOUBT, code, strange=True)
+def lost(reference: int = 700001, code: str = "send") -> StatusReport:
+    return StatusReport(reference, Status.IN_DOUBT, code, strange=True)
 
 
 ANSWERS = [
@@ -773,7 +773,7 @@ ANSWERS = [
             label=f"trap 9: {shape(text)!r}",
             items=ONE,
             reply=information(shape(text)),
-            expected=[Verdict(700001, status, code, failure=failure, used=code == "already sent")],
+            expected=[StatusReport(700001, status, code, failure=failure, used=code == "already sent")],
         )
         for text, code, status, failure in RECIPIENT_TEXTS
         for shape in SHAPES
@@ -783,7 +783,7 @@ ANSWERS = [
             label=f"5 {text}",
             items=ONE,
             reply=information(text),
-            expected=[Verdict(700001, Status.REJECTED, "on the stop list", suppress=True)],
+            expected=[StatusReport(700001, Status.REJECTED, "on the stop list", suppress=True)],
         )
         for text in (ON_STOP_LIST, "Номер телефона в стоп-листе.", f" {ON_STOP_LIST.upper()} ")
     ),
@@ -792,7 +792,9 @@ ANSWERS = [
         items=ONE,
         reply=taken("Insufficient funds, it will be sent once you top up"),
         expected=[
-            Verdict(700001, Status.SENT, "insufficient funds … will be sent", "9100451", 2, failure=MONEY)
+            StatusReport(
+                700001, Status.SENT, "insufficient funds … will be sent", "9100451", 2, failure=MONEY
+            )
         ],
     ),
     *(
@@ -800,7 +802,9 @@ ANSWERS = [
             label=f"money out, and nothing promised: {text}",
             items=ONE,
             reply=information(text),
-            expected=[Verdict(700001, Status.IN_DOUBT, "insufficient funds", strange=True, failure=MONEY)],
+            expected=[
+                StatusReport(700001, Status.IN_DOUBT, "insufficient funds", strange=True, failure=MONEY)
+            ],
         )
         for text in ("Insufficient funds", "Недостаточно средств на счете")
     ),
@@ -808,49 +812,49 @@ ANSWERS = [
         label="3 a duplicate that names its number",
         items=ONE,
         reply=taken("This message has already been sent"),
-        expected=[Verdict(700001, Status.SENT, "already sent", "9100451", 2, used=True)],
+        expected=[StatusReport(700001, Status.SENT, "already sent", "9100451", 2, used=True)],
     ),
     SubmitCase(
         label="a number with a text nobody knows: taken",
         items=ONE,
         reply=taken("queued for the night"),
-        expected=[Verdict(700001, Status.SENT, "?", "9100451", 2, strange=True)],
+        expected=[StatusReport(700001, Status.SENT, "?", "9100451", 2, strange=True)],
     ),
     SubmitCase(
         label="a number without a text: taken",
         items=ONE,
         reply=taken(""),
-        expected=[Verdict(700001, Status.SENT, "?", "9100451", 2, strange=True)],
+        expected=[StatusReport(700001, Status.SENT, "?", "9100451", 2, strange=True)],
     ),
     SubmitCase(
         label="a number with a refusal: taken",
         items=ONE,
         reply=taken(ON_STOP_LIST),
-        expected=[Verdict(700001, Status.SENT, "on the stop list", "9100451", 2, strange=True)],
+        expected=[StatusReport(700001, Status.SENT, "on the stop list", "9100451", 2, strange=True)],
     ),
     SubmitCase(
         label="a number, and money out: taken, and the route hears of it",
         items=ONE,
         reply=taken("Out of SMS"),
-        expected=[Verdict(700001, Status.SENT, "out of sms", "9100451", 2, strange=True, failure=MONEY)],
+        expected=[StatusReport(700001, Status.SENT, "out of sms", "9100451", 2, strange=True, failure=MONEY)],
     ),
     SubmitCase(
         label="a text nobody knows: refused in their words, and a person looks",
         items=ONE,
         reply=information("The moon is in the wrong house"),
-        expected=[Verdict(700001, Status.REJECTED, "The moon is in the wrong house", strange=True)],
+        expected=[StatusReport(700001, Status.REJECTED, "The moon is in the wrong house", strange=True)],
     ),
     SubmitCase(
         label="where a text quotes us, it is kept without that",
         items=ONE,
         reply=information("Bad: Your order is ready to +380931110001"),
-        expected=[Verdict(700001, Status.REJECTED, "Bad: … to …", strange=True)],
+        expected=[StatusReport(700001, Status.REJECTED, "Bad: … to …", strange=True)],
     ),
     SubmitCase(
         label="a fragment far behind",
         items=ONE,
         reply=information("x" * 100_000 + ON_STOP_LIST),
-        expected=[Verdict(700001, Status.REJECTED, "x" * 64, strange=True)],
+        expected=[StatusReport(700001, Status.REJECTED, "x" * 64, strange=True)],
     ),
     *(
         SubmitCase(label=label, items=ONE, reply=reply, expected=[lost(code=code)])
@@ -876,32 +880,32 @@ ANSWERS = [
         label="trap 6: refused with an empty number is refused",
         items=ONE,
         reply=information("No link", 'number_sms="1" id_sms=""'),
-        expected=[Verdict(700001, Status.REJECTED, "no link")],
+        expected=[StatusReport(700001, Status.REJECTED, "no link")],
     ),
     SubmitCase(
         label="trap 7: blanks about the text; id_turn is not looked at",
         items=ONE,
         reply=information("\n send ", 'number_sms=" 1 " id_sms=" 9100451 " parts=" 2 " id_turn="7"'),
-        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
     ),
     SubmitCase(
         label="send in capitals",
         items=ONE,
         reply=taken("SEND."),
-        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
     ),
     SubmitCase(
         label="trap 17: any word may be a number",
         items=ONE,
         reply=information("send", 'number_sms="1" id_sms="a9-1.00:4_51"'),
-        expected=[Verdict(700001, Status.SENT, "send", "a9-1.00:4_51")],
+        expected=[StatusReport(700001, Status.SENT, "send", "a9-1.00:4_51")],
     ),
     *(
         SubmitCase(
             label=f"parts {parts!r}",
             items=ONE,
             reply=information("send", f'number_sms="1" id_sms="5" parts="{parts}"'),
-            expected=[Verdict(700001, Status.SENT, "send", "5", read)],
+            expected=[StatusReport(700001, Status.SENT, "send", "5", read)],
         )
         for parts, read in (("1", 1), ("255", 255), ("0", None), ("-1", None), ("many", None), ("", None))
     ),
@@ -921,14 +925,14 @@ ANSWERS = [
         label="an echo of our id",
         items=TWO,
         reply=information("send", 'number_sms="2" id_sms="5" client_id_sms="700002"'),
-        expected=[Verdict(700002, Status.SENT, "send", "5")],
+        expected=[StatusReport(700002, Status.SENT, "send", "5")],
     ),
     SubmitCase(
         label="re-ordered, one missing",
         items=(sms(1), sms(2), sms(3)),
         reply="<response><information number_sms='3' id_sms='93'>send</information>"
         "<information number_sms='1' id_sms='91'>send</information></response>",
-        expected=[Verdict(3, Status.SENT, "send", "93"), Verdict(1, Status.SENT, "send", "91")],
+        expected=[StatusReport(3, Status.SENT, "send", "93"), StatusReport(1, Status.SENT, "send", "91")],
     ),
     SubmitCase(
         label="one number for two messages tells of neither",
@@ -939,7 +943,7 @@ ANSWERS = [
             for n, theirs in ((1, 91), (2, 91), (3, 93))
         )
         + "</response>",
-        expected=[lost(1), lost(2), Verdict(3, Status.SENT, "send", "93")],
+        expected=[lost(1), lost(2), StatusReport(3, Status.SENT, "send", "93")],
     ),
     SubmitCase(
         label="taken twice, under two numbers",
@@ -960,27 +964,27 @@ ANSWERS = [
         label="said twice",
         items=ONE,
         reply="<response>" + "<information number_sms='1' id_sms='91'>send</information>" * 2 + "</response>",
-        expected=[Verdict(700001, Status.SENT, "send", "91")],
+        expected=[StatusReport(700001, Status.SENT, "send", "91")],
     ),
     SubmitCase(
         label="trap 2: text between elements",
         items=ONE,
         reply="<response>.<information number_sms='1' id_sms='91'>send</information>. ok</response>",
-        expected=[Verdict(700001, Status.SENT, "send", "91")],
+        expected=[StatusReport(700001, Status.SENT, "send", "91")],
     ),
     SubmitCase(
         label="what they took counts, though an error stands beside it",
         items=ONE,
         reply="<response><error>Incorrect login or password</error>"
         "<information number_sms='1' id_sms='91'>send</information></response>",
-        expected=[Verdict(700001, Status.SENT, "send", "91")],
+        expected=[StatusReport(700001, Status.SENT, "send", "91")],
     ),
     SubmitCase(
         label="what they took counts, though HTTP says 400",
         http=400,
         items=ONE,
         reply=taken(),
-        expected=[Verdict(700001, Status.SENT, "send", "9100451", 2)],
+        expected=[StatusReport(700001, Status.SENT, "send", "9100451", 2)],
     ),
     SubmitCase(label="an answer with nothing in it misses all", items=ONE, reply="<response/>", expected=[]),
     SubmitCase(
@@ -1043,8 +1047,8 @@ def state(word: str, attributes: str = "") -> str:
     )
 
 
-def now(status: Status | None, word: str, **others: bool) -> Verdict:
-    return Verdict(700001, status, word, "9100451", None, AT, **others)  # type: ignore[arg-type]
+def now(status: Status | None, word: str, **others: bool) -> StatusReport:
+    return StatusReport(700001, status, word, "9100451", None, AT, **others)  # type: ignore[arg-type]
 
 
 CHANNELS = [
@@ -1105,7 +1109,10 @@ STATES = [
               <state id_sms="9100451" time="2031-03-04 08:15:20" viber="read">read</state>
               <state id_sms="9100452" time="" viber="send">send</state>
             </response>""",
-        expected=[now(Status.DELIVERED, "read", read=True), Verdict(700002, Status.SENT, "send", "9100452")],
+        expected=[
+            now(Status.DELIVERED, "read", read=True),
+            StatusReport(700002, Status.SENT, "send", "9100452"),
+        ],
     ),
     *(
         StatusCase(
@@ -1129,14 +1136,14 @@ STATES = [
         label="blanks about a word; segments; a price is not looked at",
         asked=ASKED_ONE,
         reply=state("\n deliver ", 'num_parts="3" price="0.15"'),
-        expected=[Verdict(700001, Status.DELIVERED, "deliver", "9100451", 3, AT)],
+        expected=[StatusReport(700001, Status.DELIVERED, "deliver", "9100451", 3, AT)],
     ),
     *(
         StatusCase(
             label=f"trap 12: time {moment!r}",
             asked=ASKED_ONE,
             reply=f'<response><state id_sms="9100451" time="{moment}">deliver</state></response>',
-            expected=[Verdict(700001, Status.DELIVERED, "deliver", "9100451", None, read)],
+            expected=[StatusReport(700001, Status.DELIVERED, "deliver", "9100451", None, read)],
         )
         for moment, read in (
             ("", None),
@@ -1156,7 +1163,7 @@ STATES = [
         asked=ASKED_ONE,
         reply=state("deliver"),
         expected=[
-            Verdict(700001, Status.DELIVERED, "deliver", "9100451", None, AT - timedelta(hours=6)),
+            StatusReport(700001, Status.DELIVERED, "deliver", "9100451", None, AT - timedelta(hours=6)),
         ],
     ),
     StatusCase(
@@ -1165,7 +1172,7 @@ STATES = [
         asked=ASKED_ONE,
         reply=state("deliver").replace("2031-03-04 08:15:20", "2026-10-25 03:30:00"),
         expected=[
-            Verdict(
+            StatusReport(
                 700001,
                 Status.DELIVERED,
                 "deliver",
@@ -1192,14 +1199,14 @@ STATES = [
         label="said twice",
         asked=ASKED_ONE,
         reply="<response>" + '<state id_sms="9100451">expired</state>' * 2 + "</response>",
-        expected=[Verdict(700001, Status.EXPIRED, "expired", "9100451", first_channel=True)],
+        expected=[StatusReport(700001, Status.EXPIRED, "expired", "9100451", first_channel=True)],
     ),
     StatusCase(
         label="delivered and not",
         asked=ASKED_ONE,
         reply='<response><state id_sms="9100451">deliver</state>'
         '<state id_sms="9100451">expired</state></response>',
-        expected=[Verdict(700001, None, "deliver", strange=True)],
+        expected=[StatusReport(700001, None, "deliver", strange=True)],
     ),
     StatusCase(label="none at all", asked=ASKED, reply="<response/>", expected=[]),
     *(
@@ -1225,8 +1232,10 @@ def test_every_state_has_a_case() -> None:
 # --- receipts ------------------------------------------------------------------------------------------
 
 
-def receipt(word: str = "deliver", status: Status | None = Status.DELIVERED, **others: bool) -> Receipt:
-    return Receipt("9100452", status, word, moscow(4, 9, 31, 7), **others)
+def receipt(
+    word: str = "deliver", status: Status | None = Status.DELIVERED, **others: bool
+) -> DeliveryReceipt:
+    return DeliveryReceipt("9100452", status, word, moscow(4, 9, 31, 7), **others)
 
 
 def listed(*ids: str) -> Acknowledgement:
@@ -1274,10 +1283,10 @@ PUSHES = [
             b"</response>"
         ),
         expected=[
-            Receipt("91", Status.SENT, "send"),
-            Receipt("92", Status.DELIVERED, "read", moscow(4, 9, 31, 7), read=True),
-            Receipt("91", Status.EXPIRED, "expired", first_channel=True),
-            Receipt("93", None, "?", strange=True),
+            DeliveryReceipt("91", Status.SENT, "send"),
+            DeliveryReceipt("92", Status.DELIVERED, "read", moscow(4, 9, 31, 7), read=True),
+            DeliveryReceipt("91", Status.EXPIRED, "expired", first_channel=True),
+            DeliveryReceipt("93", None, "?", strange=True),
         ],
         acknowledged=listed("91", "92", "93"),
     ),
@@ -1489,8 +1498,8 @@ QUESTIONS = [
         reply='<response><scheduled id_sms="9100451">delete</scheduled>'
         '<scheduled id_sms="9100452">not_found</scheduled></response>',
         expected=[
-            Verdict(700001, Status.CANCELLED, "delete", "9100451"),
-            Verdict(700002, None, "not_found", "9100452"),
+            StatusReport(700001, Status.CANCELLED, "delete", "9100451"),
+            StatusReport(700002, None, "not_found", "9100452"),
         ],
     ),
     *(
@@ -1499,7 +1508,7 @@ QUESTIONS = [
             (
                 "a word nobody knows",
                 '<response><scheduled id_sms="9100451">maybe</scheduled></response>',
-                [Verdict(700001, None, "?", "9100451", strange=True)],
+                [StatusReport(700001, None, "?", "9100451", strange=True)],
             ),
             (
                 "withdrawn, and not found",
@@ -1507,7 +1516,7 @@ QUESTIONS = [
                     '<response><scheduled id_sms="9100451"> delete </scheduled>'
                     '<scheduled id_sms="9100451">not_found</scheduled></response>'
                 ),
-                [Verdict(700001, None, "delete", strange=True)],
+                [StatusReport(700001, None, "delete", strange=True)],
             ),
             ("somebody else's", '<response><scheduled id_sms="5">delete</scheduled></response>', []),
             ("nothing", "<response/>", []),

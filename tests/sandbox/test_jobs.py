@@ -26,7 +26,7 @@ def test_the_sample_of_the_sheet_answers_with_a_number(customer: Customer) -> No
 
     job = xml(response).findtext("./message-async/job") or ""
     assert re.fullmatch("[0-9a-f]{32}", job)
-    assert codes(response) == []  # no verdicts
+    assert codes(response) == []  # no reports
     assert ended(customer, job) == (100, "COMPLETE")
     assert all(code != 201 for code in codes(customer.status(700101, 700102)))
 

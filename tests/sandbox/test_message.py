@@ -1,4 +1,4 @@
-"""`message`: a verdict for each, own ids used once, and the counts that tell twice from never."""
+"""`message`: a report for each, own ids used once, and the counts that tell twice from never."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""webcom's verdicts on recipients: texts in two languages, client ids used once, money, the script."""
+"""webcom's reports on recipients: texts in two languages, client ids used once, money, the script."""
 
 import re
 from typing import Any
@@ -100,7 +100,7 @@ def test_a_refused_recipient_has_a_text_and_no_id(name: str) -> None:
     shop = Shop(**options)
     assert shop.send(message) == [Told("information", {"number_sms": "1"}, english)]
     assert (shop.taken(), shop.provider.account.tally("webcom-xml").refused) == (0, 1)
-    assert Shop(**options, language="russian").verdict(message) == russian
+    assert Shop(**options, language="russian").report(message) == russian
 
 
 # As the sheet has them; an ellipsis stands for anything.
@@ -156,7 +156,7 @@ FINE_SENDERS = ["S", "ShopNews-24", "Shop News.a", "380", "3" * 15]
 
 @pytest.mark.parametrize("sender", FINE_SENDERS)
 def test_these_senders_will_do(sender: str) -> None:
-    assert Shop().verdict(sms().replace("ShopNews", sender)) == "send"
+    assert Shop().report(sms().replace("ShopNews", sender)) == "send"
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ class TestRepeats:
         shop = Shop()
         shop.send(sms(abonent(client_id_sms=7), text=""))
 
-        assert shop.verdict(sms(abonent(client_id_sms=7))) == "send"
+        assert shop.report(sms(abonent(client_id_sms=7))) == "send"
         assert shop.taken() == 1
 
     def test_a_used_id_is_told_even_if_the_repeat_would_be_refused(self) -> None:
@@ -301,7 +301,7 @@ class TestIdentical:
     def test_by_default_nobody_minds(self) -> None:
         shop = Shop()
 
-        assert [shop.verdict(sms()), shop.verdict(sms())] == ["send", "send"]
+        assert [shop.report(sms()), shop.report(sms())] == ["send", "send"]
 
 
 class TestMoney:
@@ -353,7 +353,7 @@ class TestMoney:
         assert [one.text for one in shop.state(*ids)] == ["deliver", "deliver", "send"]
         assert [news.at for news in shop.news()] == [NOON + 1010] * 2
         assert shop.ask("balance")[0].text == "0"
-        assert shop.verdict(sms()) == REFUSALS[Refusal.WAITS_FOR_MONEY].english
+        assert shop.report(sms()) == REFUSALS[Refusal.WAITS_FOR_MONEY].english
 
 
 class TestOrders:

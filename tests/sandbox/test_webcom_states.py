@@ -463,8 +463,8 @@ class TestAccount:
             ("3", "add"), ("2", "add"), ("1", "delete"), ("9", "not_found"),
         ]  # fmt: skip
         assert [one.text for one in shop.ask("list_stop")] == ["380931110002", "380931110003"]
-        assert shop.verdict(sms()) == "send"
-        assert shop.verdict(sms(abonent(phone="380931110002"))) == "Phone number is on the stop list"
+        assert shop.report(sms()) == "send"
+        assert shop.report(sms(abonent(phone="380931110002"))) == "Phone number is on the stop list"
 
     def test_senders_are_listed(self) -> None:
         shop = Shop(senders=frozenset({"B", "A"}), unmoderated=frozenset({"C"}))

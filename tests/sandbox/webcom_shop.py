@@ -99,7 +99,7 @@ class Shop:
         """The lines of the answer."""
         return told(self.post("/xml", request("".join(messages)), orders=orders))
 
-    def verdict(self, message: str) -> str:
+    def report(self, message: str) -> str:
         """On its only recipient."""
         [line] = self.send(message)
         return line.text

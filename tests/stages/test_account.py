@@ -21,8 +21,8 @@ from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.account import (
+    BalanceReading,
     Imported,
-    Told,
     Watched,
     ask_balance,
     ask_clock,
@@ -65,7 +65,7 @@ def campaigns_of(world: World) -> list[str]:
     """The campaigns of what webcom holds for alpha, as its cabinet would show them."""
     line = world.line()
     assert isinstance(line.dialect, Scheduling)
-    page = world.runtime.exchange(line.route, line.dialect.scheduled(1))
+    page = world.runtime.exchange(line.config, line.dialect.scheduled(1))
     assert isinstance(page, Reply)
     return re.findall(r'name_delivery="(.*?)"', page.body.decode())
 
@@ -104,7 +104,7 @@ def test_who_has_less_than_the_least_is_told_at_each_look(
     said = [line for line in warnings(caplog) if line.startswith("balance_low route=alpha balance=")]
     assert len(said) == (2 if low else 0)
     assert all(line.endswith("least=100") for line in said)
-    assert world.route().state == "open"
+    assert world.route().state == "active"
 
 
 def test_without_a_least_nobody_is_warned(open_world: OpenWorld, caplog: pytest.LogCaptureFixture) -> None:
@@ -126,7 +126,7 @@ def test_no_answer_leaves_what_was_known_and_the_route_open(
     assert watch(world.runtime, "alpha") == Watched()
 
     assert world.route().balance == Decimal(7)
-    assert world.route().state == "open"
+    assert world.route().state == "active"
     assert [line.split()[0] for line in warnings(caplog)] == ["balance_failed"]
 
 
@@ -139,7 +139,7 @@ def test_refused_credentials_do_not_close_the_route_here(
 
     assert isinstance(answer, Failure)
     assert answer.name == "credentials"
-    assert world.route().state == "open"
+    assert world.route().state == "active"
     watch(world.runtime, "alpha")
     assert "hush" not in caplog.text
 
@@ -154,7 +154,7 @@ def test_who_cannot_be_asked_is_not_asked(open_world: OpenWorld) -> None:
     assert ask_clock(world.runtime, line) is None
     assert ask_prices(world.runtime, line, ["+380930000001"]) is None
     assert ask_scheduled(world.runtime, line) is None
-    assert import_stop_list(world.runtime, line, "why") is None
+    assert import_stop_list(world.runtime, line, "reason") is None
 
 
 # -- the clock
@@ -169,9 +169,9 @@ def test_a_clock_that_is_right_says_so(
 
     found = watch(world.runtime, "alpha")
 
-    assert found.clock_ahead is not None
-    assert abs(found.clock_ahead) < timedelta(minutes=1)
-    assert world.route().clock_ahead == found.clock_ahead
+    assert found.clock_skew is not None
+    assert abs(found.clock_skew) < timedelta(minutes=1)
+    assert world.route().clock_skew == found.clock_skew
     assert warnings(caplog) == []
 
 
@@ -183,7 +183,7 @@ def test_a_clock_in_another_zone_is_told_at_each_look(
     watch(world.runtime, "alpha")
     watch(world.runtime, "alpha")
 
-    assert round(world.route().clock_ahead / HOUR) == -6
+    assert round(world.route().clock_skew / HOUR) == -6
     said = warnings(caplog)
     assert len(said) == 2
     assert all(line.startswith("clock_skew route=alpha ahead=-21") for line in said)
@@ -192,12 +192,12 @@ def test_a_clock_in_another_zone_is_told_at_each_look(
 def test_no_time_leaves_what_was_known(open_world: OpenWorld, caplog: pytest.LogCaptureFixture) -> None:
     world = open_world(alpha=WEBCOM)
     watch(world.runtime, "alpha")
-    known = world.route().clock_ahead
+    known = world.route().clock_skew
     world.provider.script({"when": {"command": "time"}, "do": "truncated"})
 
-    assert watch(world.runtime, "alpha").clock_ahead is None
+    assert watch(world.runtime, "alpha").clock_skew is None
 
-    assert world.route().clock_ahead == known
+    assert world.route().clock_skew == known
     assert [line.split()[0] for line in warnings(caplog)] == ["clock_failed"]
 
 
@@ -228,11 +228,11 @@ def test_given_a_time_that_their_clock_shows_twice_then_the_message_waits_here_u
     world = open_world(alpha=WEBCOM)
     watch(world.runtime, "alpha")
     now, minute = datetime.now(UTC), timedelta(minutes=1)
-    account = Account(world.line().route.url, token=KEY, zone=zone("Europe/Moscow"))
+    account = Account(world.line().config.url, token=KEY, zone=zone("Europe/Moscow"))
     speaker = WebcomXml(account)
     speaker.zone = clocks_that_go_back(now + 45 * minute)  # an hour comes twice until 1:45 from now
     line = replace(world.line(), dialect=speaker)
-    world = replace(world, runtime=replace(world.runtime, lines={"alpha": line}))
+    world = replace(world, runtime=replace(world.runtime, routes={"alpha": line}))
     world.enqueue([message(number, send_at=now + after * minute) for number, after in ((1, 10), (2, 110))])
 
     assert world.dispatch().messages == 1
@@ -252,7 +252,7 @@ def test_who_has_another_time_is_given_nothing_before_its_time(open_world: OpenW
     assert world.dispatch().messages == 1
     assert world.message(1).status == "queued"
 
-    world.rows("UPDATE routes SET clock_ahead = :just RETURNING 1", just=-TRUSTED)
+    world.rows("UPDATE routes SET clock_skew = :just RETURNING 1", just=-TRUSTED)
     assert world.dispatch().messages == 1
     assert world.statuses() == {Status.SENT: 2}
 
@@ -322,7 +322,7 @@ def test_their_stop_list_goes_on_ours(open_world: OpenWorld) -> None:
 
     world.enqueue([message(1), message(3)])
     assert world.statuses() == {Status.SUPPRESSED: 1, Status.QUEUED: 1}
-    assert {row.why for row in world.rows("SELECT why FROM stop_list")} == {"theirs"}
+    assert {row.reason for row in world.rows("SELECT reason FROM suppressions")} == {"theirs"}
 
 
 def test_a_stop_list_without_an_answer_adds_nothing(open_world: OpenWorld) -> None:
@@ -330,11 +330,11 @@ def test_a_stop_list_without_an_answer_adds_nothing(open_world: OpenWorld) -> No
     world.provider.script({"when": {"command": "list_stop"}, "do": "html"})
 
     assert isinstance(import_stop_list(world.runtime, world.line(), "theirs"), Failure)
-    assert world.rows("SELECT 1 FROM stop_list") == []
+    assert world.rows("SELECT 1 FROM suppressions") == []
 
 
 def test_a_balance_says_when_it_was_told(world: World) -> None:
     told = ask_balance(world.runtime, world.line())
 
-    assert isinstance(told, Told)
+    assert isinstance(told, BalanceReading)
     assert told.at == world.route().balance_at

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.in_doubt import Selection, elsewhere, in_doubt
-from bulk_dispatch.routing import line
+from bulk_dispatch.ledger.in_doubt import DoubtSelection, elsewhere, in_doubt
+from bulk_dispatch.routing import build_route
 from bulk_dispatch.stages.cancel import Fate, cancel_names
 from tests.factories import messages
 from tests.stages.world import ENDLESS, KIND, LOGIN, PASSWORD, OpenWorld, World
@@ -26,8 +26,8 @@ def doubtful(world: World, route: str) -> None:
 
 def changed(world: World, route: str, **changes: Any) -> World:
     """The same ledger; the route's table has changed."""
-    now = line(replace(world.line(route).route, **changes))
-    return replace(world, runtime=replace(world.runtime, lines={**world.runtime.lines, route: now}))
+    now = build_route(replace(world.line(route).config, **changes))
+    return replace(world, runtime=replace(world.runtime, routes={**world.runtime.routes, route: now}))
 
 
 def elsewhere_now(world: World, other: World, route: str) -> World:
@@ -124,14 +124,14 @@ def test_halves_remember_their_account(open_world: OpenWorld) -> None:
     assert world.statuses() == {IN_DOUBT: 4}
 
     with world.runtime.ledger.begin() as connection:
-        left = {one.account for one in in_doubt(connection, Selection(), None).messages}
-        assert left == {world.line("alpha").route.account_id}
+        left = {one.account for one in in_doubt(connection, DoubtSelection(), None).messages}
+        assert left == {world.line("alpha").config.account_id}
 
 
 def test_what_was_left_elsewhere_is_counted(open_world: OpenWorld) -> None:
     world = open_world()
     doubtful(world, "alpha")
-    ours = world.line("alpha").route.account_id
+    ours = world.line("alpha").config.account_id
     with world.runtime.ledger.begin() as connection:
         assert elsewhere(connection, {"alpha": [ours], "beta": ["x"]}) == {}
         assert elsewhere(connection, {"alpha": ["another", "a third"], "beta": ["x"]}) == {"alpha": 4}
@@ -195,9 +195,9 @@ def test_given_an_account_named_before_its_key_is_renewed_then_what_left_without
     world = open_world()
     doubtful(world, "alpha")
     named = changed(world, "alpha", **NAMED)
-    assert named.line().knows(world.line().route.account_id), "until the key is renewed it needs no name"
+    assert named.line().knows(world.line().config.account_id), "until the key is renewed it needs no name"
 
-    named.runtime.knowing(named.runtime.lines)
+    named.runtime.knowing(named.runtime.routes)
 
     assert {package.account for package in named.packages()} == {"alphasms-xml=main"}
     assert renewed(named, "alpha").until_final("alpha") == {DELIVERED: 4}
@@ -211,18 +211,18 @@ def test_given_a_name_and_a_new_key_at_once_then_what_left_before_is_another_acc
     doubtful(world, "alpha")
     both = renewed(world, "alpha", **NAMED)
 
-    both.runtime.knowing(both.runtime.lines)
+    both.runtime.knowing(both.runtime.routes)
 
-    assert not both.line().knows(world.line().route.account_id)
+    assert not both.line().knows(world.line().config.account_id)
     with both.runtime.ledger.begin() as connection:
-        assert elsewhere(connection, {"alpha": both.line().route.account_ids}) == {"alpha": 4}
+        assert elsewhere(connection, {"alpha": both.line().config.account_ids}) == {"alpha": 4}
     assert world.until_final("alpha") == {DELIVERED: 4}
 
 
 def test_given_a_named_account_then_another_name_or_offset_is_another_account(open_world: OpenWorld) -> None:
     world = open_world(alpha=NAMED)
     doubtful(world, "alpha")
-    left = world.line().route.account_id
+    left = world.line().config.account_id
 
     assert renewed(world, "alpha").line().knows(left)
     assert changed(world, "alpha", url="https://new.example").line().knows(left)

@@ -10,12 +10,12 @@ import pytest
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
-from bulk_dispatch.stages.cancel import STEP, Fate, Selection, cancel_all, cancel_names
+from bulk_dispatch.stages.cancel import STEP, CancelSelection, Fate, cancel_all, cancel_names
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KEY, LOGIN, PASSWORD, OpenWorld, World
 
 WHY = "by order of the shop"
-ALL = Selection()
+ALL = CancelSelection()
 HOLDS: dict[str, object] = {"schedule_ahead": "2h"}
 WEBCOM: dict[str, object] = {"provider": "webcom-xml", "token": KEY, "in_doubt": "repeat", **HOLDS}
 HTTP: dict[str, object] = {"provider": "alphasms-http", **HOLDS}
@@ -63,22 +63,24 @@ def test_what_is_queued_is_withdrawn_in_every_lane_and_route(world: World) -> No
 
     assert world.statuses() == {Status.CANCELLED: 4}
     last = world.history(2).events[-1]
-    assert (last.verb, last.source, last.note) == ("cancel", "queued", WHY)
+    assert (last.type, last.from_status, last.note) == ("cancel", "queued", WHY)
     assert world.dispatch().packages == 0
 
 
 @pytest.mark.parametrize(
     ("selection", "cancelled"),
     [
-        (Selection(campaign="spring"), {1, 3}),
-        (Selection(route="beta"), {3, 4}),
-        (Selection("beta", "spring"), {3}),
-        (Selection("nowhere"), set()),
-        (Selection(campaign="autumn"), set()),
+        (CancelSelection(campaign="spring"), {1, 3}),
+        (CancelSelection(route="beta"), {3, 4}),
+        (CancelSelection("beta", "spring"), {3}),
+        (CancelSelection("nowhere"), set()),
+        (CancelSelection(campaign="autumn"), set()),
     ],
     ids=str,
 )
-def test_only_what_is_selected_is_withdrawn(world: World, selection: Selection, cancelled: set[int]) -> None:
+def test_only_what_is_selected_is_withdrawn(
+    world: World, selection: CancelSelection, cancelled: set[int]
+) -> None:
     spring = {"campaign": "spring"}
     world.enqueue(
         [message(1, **spring), message(2), message(3, route="beta", **spring), message(4, route="beta")]
@@ -96,7 +98,7 @@ def test_a_large_campaign_is_withdrawn_in_bounded_steps(world: World) -> None:
     world.enqueue(messages(2 * batch)[::2])
     world.enqueue([message(number, campaign="spring") for number in range(2, 2 * batch, 2)])
 
-    steps = list(cancel_all(world.runtime, Selection(campaign="spring"), WHY))
+    steps = list(cancel_all(world.runtime, CancelSelection(campaign="spring"), WHY))
 
     assert max(sum(step.values()) for step in steps) == STEP
     assert counted(steps) == {Fate.CANCELLED_QUEUED: batch - 1}
@@ -113,7 +115,7 @@ def test_messages_of_one_instant_are_all_found(world: World) -> None:
 
 def test_what_is_interrupted_stays_done_and_goes_on_when_said_again(world: World) -> None:
     world.enqueue(messages(STEP + 10))
-    steps = cancel_all(world.runtime, Selection("alpha"), WHY)
+    steps = cancel_all(world.runtime, CancelSelection("alpha"), WHY)
     done = [next(steps), next(steps)]  # urgent, of which there are none, and the first of bulk
     steps.close()  # type: ignore[attr-defined]
 
@@ -150,14 +152,14 @@ def test_what_a_provider_holds_until_its_time_is_cancelled_there(
 ) -> None:
     world = open_world(alpha=route)
     world.enqueue(held(5))
-    world.rows("UPDATE routes SET clock_ahead = '0s' RETURNING 1")  # a clock that was read is trusted
+    world.rows("UPDATE routes SET clock_skew = '0s' RETURNING 1")  # a clock that was read is trusted
     world.dispatch()
     assert world.statuses() == {Status.SENT: 5}
 
     assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.CANCELLED_AT_PROVIDER: 5}
 
     assert world.statuses() == {Status.CANCELLED: 5}
-    assert world.road() == ["queued", "sending", "sent", "cancelled"]
+    assert world.walked() == ["queued", "sending", "sent", "cancelled"]
     assert world.history().events[-1].note == WHY
     assert world.states() == {"closed": 1}
     assert counted(cancel_all(world.runtime, ALL, WHY)) == {}
@@ -178,7 +180,7 @@ def test_only_the_campaign_is_asked_for_and_the_others_are_polled_as_before(open
     world.passes(seconds=5)
     [before] = world.packages()
 
-    done = counted(cancel_all(world.runtime, Selection(campaign="spring"), WHY))
+    done = counted(cancel_all(world.runtime, CancelSelection(campaign="spring"), WHY))
 
     assert done == {Fate.CANCELLED_AT_PROVIDER: 1}
     assert statuses(world) == {"client-1": "cancelled", "client-2": "sent"}
@@ -195,7 +197,7 @@ def test_what_has_left_the_provider_is_too_late_and_its_looks_go_on(open_world: 
     assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.TOO_LATE: 3}
 
     [after] = world.packages()
-    assert (after.state, after.poll_at, after.polls) == ("settled", before.poll_at, before.polls)
+    assert (after.state, after.poll_at, after.poll_count) == ("settled", before.poll_at, before.poll_count)
     assert world.statuses() == {Status.SENT: 3}
 
 
@@ -244,7 +246,7 @@ def test_an_answer_that_says_nothing_changes_nothing(
     assert counted(cancel_all(world.runtime, ALL, WHY)) == {fate: 2}
     assert world.provider.hits() == 1
     assert world.statuses() == {Status.SENT: 2}
-    assert world.route().state == "open"
+    assert world.route().state == "active"
 
 
 def test_an_error_that_nobody_has_seen_is_no_answer(open_world: OpenWorld) -> None:
@@ -273,7 +275,7 @@ def test_no_answer_is_told_and_what_does_not_answer_is_not_asked_on(
 
     assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.UNANSWERED: 3}
     assert world.provider.hits() == asked
-    assert world.route().state == "open"
+    assert world.route().state == "active"
 
     world.provider.script()
     again = counted(cancel_all(world.runtime, ALL, WHY))
@@ -310,9 +312,9 @@ def test_a_route_that_left_the_routes_file_is_withdrawn_from_and_asks_nobody(wor
     world.claim("beta", items=1)
     world.rows("UPDATE packages SET state = 'settled', poll_at = now() WHERE route = 'beta' RETURNING 1")
     world.rows("UPDATE messages SET status = 'sent' WHERE status = 'sending' RETURNING 1")
-    without = {name: line for name, line in world.runtime.lines.items() if name != "beta"}
+    without = {name: line for name, line in world.runtime.routes.items() if name != "beta"}
 
-    done = counted(cancel_all(replace(world.runtime, lines=without), Selection("beta"), WHY))
+    done = counted(cancel_all(replace(world.runtime, routes=without), CancelSelection("beta"), WHY))
 
     assert done == {Fate.CANCELLED_QUEUED: 1, Fate.CANNOT: 1}
     world.rows("UPDATE messages SET status = 'sending' WHERE client_id = 'client-2' RETURNING 1")
@@ -323,9 +325,9 @@ def test_a_message_without_their_id_is_not_asked_about_where_they_know_no_other(
 ) -> None:
     world = open_world(alpha=WEBCOM)
     world.enqueue(held(2))
-    world.rows("UPDATE routes SET clock_ahead = '0s' RETURNING 1")  # a clock that was read is trusted
+    world.rows("UPDATE routes SET clock_skew = '0s' RETURNING 1")  # a clock that was read is trusted
     world.dispatch()
-    world.rows("UPDATE messages SET provider_id = NULL WHERE client_id = 'client-1' RETURNING 1")
+    world.rows("UPDATE messages SET provider_message_id = NULL WHERE client_id = 'client-1' RETURNING 1")
 
     assert named(world, "client-1", "client-2") == {
         "client-1": Fate.UNKNOWN,

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from bulk_dispatch.domain.content import Sms
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.http_client import Transport
 from bulk_dispatch.ledger.audit import audit
-from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, in_doubt, resolve
+from bulk_dispatch.ledger.in_doubt import DoubtSelection, Resolution, chunks, in_doubt, resolve
 from bulk_dispatch.ledger.routes import open_route
-from bulk_dispatch.providers.interface import Failure, Receipt, Reply, Request
+from bulk_dispatch.providers.interface import Failure, Reply, Request
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.cancel import Fate, cancel_names
@@ -48,7 +49,7 @@ def use(world: World, route: str, first: int, many: int) -> None:
         for n in range(many)
     ]
     before = world.provider.taken
-    world.runtime.exchange(line.route, line.dialect.submit(items), inf)
+    world.runtime.exchange(line.config, line.dialect.submit(items), inf)
     assert world.provider.taken == before + many
     world.provider.settle_down()
 
@@ -56,7 +57,7 @@ def use(world: World, route: str, first: int, many: int) -> None:
 def sent_after_all(world: World, by: str = "1 hour") -> None:
     """Our messages left so long after whatever has happened at the provider until now."""
     world.rows(f"UPDATE packages SET opened_at = now() + interval '{by}' RETURNING id")
-    world.rows(f"UPDATE events SET at = now() + interval '{by}' WHERE verb = 'claim' RETURNING id")
+    world.rows(f"UPDATE events SET at = now() + interval '{by}' WHERE type = 'claim' RETURNING id")
 
 
 def until_in_doubt(world: World, route: str, many: int) -> None:
@@ -79,11 +80,11 @@ def ask_about_doubt(world: World, route: str) -> None:
 def held(world: World, many: int, route: str) -> None:
     """So many messages are held for a collision, and will be; the route is stopped and says why."""
     assert world.statuses() == {IN_DOUBT: many}
-    assert world.rows("SELECT DISTINCT verb FROM events WHERE target = 'in_doubt'") == [("collide",)]
+    assert world.rows("SELECT DISTINCT type FROM events WHERE to_status = 'in_doubt'") == [("collide",)]
     stopped = world.route(route)
-    assert (stopped.state, stopped.why.partition(":")[0]) == ("stopped", "collision")
+    assert (stopped.state, stopped.reason.partition(":")[0]) == ("stopped", "collision")
     for words in ("another ledger has used", "reference_offset", f"worker routes resume {route}"):
-        assert words in stopped.why
+        assert words in stopped.reason
     taken = world.provider.taken
     for _ in range(3):
         world.passes(minutes=11)
@@ -91,10 +92,11 @@ def held(world: World, many: int, route: str) -> None:
     assert world.statuses() == {IN_DOUBT: many}, "nobody asks about them, and nobody sends them again"
     assert world.provider.taken == taken
     with world.runtime.ledger.begin() as connection:
-        listed = in_doubt(connection, Selection(route=route), None)
+        listed = in_doubt(connection, DoubtSelection(route=route), None)
     assert listed.total == many
     assert all(
-        "first sent" in (one.why or "") or "before we sent any" in (one.why or "") for one in listed.messages
+        "first sent" in (one.reason or "") or "before we sent any" in (one.reason or "")
+        for one in listed.messages
     )
 
 
@@ -102,7 +104,7 @@ def settled_by_a_person(world: World, route: str, resolution: Resolution, *, col
     looks = first_look(world.line(route))
     with world.runtime.ledger.begin() as connection:
         open_route(connection, route)
-        for chunk in chunks(connection, Selection(route=route, collided=collided)):
+        for chunk in chunks(connection, DoubtSelection(route=route, collided=collided)):
             resolve(connection, chunk, resolution, looks=lambda _: looks, note="test")
 
 
@@ -117,7 +119,7 @@ def test_an_id_that_is_used_on_the_first_attempt_is_a_strangers(open_world: Open
     world.dispatch()
 
     held(world, 5, "alpha")
-    assert "code 208" in world.route().why
+    assert "code 208" in world.route().reason
 
 
 @pytest.mark.parametrize("policy", ["hold", "resend", "fail"])
@@ -142,7 +144,9 @@ def test_already_sent_on_the_first_attempt_is_a_strangers(
     world.dispatch("webcom")
 
     held(world, 4, "webcom")
-    assert [row.provider_id for row in world.rows("SELECT DISTINCT provider_id FROM messages")] == [None]
+    assert [
+        row.provider_message_id for row in world.rows("SELECT DISTINCT provider_message_id FROM messages")
+    ] == [None]
 
 
 def test_of_one_package_the_ids_that_are_free_are_sent_and_the_others_held(open_world: OpenWorld) -> None:
@@ -172,7 +176,7 @@ def test_a_repeat_of_ours_is_told_from_a_collision(open_world: OpenWorld, route:
 
     world.dispatch(route)
 
-    assert {row.verb for row in world.rows("SELECT DISTINCT verb FROM events")}.isdisjoint({"collide"})
+    assert {row.type for row in world.rows("SELECT DISTINCT type FROM events")}.isdisjoint({"collide"})
     if route == "alpha":  # who can be asked is asked; by "already sent" alone nobody can be
         assert world.until_final(route) == {DELIVERED: 3}
     assert world.statuses() == {DELIVERED if route == "alpha" else SENT: 3}
@@ -204,7 +208,7 @@ def test_the_way_out_leaves_ordinary_doubt_alone(open_world: OpenWorld) -> None:
     world.mend()
     world.dispatch()
     assert world.statuses() == {IN_DOUBT: 5}
-    assert "worker resolve --collided --route alpha --as requeue" in world.route().why
+    assert "worker resolve --collided --route alpha --as requeue" in world.route().reason
 
     world = changed(world, "alpha", reference_offset=1_000_000)
     settled_by_a_person(world, "alpha", Resolution.REQUEUE, collided=True)
@@ -245,7 +249,7 @@ def test_an_end_before_the_message_left_is_a_strangers(open_world: OpenWorld, ro
         world.poll(route)
 
     held(world, 3, route)
-    assert "clock_tolerance" in world.route(route).why
+    assert "clock_tolerance" in world.route(route).reason
 
 
 @pytest.mark.parametrize("route", ["beta", "webcom"])
@@ -307,7 +311,7 @@ def test_the_states_of_messages_in_doubt_are_not_taken_over_either(open_world: O
 
     assert world.statuses() == {IN_DOUBT: 3}
     assert world.route().state == "stopped"
-    assert world.road() == ["queued", "sending", "in_doubt", "in_doubt"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "in_doubt"]
 
 
 def test_what_a_cancellation_learns_is_not_taken_over_either(open_world: OpenWorld) -> None:
@@ -327,11 +331,13 @@ def test_a_receipt_of_an_end_before_the_message_is_a_strangers(open_world: OpenW
     world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
     world.enqueue(messages(2, route="webcom"))
     world.dispatch("webcom")
-    ids = [row.provider_id for row in world.rows("SELECT provider_id FROM messages ORDER BY id")]
+    ids = [
+        row.provider_message_id for row in world.rows("SELECT provider_message_id FROM messages ORDER BY id")
+    ]
     yesterday = datetime.now(UTC) - timedelta(days=1)
 
-    told = [Receipt(id_, DELIVERED, "deliver", yesterday) for id_ in ids]
-    take(world.runtime.ledger, world.runtime.lines, {"webcom": told})
+    told = [DeliveryReceipt(id_, DELIVERED, "deliver", yesterday) for id_ in ids]
+    take(world.runtime.ledger, world.runtime.routes, {"webcom": told})
 
     held(world, 2, "webcom")
 
@@ -341,12 +347,12 @@ def test_no_later_receipt_settles_what_collided(open_world: OpenWorld) -> None:
     world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
     world.enqueue(messages(1, route="webcom"))
     world.dispatch("webcom")
-    [row] = world.rows("SELECT provider_id FROM messages")
+    [row] = world.rows("SELECT provider_message_id FROM messages")
     yesterday = datetime.now(UTC) - timedelta(days=1)
 
     for word, at in (("deliver", yesterday), ("deliver", None), ("read", datetime.now(UTC))):
-        told = [Receipt(row.provider_id, DELIVERED, word, at, read=word == "read")]
-        take(world.runtime.ledger, world.runtime.lines, {"webcom": told})
+        told = [DeliveryReceipt(row.provider_message_id, DELIVERED, word, at, read=word == "read")]
+        take(world.runtime.ledger, world.runtime.routes, {"webcom": told})
         match(world.runtime, "webcom")
 
     held(world, 1, "webcom")
@@ -361,22 +367,24 @@ def test_nothing_that_names_the_strangers_message_is_kept_as_ours(open_world: Op
     sent_after_all(world)
 
     until_in_doubt(world, "beta", 2)
-    assert world.rows("SELECT DISTINCT provider_id, segments FROM messages") == [(None, None)]
-    assert world.rows("SELECT id FROM provider_ids") == []
+    assert world.rows("SELECT DISTINCT provider_message_id, segments_billed FROM messages") == [(None, None)]
+    assert world.rows("SELECT id FROM provider_message_ids") == []
 
 
 def test_one_strangers_end_among_ours_leaves_the_others_their_own(open_world: OpenWorld) -> None:
     world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
     world.enqueue(messages(2, route="webcom"))
     world.dispatch("webcom")
-    ids = [row.provider_id for row in world.rows("SELECT provider_id FROM messages ORDER BY id")]
+    ids = [
+        row.provider_message_id for row in world.rows("SELECT provider_message_id FROM messages ORDER BY id")
+    ]
     now = datetime.now(UTC)
 
     told = [
-        Receipt(ids[0], DELIVERED, "deliver", now - timedelta(days=1)),
-        Receipt(ids[1], DELIVERED, "deliver", now),
+        DeliveryReceipt(ids[0], DELIVERED, "deliver", now - timedelta(days=1)),
+        DeliveryReceipt(ids[1], DELIVERED, "deliver", now),
     ]
-    take(world.runtime.ledger, world.runtime.lines, {"webcom": told})
+    take(world.runtime.ledger, world.runtime.routes, {"webcom": told})
 
     assert world.statuses() == {IN_DOUBT: 1, DELIVERED: 1}
     world.promise_holds()
@@ -444,15 +452,15 @@ def test_the_state_of_an_old_number_needs_its_instant(open_world: OpenWorld) -> 
     world.enqueue(messages(2, route="webcom"))
     world.dispatch("webcom")
     world.provider.settle_down()
-    ids = [row.provider_id for row in world.rows("SELECT provider_id FROM messages")]
+    ids = [row.provider_message_id for row in world.rows("SELECT provider_message_id FROM messages")]
 
     world.rows("UPDATE packages SET poll_at = now() RETURNING id")
     with closing(Undated()) as transport:
         poll(replace(world.runtime, transport=transport), "webcom")
     take(
         world.runtime.ledger,
-        world.runtime.lines,
-        {"webcom": [Receipt(id_, DELIVERED, "deliver") for id_ in ids]},
+        world.runtime.routes,
+        {"webcom": [DeliveryReceipt(id_, DELIVERED, "deliver") for id_ in ids]},
     )
     assert world.statuses() == {SENT: 2}
 
@@ -470,7 +478,7 @@ def test_an_id_that_is_used_is_told_of_a_job_s_messages_too(open_world: OpenWorl
     until_in_doubt(world, "beta", 3)
 
     held(world, 3, "beta")
-    assert "code 208" in world.route("beta").why
+    assert "code 208" in world.route("beta").reason
 
 
 def test_a_job_that_repeats_ours_is_told_from_a_collision(open_world: OpenWorld) -> None:
@@ -485,8 +493,8 @@ def test_a_job_that_repeats_ours_is_told_from_a_collision(open_world: OpenWorld)
 
     until_in_doubt(world, "beta", 3)
 
-    assert world.route("beta").state == "open"
-    assert world.rows("SELECT 1 FROM events WHERE verb = 'collide'") == []
+    assert world.route("beta").state == "active"
+    assert world.rows("SELECT 1 FROM events WHERE type = 'collide'") == []
 
 
 # -- clocks that are off
@@ -522,7 +530,7 @@ def test_an_end_that_is_early_by_rounding_is_an_end(open_world: OpenWorld, route
 
 def test_a_clock_known_to_be_behind_is_reckoned_with(open_world: OpenWorld) -> None:
     world = open_world(webcom={})
-    world.rows("UPDATE routes SET clock_ahead = interval '-4 minutes' RETURNING name")
+    world.rows("UPDATE routes SET clock_skew = interval '-4 minutes' RETURNING name")
 
     delivered_at(world, "webcom", "3 minutes")
 
@@ -535,11 +543,11 @@ def test_a_clock_that_is_off_is_visible_and_nothing_is_lost_by_it(open_world: Op
     world = open_world()
     delivered_at(world, "alpha", "3 minutes")
     assert world.statuses() == {IN_DOUBT: 3}
-    why = world.route().why
-    assert "by up to 0:0" in why
-    assert why.index("their clock") < why.index("another ledger")
-    assert "worker resolve --collided --route alpha --as sent" in why
-    assert "requeue" not in why, "they would go out twice"
+    reason = world.route().reason
+    assert "by up to 0:0" in reason
+    assert reason.index("their clock") < reason.index("another ledger")
+    assert "worker resolve --collided --route alpha --as sent" in reason
+    assert "requeue" not in reason, "they would go out twice"
 
     world = changed(world, "alpha", clock_tolerance=timedelta(minutes=10))
     settled_by_a_person(world, "alpha", Resolution.SENT)
@@ -555,16 +563,16 @@ def test_finals_stay_whatever_is_told_later(open_world: OpenWorld) -> None:
     world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
     world.enqueue(messages(1, route="webcom"))
     world.dispatch("webcom")
-    [row] = world.rows("SELECT provider_id FROM messages")
+    [row] = world.rows("SELECT provider_message_id FROM messages")
     now = datetime.now(UTC)
     words: Sequence[Any] = [now, now - timedelta(days=1)]
 
     for at in words:
         take(
             world.runtime.ledger,
-            world.runtime.lines,
-            {"webcom": [Receipt(row.provider_id, DELIVERED, "deliver", at)]},
+            world.runtime.routes,
+            {"webcom": [DeliveryReceipt(row.provider_message_id, DELIVERED, "deliver", at)]},
         )
 
     assert {*world.statuses()} <= FINAL
-    assert world.route("webcom").state == "open"
+    assert world.route("webcom").state == "active"

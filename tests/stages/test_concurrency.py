@@ -11,7 +11,7 @@ import pytest
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.http_client import steady
 from bulk_dispatch.ledger.queries import Event
-from bulk_dispatch.providers.interface import Answered, Verdict
+from bulk_dispatch.providers.interface import Answered, StatusReport
 from bulk_dispatch.stages.concurrency import calls
 from bulk_dispatch.stages.dispatch import Dispatched, _record
 from bulk_dispatch.stages.poll import Polled
@@ -64,12 +64,14 @@ def test_each_message_is_a_call_and_all_are_one_package(open_world: OpenWorld) -
     world = open_world(plain={"package_items": 10})
     world.enqueue(plain(25))
 
-    assert world.dispatch("plain") == Dispatched(packages=3, messages=25, why="nothing is due")
+    assert world.dispatch("plain") == Dispatched(packages=3, messages=25, reason="nothing is due")
 
     assert world.statuses() == {SENT: 25}
     assert [package.items for package in world.packages()] == [10, 10, 5]
     assert world.provider.requests("send") == 25
-    assert len({row.provider_id for row in world.rows("SELECT provider_id FROM messages")}) == 25
+    assert (
+        len({row.provider_message_id for row in world.rows("SELECT provider_message_id FROM messages")}) == 25
+    )
     assert world.states() == {"settled": 3}
 
 
@@ -170,7 +172,7 @@ def test_a_refused_message_ends_alone(open_world: OpenWorld) -> None:
 
     assert world.statuses() == {SENT: 5, REJECTED: 1}
     assert world.message(3).status == "rejected"
-    assert world.route("plain").state == "open"
+    assert world.route("plain").state == "active"
 
 
 # -- trouble in mid-package
@@ -209,7 +211,7 @@ def test_trouble_starts_no_more_calls(
     assert world.route("plain").state == route
     (package,) = world.packages()
     assert package.state == ("in_doubt" if fate is IN_DOUBT else "settled")
-    assert package.why == world.route("plain").why  # and not that others were given up for it
+    assert package.reason == world.route("plain").reason  # and not that others were given up for it
     assert world.dispatch("plain").packages == 0
 
 
@@ -226,7 +228,7 @@ def test_what_was_queued_again_leaves_once_the_trouble_is_over(open_world: OpenW
 
     assert world.statuses() == {SENT: 10 - doubtful, IN_DOUBT: doubtful}
     assert world.provider.taken == 10
-    assert world.road(9) == ["queued", "sending", "queued", "sending", "sent"]
+    assert world.walked(9) == ["queued", "sending", "queued", "sending", "sent"]
     for _ in range(5):  # nobody knows, so a person decides
         world.rescue("plain")
         world.passes(hours=1)
@@ -242,7 +244,7 @@ def test_calls_that_fail_together_are_one_failure_of_the_route(open_world: OpenW
     for failures in (1, 2, 3):
         world.dispatch("plain")
         assert (world.route("plain").state, world.route("plain").failures) == ("paused", failures)
-        assert len(world.route("plain").blind) == failures
+        assert len(world.route("plain").unresolvable) == failures
         world.passes(seconds=11)
 
 
@@ -256,7 +258,7 @@ def test_where_nobody_is_there_all_are_queued_again_and_nobody_is_in_doubt(open_
     assert world.statuses() == {QUEUED: 20}
     assert attempts(world) == {0}
     assert world.states() == {"unsent": 1}
-    assert world.route("plain").why.startswith("not_sent")
+    assert world.route("plain").reason.startswith("not_sent")
 
 
 @pytest.mark.parametrize("code", [400, 403, 404, 429])
@@ -290,8 +292,8 @@ def test_what_was_on_the_wire_is_written_before_the_rest_is_given_up(open_world:
 
     world.dispatch("plain")
 
-    events = world.rows("SELECT target, note FROM events WHERE verb = 'settle' ORDER BY id")
-    told = [event.target for event in events]
+    events = world.rows("SELECT to_status, note FROM events WHERE type = 'settle' ORDER BY id")
+    told = [event.to_status for event in events]
     first = told.index("queued")
     assert set(told[:first]) == {"sent", "in_doubt"}
     assert set(told[first:]) == {"queued"}
@@ -311,8 +313,8 @@ def test_with_too_little_time_for_an_exchange_none_is_begun(open_world: OpenWorl
 
     assert world.statuses() == {SENT: 6}
     assert [package.items for package in world.packages()] == [6, 3]
-    assert world.road(3) == ["queued", "sending", "sent"]
-    assert world.road(4) == ["queued", "sending", "queued", "sending", "sent"]
+    assert world.walked(3) == ["queued", "sending", "sent"]
+    assert world.walked(4) == ["queued", "sending", "queued", "sending", "sent"]
     assert notes(world, 4)[2].note == "not begun any more"
     assert attempts(world) == {0}
     assert world.provider.requests("send") == 6
@@ -384,7 +386,7 @@ def test_an_answer_that_comes_after_the_lease_ran_out_still_counts(open_world: O
         sender.join()
 
     assert world.statuses() == {SENT: 3}
-    assert world.road(1) == ["queued", "sending", "in_doubt", "sent"]
+    assert world.walked(1) == ["queued", "sending", "in_doubt", "sent"]
 
 
 # -- states, asked one by one
@@ -406,9 +408,9 @@ def test_states_are_asked_for_many_at_once(open_world: OpenWorld) -> None:
 
 ASKING: dict[str, tuple[dict[str, Any], str, bool]] = {
     # what they do from the fourth question on: the route after it, and whether they answer nothing
-    "they let us in no more": ({"do": "error", "code": "login"}, "open", False),
-    "too fast for them": ({"do": "http", "code": 429}, "open", False),
-    "hung up": ({"do": "drop_after"}, "open", True),
+    "they let us in no more": ({"do": "error", "code": "login"}, "active", False),
+    "too fast for them": ({"do": "http", "code": 429}, "active", False),
+    "hung up": ({"do": "drop_after"}, "active", True),
 }
 
 
@@ -452,7 +454,7 @@ def test_what_has_no_id_of_theirs_is_not_asked_for(open_world: OpenWorld) -> Non
     world = open_world(provider=ENDLESS, plain={})
     world.enqueue([message(1, route="plain"), message(2, route="plain")])
     world.dispatch("plain")
-    world.rows("UPDATE messages SET provider_id = NULL WHERE client_id = 'client-1' RETURNING id")
+    world.rows("UPDATE messages SET provider_message_id = NULL WHERE client_id = 'client-1' RETURNING id")
     world.passes(seconds=31)
 
     assert world.poll("plain") == Polled(packages=1, asked=2)
@@ -535,7 +537,7 @@ def test_a_refusal_in_words_nobody_knows_refuses_its_message_and_no_other(open_w
 
     assert world.statuses() == {Status.REJECTED: 1, SENT: 2}
     assert world.history(1).events[-1].code == WORDS
-    assert (world.route("plain").state, world.route("plain").failures) == ("open", 0)
+    assert (world.route("plain").state, world.route("plain").failures) == ("active", 0)
 
 
 def test_the_same_words_for_many_in_a_row_stop_the_route(open_world: OpenWorld) -> None:
@@ -548,7 +550,7 @@ def test_the_same_words_for_many_in_a_row_stop_the_route(open_world: OpenWorld) 
     assert world.statuses() == {REJECTED: 9, QUEUED: 21}, "the tenth shows that none of them is to blame"
     stopped = world.route("plain")
     assert stopped.state == "stopped"
-    assert WORDS in stopped.why
+    assert WORDS in stopped.reason
 
 
 def test_what_comes_in_with_the_same_words_afterwards_is_queued_again_too(open_world: OpenWorld) -> None:
@@ -561,7 +563,7 @@ def test_what_comes_in_with_the_same_words_afterwards_is_queued_again_too(open_w
     assert world.route("plain").state == "stopped"
 
     line = world.line("plain")
-    words = [Verdict(item.reference, Status.REJECTED, WORDS, strange=True) for item in late.items]
+    words = [StatusReport(item.reference, Status.REJECTED, WORDS, strange=True) for item in late.items]
     _record(world.runtime, line, late, Answered(words))
 
     assert world.statuses() == {REJECTED: 9, QUEUED: 3}
@@ -576,7 +578,7 @@ def test_other_words_or_one_that_is_taken_begin_the_count_anew(open_world: OpenW
         world.provider.script(*([refuses(words=said)] if said else []))
         world.dispatch("plain")
 
-    assert world.route("plain").state == "open"
+    assert world.route("plain").state == "active"
     assert world.statuses() == {Status.REJECTED: 27, SENT: 1}
 
 
@@ -592,7 +594,7 @@ def test_an_operator_who_opens_the_route_begins_the_count_anew(open_world: OpenW
     world.dispatch("plain")
 
     assert world.statuses() == {REJECTED: 12, SENT: 18}
-    assert world.route("plain").state == "open"
+    assert world.route("plain").state == "active"
 
 
 def test_a_whole_package_refused_in_the_same_words_is_queued_again(open_world: OpenWorld) -> None:
@@ -606,4 +608,4 @@ def test_a_whole_package_refused_in_the_same_words_is_queued_again(open_world: O
     assert world.statuses() == {QUEUED: 12}
     assert world.provider.taken == 0
     assert world.route("webcom").state == "stopped"
-    assert WORDS in world.route("webcom").why
+    assert WORDS in world.route("webcom").reason

@@ -1,7 +1,7 @@
 """What is put back from the dead letters: sent once, or a dead letter again with its reason of now."""
 
 from bulk_dispatch import dead_letters
-from bulk_dispatch.dead_letters import Selection
+from bulk_dispatch.dead_letters import DeadLetterSelection
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import DeadLetter
 from tests.stages.world import OpenWorld
@@ -24,7 +24,7 @@ def test_a_message_is_sent_once_and_what_is_none_is_dead_again(open_world: OpenW
     ):
         intake.bury(DeadLetter.about(Lane.BULK, reason, raw))
 
-    for page in dead_letters.pages(intake, Selection()):
+    for page in dead_letters.pages(intake, DeadLetterSelection()):
         assert dead_letters.requeue(intake, page) == (3, 0)
     world.ingest()
     world.dispatch()

@@ -29,15 +29,15 @@ IN_DOUBT, QUEUED, REJECTED, SENT = Status.IN_DOUBT, Status.QUEUED, Status.REJECT
 # -- all is well
 
 
-def test_sync_messages_are_sent_with_a_verdict_each(world: World) -> None:
+def test_sync_messages_are_sent_with_a_report_each(world: World) -> None:
     world.enqueue(messages(3))
 
-    assert world.dispatch() == Dispatched(packages=1, messages=3, why="nothing is due")
+    assert world.dispatch() == Dispatched(packages=1, messages=3, reason="nothing is due")
 
     row = world.message(2)
     assert (row.status, row.attempts, row.segments, row.due_at) == ("sent", 0, 1, None)
-    assert row.provider_id
-    assert world.road(2) == ["queued", "sending", "sent"]
+    assert row.provider_message_id
+    assert world.walked(2) == ["queued", "sending", "sent"]
     assert world.history(2).events[-1].code == "1"
     assert world.states() == {"settled": 1}
     assert sorted(world.provider.times()) == world.references()
@@ -68,7 +68,7 @@ def test_what_the_recipient_reads_is_what_was_written(world: World) -> None:
 
 
 def test_nothing_to_do_is_said(world: World) -> None:
-    assert world.dispatch() == Dispatched(why="nothing is due")
+    assert world.dispatch() == Dispatched(reason="nothing is due")
     assert world.packages() == []
 
 
@@ -102,7 +102,7 @@ def test_a_package_holds_no_more_than_package_items(open_world: OpenWorld) -> No
     world = open_world(alpha={"package_items": 4})
     world.enqueue(messages(10))
 
-    assert world.dispatch() == Dispatched(packages=3, messages=10, why="nothing is due")
+    assert world.dispatch() == Dispatched(packages=3, messages=10, reason="nothing is due")
 
     assert [package.items for package in world.packages()] == [4, 4, 2]
     assert world.provider.see("counts")["largest_package"] == 4
@@ -193,9 +193,9 @@ def test_a_message_whose_validity_has_passed_expires_and_does_not_leave(world: W
     in_time = message(2, valid_until="2999-01-01T00:00:00+00:00")
     world.enqueue([late, in_time])
 
-    assert world.dispatch() == Dispatched(packages=1, messages=1, expired=1, why="nothing is due")
+    assert world.dispatch() == Dispatched(packages=1, messages=1, expired=1, reason="nothing is due")
 
-    assert world.road(1) == ["queued", "expired"]
+    assert world.walked(1) == ["queued", "expired"]
     assert world.message(1).finalized_at is not None
     assert world.message(2).status == "sent"
     assert world.provider.taken == 1
@@ -223,7 +223,7 @@ def test_a_cancelled_message_does_not_leave(world: World) -> None:
 
     world.dispatch()
 
-    assert world.road(1) == ["queued", "cancelled"]
+    assert world.walked(1) == ["queued", "cancelled"]
     assert world.provider.taken == 1
 
 
@@ -235,7 +235,7 @@ def test_a_stopped_route_sends_nothing_and_says_why(world: World) -> None:
     with world.runtime.ledger.begin() as connection:
         stop_route(connection, "alpha", "by hand")
 
-    assert world.dispatch() == Dispatched(why="the route is stopped: by hand")
+    assert world.dispatch() == Dispatched(reason="the route is stopped: by hand")
     world.passes(days=1)
     assert world.dispatch().packages == 0
 
@@ -248,12 +248,12 @@ def test_a_paused_route_flows_again_by_itself(world: World) -> None:
     world.provider.script({"do": "throttle", "times": 1})
     world.dispatch()
 
-    assert world.dispatch().why.startswith("the route is paused: throttled")
+    assert world.dispatch().reason.startswith("the route is paused: throttled")
 
     world.passes(seconds=2)
     assert world.dispatch().messages == 2
-    assert world.route().state == "open"
-    assert (world.route().failures, world.route().why) == (0, None)
+    assert world.route().state == "active"
+    assert (world.route().failures, world.route().reason) == (0, None)
 
 
 def test_a_success_from_before_the_pause_does_not_end_it(open_world: OpenWorld) -> None:
@@ -297,8 +297,8 @@ def test_no_more_packages_are_on_the_wire_than_parallel(open_world: OpenWorld) -
         done = list(fleet.map(lambda _: world.dispatch(), range(6)))
 
     assert world.provider.see("counts")["peak_parallel"] == 2  # the third is kept for urgent messages
-    assert {one.why for one in done} <= {"", "2 packages are on the wire", "nothing is due"}
-    assert "2 packages are on the wire" in {one.why for one in done}
+    assert {one.reason for one in done} <= {"", "2 packages are on the wire", "nothing is due"}
+    assert "2 packages are on the wire" in {one.reason for one in done}
 
 
 def test_bulk_leaves_room_for_an_urgent_message(open_world: OpenWorld) -> None:
@@ -307,7 +307,7 @@ def test_bulk_leaves_room_for_an_urgent_message(open_world: OpenWorld) -> None:
     world.claim()  # on the wire, and staying there
     world.enqueue([message(2), message(3, lane="urgent")])
 
-    assert world.dispatch() == Dispatched(why="1 packages are on the wire")
+    assert world.dispatch() == Dispatched(reason="1 packages are on the wire")
     assert world.dispatch(lane=Lane.URGENT).messages == 1
     assert world.message(3).status == "sent"
 
@@ -349,7 +349,7 @@ class Case:
     statuses: dict[Status, int]
     package: str
     route: str
-    why: str = ""
+    reason: str = ""
     taken: int = 0
     alpha: dict[str, object] = field(default_factory=dict)
 
@@ -357,14 +357,14 @@ class Case:
         return self.name
 
 
-def refused(name: str, fault: dict[str, Any], route: str, why: str) -> Case:
+def refused(name: str, fault: dict[str, Any], route: str, reason: str) -> Case:
     """Surely not taken: queued again, no attempt used."""
-    return Case(name, fault, {QUEUED: 4}, "refused", route, why)
+    return Case(name, fault, {QUEUED: 4}, "refused", route, reason)
 
 
-def doubted(name: str, fault: dict[str, Any], why: str, taken: int = 4) -> Case:
+def doubted(name: str, fault: dict[str, Any], reason: str, taken: int = 4) -> Case:
     """Perhaps taken."""
-    return Case(name, fault, {IN_DOUBT: 4}, "in_doubt", "paused", why, taken)
+    return Case(name, fault, {IN_DOUBT: 4}, "in_doubt", "paused", reason, taken)
 
 
 def impatiently(case: Case) -> Case:
@@ -426,8 +426,8 @@ def test_when_a_package_fails_as_a_whole(open_world: OpenWorld, case: Case) -> N
     assert world.statuses() == case.statuses
     assert {world.message(number).attempts for number in range(1, 5)} == {0}
     assert (package.state, route.state) == (case.package, case.route)
-    assert case.why in package.why
-    assert case.why in route.why
+    assert case.reason in package.reason
+    assert case.reason in route.reason
     assert world.provider.taken == case.taken
     assert world.dispatch().packages == 0  # paused or stopped, nothing leaves now
 
@@ -490,15 +490,15 @@ def test_when_nobody_is_there_the_route_pauses_and_later_flows_again_by_itself(o
         assert world.statuses() == {QUEUED: 4}
         assert world.message().attempts == 0
         assert (package.state, package.poll_at, package.rescue_at) == ("unsent", None, None)
-        assert package.why == "not_sent: the request never left (ConnectError)"
+        assert package.reason == "not_sent: the request never left (ConnectError)"
         assert (world.route().state, world.route().failures) == ("paused", 1)
-        assert world.dispatch().why.startswith("the route is paused: not_sent")
+        assert world.dispatch().reason.startswith("the route is paused: not_sent")
 
         with running(replace(KIND, port=port)):
             world.passes(seconds=2)
             assert world.dispatch().messages == 4
             assert world.statuses() == {SENT: 4}
-            assert world.route().state == "open"
+            assert world.route().state == "active"
 
 
 def test_when_they_cannot_be_reached_for_long_no_attempt_is_used_up(open_world: OpenWorld) -> None:
@@ -522,7 +522,7 @@ def test_when_the_handshake_of_tls_fails_nothing_was_sent(open_world: OpenWorld,
 
     assert secure.statuses() == {QUEUED: 2}
     assert secure.states() == {"unsent": 1}
-    assert "ConnectError" in secure.packages()[0].why
+    assert "ConnectError" in secure.packages()[0].reason
 
 
 def test_when_a_server_takes_connections_and_says_nothing_it_is_doubt(open_world: OpenWorld) -> None:
@@ -534,19 +534,19 @@ def test_when_a_server_takes_connections_and_says_nothing_it_is_doubt(open_world
         world.dispatch()
 
     assert world.statuses() == {IN_DOUBT: 2}
-    assert world.packages()[0].why == "lost: the request left and no answer came (ReadTimeout)"
+    assert world.packages()[0].reason == "lost: the request left and no answer came (ReadTimeout)"
 
 
 # -- what a failure means: message by message
 
 
 @dataclass(frozen=True)
-class Word:
+class DeliveryReceipt:
     """A code for every second message of four, and what those become."""
 
     code: int
     status: Status
-    route: str = "open"
+    route: str = "active"
     finally_delivered: bool = True
 
     def __str__(self) -> str:
@@ -554,24 +554,24 @@ class Word:
 
 
 WORDS = [
-    Word(200, IN_DOUBT),
-    Word(201, REJECTED, finally_delivered=False),
-    Word(202, REJECTED, finally_delivered=False),
-    Word(203, REJECTED, finally_delivered=False),
-    Word(204, REJECTED, finally_delivered=False),
-    Word(205, QUEUED, "stopped"),
-    Word(206, QUEUED, "paused"),
-    Word(207, QUEUED, "paused"),
-    Word(212, QUEUED, "paused"),
+    DeliveryReceipt(200, IN_DOUBT),
+    DeliveryReceipt(201, REJECTED, finally_delivered=False),
+    DeliveryReceipt(202, REJECTED, finally_delivered=False),
+    DeliveryReceipt(203, REJECTED, finally_delivered=False),
+    DeliveryReceipt(204, REJECTED, finally_delivered=False),
+    DeliveryReceipt(205, QUEUED, "stopped"),
+    DeliveryReceipt(206, QUEUED, "paused"),
+    DeliveryReceipt(207, QUEUED, "paused"),
+    DeliveryReceipt(212, QUEUED, "paused"),
     # New here, and yet refusals by their form; 208 is for test_collisions.
-    Word(211, REJECTED, finally_delivered=False),
-    Word(777, REJECTED, finally_delivered=False),
-    Word(9999, IN_DOUBT),
+    DeliveryReceipt(211, REJECTED, finally_delivered=False),
+    DeliveryReceipt(777, REJECTED, finally_delivered=False),
+    DeliveryReceipt(9999, IN_DOUBT),
 ]
 
 
 @pytest.mark.parametrize("word", WORDS, ids=str)
-def test_when_some_messages_are_not_taken(world: World, word: Word) -> None:
+def test_when_some_messages_are_not_taken(world: World, word: DeliveryReceipt) -> None:
     world.enqueue(messages(4))
     world.provider.script({"do": "message_code", "code": word.code, "share": 0.5, "times": 1})
 
@@ -599,7 +599,7 @@ def test_when_all_messages_are_rejected_the_package_is_closed(world: World) -> N
     assert world.statuses() == {REJECTED: 3}
     (package,) = world.packages()
     assert (package.state, package.poll_at, package.rescue_at) == ("closed", None, None)
-    assert world.route().state == "open"
+    assert world.route().state == "active"
 
 
 def test_a_code_nobody_knows_about_taken_messages_is_doubt_and_not_success(world: World) -> None:
@@ -626,7 +626,7 @@ def test_messages_missing_from_the_answer_are_in_doubt_and_only_they(
     assert {n for n in (1, 2, 3, 4) if world.message(n).status == "in_doubt"} == doubtful
     assert world.statuses().get(SENT, 0) == 4 - len(doubtful)
     assert world.states() == {"in_doubt": 1}
-    assert world.route().state == ("paused" if share == 1 else "open")  # it told of nobody
+    assert world.route().state == ("paused" if share == 1 else "active")  # it told of nobody
     assert world.until_final() == {Status.DELIVERED: 4}
     assert world.provider.taken == 4
 
@@ -642,7 +642,7 @@ def test_extra_reordered_and_duplicated_items_do_no_harm(world: World, do: str) 
     assert world.statuses() == {SENT: 5}
     for number, reference in enumerate(world.references(), 1):
         kept = world.provider.see(f"messages/{reference}")
-        assert world.message(number).provider_id == str(kept["sms_id"])
+        assert world.message(number).provider_message_id == str(kept["sms_id"])
         assert kept["recipient"] == world.message(number).recipient
 
 
@@ -668,7 +668,7 @@ def test_the_message_that_spoils_a_document_is_found_by_halving(world: World, pl
     assert world.message(place).status == "rejected"
     assert world.history(place).events[-1].code == "201"
     assert world.provider.requests("message") <= 1 + 2 * ceil(log2(64))
-    assert world.route().state == "open"
+    assert world.route().state == "active"
     assert set(world.states()) == {"refused", "settled"}
 
 
@@ -708,7 +708,7 @@ def test_when_every_half_is_refused_nobody_is_to_blame_and_the_route_stops(
     assert world.statuses() == {QUEUED: 4}
     assert {world.message(n).attempts for n in (1, 2, 3, 4)} == {0}
     assert world.route().state == "stopped"
-    assert world.route().why.startswith("malformed")
+    assert world.route().reason.startswith("malformed")
     assert set(world.states()) == {"refused"}
 
     world.mend()
@@ -745,7 +745,7 @@ def test_a_message_refused_alone_fails_when_its_attempts_are_used_up(open_world:
     assert tries[:3] == [("queued", 1), ("queued", 2), ("failed", 3)]
     assert world.provider.requests("message") == 3
     assert world.route().state != "stopped"
-    assert world.road() == [*["queued", "sending"] * 3, "failed"]
+    assert world.walked() == [*["queued", "sending"] * 3, "failed"]
 
 
 def test_a_message_refused_alone_waits_longer_after_each_try(world: World) -> None:
@@ -797,13 +797,13 @@ def test_a_dispatcher_held_still_until_its_lease_is_over_sends_nothing(world: Wo
     """Stopped between its claim and its request, as a paused container is: when it wakes, others may have the
     package, and it cannot know. So it goes by the clock."""
     world.enqueue(messages(2))
-    lease = world.line().route.lease.total_seconds()
+    lease = world.line().config.lease.total_seconds()
 
     dispatch(replace(world.runtime, clock=lambda: steady() - lease), "alpha", Lane.BULK)
 
     assert world.provider.requests("message") == 0
     assert world.states() == {"unsent": 1}
-    assert world.road(1) == ["queued", "sending", "queued"]
+    assert world.walked(1) == ["queued", "sending", "queued"]
 
 
 # -- our ids at the provider
@@ -820,6 +820,8 @@ def test_an_offset_is_added_to_our_ids_going_out_and_taken_off_coming_in(open_wo
     one, two, three = world.references()
     assert ends == {Status.DELIVERED: 3}
     assert sorted(world.provider.times()) == sorted([one + far, two + 2 * far, three + far])
-    assert world.road(1) == ["queued", "sending", "in_doubt", "sent", "delivered"]
-    assert world.road(3) == ["queued", "sending", "sent", "delivered"]
-    assert world.message(3).provider_id == str(world.provider.see(f"messages/{three + far}")["sms_id"])
+    assert world.walked(1) == ["queued", "sending", "in_doubt", "sent", "delivered"]
+    assert world.walked(3) == ["queued", "sending", "sent", "delivered"]
+    assert world.message(3).provider_message_id == str(
+        world.provider.see(f"messages/{three + far}")["sms_id"]
+    )

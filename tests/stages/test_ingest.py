@@ -112,7 +112,7 @@ def test_a_number_on_the_stop_list_is_suppressed(world: World, intake: Intake) -
     assert world.ingest() == Ingested(new=3)
 
     assert world.statuses() == {Status.QUEUED: 2, Status.SUPPRESSED: 1}
-    assert world.road(2) == ["suppressed"]
+    assert world.walked(2) == ["suppressed"]
 
 
 def test_a_worker_is_notified_for_every_route_and_lane_that_got_something(
@@ -359,8 +359,8 @@ class Clumsy(AlphaSmsXml):
 
 def test_a_message_over_which_we_stumble_is_buried_and_holds_nothing_up(world: World, intake: Intake) -> None:
     line = world.line()
-    account = Account(url=line.route.url, key="secret")
-    world.runtime = replace(world.runtime, lines={"alpha": replace(line, dialect=Clumsy(account))})
+    account = Account(url=line.config.url, key="secret")
+    world.runtime = replace(world.runtime, routes={"alpha": replace(line, dialect=Clumsy(account))})
     intake.add(Lane.BULK, messages(2))
 
     assert world.ingest() == Ingested(new=1, dead=1)

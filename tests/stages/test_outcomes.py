@@ -10,19 +10,19 @@ import pytest
 from sqlalchemy import text
 
 from bulk_dispatch.domain.content import Content, Kind, Viber, ViberSms
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.package import OutboundMessage, PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.collisions import way_out
 from bulk_dispatch.ledger.packages import OpenMessage
-from bulk_dispatch.ledger.receipts import Word
-from bulk_dispatch.ledger.transitions import Looks, Move, Package, Read
-from bulk_dispatch.providers.interface import COLLISION, CREDENTIALS, MONEY, Answered, Verdict
+from bulk_dispatch.ledger.transitions import Looks, Package, Read, Transition
+from bulk_dispatch.providers.interface import COLLISION, CREDENTIALS, MONEY, Answered, StatusReport
 from bulk_dispatch.routing import accept
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.dispatch import _record
 from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.route_health import apply_failure, worst
-from bulk_dispatch.stages.verdicts import is_end, note_segments
+from bulk_dispatch.stages.status_reports import is_end, note_segments
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
@@ -42,9 +42,9 @@ def claimed(world: World, route: str) -> Package:
     return package
 
 
-def answered(world: World, route: str, package: Package, verdicts: Sequence[Verdict]) -> None:
+def answered(world: World, route: str, package: Package, reports: Sequence[StatusReport]) -> None:
     """As if the provider had said so."""
-    _record(world.runtime, world.line(route), package, Answered(verdicts))
+    _record(world.runtime, world.line(route), package, Answered(reports))
 
 
 # -- the end of a first channel
@@ -54,14 +54,14 @@ def answered(world: World, route: str, package: Package, verdicts: Sequence[Verd
 @pytest.mark.parametrize("kind", Kind)
 def test_the_end_of_a_first_channel_is_none_for_what_falls_back(kind: Kind, end: Status) -> None:
     expected = kind is not Kind.VIBER_SMS
-    assert is_end(Verdict(1, end, first_channel=True), kind) is expected
-    assert is_end(Word("1", end, first_channel=True), kind) is expected
-    assert is_end(Verdict(1, end), kind)
+    assert is_end(StatusReport(1, end, first_channel=True), kind) is expected
+    assert is_end(DeliveryReceipt("1", end, first_channel=True), kind) is expected
+    assert is_end(StatusReport(1, end), kind)
 
 
 @pytest.mark.parametrize("status", [SENT, Status.IN_DOUBT, QUEUED, Status.FAILED, None])
 def test_what_a_report_cannot_bring_is_no_end(status: Status | None) -> None:
-    assert not is_end(Verdict(1, status), Kind.SMS)
+    assert not is_end(StatusReport(1, status), Kind.SMS)
 
 
 def test_a_cascade_waits_for_the_end_of_its_sms(open_world: OpenWorld) -> None:
@@ -92,7 +92,7 @@ def test_in_a_settling_answer_the_end_of_a_first_channel_is_but_a_sending(open_w
     package = claimed(world, "webcom")
     (item,) = package.items
 
-    answered(world, "webcom", package, [Verdict(item.reference, Status.REJECTED, first_channel=True)])
+    answered(world, "webcom", package, [StatusReport(item.reference, Status.REJECTED, first_channel=True)])
 
     assert world.statuses() == {SENT: 1}
 
@@ -115,7 +115,7 @@ def test_that_it_was_read_is_noted_once_with_an_event(open_world: OpenWorld) -> 
     assert world.provider.times() == {reference: 1}
     row = world.message()
     assert (row.status, row.read_at is not None) == ("delivered", True)
-    assert [(event.verb, event.target) for event in world.history().events][-2:] == [
+    assert [(event.type, event.to_status) for event in world.history().events][-2:] == [
         ("report", "delivered"),
         ("read", "delivered"),
     ]
@@ -125,7 +125,7 @@ def test_that_it_was_read_is_noted_once_with_an_event(open_world: OpenWorld) -> 
 
 
 def names(world: World) -> dict[str, int]:
-    return {row.id: row.message_id for row in world.rows("SELECT id, message_id FROM provider_ids")}
+    return {row.id: row.message_id for row in world.rows("SELECT id, message_id FROM provider_message_ids")}
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_their_ids_are_noted_where_receipts_may_come(
 
     world.dispatch(route)
 
-    rows = world.rows("SELECT id, reference, provider_id FROM messages")
-    expected = {row.provider_id: row.id for row in rows}
+    rows = world.rows("SELECT id, reference, provider_message_id FROM messages")
+    expected = {row.provider_message_id: row.id for row in rows}
     if by_ours:  # who knows it by our id may name it so
         expected |= {str(row.reference): row.id for row in rows}
     assert names(world) == expected
@@ -166,7 +166,7 @@ def test_names_are_written_with_the_answer_that_tells_them(open_world: OpenWorld
 
     written = world.rows("""
         SELECT m.xmin::text AS message, p.xmin::text AS name
-        FROM provider_ids p JOIN messages m ON m.id = p.message_id
+        FROM provider_message_ids p JOIN messages m ON m.id = p.message_id
     """)
     assert len(written) >= 3
     assert {row.message == row.name for row in written} == {True}
@@ -182,7 +182,7 @@ def test_what_rescue_finds_is_named_too(open_world: OpenWorld) -> None:
 
     world.rescue("webcom")
 
-    assert names(world) == {row.provider_id: row.id for row in world.rows("SELECT * FROM messages")}
+    assert names(world) == {row.provider_message_id: row.id for row in world.rows("SELECT * FROM messages")}
 
 
 # -- segments
@@ -197,17 +197,21 @@ def test_where_they_bill_other_segments_it_is_logged(
     first, second, third = (item.reference for item in package.items)
 
     with caplog.at_level(logging.WARNING, logger="bulk_dispatch"):
-        verdicts = [
-            Verdict(first, SENT, "ok", "1", 1),
-            Verdict(second, SENT, "ok", "2", 3),
-            Verdict(third, SENT, "ok", "3"),
+        reports = [
+            StatusReport(first, SENT, "ok", "1", 1),
+            StatusReport(second, SENT, "ok", "2", 3),
+            StatusReport(third, SENT, "ok", "3"),
         ]
-        answered(world, "smart", package, verdicts)
+        answered(world, "smart", package, reports)
 
     assert [record.getMessage() for record in caplog.records] == [
         "segments_differ route=smart messages=1 ours=1 theirs=3"
     ]
-    assert world.rows("SELECT segments, counted FROM messages ORDER BY id") == [(1, 1), (3, 1), (None, 1)]
+    assert world.rows("SELECT segments_billed, segments_estimated FROM messages ORDER BY id") == [
+        (1, 1),
+        (3, 1),
+        (None, 1),
+    ]
 
 
 def test_what_they_bill_is_held_against_what_was_counted_when_the_message_came(
@@ -216,7 +220,7 @@ def test_what_they_bill_is_held_against_what_was_counted_when_the_message_came(
     """Counted anew, a text may take another number: this one was counted by a build that knew better."""
     world.enqueue([message(1)])
     with world.runtime.ledger.begin() as connection:
-        connection.execute(text("UPDATE messages SET counted = 2"))
+        connection.execute(text("UPDATE messages SET segments_estimated = 2"))
 
     with caplog.at_level(logging.WARNING, logger="bulk_dispatch"):
         world.dispatch()
@@ -230,7 +234,7 @@ def test_what_they_bill_is_held_against_what_was_counted_when_the_message_came(
 def test_where_they_bill_as_we_count_nothing_is_said(
     world: World, caplog: pytest.LogCaptureFixture, pairs: list[tuple[int | None, int | None]]
 ) -> None:
-    with caplog.at_level(logging.DEBUG, logger="bulk_dispatch.stages.verdicts"):
+    with caplog.at_level(logging.DEBUG, logger="bulk_dispatch.stages.status_reports"):
         note_segments(world.line(), pairs)
 
     assert caplog.records == []
@@ -253,15 +257,15 @@ def test_the_sandbox_counts_as_we_do(
     """Two readings of the sheets."""
     world = open_world(**{route: {}})
     offered = [message(n, route=route, text=words) for n, words in enumerate(COUNTED)]
-    world.enqueue([accept(one, world.runtime.lines) for one in offered])
+    world.enqueue([accept(one, world.runtime.routes) for one in offered])
 
     with caplog.at_level(logging.WARNING, logger="bulk_dispatch"):
         world.dispatch(route)
 
     assert caplog.records == []
-    counts = world.rows("SELECT client_id, segments, counted FROM messages ORDER BY id")
+    counts = world.rows("SELECT client_id, segments_billed, segments_estimated FROM messages ORDER BY id")
     assert len(counts) == len(COUNTED)
-    assert [row for row in counts if row.segments is None or row.segments != row.counted] == []
+    assert [row for row in counts if row.segments is None or row.segments != row.segments_estimated] == []
 
 
 @pytest.mark.parametrize(("route", "kept"), [("webcom", "one\ntwo\nthree"), ("plain", "one\r\ntwo\rthree")])
@@ -269,7 +273,7 @@ def test_a_text_is_kept_as_it_is_sent(open_world: OpenWorld, route: str, kept: s
     """webcom can be told of one kind of line end only."""
     world = open_world(**{route: {}})
 
-    world.enqueue([accept(message(1, route=route, text="one\r\ntwo\rthree"), world.runtime.lines)])
+    world.enqueue([accept(message(1, route=route, text="one\r\ntwo\rthree"), world.runtime.routes)])
 
     assert world.message().text == kept
 
@@ -284,7 +288,7 @@ def test_cyrillic_that_they_turn_into_latin_is_kept_as_they_bill_it(
         world.dispatch("webcom")
 
     assert caplog.records == []
-    assert (world.message().segments, world.message().counted) == (1, 2)
+    assert (world.message().segments, world.message().segments_estimated) == (1, 2)
 
 
 # -- families
@@ -335,40 +339,42 @@ class Written:
     suppressed: bool = False
     read: bool = False
     inquiries: int = 0
-    route: str = "open"
-    why: str | None = None
+    route: str = "active"
+    reason: str | None = None
     trouble: str = ""
 
 
 def an_outcome(item: OutboundMessage, package_id: int, target: Status = SENT, **more: Any) -> Outcome:
-    move = Move(item.id, package_id, target, provider_id=more.pop("provider_id", ""))
+    move = Transition(item.id, package_id, target, provider_message_id=more.pop("provider_message_id", ""))
     return Outcome(looks={package_id: LOOKS}, moves=[move], **more)
 
 
-def told(item: OutboundMessage, **more: Any) -> list[tuple[OutboundMessage, Verdict]]:
-    return [(item, Verdict(item.reference, more.pop("status", SENT), "208", **more))]
+def told(item: OutboundMessage, **more: Any) -> list[tuple[OutboundMessage, StatusReport]]:
+    return [(item, StatusReport(item.reference, more.pop("status", SENT), "208", **more))]
 
 
-def asked(item: OutboundMessage, package_id: int, **more: Any) -> list[tuple[OpenMessage, Verdict]]:
+def asked(item: OutboundMessage, package_id: int, **more: Any) -> list[tuple[OpenMessage, StatusReport]]:
     known = OpenMessage(item.id, package_id, item.reference, "", SENT, 0, Kind.SMS, None, "")
-    return [(known._replace(**more), Verdict(item.reference, SENT, provider_id="their-1"))]
+    return [(known._replace(**more), StatusReport(item.reference, SENT, provider_message_id="their-1"))]
 
 
 WRITTEN = {
     "settled": Written(an_outcome, SENT, "settled"),
     "reported in the same go": Written(
-        lambda item, id_: an_outcome(item, id_, news=[Move(item.id, id_, DELIVERED)]), DELIVERED, "closed"
+        lambda item, id_: an_outcome(item, id_, news=[Transition(item.id, id_, DELIVERED)]),
+        DELIVERED,
+        "closed",
     ),
     "read": Written(
         lambda item, id_: an_outcome(
-            item, id_, news=[Move(item.id, id_, DELIVERED)], reads=[Read(item.id, "read", AT)]
+            item, id_, news=[Transition(item.id, id_, DELIVERED)], reads=[Read(item.id, "read", AT)]
         ),
         DELIVERED,
         "closed",
         read=True,
     ),
     "a sending tells its id": Written(
-        lambda item, id_: an_outcome(item, id_, sent=told(item, provider_id="their-1")),
+        lambda item, id_: an_outcome(item, id_, sent=told(item, provider_message_id="their-1")),
         SENT,
         "settled",
         names=["their-1"],
@@ -377,7 +383,7 @@ WRITTEN = {
         lambda item, id_: an_outcome(item, id_, found=asked(item, id_)), SENT, "settled", names=["their-1"]
     ),
     "a question tells an id that is known": Written(
-        lambda item, id_: an_outcome(item, id_, found=asked(item, id_, provider_id="their-1")),
+        lambda item, id_: an_outcome(item, id_, found=asked(item, id_, provider_message_id="their-1")),
         SENT,
         "settled",
     ),
@@ -394,43 +400,43 @@ WRITTEN = {
         inquiries=1,
     ),
     "emptied": Written(
-        lambda item, id_: an_outcome(item, id_, QUEUED, emptied=PackageState.UNSENT, why="not begun"),
+        lambda item, id_: an_outcome(item, id_, QUEUED, emptied=PackageState.UNSENT, reason="not begun"),
         QUEUED,
         "unsent",
-        why="not begun",
+        reason="not begun",
     ),
     "trouble pauses the route and is the reason": Written(
         lambda item, id_: an_outcome(item, id_, QUEUED, trouble=MONEY, went_through=True),
         QUEUED,
         "closed",
         route="paused",
-        why=str(MONEY),
+        reason=str(MONEY),
         trouble="money",
     ),
     "trouble beside a reason of its own": Written(
-        lambda item, id_: an_outcome(item, id_, QUEUED, trouble=CREDENTIALS, why="asked"),
+        lambda item, id_: an_outcome(item, id_, QUEUED, trouble=CREDENTIALS, reason="asked"),
         QUEUED,
         "closed",
         route="stopped",
-        why="asked",
+        reason="asked",
         trouble="credentials",
     ),
     "an id used before, at the first word": Written(
         lambda item, id_: an_outcome(
             item,
             id_,
-            sent=told(item, provider_id="a-stranger's", suppress=True, used=True),
+            sent=told(item, provider_message_id="a-stranger's", suppress=True, used=True),
             first_told=told(item, used=True),
             trouble=MONEY,
         ),
         Status.IN_DOUBT,
         "in_doubt",
         route="stopped",
-        why=str(COLLISION.because(code="", detail=way_out("webcom"))),
+        reason=str(COLLISION.because(code="", detail=way_out("webcom"))),
         trouble="collision",
     ),
     "an id used before, by a repeat": Written(
-        lambda item, id_: an_outcome(item, id_, sent=told(item, provider_id="their-1", used=True)),
+        lambda item, id_: an_outcome(item, id_, sent=told(item, provider_message_id="their-1", used=True)),
         SENT,
         "settled",
         names=["their-1"],
@@ -450,9 +456,9 @@ def test_an_outcome_is_written_down(open_world: OpenWorld, case: Written) -> Non
 
     row, (kept,) = world.message(), world.packages()
     assert (row.status, row.read_at is not None) == (case.status, case.read)
-    assert (kept.state, kept.asks, kept.why) == (case.package, case.inquiries, case.why)
+    assert (kept.state, kept.asks, kept.reason) == (case.package, case.inquiries, case.reason)
     assert list(names(world)) == list(case.names)
-    assert bool(world.rows("SELECT FROM stop_list")) is case.suppressed
+    assert bool(world.rows("SELECT FROM suppressions")) is case.suppressed
     assert world.route("webcom").state == case.route
     assert (recorded.trouble.name if recorded.trouble else "") == case.trouble
     assert recorded.moved.get(case.status) == 1

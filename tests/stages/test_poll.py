@@ -13,7 +13,7 @@ import pytest
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import OpenMessage
-from bulk_dispatch.providers.interface import JobPhase, JobReport, Jobs, Reply, Verdict
+from bulk_dispatch.providers.interface import JobPhase, JobReport, Jobs, Reply, StatusReport
 from bulk_dispatch.sandbox.server import Mix
 from bulk_dispatch.stages.poll import BREATH, Polled, classify, poll
 from tests.factories import message, messages
@@ -42,7 +42,7 @@ def job_phase(world: World) -> JobPhase | None:
     """Where the one job stands, asked past our stages."""
     line = world.line("beta")
     assert isinstance(line.dialect, Jobs)
-    reply = world.runtime.exchange(line.route, line.dialect.job(world.packages()[0].job))
+    reply = world.runtime.exchange(line.config, line.dialect.job(world.packages()[0].job))
     assert isinstance(reply, Reply)
     report = line.dialect.read_job(reply)
     return report.phase if isinstance(report, JobReport) else None
@@ -55,7 +55,7 @@ def job_phase(world: World) -> JobPhase | None:
 class Look:
     """A message in `status`, what is told of it in a package so old, and what it comes to."""
 
-    verdict: Verdict | None
+    report: StatusReport | None
     age: timedelta
     target: Status | None
     status: Status = SENT
@@ -64,25 +64,25 @@ class Look:
 
 YOUNG, LIMIT, OLD = (timedelta(days=days) for days in (5, 6, 7))
 LOOKS = {
-    "an end": Look(Verdict(1, DELIVERED), YOUNG, DELIVERED),
-    "an end past the limit": Look(Verdict(1, REJECTED), OLD, REJECTED),
-    "an end of what left in a job": Look(Verdict(1, DELIVERED), YOUNG, DELIVERED, SENDING),
-    "on its way": Look(Verdict(1, SENT), YOUNG, None),
-    "on its way, at the limit": Look(Verdict(1, SENT), LIMIT, None),
-    "on its way, past the limit": Look(Verdict(1, SENT), OLD, UNCONFIRMED),
-    "no news, past the limit": Look(Verdict(1, None, strange=True), OLD, UNCONFIRMED),
-    "not known to them": Look(Verdict(1, None, known=False), YOUNG, None),
-    "not known to them, past the limit": Look(Verdict(1, None, known=False), OLD, UNCONFIRMED),
-    "not known to them, of a job": Look(Verdict(1, None, known=False), OLD, None, SENDING),
+    "an end": Look(StatusReport(1, DELIVERED), YOUNG, DELIVERED),
+    "an end past the limit": Look(StatusReport(1, REJECTED), OLD, REJECTED),
+    "an end of what left in a job": Look(StatusReport(1, DELIVERED), YOUNG, DELIVERED, SENDING),
+    "on its way": Look(StatusReport(1, SENT), YOUNG, None),
+    "on its way, at the limit": Look(StatusReport(1, SENT), LIMIT, None),
+    "on its way, past the limit": Look(StatusReport(1, SENT), OLD, UNCONFIRMED),
+    "no news, past the limit": Look(StatusReport(1, None, strange=True), OLD, UNCONFIRMED),
+    "not known to them": Look(StatusReport(1, None, known=False), YOUNG, None),
+    "not known to them, past the limit": Look(StatusReport(1, None, known=False), OLD, UNCONFIRMED),
+    "not known to them, of a job": Look(StatusReport(1, None, known=False), OLD, None, SENDING),
     "not heard of": Look(None, YOUNG, None),
     "not heard of, past the limit": Look(None, OLD, UNCONFIRMED),
     "not heard of, of a job": Look(None, OLD, None, SENDING),
     "in doubt": Look(None, OLD, None, IN_DOUBT),
     "the end of the first channel of two": Look(
-        Verdict(1, Status.EXPIRED, first_channel=True), YOUNG, None, kind=Kind.VIBER_SMS
+        StatusReport(1, Status.EXPIRED, first_channel=True), YOUNG, None, kind=Kind.VIBER_SMS
     ),
     "the end of the first channel of two, past the limit": Look(
-        Verdict(1, Status.EXPIRED, first_channel=True), OLD, UNCONFIRMED, kind=Kind.VIBER_SMS
+        StatusReport(1, Status.EXPIRED, first_channel=True), OLD, UNCONFIRMED, kind=Kind.VIBER_SMS
     ),
 }
 
@@ -91,12 +91,12 @@ LOOKS = {
 def test_what_a_look_at_a_message_comes_to(world: World, look: Look) -> None:
     asked = OpenMessage(7, 3, 1, "", look.status, 0, look.kind, None, "")
 
-    move = classify(world.line(), asked, look.verdict, look.age, LIMIT, "why")
+    move = classify(world.line(), asked, look.report, look.age, LIMIT, "reason")
 
-    assert (move and move.target) == look.target
+    assert (move and move.to_status) == look.target
     if move:
         assert (move.message_id, move.package_id) == (7, 3)
-        assert move.note == ("why" if move.target is UNCONFIRMED else "")
+        assert move.note == ("reason" if move.to_status is UNCONFIRMED else "")
 
 
 def test_what_has_no_limit_is_waited_for(world: World) -> None:
@@ -131,8 +131,8 @@ def test_what_has_ended_carries_when_and_by_which_word(world: World) -> None:
     row, last = world.message(), world.history().events[-1]
     assert (row.status, row.segments, row.due_at) == ("delivered", 1, None)
     assert row.finalized_at is not None
-    assert (last.verb, last.source, last.code) == ("report", "sent", "102")
-    (event,) = world.rows("SELECT happened_at, at FROM events WHERE verb = 'report'")
+    assert (last.type, last.from_status, last.code) == ("report", "sent", "102")
+    (event,) = world.rows("SELECT happened_at, at FROM events WHERE type = 'report'")
     assert abs(event.happened_at - event.at) < timedelta(seconds=30)  # their zone is read as theirs
 
 
@@ -141,8 +141,8 @@ def test_a_message_of_a_job_was_sent_before_it_was_delivered(world: World) -> No
 
     world.poll("beta")
 
-    assert world.road() == ["queued", "sending", "sent", "delivered"]
-    assert world.message().provider_id
+    assert world.walked() == ["queued", "sending", "sent", "delivered"]
+    assert world.message().provider_message_id
 
 
 def test_nothing_is_asked_before_it_is_due(world: World) -> None:
@@ -179,7 +179,7 @@ def test_what_is_still_under_way_stays_sent_and_is_looked_at_again(open_world: O
     assert world.poll() == Polled(packages=1, asked=2)
 
     assert world.statuses() == {SENT: 2}
-    assert world.road() == ["queued", "sending", "sent"]  # no news is no line of history
+    assert world.walked() == ["queued", "sending", "sent"]  # no news is no line of history
     assert world.states() == {"settled": 1}
 
 
@@ -285,12 +285,12 @@ def test_of_a_job_that_failed_in_part_none_is_sent_twice_and_none_is_lost(world:
     world.passes(seconds=6)
     world.rescue("beta")
     assert world.statuses() == {IN_DOUBT: 6, DELIVERED: 4}
-    assert world.road(1) == ["queued", "sending", "in_doubt", "sent", "delivered"]
+    assert world.walked(1) == ["queued", "sending", "in_doubt", "sent", "delivered"]
     assert world.provider.taken == 4  # the rest waits: it might still be queued there
 
     references = world.references()
     assert world.until_final(step=60) == {DELIVERED: 10}
-    assert world.road(9) == [
+    assert world.walked(9) == [
         *("queued", "sending", "in_doubt", "queued", "sending", "sent", "delivered"),
     ]
     assert world.message(9).attempts == 1
@@ -322,7 +322,7 @@ def test_a_job_they_do_not_know_yet_is_waited_for(world: World) -> None:
         world.poll("beta")
 
     assert world.statuses() == {DELIVERED: 5}
-    assert world.road() == ["queued", "sending", "sent", "delivered"]
+    assert world.walked() == ["queued", "sending", "sent", "delivered"]
 
 
 def test_a_job_whose_number_was_lost_is_settled_by_asking_for_each(world: World) -> None:
@@ -334,7 +334,7 @@ def test_a_job_whose_number_was_lost_is_settled_by_asking_for_each(world: World)
     assert world.statuses() == {IN_DOUBT: 5}
     assert world.until_final() == {DELIVERED: 5}
     assert world.provider.taken == 5
-    assert world.road() == ["queued", "sending", "in_doubt", "sent", "delivered"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "sent", "delivered"]
 
 
 def test_a_job_older_than_they_remember_is_not_asked_for(open_world: OpenWorld) -> None:
@@ -370,7 +370,7 @@ def test_money_running_out_inside_a_job_queues_what_is_denied_twice(world: World
     world.poll("beta")
 
     assert world.statuses() == {IN_DOUBT: 4}
-    assert world.route("beta").state == "open", "the next sending finds out by itself"
+    assert world.route("beta").state == "active", "the next sending finds out by itself"
     for minutes in (1, 10):
         world.passes(minutes=minutes)
         world.rescue("beta")
@@ -427,7 +427,7 @@ def test_a_bad_report_on_a_job_changes_nothing(world: World, fault: dict[str, An
 
     assert world.provider.hits() == 1
     assert world.statuses() == {SENDING: 3}
-    assert (world.states(), world.route("beta").state) == ({"job": 1}, "open")
+    assert (world.states(), world.route("beta").state) == ({"job": 1}, "active")
     world.passes(minutes=1)
     world.poll("beta")
     assert world.statuses() == {DELIVERED: 3}
@@ -442,7 +442,7 @@ def test_not_being_let_in_when_asking_for_a_job_stops_no_sending(world: World) -
     world.poll("beta")
 
     assert world.statuses() == {SENDING: 3}
-    assert world.route("beta").state == "open"
+    assert world.route("beta").state == "active"
 
 
 def test_when_nobody_answers_for_one_job_the_others_are_not_asked_for_either(open_world: OpenWorld) -> None:
@@ -512,7 +512,7 @@ def test_a_bad_answer_about_states_changes_nothing(world: World, fault: dict[str
     assert world.provider.hits() == 1
     assert done.final == 0
     assert world.statuses() == {SENT: 4}
-    assert world.road() == ["queued", "sending", "sent"]
+    assert world.walked() == ["queued", "sending", "sent"]
     assert world.states() == {"settled": 1}
     world.passes(minutes=5)
     assert world.poll().final == 4
@@ -525,7 +525,7 @@ def test_nor_does_it_touch_the_sending(world: World, fault: dict[str, Any]) -> N
 
     world.poll()
 
-    assert (world.route().state, world.route().failures) == ("open", 0)
+    assert (world.route().state, world.route().failures) == ("active", 0)
 
 
 @pytest.mark.parametrize("code", [777, 9999])
@@ -665,7 +665,7 @@ def test_a_failed_look_is_made_up_for(world: World) -> None:
 # -- the horizon
 
 
-def test_past_the_horizon_a_message_without_a_verdict_is_unconfirmed(open_world: OpenWorld) -> None:
+def test_past_the_horizon_a_message_without_a_report_is_unconfirmed(open_world: OpenWorld) -> None:
     world = open_world(provider=ENDLESS)
     world.enqueue(messages(3))
     world.dispatch()
@@ -691,7 +691,7 @@ def test_the_last_look_is_not_put_off_far_past_the_horizon(open_world: OpenWorld
     assert wait_in_seconds(world) == 34 * 60 + 1
 
 
-def test_a_verdict_that_comes_with_the_last_look_counts(world: World) -> None:
+def test_a_report_that_comes_with_the_last_look_counts(world: World) -> None:
     sent(world, 3)
     world.passes(days=7)
 
@@ -723,7 +723,7 @@ def test_two_pollers_at_once_do_no_harm(open_world: OpenWorld) -> None:
     assert world.statuses() == {DELIVERED: 200}
     assert sum(one.final for one in done) == 200
     assert sum(one.packages for one in done) == 10  # no package was leased twice
-    assert Counter(row.verb for row in world.rows("SELECT verb FROM events"))["report"] == 200
+    assert Counter(row.type for row in world.rows("SELECT type FROM events"))["report"] == 200
 
 
 def test_a_poller_that_comes_late_changes_nothing(world: World) -> None:
@@ -734,7 +734,7 @@ def test_a_poller_that_comes_late_changes_nothing(world: World) -> None:
     poll(overtaken, "alpha")
 
     assert world.statuses() == {DELIVERED: 3}
-    assert world.road() == ["queued", "sending", "sent", "delivered"]
+    assert world.walked() == ["queued", "sending", "sent", "delivered"]
     assert world.states() == {"closed": 1}
     assert world.packages()[0].poll_at is None
     assert late[0].final == 3

@@ -8,10 +8,10 @@ import pytest
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.questions import Refused, refused_questions
+from bulk_dispatch.ledger.questions import RefusedQuestion, refused_questions
 from bulk_dispatch.ledger.routes import open_route
 from bulk_dispatch.stages.account import Watched, ask_balance, watch
-from bulk_dispatch.stages.cancel import Fate, Selection, cancel_all
+from bulk_dispatch.stages.cancel import CancelSelection, Fate, cancel_all
 from bulk_dispatch.stages.poll import UNASKED
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KEY, OpenWorld, World
@@ -51,7 +51,7 @@ def sent(world: World, route: str, many: int = 4, **changes: Any) -> None:
     world.passes(seconds=31)
 
 
-def refused(world: World, route: str) -> dict[Question, Refused]:
+def refused(world: World, route: str) -> dict[Question, RefusedQuestion]:
     with world.runtime.ledger.begin() as connection:
         return refused_questions(connection, route)
 
@@ -75,8 +75,8 @@ def test_given_a_question_that_is_refused_when_polled_then_questions_pause_and_s
 
     one = refused(world, route)[Question.STATUS]
     assert one.paused
-    assert str(fault["code"]) in one.why or fault["do"] == "error"
-    assert (world.route(route).state, world.route(route).failures) == ("open", 0)
+    assert str(fault["code"]) in one.reason or fault["do"] == "error"
+    assert (world.route(route).state, world.route(route).failures) == ("active", 0)
     world.enqueue([message(5, route=route)])
     world.dispatch(route)
     assert world.statuses() == {SENT: 5}
@@ -140,7 +140,7 @@ def test_given_a_refusal_at_some_messages_alone_then_the_question_is_answered(wo
 
     assert world.statuses() == {SENT: 2, DELIVERED: 2}
     assert refused(world, "alpha") == {}
-    assert world.route().state == "open"
+    assert world.route().state == "active"
 
 
 def test_given_an_unknown_error_at_some_messages_alone_then_it_is_about_these(open_world: OpenWorld) -> None:
@@ -172,7 +172,7 @@ def test_given_a_refusal_that_lasts_when_the_horizon_passes_then_messages_are_un
 
     assert world.statuses() == {UNCONFIRMED: 4}
     assert world.history().events[-1].note == UNASKED
-    assert world.route(route).state == "open"
+    assert world.route(route).state == "active"
 
 
 @pytest.mark.parametrize("fault", [{"do": "http", "code": 500}, {"do": "drop_before"}, {"do": "throttle"}])
@@ -183,7 +183,7 @@ def test_given_a_question_that_fails_otherwise_then_it_is_not_refused(world: Wor
     world.poll()
 
     assert refused(world, "alpha") == {}
-    assert world.route().state == "open"
+    assert world.route().state == "active"
 
 
 def test_given_a_refusal_when_the_route_is_resumed_then_it_is_asked_at_once(world: World) -> None:
@@ -212,7 +212,7 @@ def test_given_nobody_lets_us_in_at_all_then_sending_finds_out_and_stops_the_rou
     sent(world, "alpha")
     world.provider.script({"do": "http", "code": 401})
     world.poll()
-    assert world.route().state == "open", "what one page says is not the account"
+    assert world.route().state == "active", "what one page says is not the account"
 
     world.enqueue([message(5)])
     world.dispatch()
@@ -237,7 +237,7 @@ def test_given_jobs_that_are_not_told_then_their_messages_are_asked_for_one_by_o
 
     assert world.statuses() == {IN_DOUBT: 4}
     assert world.until_final("beta") == {DELIVERED: 4}
-    assert world.route("beta").state == "open"
+    assert world.route("beta").state == "active"
     assert world.provider.taken == 4
 
 
@@ -300,7 +300,7 @@ def test_given_doubt_that_nobody_may_ask_about_then_it_stays_until_somebody_may(
 
     assert world.statuses() == {IN_DOUBT: 4}
     assert world.route().state != "stopped"
-    assert world.packages()[0].asks == 0, "a refusal is no denial"
+    assert world.packages()[0].inquiry_count == 0, "a refusal is no denial"
     assert world.provider.requests("status") <= 7
     world.mend()
     assert world.until_final("alpha") == {DELIVERED: 4}
@@ -359,12 +359,12 @@ def test_given_a_refusal_to_cancel_at_every_message_then_it_is_asked_no_more(ope
     world.dispatch()
     refusing(world, "delete", {"do": "message_code", "code": 205})
 
-    steps = list(cancel_all(world.runtime, Selection(), "why"))
+    steps = list(cancel_all(world.runtime, CancelSelection(), "reason"))
 
     assert sum(step.get(Fate.UNANSWERED, 0) for step in steps) == 6
     assert world.provider.requests("delete") == 1
-    assert "205" in refused(world, "alpha")[Question.CANCEL].why
-    assert world.route().state == "open"
+    assert "205" in refused(world, "alpha")[Question.CANCEL].reason
+    assert world.route().state == "active"
 
 
 def test_given_a_provider_that_does_not_cancel_for_us_then_it_cannot(open_world: OpenWorld) -> None:
@@ -373,10 +373,10 @@ def test_given_a_provider_that_does_not_cancel_for_us_then_it_cannot(open_world:
     world.dispatch()
     refusing(world, "delete", {"do": "http", "code": 404})
 
-    steps = list(cancel_all(world.runtime, Selection(), "why"))
+    steps = list(cancel_all(world.runtime, CancelSelection(), "reason"))
 
     assert sum(step.get(Fate.CANNOT, 0) for step in steps) == 6
     assert world.provider.requests("delete") == 1
     assert refused(world, "alpha").keys() == {Question.CANCEL}
     assert world.statuses() == {SENT: 6}
-    assert world.route().state == "open"
+    assert world.route().state == "active"

@@ -13,7 +13,7 @@ import pytest
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.in_doubt import Resolution, Selection, chunks, resolve
+from bulk_dispatch.ledger.in_doubt import DoubtSelection, Resolution, chunks, resolve
 from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Package, claim
 from bulk_dispatch.providers.interface import Reply
 from bulk_dispatch.stages.dispatch import _record
@@ -39,7 +39,7 @@ def claimed(world: World, many: int = 4, route: str = "alpha") -> Package:
 def submitted(world: World, package: Package, route: str = "alpha") -> Reply:
     """It did send them, and did not live to write it down."""
     line = world.line(route)
-    reply = world.runtime.exchange(line.route, line.dialect.submit(package.items))
+    reply = world.runtime.exchange(line.config, line.dialect.submit(package.items))
     assert isinstance(reply, Reply)
     return reply
 
@@ -67,9 +67,9 @@ def test_a_package_whose_lease_ran_out_is_in_doubt(world: World) -> None:
 
     assert world.statuses() == {IN_DOUBT: 4}
     (package,) = world.packages()
-    assert (package.state, package.why) == ("in_doubt", "its dispatcher went away")
+    assert (package.state, package.reason) == ("in_doubt", "its dispatcher went away")
     assert timedelta(seconds=4) < package.rescue_in <= timedelta(seconds=5)
-    assert world.road() == ["queued", "sending", "in_doubt"]
+    assert world.walked() == ["queued", "sending", "in_doubt"]
 
 
 def test_a_package_within_its_lease_is_left_alone(world: World) -> None:
@@ -103,8 +103,8 @@ def test_what_the_dead_dispatcher_had_sent_is_found_by_asking(world: World, rout
     assert world.rescue(route) == Rescued(doubtful=4, taken=4)
 
     assert world.statuses() == {DELIVERED: 4}
-    assert world.road() == ["queued", "sending", "in_doubt", "sent", "delivered"]
-    assert world.message().provider_id
+    assert world.walked() == ["queued", "sending", "in_doubt", "sent", "delivered"]
+    assert world.message().provider_message_id
     assert world.states() == {"closed": 1}
     assert world.provider.requests("status") == 1
 
@@ -119,7 +119,7 @@ def test_what_is_found_under_way_is_sent_and_looked_at_later(open_world: OpenWor
 
     assert world.statuses() == {SENT: 4}
     (package,) = world.packages()
-    assert (package.state, package.rescue_at, package.doubted_at) == ("settled", None, None)
+    assert (package.state, package.rescue_at, package.in_doubt_since) == ("settled", None, None)
     assert timedelta(seconds=29) < package.poll_in <= timedelta(seconds=30)
 
 
@@ -224,10 +224,10 @@ def test_known_ones_are_adopted_and_the_others_sent_once_under_the_same_id(
 
     assert world.until_final() == {DELIVERED: 6}
 
-    assert world.road(1) == [
+    assert world.walked(1) == [
         *("queued", "sending", "in_doubt", "queued", "sending", "sent", "delivered"),
     ]
-    assert world.road(2) == ["queued", "sending", "sent", "delivered"]
+    assert world.walked(2) == ["queued", "sending", "sent", "delivered"]
     assert world.message(1).attempts == 1
     assert world.provider.times() == dict.fromkeys(references, 1)
 
@@ -300,7 +300,7 @@ def test_a_dispatcher_that_settles_after_all_was_settled_changes_nothing(world: 
     late_writer(world, package, reply)
 
     assert world.statuses() == {DELIVERED: 4}
-    assert world.road() == ["queued", "sending", "in_doubt", "sent", "delivered"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "sent", "delivered"]
     assert world.packages()[0].poll_at is None
 
 
@@ -321,7 +321,7 @@ def test_a_dispatcher_that_settles_after_its_messages_were_queued_again_changes_
     late_writer(world, package, reply)
 
     assert world.statuses() == {QUEUED: 4}
-    assert world.road()[-2:] == ["in_doubt", "queued"]
+    assert world.walked()[-2:] == ["in_doubt", "queued"]
 
 
 def test_a_dispatcher_that_settles_after_others_have_them_changes_nothing(world: World) -> None:
@@ -403,7 +403,7 @@ def test_a_bad_answer_settles_nothing(world: World, fault: dict[str, Any]) -> No
         world.rescue()
     assert world.provider.hits() == 4
     assert world.statuses() == {IN_DOUBT: 4}
-    assert world.route().state == "open"
+    assert world.route().state == "active"
 
     world.provider.script()
     world.passes(minutes=2)
@@ -420,8 +420,8 @@ def test_not_being_let_in_when_asking_stops_no_sending(world: World, code: int) 
 
     assert world.statuses() == {IN_DOUBT: 4}
     assert world.route().state != "stopped"
-    [row] = world.rows("SELECT why FROM refused_questions WHERE question = 'status'")
-    assert f"code {code}" in row.why
+    [row] = world.rows("SELECT reason FROM refused_questions WHERE question = 'status'")
+    assert f"code {code}" in row.reason
 
 
 def test_a_disabled_account_says_nothing_of_a_message(world: World) -> None:
@@ -433,7 +433,7 @@ def test_a_disabled_account_says_nothing_of_a_message(world: World) -> None:
         world.passes(minutes=2)
 
     assert world.statuses() == {IN_DOUBT: 4}
-    assert world.packages()[0].asks == 0, "a refusal is no denial"
+    assert world.packages()[0].inquiry_count == 0, "a refusal is no denial"
     assert world.route().state != "stopped"
 
 
@@ -444,7 +444,7 @@ def test_an_empty_account_is_one_denial_and_costs_no_attempt(world: World, code:
 
     assert world.rescue() == Rescued(doubtful=4)
     assert world.statuses() == {IN_DOUBT: 4}
-    assert not world.route().why.startswith("money"), "the next sending finds out by itself"
+    assert not world.route().reason.startswith("money"), "the next sending finds out by itself"
     world.passes(minutes=2)
 
     assert world.rescue() == Rescued(doubtful=4, requeued=4)
@@ -467,7 +467,7 @@ def test_what_was_rejected_inside_a_job_whose_number_was_lost_is_rejected(open_w
     world.dispatch("beta")
 
     assert world.until_final() == {REJECTED: 1, DELIVERED: 2}
-    assert world.road(2) == ["queued", "sending", "in_doubt", "rejected"]
+    assert world.walked(2) == ["queued", "sending", "in_doubt", "rejected"]
 
 
 def test_asking_takes_as_few_requests_as_they_allow(open_world: OpenWorld) -> None:
@@ -528,7 +528,7 @@ def test_resend_sends_again_and_never_more_often_than_attempts(open_world: OpenW
         transitions_of.append(world.message().status)
         world.passes(minutes=20)
 
-    assert world.road() == ["queued", "sending", "in_doubt", "queued", "sending", "in_doubt", "failed"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "queued", "sending", "in_doubt", "failed"]
     assert world.provider.requests("message") == 2
     assert world.provider.requests("status") == 0
 
@@ -608,7 +608,7 @@ def test_what_is_held_is_looked_at_ever_more_rarely(open_world: OpenWorld) -> No
 
     assert waits == pytest.approx([5, 5, 10, 20, 40, 80, 160, 320, 600, 600], rel=0.1)
     assert world.statuses() == {IN_DOUBT: 4}
-    assert world.packages()[0].asks == 0
+    assert world.packages()[0].inquiry_count == 0
 
 
 def test_between_two_looks_nothing_of_what_is_held_is_touched(open_world: OpenWorld) -> None:
@@ -742,7 +742,7 @@ def test_a_rescuer_that_comes_late_queues_nothing_again(world: World) -> None:
 def says(world: World, word: Resolution) -> None:
     """Somebody runs `worker resolve --all`."""
     with world.runtime.ledger.snapshot() as connection:
-        meant = chunks(connection, Selection())
+        meant = chunks(connection, DoubtSelection())
     for chunk in meant:
         with world.runtime.ledger.begin() as connection:
             resolve(connection, chunk, word, looks=lambda _: LOOK, note="resolved by anna: seen")
@@ -783,7 +783,7 @@ def test_what_is_resolved_as_sent_is_polled_until_its_end(open_world: OpenWorld,
     says(world, Resolution.SENT)
 
     assert world.until_final() == {DELIVERED: 4}
-    assert world.road() == ["queued", "sending", "in_doubt", "sent", "delivered"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "sent", "delivered"]
 
 
 def test_what_is_queued_again_by_hand_is_sent_though_its_attempts_are_used_up(open_world: OpenWorld) -> None:

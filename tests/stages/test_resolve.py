@@ -9,15 +9,15 @@ import pytest
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.in_doubt import Doubtful, Resolution, Selection, in_doubt
-from bulk_dispatch.ledger.transitions import Move, settle
+from bulk_dispatch.ledger.in_doubt import Doubtful, DoubtSelection, Resolution, in_doubt
+from bulk_dispatch.ledger.transitions import Transition, settle
 from bulk_dispatch.stages.outcomes import first_looks
 from bulk_dispatch.stages.resolve import STRANDED, Decision, policy_of, resolve, selected, unsettled
 from tests.factories import message, messages
 from tests.stages.world import OpenWorld, World
 
 SENT, REJECTED, QUEUED, IN_DOUBT = Status.SENT, Status.REJECTED, Status.QUEUED, Status.IN_DOUBT
-EVERYTHING = Selection()
+EVERYTHING = DoubtSelection()
 
 
 def doubted(world: World, offered: Sequence[Message]) -> None:
@@ -26,18 +26,18 @@ def doubted(world: World, offered: Sequence[Message]) -> None:
     route = offered[0].route
     package = world.claim(route).package
     assert package is not None
-    moves = [Move(item.id, package.id, IN_DOUBT) for item in package.items]
+    moves = [Transition(item.id, package.id, IN_DOUBT) for item in package.items]
     with world.runtime.ledger.begin() as connection:
         settle(connection, moves, first_looks(world.line(route), [package.id]))
 
 
 def decide(
-    world: World, resolution: Resolution, selection: Selection = EVERYTHING, size: int = 1000
+    world: World, resolution: Resolution, selection: DoubtSelection = EVERYTHING, size: int = 1000
 ) -> list[list[str]]:
     """Settle a selection; the client ids that each chunk settled."""
-    ledger, decision = world.runtime.ledger, Decision(resolution, by="anna", why="their list says so")
+    ledger, decision = world.runtime.ledger, Decision(resolution, by="anna", reason="their list says so")
     found = selected(ledger, selection, size)
-    steps = resolve(ledger, world.runtime.lines, found, decision)
+    steps = resolve(ledger, world.runtime.routes, found, decision)
     return [[message.client_id for message in settled] for settled in steps]
 
 
@@ -59,7 +59,7 @@ def test_doubt_is_settled_as_the_person_says_and_the_record_says_who(
 def test_each_chunk_is_committed_before_the_next_is_begun(world: World) -> None:
     doubted(world, messages(5))
     ledger, decision = world.runtime.ledger, Decision(Resolution.SENT, "anna", "seen")
-    steps = resolve(ledger, world.runtime.lines, selected(ledger, EVERYTHING, 2), decision)
+    steps = resolve(ledger, world.runtime.routes, selected(ledger, EVERYTHING, 2), decision)
 
     counts = []
     for _ in steps:
@@ -77,9 +77,9 @@ def test_what_falls_in_doubt_later_or_is_settled_meanwhile_is_not_meant(world: W
     ledger = world.runtime.ledger
     found = selected(ledger, EVERYTHING)
     doubted(world, [message(3)])
-    decide(world, Resolution.SENT, Selection(client_ids=["client-1"]))
+    decide(world, Resolution.SENT, DoubtSelection(client_ids=["client-1"]))
 
-    steps = resolve(ledger, world.runtime.lines, found, Decision(Resolution.REJECTED, "anna", "seen"))
+    steps = resolve(ledger, world.runtime.routes, found, Decision(Resolution.REJECTED, "anna", "seen"))
 
     assert [[one.client_id for one in settled] for settled in steps] == [["client-2"]]
     assert world.statuses() == {SENT: 1, REJECTED: 1, IN_DOUBT: 1}
@@ -97,7 +97,7 @@ def test_what_is_settled_as_sent_is_asked_about_when_its_route_says(open_world: 
 
 def test_what_lies_on_a_route_that_has_left_is_settled_too(world: World) -> None:
     doubted(world, [message(1)])
-    world = replace(world, runtime=replace(world.runtime, lines={}))
+    world = replace(world, runtime=replace(world.runtime, routes={}))
 
     decide(world, Resolution.SENT)
 
@@ -109,7 +109,7 @@ def test_what_lies_on_a_route_that_has_left_is_settled_too(world: World) -> None
 def test_where_those_stand_that_were_named_and_are_not_settled(world: World) -> None:
     doubted(world, messages(2))
     world.enqueue([message(3)])
-    named = Selection(client_ids=["client-1", "client-2", "client-3", "client-9"])
+    named = DoubtSelection(client_ids=["client-1", "client-2", "client-3", "client-9"])
 
     left = unsettled(world.runtime.ledger, named, settled={"client-1"})
 

@@ -40,7 +40,7 @@ def doubtful(world: World, many: int = 4, do: str = "drop_after", **changes: Any
 
 
 def asks(world: World) -> list[int]:
-    return [row.asks for row in world.rows("SELECT asks FROM packages ORDER BY id")]
+    return [row.inquiry_count for row in world.rows("SELECT inquiry_count FROM packages ORDER BY id")]
 
 
 def sendings(world: World) -> int:
@@ -54,8 +54,8 @@ def theirs(world: World) -> dict[int, str]:
 
 def known(world: World) -> dict[int, str]:
     """The same as our book has it."""
-    found = world.rows("SELECT reference, provider_id FROM messages")
-    return {row.reference: row.provider_id for row in found}
+    found = world.rows("SELECT reference, provider_message_id FROM messages")
+    return {row.reference: row.provider_message_id for row in found}
 
 
 # -- a good while after, once
@@ -88,11 +88,11 @@ def test_then_the_same_ids_are_sent_again_and_the_old_numbers_adopted(open_world
     assert world.provider.times() == dict.fromkeys(references, 1)
     assert world.provider.see("counts")["repeats_refused"] == 4
     assert known(world) == theirs(world)
-    assert world.road() == ["queued", "sending", "in_doubt", "sent"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "sent"]
     assert world.history().events[-1].note == "sent again under the same id"
     assert world.message().attempts == 0
     (package,) = world.packages()
-    assert (package.state, package.rescue_at, package.doubted_at) == ("settled", None, None)
+    assert (package.state, package.rescue_at, package.in_doubt_since) == ("settled", None, None)
 
 
 def test_what_they_did_not_have_is_sent_by_it_once(open_world: OpenWorld) -> None:
@@ -113,7 +113,7 @@ def test_what_is_adopted_is_polled_to_its_end(open_world: OpenWorld) -> None:
 
     assert world.until_final("webcom") == {DELIVERED: 4}
 
-    assert world.road() == ["queued", "sending", "in_doubt", "sent", "delivered"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "sent", "delivered"]
     assert world.states() == {"closed": 1}
 
 
@@ -200,7 +200,7 @@ def claimed(world: World) -> Package:
 
 def submitted(world: World, package: Package) -> Reply:
     line = world.line("webcom")
-    reply = world.runtime.exchange(line.route, line.dialect.submit(package.items))
+    reply = world.runtime.exchange(line.config, line.dialect.submit(package.items))
     assert isinstance(reply, Reply)
     return reply
 
@@ -220,7 +220,7 @@ def test_a_dispatcher_that_comes_back_after_the_repeat_changes_nothing(open_worl
     _record(world.runtime, line, package, line.dialect.read_submit(package.items, reply))
 
     assert known(world) == before == theirs(world)
-    assert world.road() == ["queued", "sending", "in_doubt", "sent"]
+    assert world.walked() == ["queued", "sending", "in_doubt", "sent"]
 
 
 def test_ids_are_those_of_the_account_where_it_has_an_offset(open_world: OpenWorld) -> None:
@@ -384,7 +384,7 @@ def test_who_is_on_their_stop_list_is_on_ours(open_world: OpenWorld) -> None:
     world.rescue("webcom")
 
     assert world.statuses() == {IN_DOUBT: 1}
-    assert [row.recipient for row in world.rows("SELECT recipient FROM stop_list")] == ["+380930000001"]
+    assert [row.recipient for row in world.rows("SELECT recipient FROM suppressions")] == ["+380930000001"]
 
 
 def test_who_is_on_the_stop_list_is_sent_nothing_for_the_sake_of_knowing(open_world: OpenWorld) -> None:
@@ -492,7 +492,7 @@ def test_a_message_held_until_its_time_carries_it_again(open_world: OpenWorld) -
     world = open_world(provider=ENDLESS, webcom={"schedule_ahead": "7d"})
     world.enqueue([message(1, route="webcom", send_at="2031-01-01T12:00:00+00:00")])
     world.rows("UPDATE messages SET send_at = now() + '1 day', due_at = now() + '1 day' RETURNING id")
-    world.rows("UPDATE routes SET clock_ahead = '0s' RETURNING name")
+    world.rows("UPDATE routes SET clock_skew = '0s' RETURNING name")
     world.provider.script({"do": "drop_before", "times": 1, **SENDS})
     world.dispatch("webcom")
     assert world.statuses() == {IN_DOUBT: 1}

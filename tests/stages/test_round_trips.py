@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import CHUNK
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.ledger.receipts import name_messages
-from bulk_dispatch.providers.interface import Receipt
 from bulk_dispatch.stages.receipts import match, take
 from tests.factories import messages
 from tests.stages.world import OpenWorld, World
@@ -147,20 +147,20 @@ def pushing(open_world: OpenWorld) -> World:
 
 def test_receipts(pushing: World) -> None:
     told = [
-        Receipt(row.provider_id, Status.DELIVERED, "deliver", datetime.now(UTC))
-        for row in pushing.rows("SELECT provider_id FROM messages")
+        DeliveryReceipt(row.provider_message_id, Status.DELIVERED, "deliver", datetime.now(UTC))
+        for row in pushing.rows("SELECT provider_message_id FROM messages")
     ]
     with counted(pushing) as trips:
-        assert take(pushing.runtime.ledger, pushing.runtime.lines, {"webcom": told}).ended == COUNT
+        assert take(pushing.runtime.ledger, pushing.runtime.routes, {"webcom": told}).ended == COUNT
     # Look whom they name, lock, report, see whose package is all told, restate.
     assert trips == {"statements": 5, "commits": 1, "commands": 0, "requests": 0}
 
 
 def test_receipts_that_came_too_early(pushing: World) -> None:
     ids = [row.id for row in pushing.rows("SELECT id FROM messages")]
-    told = [Receipt(f"early-{id_}", Status.DELIVERED, "deliver", datetime.now(UTC)) for id_ in ids]
+    told = [DeliveryReceipt(f"early-{id_}", Status.DELIVERED, "deliver", datetime.now(UTC)) for id_ in ids]
     with counted(pushing) as trips:
-        assert take(pushing.runtime.ledger, pushing.runtime.lines, {"webcom": told}).kept == COUNT
+        assert take(pushing.runtime.ledger, pushing.runtime.routes, {"webcom": told}).kept == COUNT
     # Look whom they name, and keep them.
     assert trips == {"statements": 2, "commits": 1, "commands": 0, "requests": 0}
 

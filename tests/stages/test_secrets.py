@@ -47,7 +47,14 @@ def told(caplog: pytest.LogCaptureFixture) -> str:
 
 def noted(world: World) -> str:
     """All that stands beside what happened, where everybody may read it."""
-    columns = ("events.note", "events.code", "packages.why", "packages.job", "routes.why", "conflicts.fields")
+    columns = (
+        "events.note",
+        "events.code",
+        "packages.reason",
+        "packages.job",
+        "routes.reason",
+        "conflicts.fields",
+    )
     found = [world.rows(f"SELECT {column} AS it FROM {column.split('.')[0]}") for column in columns]
     return "\n".join(str(row.it) for rows in found for row in rows)
 
@@ -165,7 +172,7 @@ def test_what_a_runtime_and_its_parts_show_of_themselves_tells_nothing(world: Wo
     assert claim.package is not None
     line = world.line()
     request = line.dialect.submit(claim.package.items)
-    shown: list[object] = [world.runtime, line, line.route, claim, request, private()]
+    shown: list[object] = [world.runtime, line, line.config, claim, request, private()]
     assert isinstance(world.runtime, Runtime)
 
     no_secret_in("\n".join(repr(one) for one in shown))

@@ -89,7 +89,7 @@ def test_given_a_reading_when_a_message_leaves_then_this_arrives(open_world: Ope
     world = open_world(provider=provider, **{route: dict(settings)})
     wanted: Any = message(1, route=route, text="", content=content)
 
-    world.enqueue([accept(wanted, world.runtime.lines)])
+    world.enqueue([accept(wanted, world.runtime.routes)])
     world.dispatch(route)
 
     expected = [] if arrives is None else [content_digest(wanted.recipient, "Shop", arrives)]

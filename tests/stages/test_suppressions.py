@@ -55,10 +55,10 @@ def test_what_was_queued_before_its_number_was_stopped_does_not_leave(
     stop(world, 2)
 
     with caplog.at_level(logging.INFO):
-        assert world.dispatch() == Dispatched(packages=1, messages=2, suppressed=1, why="nothing is due")
+        assert world.dispatch() == Dispatched(packages=1, messages=2, suppressed=1, reason="nothing is due")
 
     assert world.provider.taken == 2
-    assert world.road(2) == ["queued", "suppressed"]
+    assert world.walked(2) == ["queued", "suppressed"]
     assert "suppressed_at_claim route=alpha messages=1" in caplog.messages
     assert number(2) not in caplog.text
     world.promise_holds()
@@ -70,7 +70,7 @@ def test_what_was_scheduled_before_its_number_was_stopped_does_not_leave(world: 
     world.passes(hours=2)
 
     assert world.dispatch().suppressed == 1
-    assert (world.provider.taken, world.road()) == (0, ["queued", "suppressed"])
+    assert (world.provider.taken, world.walked()) == (0, ["queued", "suppressed"])
 
 
 def test_a_queue_of_nothing_but_stopped_numbers_is_gone_through(world: World) -> None:
@@ -78,7 +78,7 @@ def test_a_queue_of_nothing_but_stopped_numbers_is_gone_through(world: World) ->
     stop(world, *range(1, 6))
 
     assert world.dispatch() == Dispatched(
-        suppressed=5, more=True, why="all that was due is on the suppression list"
+        suppressed=5, more=True, reason="all that was due is on the suppression list"
     )
     assert world.dispatch().more is False
     assert world.packages() == []
@@ -92,7 +92,7 @@ def test_what_is_queued_for_the_list_is_suppressed_at_once_in_every_route_and_la
 
     assert statuses(world) == ["suppressed"] * 4 + ["queued"]
     last = world.history(1).events[-1]
-    assert (last.verb, last.note) == ("cancel", "asked by phone")
+    assert (last.type, last.note) == ("cancel", "asked by phone")
     assert withdrawn(world) == {}
 
 
@@ -102,14 +102,14 @@ def test_what_a_provider_holds_for_a_stopped_number_is_cancelled_there_and_the_r
 ) -> None:
     world = open_world(alpha=route)
     world.enqueue([later(1), later(2), later(3)])
-    world.rows("UPDATE routes SET clock_ahead = '0s' RETURNING 1")  # a clock that was read is trusted
+    world.rows("UPDATE routes SET clock_skew = '0s' RETURNING 1")  # a clock that was read is trusted
     world.dispatch()
     stop(world, 2)
 
     assert withdrawn(world) == {Fate.CANCELLED_AT_PROVIDER: 1}
 
     assert statuses(world) == ["sent", "cancelled", "sent"]
-    assert world.road(2) == ["queued", "sending", "sent", "cancelled"]
+    assert world.walked(2) == ["queued", "sending", "sent", "cancelled"]
     assert world.history(2).events[-1].note == "asked by phone"
 
 

@@ -22,7 +22,7 @@ LIMITS = {
 def test_a_task_takes_one_step_but_the_one_that_ingests_may_dispatch_too(
     open_world: OpenWorld, settings: dict[str, object], seconds: int, ingests: bool
 ) -> None:
-    route = open_world(alpha=settings).line().route
+    route = open_world(alpha=settings).line().config
 
     step = max_step_duration(route)
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, Receipt
+from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure
 from bulk_dispatch.stages.poll import Polled
-from bulk_dispatch.stages.receipts import Told, take
+from bulk_dispatch.stages.receipts import ReceiptCounts, take
 from bulk_dispatch.stages.rescue import Rescued
 from bulk_dispatch.stages.route_health import apply_failure
 from tests.factories import messages
@@ -31,16 +32,16 @@ def sent(open_world: OpenWorld, many: int = 4, **smart: object) -> World:
     return world
 
 
-def receipts(world: World, status: Status = DELIVERED) -> list[Receipt]:
+def receipts(world: World, status: Status = DELIVERED) -> list[DeliveryReceipt]:
     """One for each message, by their id."""
     return [
-        Receipt(row.provider_id, status, status.value)
-        for row in world.rows("SELECT provider_id FROM messages ORDER BY id")
+        DeliveryReceipt(row.provider_message_id, status, status.value)
+        for row in world.rows("SELECT provider_message_id FROM messages ORDER BY id")
     ]
 
 
-def received(world: World, told: list[Receipt]) -> Told:
-    return take(world.runtime.ledger, world.runtime.lines, {"smart": told})
+def received(world: World, told: list[DeliveryReceipt]) -> ReceiptCounts:
+    return take(world.runtime.ledger, world.runtime.routes, {"smart": told})
 
 
 # -- nobody is asked
@@ -81,7 +82,7 @@ def test_past_the_horizon_they_are_unconfirmed(open_world: OpenWorld) -> None:
     world.poll("smart")
 
     assert world.statuses() == {UNCONFIRMED: 4}
-    assert world.road() == ["queued", "sending", "sent", "unconfirmed"]
+    assert world.walked() == ["queued", "sending", "sent", "unconfirmed"]
     (package,) = world.packages()
     assert (package.state, package.poll_at, package.rescue_at) == ("closed", None, None)
 
@@ -152,7 +153,7 @@ def test_a_late_receipt_moves_what_was_given_up(open_world: OpenWorld, end: Stat
     assert received(world, receipts(world, end)[:2]).ended == 2
 
     assert world.statuses() == {UNCONFIRMED: 2, end: 2}
-    assert world.road()[-2:] == ["unconfirmed", end.value]
+    assert world.walked()[-2:] == ["unconfirmed", end.value]
     assert received(world, receipts(world)).ended == 2  # the others; what has ended stays as it is
     assert world.message().status == end.value
     assert world.states() == {"closed": 1}
@@ -221,9 +222,9 @@ def test_given_errors_for_one_call_then_its_message_is_refused_in_their_word_and
     world.dispatch("smart")
 
     assert world.statuses() == {SENT: 19, Status.REJECTED: 1}
-    [event] = world.rows("SELECT code FROM events WHERE target = 'rejected'")
+    [event] = world.rows("SELECT code FROM events WHERE to_status = 'rejected'")
     assert event.code == code
-    assert (world.route("smart").state, world.route("smart").failures) == ("open", 0)
+    assert (world.route("smart").state, world.route("smart").failures) == ("active", 0)
     assert world.provider.taken == 19
 
 
@@ -286,7 +287,7 @@ def test_after_ten_lost_answers_the_route_stops(open_world: OpenWorld) -> None:
 
     assert world.statuses() == {IN_DOUBT: 10, QUEUED: 10}
     assert world.route("smart").state == "stopped"
-    assert world.route("smart").why.startswith("10 failures left doubt nobody can settle; lost")
+    assert world.route("smart").reason.startswith("10 failures left doubt nobody can settle; lost")
 
 
 def test_so_it_does_after_ten_answers_that_tell_of_nobody(open_world: OpenWorld) -> None:
@@ -305,13 +306,13 @@ def test_so_it_does_after_ten_answers_that_tell_of_nobody(open_world: OpenWorld)
 def test_a_failure_that_comes_after_the_stop_changes_nothing_of_it(open_world: OpenWorld) -> None:
     world = open_world(smart={})
     fails(world, *[LOST] * 10)
-    why = world.route("smart").why
+    reason = world.route("smart").reason
     assert world.route("smart").state == "stopped"
 
     fails(world, NOT_SENT, LOST)
 
     route = world.route("smart")
-    assert (route.state, route.why, route.failures, len(route.blind)) == ("stopped", why, 10, 10)
+    assert (route.state, route.reason, route.failures, len(route.unresolvable)) == ("stopped", reason, 10, 10)
 
 
 def test_an_outage_and_then_a_lost_answer_do_not_stop_it(open_world: OpenWorld) -> None:

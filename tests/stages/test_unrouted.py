@@ -10,7 +10,7 @@ import pytest
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake, Unrouted
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.ingest import IDLE, PATIENCE, UNKNOWN, Ingested
 from tests.factories import message, messages
@@ -21,14 +21,14 @@ from tests.stages.world import World
 GAMMA = Unrouted(Lane.BULK, "gamma")
 
 
-def renamed(line: Line, name: str, **changes: object) -> Line:
-    return replace(line, route=replace(line.route, name=name, **changes))  # type: ignore[arg-type]
+def renamed(line: Route, name: str, **changes: object) -> Route:
+    return replace(line, config=replace(line.config, name=name, **changes))  # type: ignore[arg-type]
 
 
 def newer(world: World) -> Runtime:
     """A worker whose routes file has gamma, too."""
     gamma = {"gamma": renamed(world.line(), "gamma", region="UA")}
-    return replace(world.runtime, lines={**world.runtime.lines, **gamma})
+    return replace(world.runtime, routes={**world.runtime.routes, **gamma})
 
 
 def set_aside(intake: Intake) -> Mapping[Unrouted, int]:
@@ -100,7 +100,7 @@ def test_what_names_no_route_waits_for_a_default(world: World, intake: Intake) -
     assert set_aside(intake) == {Unrouted(Lane.BULK, ""): 1}
 
     default = {"beta": renamed(world.line("beta"), "beta", default=True)}
-    known = replace(world.runtime, lines={**world.runtime.lines, **default})
+    known = replace(world.runtime, routes={**world.runtime.routes, **default})
     assert world.ingest(Lane.BULK, known) == Ingested(new=1)
     assert world.message(1).route == "beta"
 

@@ -19,7 +19,7 @@ from bulk_dispatch.intake import CONSUMER, GROUP
 from bulk_dispatch.ledger.queries import Books, History, books, by_status, history
 from bulk_dispatch.ledger.routes import open_route
 from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, claim, enqueue
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.server import Mix, Timings
@@ -47,7 +47,7 @@ ROUTES: Mapping[str, Mapping[str, object]] = {
 
 _CLOCKS = {
     "messages": ("enqueued_at", "due_at", "send_at", "valid_until", "viber_valid_until"),
-    "packages": ("opened_at", "doubted_at", "poll_at", "rescue_at"),
+    "packages": ("opened_at", "in_doubt_since", "poll_at", "rescue_at"),
     "routes": ("paused_until", "changed_at"),
     "refused_questions": ("refused_at", "ask_at"),
 }
@@ -122,15 +122,15 @@ class World:
         with self.runtime.ledger.begin() as connection:
             assert enqueue(connection, offered).new == len(offered)
 
-    def line(self, route: str = "alpha") -> Line:
-        return self.runtime.lines[route]
+    def line(self, route: str = "alpha") -> Route:
+        return self.runtime.routes[route]
 
     def claim(self, route: str = "alpha", lane: Lane = Lane.BULK, items: int | None = None) -> Claim:
         """The first half of a dispatch, committed; what comes next is up to the test."""
         line = self.line(route)
         limits = replace(line.dialect.limits, items=items) if items else line.dialect.limits
         with self.runtime.ledger.begin() as connection:
-            return claim(connection, ClaimRequest(route, limits, parallel=9, lease=line.route.lease), lane)
+            return claim(connection, ClaimRequest(route, limits, parallel=9, lease=line.config.lease), lane)
 
     def passes(self, **time: float) -> None:
         """Let time go by: passes(minutes=2)."""
@@ -175,7 +175,7 @@ class World:
         """As beat would start them, one after another; for every route, if none is named."""
         for lane in Lane:
             self.ingest(lane)
-        for route in routes or self.runtime.lines:
+        for route in routes or self.runtime.routes:
             for lane in Lane:
                 self.dispatch(route, lane)
             self.poll(route)
@@ -191,7 +191,7 @@ class World:
         """Nothing goes wrong any more, and every route is open, as if nothing ever had."""
         self.provider.script()
         with self.runtime.ledger.begin() as connection:
-            for route in self.runtime.lines:
+            for route in self.runtime.routes:
                 open_route(connection, route)
 
     def until_final(self, *routes: str, within: float = 30, step: float = 20) -> dict[Status, int]:
@@ -234,9 +234,9 @@ class World:
         assert found is not None
         return found
 
-    def road(self, number: int = 1) -> list[str]:
+    def walked(self, number: int = 1) -> list[str]:
         """The statuses message `number` has been in, in order."""
-        return [event.target for event in self.history(number).events]
+        return [event.to_status for event in self.history(number).events]
 
     def packages(self) -> list[Row[Any]]:
         """Every package in the order they were opened, with how far off its clocks are."""

@@ -48,7 +48,7 @@ def test_a_document_is_acknowledged_by_its_ids(world: World) -> None:
 def test_a_hint_may_stand_in_the_address(world: World, method: str) -> None:
     world.sent(route="alpha")
     reference = world.book.one("SELECT reference FROM messages")
-    world.book.rows("INSERT INTO provider_ids SELECT route, reference, id FROM messages")
+    world.book.rows("INSERT INTO provider_message_ids SELECT route, reference, id FROM messages")
     said = world.http.request(
         method, f"/receipts/alpha/{SECRET}", params={"id": reference, "status": "DELIVERED"}
     )
@@ -124,7 +124,7 @@ def test_twice_and_out_of_order_changes_nothing_more(world: World) -> None:
     said = [world.form(name, state).status_code for state in ("delivered", "delivered", "expired", "enroute")]
     assert said == [200] * 4
     assert world.statuses() == ["delivered"]
-    assert world.book.one("SELECT count(*) FROM events WHERE verb = 'report'") == 1
+    assert world.book.one("SELECT count(*) FROM events WHERE type = 'report'") == 1
 
 
 def test_what_is_unknown_is_taken_and_kept(world: World) -> None:
@@ -193,7 +193,7 @@ def test_given_the_secret_when_another_method_comes_then_it_is_refused_and_count
         said = world.http.request(method, f"/receipts/{route}/{SECRET}", params=STATE)
 
     assert said.status_code == 405
-    assert turned_away(caplog) == [f"receipts_turned_away route={route} why=405 count=1"]
+    assert turned_away(caplog) == [f"receipts_turned_away route={route} reason=405 count=1"]
 
 
 @pytest.mark.parametrize("route", OPEN)
@@ -203,7 +203,7 @@ def test_given_the_secret_when_get_says_nothing_then_it_is_refused_and_counted(
     with caplog.at_level(logging.DEBUG):
         assert world.get(f"/receipts/{route}/{SECRET}").status_code == 400
 
-    assert turned_away(caplog) == [f"receipts_turned_away route={route} why=400 count=1"]
+    assert turned_away(caplog) == [f"receipts_turned_away route={route} reason=400 count=1"]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_given_a_wrong_address_when_it_is_refused_then_it_is_counted_by_a_route_
     with caplog.at_level(logging.DEBUG):
         assert world.get(path, params=STATE).status_code == 404
 
-    assert turned_away(caplog) == [f"receipts_turned_away route={route} why=stranger count=1"]
+    assert turned_away(caplog) == [f"receipts_turned_away route={route} reason=stranger count=1"]
 
 
 def test_given_refusals_in_a_row_when_nobody_comes_again_then_the_end_tells_them_all(
@@ -234,9 +234,9 @@ def test_given_refusals_in_a_row_when_nobody_comes_again_then_the_end_tells_them
 
     counted = [line.removeprefix("receipts_turned_away ") for line in turned_away(caplog)]
     assert counted == [
-        "route=form why=405 count=1",
-        "route=form why=405 count=3",
-        "route=xml why=stranger count=1",
+        "route=form reason=405 count=1",
+        "route=form reason=405 count=3",
+        "route=xml reason=stranger count=1",
     ]
 
 
@@ -329,7 +329,7 @@ def test_what_cannot_be_understood_is_refused_and_counted_without_its_content(
         said = world.push(route, body)
     assert (said.status_code, said.text) == (400, "cannot be understood")
     ours = [one.getMessage() for one in caplog.records if one.name.startswith(("bulk_dispatch", "uvicorn"))]
-    assert ours == [f"receipts_turned_away route={route} why=400 count=1"]
+    assert ours == [f"receipts_turned_away route={route} reason=400 count=1"]
     assert world.get("/health").status_code == 200
 
 

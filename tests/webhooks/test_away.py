@@ -91,7 +91,7 @@ def test_a_connection_lost_at_the_commit_leaves_nobody_with_a_false_answer(wire:
         wire.network.mend()
         assert cut is not None
     assert wire.world.statuses() == ["delivered"] * 30
-    assert wire.book.one("SELECT count(*) FROM events WHERE verb = 'report'") == 30
+    assert wire.book.one("SELECT count(*) FROM events WHERE type = 'report'") == 30
 
 
 def test_a_silent_network_keeps_nobody_waiting(wire: Wire) -> None:
@@ -178,7 +178,7 @@ def test_killed_between_taking_and_answering_nothing_is_lost(
             with again.http:
                 assert {again.form(name).status_code for name in waiting} == {200}
     assert len(written(world.book)) == 1000
-    assert world.book.one("SELECT count(*) FROM events WHERE verb = 'report'") == 1000
+    assert world.book.one("SELECT count(*) FROM events WHERE type = 'report'") == 1000
 
 
 def pushed_until_killed(web: Web, http: httpx.Client, names: Sequence[str], least: int) -> set[str]:
@@ -210,9 +210,10 @@ def pushed_until_killed(web: Web, http: httpx.Client, names: Sequence[str], leas
 def written(book: Book) -> set[str]:
     """The names of those whose receipt is in the book."""
     rows = book.rows(
-        "SELECT p.id FROM provider_ids p JOIN messages m ON m.id = message_id WHERE status = 'delivered'"
+        "SELECT p.provider_message_id FROM provider_message_ids p JOIN messages m ON m.id = message_id "
+        "WHERE status = 'delivered'"
     )
-    return {row.id for row in rows}
+    return {row.provider_message_id for row in rows}
 
 
 def test_told_to_stop_it_answers_whom_it_has_heard_and_says_nothing_of_secrets(
@@ -234,7 +235,7 @@ def test_told_to_stop_it_answers_whom_it_has_heard_and_says_nothing_of_secrets(
         said = web.process.stderr.read()
         assert web.process.wait(timeout=20) == 0
     assert world.statuses() == ["delivered"]
-    assert "receipts_turned_away route=form why=stranger count=1" in said
+    assert "receipts_turned_away route=form reason=stranger count=1" in said
     assert SECRET not in said
     assert "secret-of" not in said
     assert name not in said

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy.exc import DataError
 
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import LedgerError
-from bulk_dispatch.providers.interface import Receipt
 from bulk_dispatch.webhooks.batch_writer import MOST, RefusedError, Writer
 
 
-def receipt(name: str) -> Receipt:
-    return Receipt(name, Status.DELIVERED)
+def receipt(name: str) -> DeliveryReceipt:
+    return DeliveryReceipt(name, Status.DELIVERED)
 
 
 @dataclass
@@ -29,13 +29,13 @@ class Ledger:
     open: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
 
-    def write(self, told: Mapping[str, Sequence[Receipt]]) -> None:
+    def write(self, told: Mapping[str, Sequence[DeliveryReceipt]]) -> None:
         self.tries += 1
         self.entered.set()
         assert self.open.wait(20)
         if self.tries in self.away:
             raise LedgerError("the database cannot be reached")
-        names = {route: [one.id for one in some] for route, some in told.items()}
+        names = {route: [one.provider_message_id for one in some] for route, some in told.items()}
         if any("bad" in some for some in names.values()):
             raise DataError("", None, ValueError("no such text"))
         if any("odd" in some for some in names.values()):

@@ -64,6 +64,6 @@ def test_every_message_comes_to_its_end(setup: Setup, ledger: Ledger, provider: 
 
             eventually(all_ended, within=30, every=0.1)
             assert book.books().unbalanced == ()
-            assert book.one("SELECT count(*) FROM receipts") == 0
+            assert book.one("SELECT count(*) FROM unmatched_receipts") == 0
             if provider != "alphasms-xml":
-                assert book.one("SELECT max(polls) FROM packages") == 0
+                assert book.one("SELECT max(poll_count) FROM packages") == 0

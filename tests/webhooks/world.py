@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 
-from bulk_dispatch.config.settings import Route
+from bulk_dispatch.config.settings import RouteConfig
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.receipts import name_messages
-from bulk_dispatch.routing import Line, make_ready
-from bulk_dispatch.webhooks.server import Place, running
+from bulk_dispatch.routing import Route, build_routes
+from bulk_dispatch.webhooks.server import BindAddress, running
 from tests.factories import messages
 from tests.ledger.book import Book
 
@@ -29,13 +29,13 @@ OPEN: Mapping[str, Table] = {
 """Every way to push."""
 
 
-def make_lines(**tables: Table) -> dict[str, Line]:
+def make_lines(**tables: Table) -> dict[str, Route]:
     """Lines of these routes; a table without a provider gets smartswitch."""
     common = {"url": "http://127.0.0.1:1", "receipts": SECRET, "receipts_per_second": 100_000}
     login = {"login": "shop", "password": "secret"}
-    return make_ready(
+    return build_routes(
         {
-            name: Route(name=name, **{"provider": "smartswitch", **common, **login, **table})
+            name: RouteConfig(name=name, **{"provider": "smartswitch", **common, **login, **table})
             for name, table in tables.items()
         }
     )
@@ -90,12 +90,12 @@ class World:
         return list(self.book.statuses().values())
 
     def kept(self) -> int:
-        return int(self.book.one("SELECT count(*) FROM receipts"))
+        return int(self.book.one("SELECT count(*) FROM unmatched_receipts"))
 
 
 @contextmanager
-def opened(ledger: Ledger, lines: Mapping[str, Line], **place: Any) -> Iterator[World]:
+def opened(ledger: Ledger, lines: Mapping[str, Route], **place: Any) -> Iterator[World]:
     """A door, opened."""
-    where = Place(**{"port": 0, **place})
+    where = BindAddress(**{"port": 0, **place})
     with running(ledger, lines, where) as url, closing(httpx.Client(base_url=url, timeout=20)) as http:
         yield World(Book(ledger), url, http)

@@ -12,7 +12,7 @@ from bulk_dispatch.beat_schedule import beat_entries
 from bulk_dispatch.messaging.celery_app import BrokerError
 from bulk_dispatch.messaging.inspection import backlog
 from bulk_dispatch.messaging.wakeup import BACKLOG
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ class NonCatchUpScheduler(Scheduler):
     so that a weekend without workers does not fill Redis.
     """
 
-    _lines: Mapping[str, Line] | None = None
+    _lines: Mapping[str, Route] | None = None
 
     def tick(self, *args: Any, **options: Any) -> Any:
         """See Celery; by the routes of now."""
-        lines = self.app.process.routes.lines
-        if self._lines is not lines:
-            self._lines = lines
-            self.merge_inplace(beat_entries(lines.values()))
+        routes = self.app.process.routes.routes
+        if self._lines is not routes:
+            self._lines = routes
+            self.merge_inplace(beat_entries(routes.values()))
         return super().tick(*args, **options)
 
     def close(self) -> None:

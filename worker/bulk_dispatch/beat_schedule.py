@@ -7,10 +7,10 @@ from typing import Any
 
 from celery.schedules import schedule
 
-from bulk_dispatch.config.settings import Route
+from bulk_dispatch.config.settings import RouteConfig
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.messaging.celery_app import WAKEUP, queue_of
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.stages.account import can_be_watched
 from bulk_dispatch.stages.poll import TICK
 
@@ -32,12 +32,12 @@ def every(interval: timedelta) -> schedule:
     return schedule(interval, nowfun=steady_now)
 
 
-def beat_entries(lines: Collection[Line]) -> dict[str, dict[str, Any]]:
-    """The visits of these lines, as Celery's beat_schedule has them, by stage and name."""
-    return {**_often(line.route for line in lines), **_now_and_then(lines)}
+def beat_entries(routes: Collection[Route]) -> dict[str, dict[str, Any]]:
+    """The visits of these routes, as Celery's beat_schedule has them, by stage and name."""
+    return {**_often(route.config for route in routes), **_now_and_then(routes)}
 
 
-def _often(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
+def _often(routes: Iterable[RouteConfig]) -> dict[str, dict[str, Any]]:
     """Every stage of every lane and route."""
     visits = [("ingest", lane.value, TICK) for lane in Lane]
     for route in routes:
@@ -55,19 +55,19 @@ def _often(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _now_and_then(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
+def _now_and_then(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
     """A look at each account whose provider tells of it: one at once, for nobody knows what changed while no
     beat was there, and then now and then."""
     return {
-        f"watch {line.route.name}": {
+        f"watch {route.config.name}": {
             "task": "bulk_dispatch.watch",
-            "args": [line.route.name],
-            "schedule": every(line.route.balance_every),
-            "last_run_at": steady_now() - line.route.balance_every,
-            "options": _options("watch", line.route.name),
+            "args": [route.config.name],
+            "schedule": every(route.config.balance_every),
+            "last_run_at": steady_now() - route.config.balance_every,
+            "options": _options("watch", route.config.name),
         }
-        for line in lines
-        if can_be_watched(line)
+        for route in routes
+        if can_be_watched(route)
     }
 
 

@@ -24,10 +24,10 @@ from bulk_dispatch.domain.validation import check_name, client_id_of, instant
 if TYPE_CHECKING:  # each of these is loaded when first needed
     from bulk_dispatch.intake import Intake, Parcel
     from bulk_dispatch.ledger import Connection, Ledger
-    from bulk_dispatch.ledger.conflicts import Place, RecordedConflict
+    from bulk_dispatch.ledger.conflicts import ConflictCursor, RecordedConflict
     from bulk_dispatch.ledger.queries import History
     from bulk_dispatch.messaging.wakeup import Notifier
-    from bulk_dispatch.routing import Line
+    from bulk_dispatch.routing import Route
 
 HIGH_WATER = 200_000  # messages in a lane's stream; a producer waits while there are more
 
@@ -229,7 +229,7 @@ class Dispatcher:
         """Page by page, with no transaction held while the caller looks at one."""
         from bulk_dispatch.ledger.conflicts import after_all_of, conflicts_after
 
-        place: Place | None = after_all_of(after)
+        place: ConflictCursor | None = after_all_of(after)
         while place is not None:
             with self._ledger.begin() as connection:
                 page, place = conflicts_after(connection, producer, place, CHUNK)
@@ -238,16 +238,16 @@ class Dispatcher:
     # -- opened when first needed
 
     @cached_property
-    def _lines(self) -> "Mapping[str, Line]":
-        from bulk_dispatch.routing import make_ready
+    def _lines(self) -> "Mapping[str, Route]":
+        from bulk_dispatch.routing import build_routes
 
-        return make_ready(read_routes(self._settings.routes, secret=names_only))
+        return build_routes(read_routes(self._settings.routes, secret=names_only))
 
     @cached_property
     def _accept(self) -> Callable[[Message], Message]:
         from bulk_dispatch.routing import accept
 
-        return partial(accept, lines=self._lines)
+        return partial(accept, routes=self._lines)
 
     @cached_property
     def _intake(self) -> "Intake":

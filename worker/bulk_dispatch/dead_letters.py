@@ -40,7 +40,7 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Selection:
+class DeadLetterSelection:
     """Which letters: those of these ids, or all those that fit."""
 
     ids: Collection[str] = ()
@@ -56,7 +56,7 @@ class Selection:
         return self.reason.casefold()
 
 
-def pages(intake: Intake, selection: Selection) -> Iterator[list[Letter]]:
+def pages(intake: Intake, selection: DeadLetterSelection) -> Iterator[list[Letter]]:
     """The letters selected of those there are now, oldest first, page by page; a page may be empty. What is
     added meanwhile is left out: what was put back may come again, and would go round for ever."""
     if selection.ids:

@@ -20,7 +20,7 @@ from bulk_dispatch.content_coding import CodingError, plain
 from bulk_dispatch.providers.interface import LOST, NOT_SENT, UNREADABLE, Failure, Reply, Request
 
 HEADERS = {"User-Agent": "bulk-dispatch-worker", "Accept": "*/*", "Accept-Encoding": "identity"}
-REPLY_LIMIT = 16 * 1024 * 1024  # bytes; a thousand verdicts take a hundred thousand
+REPLY_LIMIT = 16 * 1024 * 1024  # bytes; a thousand reports take a hundred thousand
 FRAMES = frozenset({"content-length", "transfer-encoding"})  # headers that tell where an answer ends
 KEEPALIVE = timedelta(seconds=20)  # so long a connection may be idle, and be used again
 

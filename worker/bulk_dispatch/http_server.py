@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 
-class Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """uvicorn that says when it listens, and leaves signals to us: it would raise them again at the end.
 
     `options` are those of uvicorn.Config. Addresses are not logged: they may hold a secret.
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(server: Server, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
+def serve(server: HttpServer, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` gets the base URL once it answers. Main thread only."""
 
     async def run() -> None:
@@ -59,7 +59,7 @@ def serve(server: Server, bound: socket.socket, on_ready: Callable[[str], None])
 
 
 @contextmanager
-def running(server: Server, bound: socket.socket) -> Iterator[str]:
+def running(server: HttpServer, bound: socket.socket) -> Iterator[str]:
     """Served in a thread of this process, for tests; yields the base URL."""
     ready: SimpleQueue[str] = SimpleQueue()
     thread = threading.Thread(target=lambda: asyncio.run(server.answer(bound, ready.put)), name="serving")

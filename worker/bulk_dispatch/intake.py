@@ -95,14 +95,14 @@ class SetAside(NamedTuple):
     since: datetime  # the oldest, by Redis's clock
 
 
-class Asked(NamedTuple):
+class DispatchRequest(NamedTuple):
     """How often the routes were asked to be read again."""
 
     fleet: int = 0  # of all processes
     own: int = 0  # of this one, or of the pool of processes it is of
 
     @classmethod
-    def read(cls, counts: Sequence[str | None]) -> "Asked":
+    def read(cls, counts: Sequence[str | None]) -> "DispatchRequest":
         """As Redis has them; it may have forgotten them."""
         return cls(*(int(count or 0) for count in counts))
 
@@ -407,13 +407,13 @@ class Intake:
 
     # -- heartbeats
 
-    def write_heartbeat(self, node: str, facts: Mapping[str, object], process: str = "") -> Asked:
+    def write_heartbeat(self, node: str, facts: Mapping[str, object], process: str = "") -> DispatchRequest:
         """Write down what a process says of itself, beside the instant by Redis's own clock. Returns what it
         was asked meanwhile. Several may have the name of one node: each has a heartbeat of its own."""
         with self._explained():
             place = f"{node}#{process}" if process else node
             counts = self._heartbeat(keys=[HEARTBEATS, RELOAD], args=[place, json.dumps(facts), FLEET, node])
-        return Asked.read(cast("list[str | None]", counts))
+        return DispatchRequest.read(cast("list[str | None]", counts))
 
     def heartbeats(self) -> tuple[datetime, dict[str, tuple[datetime, Mapping[str, Any]]]]:
         """Redis's clock now; and of every process, NODE or NODE#PROCESS, when it last said something, and
@@ -441,10 +441,10 @@ class Intake:
         with self._explained(), _once():
             return int(self.client.hincrby(RELOAD, node, 1))
 
-    def asked_to_reload(self, node: str) -> Asked:
+    def asked_to_reload(self, node: str) -> DispatchRequest:
         """How often a process was asked."""
         with self._explained():
-            return Asked.read(cast("list[str | None]", self.client.hmget(RELOAD, FLEET, node)))
+            return DispatchRequest.read(cast("list[str | None]", self.client.hmget(RELOAD, FLEET, node)))
 
     # -- doctor
 
@@ -607,5 +607,5 @@ def _entry(lane: Lane, entry_id: str, flat: Sequence[str], octets: int) -> Entry
     return replace(entry, messages=messages)
 
 
-def _unreadable(entry: Entry, fields: Mapping[str, str], why: str) -> Entry:
-    return replace(entry, raw=json.dumps(fields), unreadable=why)
+def _unreadable(entry: Entry, fields: Mapping[str, str], reason: str) -> Entry:
+    return replace(entry, raw=json.dumps(fields), unreadable=reason)

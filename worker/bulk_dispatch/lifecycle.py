@@ -21,7 +21,7 @@ from bulk_dispatch.intake import Intake, IntakeError
 from bulk_dispatch.ledger import Ledger, TooOldError
 from bulk_dispatch.messaging.log_setup import set_up_logging
 from bulk_dispatch.monitoring.heartbeat import BEAT
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Lifecycle:
 
     # -- both
 
-    def _read_routes(self, secret: Secret | None) -> Mapping[str, Line]:
+    def _read_routes(self, secret: Secret | None) -> Mapping[str, Route]:
         """The routes with their credentials as `secret` gives them. Production never starts servers of its
         own; `worker up` passes the addresses of the embedded ones."""
         settings = self._process.settings

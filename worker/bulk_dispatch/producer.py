@@ -11,7 +11,7 @@ from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.intake import DeadLetter, Intake, Parcel
 from bulk_dispatch.messaging.wakeup import Notifier
 from bulk_dispatch.routing import (
-    Line,
+    Route,
     UnknownRoute,
     accept,
     named_lane,
@@ -36,39 +36,39 @@ class Producer:
     intake: Intake
     notifier: Notifier
 
-    def hand_over(self, offered: Iterable[Any], lines: Mapping[str, Line]) -> HandedOver:
+    def hand_over(self, offered: Iterable[Any], routes: Mapping[str, Route]) -> HandedOver:
         """Put messages, as plain values, into the intake, all of them or none.
 
         What cannot be a message becomes a dead letter with its reason. What names a route that is not known
         waits in the intake for it. Raises IntakeError.
         """
-        parcels, dead = _sorted(offered, lines)
+        parcels, dead = _sorted(offered, routes)
         if parcels or dead:
             self.intake.take_in(parcels, dead)
         for lane in {parcel.lane for parcel in parcels}:
             self.notifier.notify("ingest", lane.value)
         return HandedOver(taken=sum(parcel.count for parcel in parcels), dead=len(dead))
 
-    def refuse(self, offered: Sequence[Any], why: str) -> HandedOver:
+    def refuse(self, offered: Sequence[Any], reason: str) -> HandedOver:
         """Make one dead letter of all that a task carries. Raises IntakeError."""
-        self.intake.bury(DeadLetter.about(Lane.BULK, f"task: {why}", offered))
+        self.intake.bury(DeadLetter.about(Lane.BULK, f"task: {reason}", offered))
         return HandedOver(taken=0, dead=len(offered))
 
 
-def _sorted(offered: Iterable[Any], lines: Mapping[str, Line]) -> tuple[list[Parcel], list[DeadLetter]]:
+def _sorted(offered: Iterable[Any], routes: Mapping[str, Route]) -> tuple[list[Parcel], list[DeadLetter]]:
     messages: dict[Lane, list[Message]] = {}
     unsure: dict[Lane, list[Any]] = {}
     dead: list[DeadLetter] = []
     for raw in offered:
         try:
-            message = Message.from_dict(raw, region_of_route(named_route(raw), lines))
+            message = Message.from_dict(raw, region_of_route(named_route(raw), routes))
             if message.send_at:
                 check_send_at(message.send_at, datetime.now(UTC))
-            message = accept(message, lines)
+            message = accept(message, routes)
         except UnknownRoute:  # another worker may know it: the one that ingests decides
             messages.setdefault(message.lane, []).append(message)
         except MessageError as problem:
-            if unknown_route(raw, lines) is not None and problem.field == "recipient":
+            if unknown_route(raw, routes) is not None and problem.field == "recipient":
                 # Its route may say of which country it is: the worker that ingests decides that, too.
                 unsure.setdefault(named_lane(raw), []).append(raw)
             else:

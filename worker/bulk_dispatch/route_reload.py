@@ -5,46 +5,46 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bulk_dispatch.config.settings import Secret, SettingsError, read_routes
-from bulk_dispatch.routing import Line, make_ready
+from bulk_dispatch.routing import Route, build_routes
 
 log = logging.getLogger(__name__)
 
 
 class RouteTable:
-    """The lines of a routes file.
+    """The routes of a routes file.
 
-    Whoever begins a step takes `lines` as they are then, and keeps to them: reading again makes others, and
+    Whoever begins a step takes `routes` as they are then, and keeps to them: reading again makes others, and
     changes none. A file that cannot be used leaves everything as it was.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._secret: Secret | None = None
-        self._lines: Mapping[str, Line] | None = None
-        self.kept = ""  # why the lines are still the old ones, if the file could not be read again
+        self._lines: Mapping[str, Route] | None = None
+        self.kept = ""  # why the routes are still the old ones, if the file could not be read again
 
-    def read(self, secret: Secret | None = None) -> Mapping[str, Line]:
+    def read(self, secret: Secret | None = None) -> Mapping[str, Route]:
         """Read the file; from now on credentials come from there. Raises SettingsError."""
         self._secret = secret
-        self._lines = make_ready(read_routes(self._path, secret))
+        self._lines = build_routes(read_routes(self._path, secret))
         return self._lines
 
     @property
-    def lines(self) -> Mapping[str, Line]:
-        """The lines as they are now. Raises SettingsError if the file was never read, and cannot be."""
+    def routes(self) -> Mapping[str, Route]:
+        """The routes as they are now. Raises SettingsError if the file was never read, and cannot be."""
         return self.read(self._secret) if self._lines is None else self._lines
 
     @property
     def digests(self) -> dict[str, str]:
         """What is told of each route to others."""
-        return {name: line.route.settings_digest for name, line in self.lines.items()}
+        return {name: route.config.settings_digest for name, route in self.routes.items()}
 
     def read_again(self) -> None:
-        """Read the file again. Never raises: the old lines stay, and `kept` says why."""
+        """Read the file again. Never raises: the old routes stay, and `kept` says why."""
         try:
             routes = read_routes(self._path, self._secret)
-            if routes != {name: line.route for name, line in self.lines.items()}:
-                self._lines = make_ready(routes)
+            if routes != {name: route.config for name, route in self.routes.items()}:
+                self._lines = build_routes(routes)
         except SettingsError as problem:
             self.kept = str(problem)
             log.error("routes_kept problem=%s", problem)
@@ -53,4 +53,4 @@ class RouteTable:
             log.exception("routes_kept")
         else:
             self.kept = ""
-            log.info("routes_read routes=%s", ",".join(self.lines))
+            log.info("routes_read routes=%s", ",".join(self.routes))

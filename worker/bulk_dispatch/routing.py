@@ -1,11 +1,11 @@
-"""Lines: routes made ready, each with the dialect that speaks for it, and the rule of who may carry what."""
+"""Routes made ready, each with the dialect that speaks for it, and the rule which may carry what."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from bulk_dispatch.config.settings import Route, SettingsError, can_name_a_route, route_keys
+from bulk_dispatch.config.settings import RouteConfig, SettingsError, can_name_a_route, route_keys
 from bulk_dispatch.domain.backoff import Backoff
 from bulk_dispatch.domain.doubt_policy import POLICIES, SETTLING, DoubtPolicy
 from bulk_dispatch.domain.message import Lane, Message
@@ -22,10 +22,10 @@ UNKNOWN_CLOCK = timedelta(seconds=60)  # clocks that nobody can ask are off by s
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Route:
     """A route made ready: its settings and its dialect."""
 
-    route: Route
+    config: RouteConfig
     dialect: Dialect
     respells: Respells | None = field(init=False, repr=False, compare=False)  # the dialect, if it does
     clock_tolerance: timedelta = field(init=False, repr=False, compare=False)
@@ -36,21 +36,21 @@ class Line:
         # Once, and not for each message: to ask a dialect what it can do takes longer than to check one.
         able = self.dialect if isinstance(self.dialect, Respells) else None
         usual = ROUNDED if isinstance(self.dialect, Clocks) else UNKNOWN_CLOCK
-        said = self.route.clock_tolerance
+        said = self.config.clock_tolerance
         object.__setattr__(self, "respells", able)
         object.__setattr__(self, "clock_tolerance", usual if said is None else said)
 
     @property
     def doubt(self) -> DoubtPolicy:
         """How doubt is settled here: as the route says, else as the provider allows."""
-        return DoubtPolicy(self.route.in_doubt) if self.route.in_doubt else self.dialect.doubt
+        return DoubtPolicy(self.config.in_doubt) if self.config.in_doubt else self.dialect.doubt
 
     @property
     def keepalive(self) -> timedelta:
         """How long a connection may be idle and be used again: as the route says; else only as briefly as
         nobody hangs up, where nobody could be asked afterwards whether the request had come before that."""
-        if self.route.keepalive is not None:
-            return self.route.keepalive
+        if self.config.keepalive is not None:
+            return self.config.keepalive
         return KEPT if self.doubt in SETTLING else SURELY_LIVING
 
     def policy(self, own: DoubtPolicy | None) -> DoubtPolicy:
@@ -60,28 +60,28 @@ class Line:
 
     def knows(self, account: str) -> bool:
         """Whether what left by this account can be asked about here; empty: nobody noted by which."""
-        return account in ("", *self.route.account_ids)
+        return account in ("", *self.config.account_ids)
 
     def retry_delay(self, tries: int, chance: float) -> timedelta:
         """The wait of a message after so many tries."""
-        return Backoff(self.route.retry_first, self.route.retry_max).delay(tries, chance)
+        return Backoff(self.config.retry_first, self.config.retry_max).delay(tries, chance)
 
     def pause(self, failures: int, chance: float) -> timedelta:
         """The wait of the route after so many failures in a row."""
-        return Backoff(self.route.pause_first, self.route.pause_max).delay(failures, chance)
+        return Backoff(self.config.pause_first, self.config.pause_max).delay(failures, chance)
 
 
-def make_ready(routes: Mapping[str, Route]) -> dict[str, Line]:
+def build_routes(configs: Mapping[str, RouteConfig]) -> dict[str, Route]:
     """Every route with its dialect. Raises SettingsError for what a dialect does not know."""
-    return {name: line(route) for name, route in routes.items()}
+    return {name: build_route(config) for name, config in configs.items()}
 
 
-def default_route(lines: Mapping[str, Line]) -> str:
+def default_route(routes: Mapping[str, Route]) -> str:
     """The route of messages that name none: the only one, or the one that is said to be the default; empty if
     there is no such route."""
-    if len(lines) == 1:
-        return next(iter(lines))
-    return next((name for name, line in lines.items() if line.route.default), "")
+    if len(routes) == 1:
+        return next(iter(routes))
+    return next((name for name, route in routes.items() if route.config.default), "")
 
 
 class UnknownRoute(MessageError):
@@ -91,11 +91,11 @@ class UnknownRoute(MessageError):
     """
 
 
-def no_such_route(name: str, lines: Mapping[str, Line]) -> MessageError:
+def no_such_route(name: str, routes: Mapping[str, Route]) -> MessageError:
     """The error about a route that is none of these: an UnknownRoute, unless no file can have it."""
     none = "" if name else " (none is the default: set default = true for one)"
     kind = UnknownRoute if not name or can_name_a_route(name) else MessageError
-    return kind("route", name, f"must be one of {', '.join(lines)}{none}")
+    return kind("route", name, f"must be one of {', '.join(routes)}{none}")
 
 
 def shown_route(name: str) -> str:
@@ -104,13 +104,13 @@ def shown_route(name: str) -> str:
     return f"<{len(name)} characters>" if sum(map(str.isdigit, name)) >= 7 else name or "(no name)"
 
 
-def accept(message: Message, lines: Mapping[str, Line]) -> Message:
+def accept(message: Message, routes: Mapping[str, Route]) -> Message:
     """The message as it will be sent, its route filled in. Raises UnknownRoute, and MessageError if its route
     cannot carry it."""
-    name = message.route or default_route(lines)
-    if name not in lines:
-        raise no_such_route(name, lines)
-    chosen = lines[name]
+    name = message.route or default_route(routes)
+    if name not in routes:
+        raise no_such_route(name, routes)
+    chosen = routes[name]
     chosen.dialect.check(message)
     routed = message if name == message.route else message.routed(name)
     return chosen.respells.respelled(routed) if chosen.respells else routed
@@ -127,22 +127,22 @@ def named_lane(values: object) -> Lane:
     return Lane.URGENT if urgent else Lane.BULK
 
 
-def unknown_route(values: object, lines: Mapping[str, Line]) -> str | None:
+def unknown_route(values: object, routes: Mapping[str, Route]) -> str | None:
     """The route that plain values name, if this routes file lacks it and a newer one may have it."""
     name = named_route(values)
-    if not isinstance(name, str) or (name or default_route(lines)) in lines:
+    if not isinstance(name, str) or (name or default_route(routes)) in routes:
         return None
-    return name if isinstance(no_such_route(name, lines), UnknownRoute) else None
+    return name if isinstance(no_such_route(name, routes), UnknownRoute) else None
 
 
-def region_of_route(name: object, lines: Mapping[str, Line]) -> str:
+def region_of_route(name: object, routes: Mapping[str, Route]) -> str:
     """The country that numbers are of which name none, as the route says that a message names, or the default
     one."""
-    chosen = lines.get((name if isinstance(name, str) else "") or default_route(lines))
-    return chosen.route.region if chosen else ""
+    chosen = routes.get((name if isinstance(name, str) else "") or default_route(routes))
+    return chosen.config.region if chosen else ""
 
 
-def line(route: Route) -> Line:
+def build_route(route: RouteConfig) -> Route:
     """Make a route ready. Raises SettingsError for a provider, a key or a value that its dialect does not
     know."""
     if route.provider not in PROVIDERS:
@@ -161,10 +161,10 @@ def line(route: Route) -> Line:
     _check_doubt(route, speaker)
     _check_schedule(route, speaker)
     _check_region(route)
-    return Line(route, speaker)
+    return Route(route, speaker)
 
 
-def _account(route: Route) -> Account:
+def _account(route: RouteConfig) -> Account:
     return Account(
         url=route.url.rstrip("/"),
         key=route.key,
@@ -182,7 +182,7 @@ def _account(route: Route) -> Account:
     )
 
 
-def _zone(route: Route) -> ZoneInfo | None:
+def _zone(route: RouteConfig) -> ZoneInfo | None:
     if not route.zone:
         return None
     try:
@@ -193,7 +193,7 @@ def _zone(route: Route) -> ZoneInfo | None:
         ) from None
 
 
-def _check_doubt(route: Route, speaker: Dialect) -> None:
+def _check_doubt(route: RouteConfig, speaker: Dialect) -> None:
     """A way to know is the provider's to offer."""
     allowed = tuple(dict.fromkeys((speaker.doubt, *POLICIES)))
     if route.in_doubt and route.in_doubt not in allowed:
@@ -203,14 +203,14 @@ def _check_doubt(route: Route, speaker: Dialect) -> None:
         )
 
 
-def _check_region(route: Route) -> None:
+def _check_region(route: RouteConfig) -> None:
     try:
         region_of(route.region)
     except MessageError as problem:
         raise SettingsError(f"routes.{route.name}.{problem}") from None
 
 
-def _check_schedule(route: Route, speaker: Dialect) -> None:
+def _check_schedule(route: RouteConfig, speaker: Dialect) -> None:
     longest = speaker.longest_ahead if isinstance(speaker, Schedules) else timedelta(0)
     if route.schedule_ahead > longest:
         what = f"be at most {longest}" if longest else "be 0s: it holds no messages until their time"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
 
-from bulk_dispatch.config.settings import Route, Settings, read_routes
+from bulk_dispatch.config.settings import RouteConfig, Settings, read_routes
 from bulk_dispatch.http_client import KEEPALIVE, Transport, steady
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.ledger import Ledger
@@ -16,7 +16,7 @@ from bulk_dispatch.ledger.leases import name_account
 from bulk_dispatch.ledger.migrate import check_migrated
 from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.providers.interface import Failure, Reply, Request
-from bulk_dispatch.routing import Line, make_ready
+from bulk_dispatch.routing import Route, build_routes
 
 
 class Notify(Protocol):
@@ -37,7 +37,7 @@ class Runtime:
     ledger: Ledger
     intake: Intake
     transport: Transport
-    lines: Mapping[str, Line]
+    routes: Mapping[str, Route]
     notify: Notify = no_notify
     chance: Callable[[], float] = random.random
     clock: Callable[[], float] = steady
@@ -51,27 +51,27 @@ class Runtime:
         notify: Notify = no_notify,
         stopping: Callable[[], bool] = lambda: False,
         or_ahead: bool = False,
-        lines: Mapping[str, Line] | None = None,
+        routes: Mapping[str, Route] | None = None,
     ) -> "Runtime":
         """Connect everything and register the routes in the ledger, which must stand where this code expects
-        it; with `or_ahead` it may be further. The routes are those of the routes file, or `lines`.
+        it; with `or_ahead` it may be further. The routes are those of the routes file, or `routes`.
 
         Raises SettingsError, LedgerError or IntakeError, each one sentence.
         """
-        if lines is None:
-            lines = make_ready(read_routes(settings.routes))
+        if routes is None:
+            routes = build_routes(read_routes(settings.routes))
         with ExitStack() as opened:
             ledger = opened.enter_context(closing(Ledger.connect(settings.database_url)))
             check_migrated(ledger, or_ahead=or_ahead)
-            _register(ledger, lines)
+            _register(ledger, routes)
             intake = Intake.connect(settings.redis_url)
             opened.pop_all()
-        return cls(settings, ledger, intake, Transport(), lines, notify=notify, stopping=stopping)
+        return cls(settings, ledger, intake, Transport(), routes, notify=notify, stopping=stopping)
 
-    def knowing(self, lines: Mapping[str, Line]) -> "Runtime":
+    def knowing(self, routes: Mapping[str, Route]) -> "Runtime":
         """The same with other routes, which it registers. Raises LedgerError."""
-        _register(self.ledger, lines)
-        return replace(self, lines=lines)
+        _register(self.ledger, routes)
+        return replace(self, routes=routes)
 
     def close(self) -> None:
         """Give everything back."""
@@ -81,7 +81,7 @@ class Runtime:
 
     def exchange(
         self,
-        route: Route,
+        route: RouteConfig,
         request: Request,
         until: float = math.inf,
         keepalive: timedelta = KEEPALIVE,
@@ -93,10 +93,10 @@ class Runtime:
         )
 
 
-def _register(ledger: Ledger, lines: Mapping[str, Line]) -> None:
+def _register(ledger: Ledger, routes: Mapping[str, Route]) -> None:
     """Make the routes known to the ledger, and the names of their accounts to what is under way there."""
     with ledger.begin() as connection:
-        register_routes(connection, lines)
-        for name, line in lines.items():
-            for before in line.route.account_ids[1:]:
-                name_account(connection, name, before, line.route.account_id)
+        register_routes(connection, routes)
+        for name, route in routes.items():
+            for before in route.config.account_ids[1:]:
+                name_account(connection, name, before, route.config.account_id)

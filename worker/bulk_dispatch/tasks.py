@@ -65,7 +65,7 @@ class Passed:
 
 def if_known(runtime: Runtime, route: str, stage: Callable[..., Any], *more: object) -> Any:
     """One step of a stage on a route, if it is known here: beat, or a worker that sent it, may be newer."""
-    if route in runtime.lines:
+    if route in runtime.routes:
         return stage(runtime, route, *more)
     log.info("unknown_route stage=%s route=%s", stage.__name__, route)
     return Passed(route)
@@ -182,4 +182,4 @@ def _hand_over(messages: Sequence[Any], *, stale: bool) -> HandedOver:
         return producer.refuse(messages, "it expired before a worker came to it, or was revoked")
     if len(messages) > MOST:
         return producer.refuse(messages, f"it has {len(messages)} messages; {MOST} at most")
-    return producer.hand_over(messages, process.routes.lines)
+    return producer.hand_over(messages, process.routes.routes)

@@ -64,17 +64,17 @@ class WorkerProcess:
         Raises LedgerError or IntakeError while a server is away; the next step tries again.
         """
         with self._opening:
-            lines = self.routes.lines
+            current = self.routes.routes
             if self._runtime is None:
                 self._runtime = Runtime.open(
                     self.settings,
                     notify=self.producer().notifier.notify,
                     stopping=self.stopping.is_set,
                     or_ahead=True,
-                    lines=lines,
+                    routes=current,
                 )
-            elif self._runtime.lines is not lines:
-                self._runtime = self._runtime.knowing(lines)
+            elif self._runtime.routes is not current:
+                self._runtime = self._runtime.knowing(current)
             return self._runtime
 
     def step(self, stage: str, name: str, work: Callable[[Runtime], Counts]) -> Counts:
@@ -101,7 +101,7 @@ class WorkerProcess:
 
     def report_routes(self) -> None:
         """Tell in the heartbeats which routes this process knows, and how long a step may take by them."""
-        longest = max(max_step_duration(line.route) for line in self.routes.lines.values())
+        longest = max(max_step_duration(route.config) for route in self.routes.routes.values())
         self.heartbeat.knows(self.routes.digests, longest, self.routes.kept)
 
     def _read_routes_again(self) -> None:

@@ -10,7 +10,7 @@ from bulk_dispatch.config.settings import read_routes
 from bulk_dispatch.domain.content import Sms
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.routing import Line, make_ready
+from bulk_dispatch.routing import Route, build_routes
 from tests.faults.cases.case import Case
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
@@ -29,7 +29,7 @@ USED = [
 def ids_used_before(world: World, batch: Batch) -> None:
     """Nothing is told as delivered: all is held, and each route stops, however often it is opened. What comes
     later flows: the operator has other ids by then, here those after the strangers'."""
-    lines = make_ready(read_routes(world.settings.routes))
+    lines = build_routes(read_routes(world.settings.routes))
     for name in ACCOUNTS:
         _others_send(lines[name], _next_reference(world), len(batch.messages))
     eventually(world.provider.is_idle, within=60)
@@ -54,7 +54,7 @@ def _next_reference(world: World) -> int:
         return int(found.scalar_one())
 
 
-def _others_send(line: Line, first: int, many: int) -> None:
+def _others_send(line: Route, first: int, many: int) -> None:
     items = [
         OutboundMessage(n, first + n, f"+38067{n:07d}", "Others", Sms(f"others {n}")) for n in range(many)
     ]
@@ -63,7 +63,7 @@ def _others_send(line: Line, first: int, many: int) -> None:
         _post(line, items[start : start + size])
 
 
-def _post(line: Line, items: Sequence[OutboundMessage]) -> None:
+def _post(line: Route, items: Sequence[OutboundMessage]) -> None:
     request = line.dialect.submit(items)
     httpx.post(request.url, content=request.body, headers=request.headers, timeout=30).raise_for_status()
 

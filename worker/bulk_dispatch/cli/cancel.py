@@ -13,7 +13,7 @@ from bulk_dispatch.cli.known_names import check_route, check_selection
 from bulk_dispatch.cli.output import Json, complain, emit, out, progress, say, table
 from bulk_dispatch.ledger import LedgerError
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.cancel import Fate, Selection, cancel_all, cancel_names
+from bulk_dispatch.stages.cancel import CancelSelection, Fate, cancel_all, cancel_names
 
 Step = tuple[Mapping[Fate, int], Mapping[str, Fate]]
 
@@ -40,7 +40,9 @@ def cancel(
     producer: OfProducer = "",
     everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
     yes: Yes = False,
-    why: Annotated[str, typer.Option("--reason", help="The reason, for the record.")] = "cancelled by hand",
+    reason: Annotated[
+        str, typer.Option("--reason", help="The reason, for the record.")
+    ] = "cancelled by hand",
     as_json: Json = False,
 ) -> None:
     """Withdraw what is queued, and ask providers to forget what they hold.
@@ -53,17 +55,17 @@ def cancel(
     --all asks at a terminal, and elsewhere wants --yes. Exit code 1 if it could not go on, if a provider gave
     no answer, if one you named is not cancelled, or if there is no such route, campaign or producer.
     """
-    selection, named = Selection(route, campaign, producer), names(client_ids or [])
-    narrowed = selection != Selection(producer=producer if named else "")
+    selection, named = CancelSelection(route, campaign, producer), names(client_ids or [])
+    narrowed = selection != CancelSelection(producer=producer if named else "")
     if sum(map(bool, (named, narrowed, everything))) != 1:
         raise typer.BadParameter(
             "name messages, or give --campaign, --route or --producer, or --all: one of the three"
         )
-    note = remark("--reason", why, 200)
+    note = remark("--reason", reason, 200)
     if everything:
         ask_first("--all cancels every message there is, of all routes", yes=yes)
     with servers() as settings, opened_runtime(settings) as runtime:
-        check_route(runtime.ledger, route, runtime.lines)
+        check_route(runtime.ledger, route, runtime.routes)
         if named:
             tally = run(_by_name(runtime, named, note, producer))
         else:
@@ -120,7 +122,7 @@ def _cancelled(tally: Tally) -> int:
 
 def _plain(tally: Tally, note: str, *, named: bool) -> dict[str, Any]:
     return {
-        "why": note,
+        "reason": note,
         **{fate.value: tally.counts[fate] for fate in Fate},
         **({"left": tally.left} if named else {}),
         "stopped": tally.stopped,

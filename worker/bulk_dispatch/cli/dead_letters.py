@@ -12,7 +12,7 @@ from bulk_dispatch import dead_letters
 from bulk_dispatch.cli.arguments import Yes, ask_first
 from bulk_dispatch.cli.context import opened_intake, servers
 from bulk_dispatch.cli.output import Json, WholeHelp, complain, emit, flow, out, progress, table
-from bulk_dispatch.dead_letters import TELLING, Letter, Selection
+from bulk_dispatch.dead_letters import TELLING, DeadLetterSelection, Letter
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import Intake
 
@@ -41,7 +41,7 @@ def list_letters(
     counts: Counter[str] = Counter()
     oldest: list[Letter] = []
     with _intake() as intake:
-        for page in dead_letters.pages(intake, Selection(reason=reason, lane=lane)):
+        for page in dead_letters.pages(intake, DeadLetterSelection(reason=reason, lane=lane)):
             counts.update(one.reason for one in page)
             oldest += page[: (limit - len(oldest)) if limit else None]
     if as_json:
@@ -58,7 +58,7 @@ def list_letters(
         table(
             "Dead letters",
             ("#letters", "reason"),
-            [(f"{count:,}", why) for why, count in counts.most_common()],
+            [(f"{count:,}", reason) for reason, count in counts.most_common()],
         )
         out.print()
         rows = [(one.id, f"{one.at:%Y-%m-%d %H:%M:%S}", one.lane, one.reason) for one in oldest]
@@ -76,7 +76,8 @@ def show(
     """One letter: its reason and what is in it; what is about a person only with --content."""
     with _intake() as intake:
         letter = next(
-            (one for page in dead_letters.pages(intake, Selection({letter_id})) for one in page), None
+            (one for page in dead_letters.pages(intake, DeadLetterSelection({letter_id})) for one in page),
+            None,
         )
     if letter is None:
         complain(f"no dead letter {letter_id!r}")
@@ -160,14 +161,14 @@ def _intake() -> Iterator[Intake]:
         yield intake
 
 
-def _selected(ids: list[str] | None, reason: str, lane: Lane | None, everything: bool) -> Selection:
+def _selected(ids: list[str] | None, reason: str, lane: Lane | None, everything: bool) -> DeadLetterSelection:
     """Which letters are meant; a usage error if nothing says so, or two things do."""
     narrowed = bool(ids or reason or lane)
     if narrowed is everything:
         raise typer.BadParameter(
             "say which: ids, --reason, --lane or --all" + (", and not both" if narrowed else "")
         )
-    return Selection(ids or (), reason, lane)
+    return DeadLetterSelection(ids or (), reason, lane)
 
 
 def _ask(intake: Intake, everything: bool, what: str, yes: bool) -> None:
@@ -175,11 +176,13 @@ def _ask(intake: Intake, everything: bool, what: str, yes: bool) -> None:
         ask_first(f"all {intake.dead_letters():,} dead letters {what}", yes=yes)
 
 
-def _watched(intake: Intake, selection: Selection, doing: str) -> Iterator[list[Letter]]:
+def _watched(intake: Intake, selection: DeadLetterSelection, doing: str) -> Iterator[list[Letter]]:
     """The letters selected, page by page, behind a bar. Ends the command if one of the ids is of none."""
     unseen = set(selection.ids)
     with progress() as bar:
-        task = bar.add_task(doing, total=intake.dead_letters() if selection == Selection() else None, rate="")
+        task = bar.add_task(
+            doing, total=intake.dead_letters() if selection == DeadLetterSelection() else None, rate=""
+        )
         for page in dead_letters.pages(intake, selection):
             yield page
             unseen -= {letter.id for letter in page}

@@ -18,7 +18,7 @@ from bulk_dispatch.monitoring.heartbeat import read_heartbeats
 from bulk_dispatch.monitoring.liveness import check_process
 
 if TYPE_CHECKING:
-    from bulk_dispatch.cli.checks import Finding
+    from bulk_dispatch.cli.checks import CheckResult
 
 
 def doctor(
@@ -96,8 +96,8 @@ def _examine(as_json: bool) -> None:
         raise typer.Exit(severity)
 
 
-def _show(findings: "Sequence[Finding]") -> None:
+def _show(findings: "Sequence[CheckResult]") -> None:
     signs = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "bold red")}
     for finding in findings:
-        sign, style = signs[finding.verdict]
+        sign, style = signs[finding.result]
         flow(f"{sign} {finding.what:<12} ", finding.seen, style)

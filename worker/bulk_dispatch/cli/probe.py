@@ -23,7 +23,7 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.domain.validation import MessageError, mask
 from bulk_dispatch.ledger.queries import Event, History
 from bulk_dispatch.providers.code_texts import in_words, meaning
-from bulk_dispatch.routing import Line, make_ready
+from bulk_dispatch.routing import Route, build_routes
 
 NAME = "probe"  # producer and campaign of these messages
 SHOWN = 70  # characters of a text
@@ -49,7 +49,7 @@ def probe(
     of the route follows from what you see. Exit code 1 if the provider did not take one of them in time.
     """
     with servers() as settings, closing(Dispatcher(settings)) as dispatcher:
-        run = _made(dispatcher, _line(settings, route), to, sender)
+        run = _made(dispatcher, _route(settings, route), to, sender)
         run.foretell(say if as_json else _plainly)
         if not dry_run:
             _send(dispatcher, run, asks=not yes)
@@ -80,7 +80,7 @@ class _Sending:
 class _Run:
     """What is sent to whom, and why other messages are left out, by their names."""
 
-    line: Line
+    route: Route
     to: str = field(repr=False)  # masked
     sending: Sequence[_Sending]
     left_out: Mapping[str, str]
@@ -97,8 +97,8 @@ class _Run:
     def as_plain(self, found: Found | None) -> dict[str, Any]:
         """All of it for programs; `found` is None if nothing was sent."""
         return {
-            "route": self.line.route.name,
-            "provider": self.line.route.provider,
+            "route": self.route.config.name,
+            "provider": self.route.config.provider,
             "to": self.to,
             "sent": 0 if found is None else len(self.sending),
             "messages": [_plain(one, found) for one in self.sending],
@@ -106,40 +106,40 @@ class _Run:
         }
 
 
-def _line(settings: Settings, name: str) -> Line:
-    """The line of a route, or the end of the command with the names that are near."""
-    lines = make_ready(read_routes(settings.routes, secret=names_only))
-    if name in lines:
-        return lines[name]
-    raise no_such("route", name, list(lines))
+def _route(settings: Settings, name: str) -> Route:
+    """The route of this name, or the end of the command with the names that are near."""
+    routes = build_routes(read_routes(settings.routes, secret=names_only))
+    if name in routes:
+        return routes[name]
+    raise no_such("route", name, list(routes))
 
 
-def _made(dispatcher: Dispatcher, line: Line, to: str, sender: str) -> _Run:
+def _made(dispatcher: Dispatcher, route: Route, to: str, sender: str) -> _Run:
     """The messages, and why others cannot be. Raises MessageError if none can."""
     now, name = datetime.now(UTC), uuid.uuid4().hex[:6]
     sending: list[_Sending] = []
     refused: dict[str, MessageError] = {}
-    for one in probes(line.dialect, name, now):
+    for one in probes(route.dialect, name, now):
         try:
-            message = dispatcher.accept(_message(one, line, f"{NAME}-{name}-{one.name}", to, sender, now))
+            message = dispatcher.accept(_message(one, route, f"{NAME}-{name}-{one.name}", to, sender, now))
             sending.append(_Sending(one, message))
         except MessageError as problem:
             refused[one.name] = problem
     if not sending:
         raise next(iter(refused.values()))
     masked = mask(sending[0].message.recipient)
-    return _Run(line, masked, sending, {name: str(problem) for name, problem in refused.items()})
+    return _Run(route, masked, sending, {name: str(problem) for name, problem in refused.items()})
 
 
-def _message(one: Probe, line: Line, client_id: str, to: str, sender: str, now: datetime) -> Message:
+def _message(one: Probe, route: Route, client_id: str, to: str, sender: str, now: datetime) -> Message:
     return Message.of(
         recipient=to,
-        region=line.route.region,
+        region=route.config.region,
         client_id=client_id,
         sender=sender,
         content=one.content,
         lane=Lane.URGENT,  # behind no campaign
-        route=line.route.name,
+        route=route.config.name,
         campaign=NAME,
         producer=NAME,
         valid_until=now + one.lasts if one.lasts else None,
@@ -162,7 +162,7 @@ def _plainly(sentence: str) -> None:
 
 def _send(dispatcher: Dispatcher, run: _Run, *, asks: bool) -> None:
     """Hand them over, if that is wanted; else this is the end of the command."""
-    for notice in dispatcher.notices([run.line.route.name], [Lane.URGENT]):
+    for notice in dispatcher.notices([run.route.config.name], [Lane.URGENT]):
         complain(notice)
     if asks:
         typer.confirm("Send them?", abort=True, err=True)
@@ -218,7 +218,7 @@ def _status(found: History | None) -> str:
 
 def _was_taken(found: History | None) -> bool:
     """Whether the provider took it, whatever became of it then."""
-    return found is not None and any(event.target == Status.SENT for event in found.events)
+    return found is not None and any(event.to_status == Status.SENT for event in found.events)
 
 
 def _last_word(found: History | None) -> Event | None:
@@ -239,8 +239,8 @@ def _plain(one: _Sending, found: Found | None) -> dict[str, Any]:
         "signs": [sign._asdict() for sign in one.probe.signs],
         "status": None if found is None else _status(history),
         "code": last and last.code,
-        "meaning": (last and meaning(last.provider, last.code, last.target)) or None,
-        "segments": history.segments if history else None,
+        "meaning": (last and meaning(last.provider, last.code, last.to_status)) or None,
+        "segments": history.segments_billed if history else None,
     }
 
 
@@ -254,6 +254,6 @@ def _show(run: _Run, found: Found | None) -> None:
 
 
 def _cells(one: _Sending, found: History | None) -> tuple[object, ...]:
-    last, segments = _last_word(found), found.segments if found else None
-    code = last and in_words(last.provider, last.code, last.target)
+    last, segments = _last_word(found), found.segments_billed if found else None
+    code = last and in_words(last.provider, last.code, last.to_status)
     return (one.probe.name, _status(found), code, segments, one.probe.content.segments)

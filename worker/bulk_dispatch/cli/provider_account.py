@@ -13,20 +13,20 @@ from bulk_dispatch.domain.numbers import phone_number
 from bulk_dispatch.domain.validation import mask
 from bulk_dispatch.providers.account import Price, Scheduled
 from bulk_dispatch.providers.interface import Failure
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
-from bulk_dispatch.stages.account import Told, ask_balance, ask_prices, ask_scheduled, is_low
+from bulk_dispatch.stages.account import BalanceReading, ask_balance, ask_prices, ask_scheduled, is_low
 
 SHOWN = 50  # messages listed, unless --limit says otherwise
 
 Name = Annotated[str, typer.Argument(help="A route of the routes file.")]
 
 
-def known_line(runtime: Runtime, name: str) -> Line:
-    """The line of a route, or the end of the command."""
-    if name not in runtime.lines:
-        raise no_such("route", name, list(runtime.lines))
-    return runtime.lines[name]
+def known_route(runtime: Runtime, name: str) -> Route:
+    """The route of this name, or the end of the command."""
+    if name not in runtime.routes:
+        raise no_such("route", name, list(runtime.routes))
+    return runtime.routes[name]
 
 
 def refuse(name: str, problem: Failure | str) -> typer.Exit:
@@ -44,8 +44,8 @@ def balance(
 ) -> None:
     """Ask the providers how much money is left. Exit code 1 if one that can be asked gives no answer."""
     with servers() as settings, opened_runtime(settings) as runtime:
-        lines = [known_line(runtime, name)] if name else list(runtime.lines.values())
-        told = [_balance(line, ask_balance(runtime, line)) for line in lines]
+        routes = [known_route(runtime, name)] if name else list(runtime.routes.values())
+        told = [_balance(route, ask_balance(runtime, route)) for route in routes]
     if as_json:
         emit({"routes": told})
     else:
@@ -55,16 +55,16 @@ def balance(
         raise typer.Exit(1)
 
 
-def _balance(line: Line, told: Told | Failure | None) -> dict[str, Any]:
-    found = told if isinstance(told, Told) else None
+def _balance(route: Route, told: BalanceReading | Failure | None) -> dict[str, Any]:
+    found = told if isinstance(told, BalanceReading) else None
     return {
-        "route": line.route.name,
+        "route": route.config.name,
         "can_be_asked": told is not None,
         "balance": money(found.balance.amount) if found else None,
         "currency": found.balance.currency or None if found else None,
         "balance_at": found.at if found else None,
-        "balance_least": line.route.balance_least,
-        "low": is_low(line, found.balance.amount) if found else None,
+        "balance_least": route.config.balance_least,
+        "low": is_low(route, found.balance.amount) if found else None,
         "problem": str(told) if isinstance(told, Failure) else None,
     }
 
@@ -92,7 +92,7 @@ def prices(
     """Ask what one segment to each of these numbers costs."""
     recipients = list(dict.fromkeys(phone_number(number) for number in numbers))
     with servers() as settings, opened_runtime(settings) as runtime:
-        found = ask_prices(runtime, known_line(runtime, name), recipients)
+        found = ask_prices(runtime, known_route(runtime, name), recipients)
     if found is None:
         raise refuse(name, "its provider tells no prices")
     if isinstance(found, Failure):
@@ -131,7 +131,7 @@ def scheduled(
 ) -> None:
     """List the messages that a provider holds until their time."""
     with servers() as settings, opened_runtime(settings) as runtime:
-        pages = ask_scheduled(runtime, known_line(runtime, name))
+        pages = ask_scheduled(runtime, known_route(runtime, name))
         if pages is None:
             raise refuse(name, "its provider does not list what it holds")
         waiting, more, problem = _first(pages, limit)
@@ -164,7 +164,7 @@ def _first(
 
 def _scheduled(one: Scheduled) -> dict[str, Any]:
     return {
-        "provider_id": one.provider_id,
+        "provider_message_id": one.provider_message_id,
         "recipient": mask(one.recipient),
         "send_at": f"{one.send_at:%Y-%m-%d %H:%M:%S}" if one.send_at else None,
     }

@@ -13,7 +13,7 @@ from bulk_dispatch.cli.output import Json, complain, emit, out, table
 from bulk_dispatch.config.settings import names_only, read_routes
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat, read_heartbeats
-from bulk_dispatch.routing import make_ready
+from bulk_dispatch.routing import build_routes
 
 NOBODY = "no worker and no beat is running; whoever starts reads the routes file as it is"
 
@@ -32,7 +32,7 @@ def reload(
     """
     with servers() as settings:
         routes = read_routes(settings.routes, secret=names_only)
-        make_ready(routes)  # before anybody is asked: they would only refuse it, too
+        build_routes(routes)  # before anybody is asked: they would only refuse it, too
         with opened_intake(settings) as intake:
             replies = _ask(intake, wait, {name: route.settings_digest for name, route in routes.items()})
     good = bool(replies) and all(one.good or one.silent for one in replies)

@@ -52,7 +52,7 @@ def _plain(found: History) -> dict[str, Any]:
     plain = asdict(found)
     plain["recipient"] = mask(found.recipient)
     for told, event in zip(plain["events"], found.events, strict=True):
-        told["meaning"] = meaning(event.provider, event.code, event.target) or None
+        told["meaning"] = meaning(event.provider, event.code, event.to_status) or None
     return plain
 
 
@@ -64,7 +64,7 @@ def _show(found: History) -> None:
         "recipient": mask(found.recipient),
         "kind": found.kind,
         "leaves at": found.send_at and _moment(found.send_at),
-        "their id": found.provider_id,
+        "their id": found.provider_message_id,
         "segments": _segments(found),
         "read at": found.read_at and _moment(found.read_at),
         "attempts used up": found.attempts or None,
@@ -74,14 +74,16 @@ def _show(found: History) -> None:
     for name, value in facts.items():
         if value is not None:
             flow(f"  {name:<17}", str(value))
-    table("", ("at (UTC)", "verb", "from", "to", "what is known"), map(_cells, found.events))
+    table("", ("at (UTC)", "event", "from", "to", "what is known"), map(_cells, found.events))
 
 
 def _cells(event: Event) -> tuple[object, ...]:
     """A line of the history; what is known stands together, so that it fits."""
     package = f"package {event.package_id}" if event.package_id else ""
-    known = "; ".join(filter(None, (package, in_words(event.provider, event.code, event.target), event.note)))
-    return (f"{event.at:%Y-%m-%d %H:%M:%S}", event.verb, event.source, event.target, known)
+    known = "; ".join(
+        filter(None, (package, in_words(event.provider, event.code, event.to_status), event.note))
+    )
+    return (f"{event.at:%Y-%m-%d %H:%M:%S}", event.type, event.from_status, event.to_status, known)
 
 
 def _moment(instant: datetime) -> str:
@@ -90,7 +92,7 @@ def _moment(instant: datetime) -> str:
 
 def _segments(found: History) -> str | None:
     """As they bill them; beside it our own count, where that is another or the only one."""
-    theirs, ours = found.segments, found.counted
+    theirs, ours = found.segments_billed, found.segments_estimated
     if theirs is None:
         return f"{ours} by our count" if ours else None
     return f"{theirs} ({ours} by our count)" if ours and ours != theirs else str(theirs)

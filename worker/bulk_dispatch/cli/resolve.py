@@ -18,15 +18,15 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import mask
 from bulk_dispatch.ledger import Ledger, LedgerError
-from bulk_dispatch.ledger.in_doubt import Chunk, Doubtful, DoubtList, Resolution, Selection, in_doubt
+from bulk_dispatch.ledger.in_doubt import Chunk, Doubtful, DoubtList, DoubtSelection, Resolution, in_doubt
 from bulk_dispatch.providers.code_texts import in_words
-from bulk_dispatch.routing import Line, make_ready
+from bulk_dispatch.routing import Route, build_routes
 from bulk_dispatch.stages.resolve import Decision, policy_of, selected, unsettled
 from bulk_dispatch.stages.resolve import resolve as settle_chunks
 
 SHOWN = 50  # messages listed, unless --limit says otherwise
 
-Lines = Mapping[str, Line]
+Lines = Mapping[str, Route]
 
 
 def resolve(
@@ -50,7 +50,7 @@ def resolve(
     ] = False,
     everything: Annotated[bool, typer.Option("--all", help="All that is in doubt.")] = False,
     yes: Yes = False,
-    why: Annotated[
+    reason: Annotated[
         str, typer.Option("--reason", help="How you know, for the record. Needed with --as.")
     ] = "",
     by: Annotated[str, typer.Option(help="Who says so, for the record. Default: your user name.")] = "",
@@ -71,7 +71,7 @@ def resolve(
     --yes. Exit code 1 if a message you named could not be settled, or if there is no such route, campaign or
     producer.
     """
-    selection = Selection(
+    selection = DoubtSelection(
         names(client_ids or []),
         route,
         campaign,
@@ -81,18 +81,20 @@ def resolve(
     )
     _check_selection(selection, everything=everything)
     if resolution is None:
-        if why or by:
+        if reason or by:
             raise typer.BadParameter("--reason and --by are for the record of what --as settles")
         _with_ledger(lambda opened: _list(opened, selection, limit, as_json=as_json))
         return
     if limit is not None:
         raise typer.BadParameter("--limit is for the list; --as settles all that is selected")
-    if selection == Selection() and not everything:
+    if selection == DoubtSelection() and not everything:
         raise typer.BadParameter(
             "say which: name messages, or give --route, --campaign, --producer, --older-than, --collided or "
             "--all"
         )
-    decision = Decision(resolution, by=remark("--by", by or _user(), 64), why=remark("--reason", why, 200))
+    decision = Decision(
+        resolution, by=remark("--by", by or _user(), 64), reason=remark("--reason", reason, 200)
+    )
     _with_ledger(lambda opened: _settle(opened, selection, decision, yes=yes, as_json=as_json))
 
 
@@ -109,7 +111,7 @@ def _age(written: str) -> timedelta:
     return age
 
 
-def _check_selection(selection: Selection, *, everything: bool) -> None:
+def _check_selection(selection: DoubtSelection, *, everything: bool) -> None:
     of_whom = selection.producer and not selection.client_ids  # whose the ids are narrows nothing
     narrowed = (selection.route, selection.campaign, selection.older_than, selection.collided, of_whom)
     if sum(map(bool, (selection.client_ids, any(narrowed), everything))) > 1:
@@ -129,29 +131,29 @@ class _Opened:
 
     settings: Settings
     ledger: Ledger
-    lines: Lines
+    routes: Lines
 
-    def check(self, selection: Selection) -> None:
+    def check(self, selection: DoubtSelection) -> None:
         """A name nobody knows is a slip of the pen, where it selects nothing."""
-        check_route(self.ledger, selection.route, self.lines)
+        check_route(self.ledger, selection.route, self.routes)
         check_selection(self.ledger, selection.campaign, "" if selection.client_ids else selection.producer)
 
 
 def _with_ledger(work: Callable[[_Opened], None]) -> None:
     with servers() as settings, migrated_ledger(settings) as ledger:
-        work(_Opened(settings, ledger, make_ready(read_routes(settings.routes, secret=names_only))))
+        work(_Opened(settings, ledger, build_routes(read_routes(settings.routes, secret=names_only))))
 
 
 # -- the list ----------------------------------------------------------------------------------------
 
 
-def _list(opened: _Opened, selection: Selection, limit: int | None, *, as_json: bool) -> None:
+def _list(opened: _Opened, selection: DoubtSelection, limit: int | None, *, as_json: bool) -> None:
     most = SHOWN if limit is None else limit
     with opened.ledger.snapshot() as connection:
         found = in_doubt(connection, selection, most or None)
     if not found.total:
         opened.check(selection)
-    messages = [_plain(message, opened.lines.get(message.route)) for message in found.messages]
+    messages = [_plain(message, opened.routes.get(message.route)) for message in found.messages]
     if as_json:
         emit(
             {
@@ -165,15 +167,15 @@ def _list(opened: _Opened, selection: Selection, limit: int | None, *, as_json: 
         _show(found, messages)
 
 
-def _plain(message: Doubtful, line: Line | None) -> dict[str, Any]:
+def _plain(message: Doubtful, route: Route | None) -> dict[str, Any]:
     """A message in doubt as plain values; `policy` is what settles it, as the routes file stands now."""
     plain = asdict(message)
     del plain["own"]
-    policy, whose = policy_of(message, line)
+    policy, whose = policy_of(message, route)
     return {
         **plain,
         "recipient": mask(message.recipient),
-        "reference": message.reference + line.route.reference_offset if line else None,
+        "reference": message.reference + route.config.reference_offset if route else None,
         "policy": policy,
         "policy_of": whose,
     }
@@ -191,12 +193,12 @@ _COLUMNS: Mapping[str, Callable[[dict[str, Any]], object]] = {
     "campaign": lambda m: m["campaign"],
     "#package": lambda m: m["package_id"],
     "#our id": lambda m: m["reference"],
-    "their id": lambda m: m["provider_id"],
+    "their id": lambda m: m["provider_message_id"],
     "since (UTC)": lambda m: m["since"] and f"{m['since']:%m-%d %H:%M}",
     "#asked": lambda m: m["asked"] or None,
     "#attempts": lambda m: m["attempts"] or None,
     "policy": lambda m: m["policy"] and f"{m['policy']} ({m['policy_of']})",
-    "why": lambda m: ": ".join(filter(None, (_told_code(m), m["why"]))) or None,
+    "reason": lambda m: ": ".join(filter(None, (_told_code(m), m["reason"]))) or None,
 }
 
 
@@ -225,7 +227,7 @@ def _counted(found: DoubtList) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Settled:
     """What was settled so far. `settled_ids` are kept only of messages that were named."""
 
     found: int
@@ -238,7 +240,9 @@ class _Tally:
         return self.by_route.total()
 
 
-def _settle(opened: _Opened, selection: Selection, decision: Decision, *, yes: bool, as_json: bool) -> None:
+def _settle(
+    opened: _Opened, selection: DoubtSelection, decision: Decision, *, yes: bool, as_json: bool
+) -> None:
     found = selected(opened.ledger, selection)
     if not found:
         opened.check(selection)
@@ -249,7 +253,7 @@ def _settle(opened: _Opened, selection: Selection, decision: Decision, *, yes: b
     tally = _settle_chunks(opened, found, decision, named=bool(selection.client_ids))
     left = _unsettled(opened.ledger, selection, tally)
     if decision.resolution is Resolution.REQUEUE:
-        _notify(opened.settings, tally.by_route.keys() & opened.lines.keys())
+        _notify(opened.settings, tally.by_route.keys() & opened.routes.keys())
     if as_json:
         emit(_report(decision, tally, left))
     else:
@@ -259,12 +263,12 @@ def _settle(opened: _Opened, selection: Selection, decision: Decision, *, yes: b
         raise typer.Exit(1)
 
 
-def _settle_chunks(opened: _Opened, found: Sequence[Chunk], decision: Decision, *, named: bool) -> _Tally:
+def _settle_chunks(opened: _Opened, found: Sequence[Chunk], decision: Decision, *, named: bool) -> _Settled:
     """All that was found, before a bar that shows how far it is. What ends it leaves whole chunks behind."""
-    tally = _Tally(_count(found))
+    tally = _Settled(_count(found))
     with progress() as bar:
         task = bar.add_task(f"settled as {decision.resolution}", total=tally.found, rate="")
-        steps = settle_chunks(opened.ledger, opened.lines, found, decision)
+        steps = settle_chunks(opened.ledger, opened.routes, found, decision)
         try:
             for chunk, settled in zip(found, steps, strict=True):
                 tally.by_route.update(message.route for message in settled)
@@ -285,7 +289,7 @@ def _count(found: Sequence[Chunk]) -> int:
     return sum(len(chunk.message_ids) for chunk in found)
 
 
-def _unsettled(ledger: Ledger, selection: Selection, tally: _Tally) -> Mapping[str, Status | None]:
+def _unsettled(ledger: Ledger, selection: DoubtSelection, tally: _Settled) -> Mapping[str, Status | None]:
     """Where the messages stand that were named and are not settled; if the ledger has gone away, only which
     they are."""
     try:
@@ -296,11 +300,11 @@ def _unsettled(ledger: Ledger, selection: Selection, tally: _Tally) -> Mapping[s
         return dict.fromkeys(name for name in selection.client_ids if name not in tally.settled_ids)
 
 
-def _report(decision: Decision, tally: _Tally, left: Mapping[str, Status | None]) -> dict[str, Any]:
+def _report(decision: Decision, tally: _Settled, left: Mapping[str, Status | None]) -> dict[str, Any]:
     return {
         "as": decision.resolution,
         "by": decision.by,
-        "why": decision.why,
+        "reason": decision.reason,
         "settled": tally.settled,
         "by_route": dict(sorted(tally.by_route.items())),
         "unsettled": left,
@@ -308,7 +312,7 @@ def _report(decision: Decision, tally: _Tally, left: Mapping[str, Status | None]
     }
 
 
-def _complain(tally: _Tally, left: Mapping[str, Status | None]) -> None:
+def _complain(tally: _Settled, left: Mapping[str, Status | None]) -> None:
     missed = tally.found - tally.settled
     if tally.stopped:
         complain(f"stopped with {missed:,} to go: {tally.stopped}. They are as they were; say it again")

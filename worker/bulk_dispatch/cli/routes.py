@@ -13,9 +13,9 @@ from bulk_dispatch.cli.output import Json, WholeHelp, emit, money, out, table
 from bulk_dispatch.cli.provider_account import Name, balance, prices, scheduled
 from bulk_dispatch.config.settings import Settings, names_only, read_routes
 from bulk_dispatch.ledger.queries import RouteRow, route_rows
-from bulk_dispatch.ledger.questions import Refused, all_refused
+from bulk_dispatch.ledger.questions import RefusedQuestion, all_refused
 from bulk_dispatch.ledger.routes import open_route, register_routes, stop_route
-from bulk_dispatch.routing import Line, make_ready
+from bulk_dispatch.routing import Route, build_routes
 from bulk_dispatch.stages.account import is_low
 
 app = typer.Typer(
@@ -38,58 +38,60 @@ def list_routes(as_json: Json = False) -> None:
     came by the address of another route.
     """
     with servers() as settings, migrated_ledger(settings) as ledger:
-        lines = make_ready(read_routes(settings.routes, secret=names_only))
+        routes = build_routes(read_routes(settings.routes, secret=names_only))
         with ledger.begin() as connection:
-            register_routes(connection, lines)
-            rows = [row for row in route_rows(connection) if row.name in lines or row.unfinished]
-            refused: dict[str, list[Refused]] = defaultdict(list)
+            register_routes(connection, routes)
+            rows = [row for row in route_rows(connection) if row.name in routes or row.unfinished]
+            refused: dict[str, list[RefusedQuestion]] = defaultdict(list)
             for name, one in all_refused(connection):
                 refused[name].append(one)
     if as_json:
-        emit({"routes": [_plain(row, lines.get(row.name), refused[row.name]) for row in rows]})
+        emit({"routes": [_plain(row, routes.get(row.name), refused[row.name]) for row in rows]})
         return
-    heads = ("route", "provider", "mode", "state", "#queued", "#on wire", "#doubt", "#balance", "why")
-    table("Routes", heads, [_cells(row, _about(row, lines.get(row.name)), refused[row.name]) for row in rows])
+    heads = ("route", "provider", "mode", "state", "#queued", "#on wire", "#doubt", "#balance", "reason")
+    table(
+        "Routes", heads, [_cells(row, _about(row, routes.get(row.name)), refused[row.name]) for row in rows]
+    )
 
 
-def _plain(row: RouteRow, line: Line | None, refused: Sequence[Refused]) -> dict[str, Any]:
+def _plain(row: RouteRow, route: Route | None, refused: Sequence[RefusedQuestion]) -> dict[str, Any]:
     balance = None if row.balance is None else money(row.balance)
     questions = [
-        {"question": one.question, "since": one.refused_at, "ask_at": one.ask_at, "why": one.why}
+        {"question": one.question, "since": one.refused_at, "ask_at": one.ask_at, "reason": one.reason}
         for one in refused
     ]
-    return {**asdict(row), "balance": balance, **_about(row, line), "refused_questions": questions}
+    return {**asdict(row), "balance": balance, **_about(row, route), "refused_questions": questions}
 
 
-def _about(row: RouteRow, line: Line | None) -> dict[str, Any]:
+def _about(row: RouteRow, route: Route | None) -> dict[str, Any]:
     """What the routes file says; a route that is gone from it strands its messages."""
-    least = line.route.balance_least if line else 0
+    least = route.config.balance_least if route else 0
     return {
-        "provider": line.route.provider if line else None,
-        "mode": line.route.mode if line else None,
+        "provider": route.config.provider if route else None,
+        "mode": route.config.mode if route else None,
         "balance_least": least,
-        "balance_low": line is not None and row.balance is not None and is_low(line, row.balance),
+        "balance_low": route is not None and row.balance is not None and is_low(route, row.balance),
     }
 
 
-def _cells(row: RouteRow, about: dict[str, Any], refused: Sequence[Refused]) -> tuple[object, ...]:
+def _cells(row: RouteRow, about: dict[str, Any], refused: Sequence[RefusedQuestion]) -> tuple[object, ...]:
     counts = (f"{row.queued:,}", f"{row.on_the_wire:,}", f"{row.in_doubt:,}")
     gone = f"not in the routes file: {row.unfinished:,} messages are stranded"
     low = f"the balance is below {about['balance_least']:,}" if about["balance_low"] else None
     kept = f"receipts that wait for their message: {row.receipts_kept:,}" if row.receipts_kept else None
     unanswered = (
-        f"does not answer ({one.question}) since {one.refused_at:%Y-%m-%d %H:%M} UTC: {one.why}"
+        f"does not answer ({one.question}) since {one.refused_at:%Y-%m-%d %H:%M} UTC: {one.reason}"
         for one in refused
     )
-    why = "; ".join(filter(None, (row.why, low, kept, *unanswered))) if about["provider"] else gone
+    reason = "; ".join(filter(None, (row.reason, low, kept, *unanswered))) if about["provider"] else gone
     left = f"{money(row.balance)} {row.currency or ''}".strip() if row.balance is not None else None
-    return (row.name, about["provider"], about["mode"], row.state, *counts, left, why)
+    return (row.name, about["provider"], about["mode"], row.state, *counts, left, reason)
 
 
 @app.command()
 def pause(
     name: Name,
-    why: Annotated[str, typer.Option("--reason", help="For whoever looks next.")] = "paused by hand",
+    reason: Annotated[str, typer.Option("--reason", help="For whoever looks next.")] = "paused by hand",
     as_json: Json = False,
 ) -> None:
     """Send nothing more on a route until it is resumed. What is on the wire is finished."""
@@ -97,7 +99,7 @@ def pause(
         _known(settings, name)
         with ledger.begin() as connection:
             register_routes(connection, [name])
-            stop_route(connection, name, why)
+            stop_route(connection, name, reason)
     _done(name, "stopped", as_json=as_json)
 
 
@@ -109,7 +111,7 @@ def resume(name: Name, as_json: Json = False) -> None:
         with ledger.begin() as connection:
             register_routes(connection, [name])
             open_route(connection, name)
-    _done(name, "open", as_json=as_json)
+    _done(name, "active", as_json=as_json)
 
 
 def _known(settings: Settings, name: str) -> None:
@@ -122,4 +124,6 @@ def _done(name: str, state: str, *, as_json: bool) -> None:
     if as_json:
         emit({"route": name, "state": state})
     else:
-        out.print(f"{name} " + ("sends again." if state == "open" else "sends nothing until it is resumed."))
+        out.print(
+            f"{name} " + ("sends again." if state == "active" else "sends nothing until it is resumed.")
+        )

@@ -10,7 +10,7 @@ import typer
 from bulk_dispatch.cli.arguments import remark
 from bulk_dispatch.cli.context import migrated_ledger, opened_runtime, servers
 from bulk_dispatch.cli.output import Json, WholeHelp, emit, out, table
-from bulk_dispatch.cli.provider_account import Name, known_line, refuse
+from bulk_dispatch.cli.provider_account import Name, known_route, refuse
 from bulk_dispatch.cli.suppressed import Region, as_listed, number, tell, withdraw, withdraw_if_possible
 from bulk_dispatch.cli.suppressions_file import write
 from bulk_dispatch.cli.suppressions_import import import_file
@@ -34,7 +34,7 @@ Numbers = Annotated[list[str], typer.Argument(help="International numbers.")]
 @app.command()
 def add(
     numbers: Numbers,
-    why: Annotated[str, typer.Option("--reason", help="The reason, for the record.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="The reason, for the record.")] = "",
     region: Region = "",
     as_json: Json = False,
 ) -> None:
@@ -45,7 +45,7 @@ def add(
     and get nothing that is still here. Say it again.
     """
     recipients = list(dict.fromkeys(number(one, region) for one in numbers))
-    reason = remark("--reason", why, 200) if why else ""
+    reason = remark("--reason", reason, 200) if reason else ""
     with servers() as settings:
         with migrated_ledger(settings) as ledger, ledger.begin() as connection:
             added = suppress(connection, recipients, reason)
@@ -81,9 +81,11 @@ def check(
         emit({**_plain(found or Listed(recipient)), "listed": found is not None})
     elif found:
         since = f"{found.added_at:%Y-%m-%d %H:%M} UTC" if found.added_at else ""
-        why = f": {found.why}" if found.why else "; nobody said why."
+        reason = f": {found.reason}" if found.reason else "; no reason was given."
         out.print(
-            f"{mask(recipient)} is on the suppression list since {since}{why}", markup=False, soft_wrap=True
+            f"{mask(recipient)} is on the suppression list since {since}{reason}",
+            markup=False,
+            soft_wrap=True,
         )
     else:
         out.print(f"{mask(recipient)} is not on the suppression list.", markup=False)
@@ -94,15 +96,15 @@ def check(
 @app.command()
 def pull(
     name: Name,
-    why: Annotated[
+    reason: Annotated[
         str, typer.Option("--reason", help="The reason, for the record. Default: that it is on their list.")
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Put the numbers of a provider's own stop list on ours; then as with `add`, for the whole list."""
-    reason = remark("--reason", why or f"on the stop list of route {name}", 200)
+    reason = remark("--reason", reason or f"on the stop list of route {name}", 200)
     with servers() as settings, opened_runtime(settings) as runtime:
-        pulled = import_stop_list(runtime, known_line(runtime, name), reason)
+        pulled = import_stop_list(runtime, known_route(runtime, name), reason)
         if pulled is None:
             raise refuse(name, "its provider keeps no stop list that can be read")
         if isinstance(pulled, Failure):
@@ -132,8 +134,8 @@ def list_numbers(
             f"{count:,} numbers are on the suppression list." if count else "The suppression list is empty."
         )
     else:
-        rows = [(one["recipient"], f"{one['added_at']:%Y-%m-%d %H:%M}", one["why"]) for one in shown]
-        table(f"{count:,} on the suppression list", ("recipient", "since (UTC)", "why"), rows)
+        rows = [(one["recipient"], f"{one['added_at']:%Y-%m-%d %H:%M}", one["reason"]) for one in shown]
+        table(f"{count:,} on the suppression list", ("recipient", "since (UTC)", "reason"), rows)
         if count > len(found):
             out.print(f"and {count - len(found):,} more; --limit 0 lists all", style="dim")
 
@@ -162,4 +164,4 @@ def _pages(ledger: Ledger) -> Iterator[list[Listed]]:
 
 
 def _plain(one: Listed) -> dict[str, Any]:
-    return {"recipient": mask(one.recipient), "added_at": one.added_at, "why": one.why or None}
+    return {"recipient": mask(one.recipient), "added_at": one.added_at, "reason": one.reason or None}

@@ -9,19 +9,21 @@ from bulk_dispatch.campaign.source import NOT_UTF8, UnreadableError
 from bulk_dispatch.domain.validation import MessageError, instant
 from bulk_dispatch.ledger.suppressions import Listed
 
-FIELDS = ("recipient", "added_at", "why")
+FIELDS = ("recipient", "added_at", "reason")
 REASON_LIMIT = 200  # characters; what is longer is cut, for a long reason is none to leave somebody out
 _DELIMITERS = ",;\t|"
 
 
-class Refused(NamedTuple):
+class RefusedEntry(NamedTuple):
     """A line that names no number, and why."""
 
     line: int
     problem: str
 
 
-def entries(lines: Iterable[str], number: Callable[[str], str], why: str = "") -> Iterator[Listed | Refused]:
+def entries(
+    lines: Iterable[str], number: Callable[[str], str], reason: str = ""
+) -> Iterator[Listed | RefusedEntry]:
     """What stands in the lines of a file, each with its end; `why` where a line says nothing of that.
 
     `number` reads a number, or raises MessageError.
@@ -36,9 +38,9 @@ def entries(lines: Iterable[str], number: Callable[[str], str], why: str = "") -
         return
     read = _reader(first[1].removeprefix("\ufeff"))
     if not read.headed:
-        yield _entry(first[0], {"recipient": first[1].removeprefix("\ufeff")}, number, why)
+        yield _entry(first[0], {"recipient": first[1].removeprefix("\ufeff")}, number, reason)
     for place, line in filled:
-        yield _entry(place, read.row(line), number, why)
+        yield _entry(place, read.row(line), number, reason)
 
 
 class _Reader(NamedTuple):
@@ -64,7 +66,9 @@ def _reader(first: str) -> _Reader:
     if "recipient" in names:
         return _Reader(names, delimiter)
     if len(names) > 1 and not any(map(str.isdigit, first)):
-        raise UnreadableError("the heading names no recipient: recipient, added_at and why are what is read")
+        raise UnreadableError(
+            "the heading names no recipient: recipient, added_at and reason are what is read"
+        )
     return _Reader((), "")
 
 
@@ -75,14 +79,16 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return [line]  # of which its number will say what is wrong
 
 
-def _entry(line: int, row: Mapping[str, str], number: Callable[[str], str], why: str) -> Listed | Refused:
+def _entry(
+    line: int, row: Mapping[str, str], number: Callable[[str], str], reason: str
+) -> Listed | RefusedEntry:
     if any(map(NOT_UTF8.search, row.values())):
-        return Refused(line, "is not UTF-8")
+        return RefusedEntry(line, "is not UTF-8")
     try:
         added_at = instant("added_at", row.get("added_at", "").strip())
-        return Listed(number(row.get("recipient", "")), added_at, _reason(row.get("why", "")) or why)
+        return Listed(number(row.get("recipient", "")), added_at, _reason(row.get("reason", "")) or reason)
     except MessageError as problem:
-        return Refused(line, str(problem))
+        return RefusedEntry(line, str(problem))
 
 
 def _reason(written: str) -> str:
@@ -94,4 +100,6 @@ def write(stream: TextIO, pages: Iterable[Sequence[Listed]]) -> None:
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(FIELDS)
     for page in pages:
-        table.writerows((one.recipient, one.added_at and one.added_at.isoformat(), one.why) for one in page)
+        table.writerows(
+            (one.recipient, one.added_at and one.added_at.isoformat(), one.reason) for one in page
+        )

@@ -14,11 +14,11 @@ from bulk_dispatch.cli.arguments import remark
 from bulk_dispatch.cli.context import opened_runtime, servers
 from bulk_dispatch.cli.output import Json, complain, progress
 from bulk_dispatch.cli.suppressed import Region, number, tell, withdraw
-from bulk_dispatch.cli.suppressions_file import Refused, entries
+from bulk_dispatch.cli.suppressions_file import RefusedEntry, entries
 from bulk_dispatch.ledger.suppressions import Listed, put
 from bulk_dispatch.runtime import Runtime
 
-Rows: TypeAlias = Iterator[Listed | Refused]
+Rows: TypeAlias = Iterator[Listed | RefusedEntry]
 
 NAMED = 10  # refused lines named on stderr
 STEP = 5000  # lines of a file in one transaction
@@ -27,9 +27,11 @@ STEP = 5000  # lines of a file in one transaction
 def import_file(
     file: Annotated[
         str,
-        typer.Argument(help="CSV headed recipient, with why and added_at if known; or numbers; - for stdin."),
+        typer.Argument(
+            help="CSV headed recipient, with reason and added_at if known; or numbers; - for stdin."
+        ),
     ],
-    why: Annotated[
+    reason: Annotated[
         str,
         typer.Option("--reason", help="The reason, where a line has none. Default: the name of the file."),
     ] = "",
@@ -43,7 +45,7 @@ def import_file(
     it, say it again, and it goes on.
     """
     reason = remark(
-        "--reason", why or ("imported" if file == "-" else f"imported from {Path(file).name}"), 200
+        "--reason", reason or ("imported" if file == "-" else f"imported from {Path(file).name}"), 200
     )
     with servers() as settings, opened_runtime(settings) as runtime:
         done = _put(runtime, file, lambda lines: entries(lines, lambda it: number(it, region), reason))
@@ -74,7 +76,7 @@ class _Imported:
     refused: int = 0
     errors: list[str] = field(default_factory=list)
 
-    def refuse(self, one: Refused) -> None:
+    def refuse(self, one: RefusedEntry) -> None:
         """Count a line, and keep the first ones to be told."""
         self.refused += 1
         if self.refused <= NAMED:
@@ -97,10 +99,10 @@ def _put(runtime: Runtime, file: str, read: Callable[[Iterator[str]], Rows]) -> 
     return done
 
 
-def _put_step(runtime: Runtime, part: list[Listed | Refused], done: _Imported) -> None:
+def _put_step(runtime: Runtime, part: list[Listed | RefusedEntry], done: _Imported) -> None:
     good = [one for one in part if isinstance(one, Listed)]
     for one in part:
-        if isinstance(one, Refused):
+        if isinstance(one, RefusedEntry):
             done.refuse(one)
     if good:
         with runtime.ledger.begin() as connection:

@@ -15,7 +15,7 @@ from bulk_dispatch.ledger.migrate import upgraded
 from bulk_dispatch.local.processes.instance import AlreadyRunningError, only_one
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.servers.shared import embedded, kept_running
-from bulk_dispatch.routing import make_ready
+from bulk_dispatch.routing import build_routes
 from bulk_dispatch.sandbox.routes import sandbox_pushes, write_sandbox_routes
 
 
@@ -60,7 +60,7 @@ def _run(settings: Settings, ports: dict[str, int]) -> None:
         kept_running(settings.data_dir, notify=_say),
     ):
         whole = at(settings, addresses)
-        make_ready(read_routes(whole.routes))  # before anything is started: no worker could do without
+        build_routes(read_routes(whole.routes))  # before anything is started: no worker could do without
         with opened_ledger(whole) as ledger:
             for sentence in upgraded(ledger).told:
                 _say(sentence)
@@ -110,6 +110,6 @@ def _tell(settings: Settings, ports: dict[str, int], env_file: Path) -> None:
     out.print("Ctrl-C stops it.\n", style="dim")
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
+def _say(route: str) -> None:
+    sys.stderr.write(route + "\n")
     sys.stderr.flush()

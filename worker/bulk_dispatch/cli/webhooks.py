@@ -9,8 +9,8 @@ from bulk_dispatch.cli.context import servers
 from bulk_dispatch.cli.output import complain, say
 from bulk_dispatch.config.settings import read_routes, receipts_only
 from bulk_dispatch.ledger import Ledger
-from bulk_dispatch.routing import make_ready
-from bulk_dispatch.webhooks.server import Place, serve
+from bulk_dispatch.routing import build_routes
+from bulk_dispatch.webhooks.server import BindAddress, serve
 
 
 def web(
@@ -24,15 +24,17 @@ def web(
 
     It serves until Ctrl-C. GET /health says whether receipts get into the ledger.
     """
-    place = Place(host, port, trusted_proxies)
+    place = BindAddress(host, port, trusted_proxies)
     with servers() as settings:
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        lines = make_ready(read_routes(settings.routes, receipts_only))
+        routes = build_routes(read_routes(settings.routes, receipts_only))
         ledger = Ledger.connect(settings.database_url, connections=2)
         try:
             if lacks := ledger.lacks():
                 complain(lacks)
-            serve(ledger, lines, place, lambda url: say(f"Receipts are taken at {url}/receipts/ROUTE/SECRET"))
+            serve(
+                ledger, routes, place, lambda url: say(f"Receipts are taken at {url}/receipts/ROUTE/SECRET")
+            )
         except OSError as problem:
             complain(f"cannot listen on {host}:{port}: {problem.strerror}")
             raise typer.Exit(1) from None

@@ -44,7 +44,7 @@ def _takes(
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class RouteConfig:
     """A provider account with its limits. One `[routes.NAME]` table of the routes file.
 
     Durations are written "2s", "15m", "6d". A value "env:NAME" is read from the environment.
@@ -294,7 +294,7 @@ class Route:
         return (self.provider, self.url.rstrip("/"), self.key, self.login, self.token)
 
 
-_ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(Route) if f.name != "options"}
+_ROUTE_FIELDS: dict[str, "Field[Any]"] = {f.name: f for f in fields(RouteConfig) if f.name != "options"}
 _SECRETS = [name for name, spec in _ROUTE_FIELDS.items() if spec.metadata.get("secret")]
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -407,7 +407,7 @@ Secret: TypeAlias = Callable[[str, str], str]
 """Gives a credential, by its key and by the NAME in its `env:NAME`."""
 
 
-def read_routes(path: Path, secret: Secret | None = None) -> dict[str, Route]:
+def read_routes(path: Path, secret: Secret | None = None) -> dict[str, RouteConfig]:
     """The routes of a routes file, by name, in the file's order.
 
     `secret` turns a key and the NAME in its `env:NAME` into a credential; by default, and for all other keys,
@@ -452,7 +452,7 @@ def _from_environment(name: str) -> str:
     return os.environ.get(name, "")
 
 
-def _route(name: str, table: object, secret: Secret) -> Route:
+def _route(name: str, table: object, secret: Secret) -> RouteConfig:
     if not can_name_a_route(name):
         raise SettingsError(f"routes.{name}: a name has up to 64 letters, digits, dashes and underscores")
     if not isinstance(table, dict):
@@ -466,7 +466,7 @@ def _route(name: str, table: object, secret: Secret) -> Route:
         if key in _ROUTE_FIELDS and key != "name"
     }
     options = {key: _option(f"routes.{name}.{key}", raw) for key, raw in table.items() if key not in values}
-    return Route(name=name, options=options, **values)
+    return RouteConfig(name=name, options=options, **values)
 
 
 def can_name_a_route(name: str) -> bool:
@@ -543,7 +543,7 @@ def _check_choice(where: str, value: str, allowed: tuple[str, ...]) -> None:
         raise SettingsError(f"{where} must be one of {', '.join(filter(None, allowed))}, got {value!r}")
 
 
-def _check_distinct(path: Path, routes: Mapping[str, Route]) -> None:
+def _check_distinct(path: Path, routes: Mapping[str, RouteConfig]) -> None:
     """Two names for one account would undo its limits: each would keep to them alone. By which key each comes
     in is no matter, if both say which account they are."""
     seen: dict[tuple[str, ...], str] = {}
@@ -555,7 +555,7 @@ def _check_distinct(path: Path, routes: Mapping[str, Route]) -> None:
                 raise SettingsError(f"{path}: routes {both} are alike: the same account and mode twice")
 
 
-def _check_one_default(path: Path, routes: Mapping[str, Route]) -> None:
+def _check_one_default(path: Path, routes: Mapping[str, RouteConfig]) -> None:
     defaults = [route.name for route in routes.values() if route.default]
     if len(defaults) > 1:
         raise SettingsError(f"{path}: routes {' and '.join(defaults)} are each the default; only one can be")

@@ -15,7 +15,9 @@ class PackageState(StrEnum):
     """What became of a request. The package id is the fence for whoever writes about its messages."""
 
     OPEN = "open"  # leased by a dispatcher; the request may be on the wire; settled, or in doubt by rescue
-    SETTLED = "settled"  # every message has its verdict; those taken are polled; closed when none is open
+    SETTLED = (
+        "settled"  # every message has its status report; those taken are polled; closed when none is open
+    )
     JOB = "job"  # taken as an asynchronous job; messages stay sending until the job ends
     IN_DOUBT = "in_doubt"  # some of its messages are in doubt; rescue asks, or a person decides
     REFUSED = "refused"  # refused as a whole, surely not taken; its messages are queued again, or halved
@@ -28,7 +30,8 @@ class OutboundMessage(NamedTuple):
 
     `send_at` is set only if the provider is to hold it until then. The ends of validity lie within what the
     provider takes (`Limits`); `leaves_at` is when it leaves, by the ledger's clock, of one that has such an
-    end. `campaign` is ours: empty for none. `counted` are its segments as they were counted when it came.
+    end. `campaign` is ours: empty for none. `segments_estimated` is our own count of when
+    it came.
     """
 
     id: int
@@ -42,7 +45,7 @@ class OutboundMessage(NamedTuple):
     valid_until: datetime | None = None
     viber_valid_until: datetime | None = None
     campaign: str = ""
-    counted: int | None = None
+    segments_estimated: int | None = None
 
     @property
     def kind(self) -> Kind:

@@ -24,11 +24,13 @@ class Status(StrEnum):
     REJECTED = "rejected"  # final: the provider refused this message
     CANCELLED = "cancelled"  # final: withdrawn before it left
     FAILED = "failed"  # final: attempts used up, never taken; or in doubt, and its policy says to give up
-    UNCONFIRMED = "unconfirmed"  # the polling horizon passed without a verdict; only a late receipt moves it
+    UNCONFIRMED = (
+        "unconfirmed"  # the polling horizon passed without a final report; only a late receipt moves it
+    )
 
 
-class Verb(StrEnum):
-    """What changes a status. Each is one function of ledger.transitions."""
+class EventType(StrEnum):
+    """What changes a status, as `events.type` has it. Each is one function of ledger.transitions."""
 
     ENQUEUE = "enqueue"  # ingest, or the app's own transaction
     CLAIM = "claim"  # dispatch
@@ -39,17 +41,17 @@ class Verb(StrEnum):
     COLLIDE = "collide"  # whoever hears of it: what they tell is of another message that had its id before
 
 
-TRANSITIONS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
-    Verb.ENQUEUE: {None: frozenset({Status.QUEUED, Status.SUPPRESSED})},
-    Verb.CLAIM: {Status.QUEUED: frozenset({Status.SENDING, Status.EXPIRED, Status.SUPPRESSED})},
-    Verb.CANCEL: {Status.QUEUED: frozenset({Status.CANCELLED, Status.SUPPRESSED})},
-    Verb.SETTLE: {
+TRANSITIONS: dict[EventType, dict[Status | None, frozenset[Status]]] = {
+    EventType.ENQUEUE: {None: frozenset({Status.QUEUED, Status.SUPPRESSED})},
+    EventType.CLAIM: {Status.QUEUED: frozenset({Status.SENDING, Status.EXPIRED, Status.SUPPRESSED})},
+    EventType.CANCEL: {Status.QUEUED: frozenset({Status.CANCELLED, Status.SUPPRESSED})},
+    EventType.SETTLE: {
         Status.SENDING: frozenset(
             {Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED, Status.IN_DOUBT}
         ),
         Status.IN_DOUBT: frozenset({Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED}),
     },
-    Verb.REPORT: {
+    EventType.REPORT: {
         Status.SENT: frozenset(
             {
                 Status.DELIVERED,
@@ -64,33 +66,38 @@ TRANSITIONS: dict[Verb, dict[Status | None, frozenset[Status]]] = {
             {Status.DELIVERED, Status.UNDELIVERABLE, Status.EXPIRED, Status.REJECTED}
         ),
     },
-    Verb.READ: {Status.DELIVERED: frozenset({Status.DELIVERED})},
-    Verb.COLLIDE: {
+    EventType.READ: {Status.DELIVERED: frozenset({Status.DELIVERED})},
+    EventType.COLLIDE: {
         Status.SENDING: frozenset({Status.IN_DOUBT}),
         Status.IN_DOUBT: frozenset({Status.IN_DOUBT}),
         Status.SENT: frozenset({Status.IN_DOUBT}),
     },
 }
-"""verb → status it leaves (None: a new message) → statuses it may enter."""
+"""Type of event → status it leaves (None: a new message) → statuses it may enter."""
 
 
-def transitions_of(verb: Verb) -> list[tuple[Status | None, Status]]:
-    """Every (source, target) this verb may walk, in the order the statuses are declared."""
+def transitions_of(event_type: EventType) -> list[tuple[Status | None, Status]]:
+    """Every (from_status, to_status) this type of event allows, in the order the statuses are declared."""
     order = list(Status)
     return [
-        (source, target)
-        for source, targets in TRANSITIONS[verb].items()
-        for target in sorted(targets, key=order.index)
+        (from_status, to_status)
+        for from_status, targets in TRANSITIONS[event_type].items()
+        for to_status in sorted(targets, key=order.index)
     ]
 
 
-def sources(verb: Verb, target: Status) -> frozenset[Status | None]:
-    """The statuses that `verb` may leave to enter `target`."""
-    return frozenset(source for source, to in transitions_of(verb) if to is target)
+def sources(event_type: EventType, to_status: Status) -> frozenset[Status | None]:
+    """The statuses that an event of this type may leave to enter `to_status`."""
+    return frozenset(from_status for from_status, to in transitions_of(event_type) if to is to_status)
 
 
 def _left() -> Iterable[Status | None]:
-    return (source for verb in Verb for source, target in transitions_of(verb) if source is not target)
+    return (
+        from_status
+        for event_type in EventType
+        for from_status, to_status in transitions_of(event_type)
+        if from_status is not to_status
+    )
 
 
 FINAL: frozenset[Status] = frozenset(Status) - frozenset(_left())

@@ -11,11 +11,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.status import EventType, Status
 
 COLLIDED = f"""coalesce((
-    SELECT e.verb = '{Verb.COLLIDE}' FROM events e
-    WHERE e.message_id = m.id AND e.target = '{Status.IN_DOUBT}' ORDER BY e.id DESC LIMIT 1
+    SELECT e.type = '{EventType.COLLIDE}' FROM events e
+    WHERE e.message_id = m.id AND e.to_status = '{Status.IN_DOUBT}' ORDER BY e.id DESC LIMIT 1
 ), false)"""  # noqa: S608 - our own constants
 """Of a message m in doubt: it is so for a collision."""
 
@@ -26,9 +26,9 @@ EARLY = f"""
     LEFT JOIN LATERAL (
         SELECT min(e.at) - n.happened_at AS early FROM events e
         WHERE n.happened_at < p.opened_at - n.behind
-          AND e.message_id = n.message_id AND e.verb = '{Verb.CLAIM}'
+          AND e.message_id = n.message_id AND e.type = '{EventType.CLAIM}'
     ) c ON c.early > n.behind AND c.early > n.behind - least(
-        (SELECT r.clock_ahead FROM routes r WHERE r.name = p.route), interval '0')
+        (SELECT r.clock_skew FROM routes r WHERE r.name = p.route), interval '0')
 """  # noqa: S608 - our own constants
 """Joined to news n: c.early is how long it happened before its message first left, if it did: so it is of
 another."""
@@ -46,7 +46,7 @@ def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
         text(f"""
             SELECT id FROM unnest(CAST(:ids AS bigint[])) AS m (id) WHERE NOT EXISTS (
                 SELECT FROM events e WHERE e.message_id = m.id
-                AND e.target = '{Status.IN_DOUBT}' AND e.verb <> '{Verb.COLLIDE}'
+                AND e.to_status = '{Status.IN_DOUBT}' AND e.type <> '{EventType.COLLIDE}'
             )
         """),  # noqa: S608 - our own constants
         {"ids": list(message_ids)},

@@ -25,21 +25,21 @@ class RecordedConflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConflictCursor:
     """A place in the record: all up to this conflict has been seen."""
 
     at: datetime | None  # None: before all there are
     row: int
 
 
-def after_all_of(instant: datetime | None) -> Place:
+def after_all_of(instant: datetime | None) -> ConflictCursor:
     """The place from which everything follows that was recorded later."""
-    return Place(instant, 2**63 - 1 if instant else 0)
+    return ConflictCursor(instant, 2**63 - 1 if instant else 0)
 
 
 def conflicts_after(
-    connection: Connection, producer: str, place: Place, limit: int
-) -> tuple[list[RecordedConflict], Place | None]:
+    connection: Connection, producer: str, place: ConflictCursor, limit: int
+) -> tuple[list[RecordedConflict], ConflictCursor | None]:
     """The next conflicts of a producer, the oldest first, and the place to go on from; None at the end."""
     rows = connection.execute(
         text(f"""
@@ -50,7 +50,7 @@ def conflicts_after(
         """),  # noqa: S608 - our own constants
         {"producer": producer, "at": place.at, "row": place.row, "limit": limit},
     ).all()
-    end = Place(rows[-1].at, rows[-1].id) if len(rows) == limit else None
+    end = ConflictCursor(rows[-1].at, rows[-1].id) if len(rows) == limit else None
     return list(_recorded(rows)), end
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
-from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.collisions import COLLIDED
 from bulk_dispatch.ledger.schema import PROVIDER
-from bulk_dispatch.ledger.transitions import Clock, Looks, Move, lock_packages, settle
+from bulk_dispatch.ledger.transitions import Clock, Looks, Transition, lock_packages, settle
 
 # -- for rescue --------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ def decidable(connection: Connection, package_ids: Sequence[int], policy: DoubtP
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class DoubtSelection:
     """Which messages in doubt are meant: all that fit every part given. `client_ids` names them singly; they
     are those of `producer`, also where that is empty."""
 
@@ -85,12 +85,12 @@ _PARTS = {
     "campaign": "m.campaign = :campaign",
     "collided": COLLIDED,
     # A message may have fallen in doubt later than its package did, never sooner: its own event says when.
-    "older_than": f"""p.doubted_at <= now() - :older_than AND now() - :older_than >= (
-        SELECT max(e.at) FROM events e WHERE e.message_id = m.id AND e.target = '{Status.IN_DOUBT}')""",  # noqa: S608
+    "older_than": f"""p.in_doubt_since <= now() - :older_than AND now() - :older_than >= (
+        SELECT max(e.at) FROM events e WHERE e.message_id = m.id AND e.to_status = '{Status.IN_DOUBT}')""",  # noqa: S608
 }
 
 
-def _meant(selection: Selection) -> tuple[str, dict[str, object]]:
+def _meant(selection: DoubtSelection) -> tuple[str, dict[str, object]]:
     """The FROM and WHERE that find a selection, and their values."""
     whole = {**asdict(selection), "client_ids": list(selection.client_ids)}
     exactly = {"producer"} if selection.client_ids else set()
@@ -111,11 +111,11 @@ class Doubtful:
     account: str | None  # by which it left
     provider: str | None  # the dialect by which it did, whose word the code is
     reference: int  # our id at the provider, without the route's offset
-    provider_id: str | None
+    provider_message_id: str | None
     since: datetime | None
     asked: int  # questions the provider has answered about its package
     code: str | None  # the provider's word, if it was one that brought the doubt
-    why: str | None
+    reason: str | None
     attempts: int
     own: DoubtPolicy | None  # its own policy
     collided: bool  # held for a collision, whatever the policy
@@ -135,7 +135,7 @@ class DoubtList:
         return sum(self.by_route.values())
 
 
-def in_doubt(connection: Connection, selection: Selection, limit: int | None) -> DoubtList:
+def in_doubt(connection: Connection, selection: DoubtSelection, limit: int | None) -> DoubtList:
     """What of the selection is in doubt, up to `limit` messages of it. Best read in one snapshot."""
     meant, given = _meant(selection)
     counted = connection.execute(
@@ -148,18 +148,19 @@ def in_doubt(connection: Connection, selection: Selection, limit: int | None) ->
     messages = connection.execute(
         text(f"""
             SELECT l.client_id, l.producer, l.route, l.recipient, l.campaign, l.package_id, l.account,
-                   l.provider, l.reference, l.provider_id, e.at AS since, l.asks AS asked, e.code,
-                   e.note AS why, l.attempts, l.in_doubt,
-                   coalesce(e.verb = '{Verb.COLLIDE}', false) AS collided
+                   l.provider, l.reference, l.provider_message_id, e.at AS since, l.inquiry_count AS asked,
+                       e.code,
+                   e.note AS reason, l.attempts, l.in_doubt,
+                   coalesce(e.type = '{EventType.COLLIDE}', false) AS collided
             FROM (
-                SELECT m.*, p.account, {PROVIDER} AS provider, p.asks, p.doubted_at {meant}
-                ORDER BY p.doubted_at, m.id LIMIT :limit
+                SELECT m.*, p.account, {PROVIDER} AS provider, p.inquiry_count, p.in_doubt_since {meant}
+                ORDER BY p.in_doubt_since, m.id LIMIT :limit
             ) l
             LEFT JOIN LATERAL (
-                SELECT at, code, note, verb FROM events
-                WHERE message_id = l.id AND target = '{Status.IN_DOUBT}' ORDER BY id DESC LIMIT 1
+                SELECT at, code, note, type FROM events
+                WHERE message_id = l.id AND to_status = '{Status.IN_DOUBT}' ORDER BY id DESC LIMIT 1
             ) e ON true
-            ORDER BY l.doubted_at, l.id
+            ORDER BY l.in_doubt_since, l.id
         """),  # noqa: S608 - our own constants
         {**given, "limit": limit},
     )
@@ -200,9 +201,9 @@ def overdue(connection: Connection, longest: Mapping[str, timedelta]) -> dict[st
             SELECT m.route, count(*) {_FOUND}
               AND EXISTS (SELECT FROM unnest(CAST(:routes AS text[]), CAST(:longest AS interval[]))
                           AS a (route, longest)
-                          WHERE a.route = p.route AND p.doubted_at <= now() - a.longest
+                          WHERE a.route = p.route AND p.in_doubt_since <= now() - a.longest
                             AND now() - a.longest >= (SELECT max(e.at) FROM events e
-                                WHERE e.message_id = m.id AND e.target = '{Status.IN_DOUBT}'))
+                                WHERE e.message_id = m.id AND e.to_status = '{Status.IN_DOUBT}'))
             GROUP BY m.route ORDER BY m.route
         """),  # noqa: S608 - our own constants
         {"routes": list(longest), "longest": list(longest.values())},
@@ -248,7 +249,7 @@ class Chunk:
     package_ids: Sequence[int]
 
 
-def chunks(connection: Connection, selection: Selection, size: int = CHUNK) -> list[Chunk]:
+def chunks(connection: Connection, selection: DoubtSelection, size: int = CHUNK) -> list[Chunk]:
     """The selection as it stands now, package by package.
 
     All of it is read before any of it is settled: what falls in doubt later is not what the person meant.
@@ -291,8 +292,8 @@ def resolve(
     """
     lock_packages(connection, set(chunk.package_ids))
     held = _still_in_doubt(connection, chunk)
-    target = _TARGETS[resolution]
-    moves = [Move(row.id, row.package_id, target, note=note) for row in held]
+    to_status = _TARGETS[resolution]
+    moves = [Transition(row.id, row.package_id, to_status, note=note) for row in held]
     # The questions about what is left in a package go on as they were.
     moved = settle(
         connection, moves, {row.package_id: looks(row.route) for row in held}, keeps=(Clock.RESCUE,)

@@ -2,7 +2,7 @@
 
 What is only a matter of time is no invariant: a lease that ran out, a clock that is due, a route that nobody
 serves. So whoever audits a ledger at work gets no false alarm, and a breach always means that something wrote
-past the verbs, that a verb is wrong, or that the disk lies.
+past the transitions, that one of them is wrong, or that the disk lies.
 
 Much of it is a CHECK or a UNIQUE too, and asked all the same: an index can be corrupt, a constraint dropped.
 """
@@ -13,7 +13,7 @@ from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.doubt_policy import POLICIES
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
-from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, Status, Verb, transitions_of
+from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, EventType, Status, transitions_of
 from bulk_dispatch.ledger.schema import sql_list
 
 
@@ -41,9 +41,11 @@ class View:
 _NAME = "m.client_id || CASE m.producer WHEN '' THEN '' ELSE ' of ' || m.producer END"
 """What a message m is called: by its client id, and its producer if that has a name."""
 
-# One text a road: a list of texts is looked up by hash, a list of triples is read from front to back.
-_ROADS = sql_list(
-    f"{verb} {source or ''} {target}" for verb in Verb for source, target in transitions_of(verb)
+# One text a transition: a list of texts is looked up by hash, a list of triples is read from front to back.
+_TRANSITIONS = sql_list(
+    f"{event_type} {from_status or ''} {to_status}"
+    for event_type in EventType
+    for from_status, to_status in transitions_of(event_type)
 )
 
 _MAY_HOLD = {
@@ -68,30 +70,33 @@ _HISTORIES = View(
                CASE WHEN m.id IS NULL THEN CAST(t.first_id AS text) ELSE {_NAME} END AS name,
                m.id AS there, m.status, m.lane, m.kind AS what, m.route, m.due_at, m.finalized_at,
                m.package_id, m.attempts, m.in_doubt AS policy, p.state AS package_state,
-               p.route AS package_route, t.message_id AS told, t.jump, t.off_road, t.off_package, t.sents,
-               t.verdicts, t.target AS told_status, t.package_id AS told_package
+               p.route AS package_route, t.message_id AS told, t.jump, t.unlawful, t.off_package, t.sents,
+               t.reports, t.to_status AS told_status, t.package_id AS told_package
         FROM messages m
         FULL JOIN (
             SELECT message_id, min(id) AS first_id,
-                   min(id) FILTER (WHERE source IS DISTINCT FROM stood) AS jump,
+                   min(id) FILTER (WHERE from_status IS DISTINCT FROM stood) AS jump,
                    min(id) FILTER (
-                       WHERE verb || ' ' || coalesce(source, '') || ' ' || target NOT IN ({_ROADS})
-                   ) AS off_road,
+                       WHERE type || ' ' || coalesce(from_status,
+                           '') || ' ' || to_status NOT IN ({_TRANSITIONS})
+                   ) AS unlawful,
                    min(id) FILTER (WHERE CASE
-                       WHEN target = '{Status.SENDING}' THEN package_id IS NULL OR package_id <= held
-                       WHEN verb IN ('{Verb.SETTLE}', '{Verb.REPORT}', '{Verb.READ}', '{Verb.COLLIDE}')
+                       WHEN to_status = '{Status.SENDING}' THEN package_id IS NULL OR package_id <= held
+                       WHEN type IN ('{EventType.SETTLE}', '{EventType.REPORT}', '{EventType.READ}',
+                           '{EventType.COLLIDE}')
                        THEN package_id IS NULL OR package_id < held
-                            OR (source <> '{Status.SENDING}' AND package_id <> held)
+                            OR (from_status <> '{Status.SENDING}' AND package_id <> held)
                        ELSE package_id IS NOT NULL END
                    ) AS off_package,
-                   count(*) FILTER (WHERE target = '{Status.SENT}') - count(*) FILTER (
-                       WHERE verb = '{Verb.COLLIDE}' AND source = '{Status.SENT}'
+                   count(*) FILTER (WHERE to_status = '{Status.SENT}') - count(*) FILTER (
+                       WHERE type = '{EventType.COLLIDE}' AND from_status = '{Status.SENT}'
                    ) AS sents,
-                   count(*) FILTER (WHERE verb IN ('{Verb.SETTLE}', '{Verb.REPORT}')) AS verdicts,
-                   max(target) FILTER (WHERE last) AS target,
+                   count(*) FILTER (WHERE type IN ('{EventType.SETTLE}', '{EventType.REPORT}')) AS reports,
+                   max(to_status) FILTER (WHERE last) AS to_status,
                    max(package_id) FILTER (WHERE last) AS package_id
             FROM (
-                SELECT message_id, id, verb, source, target, package_id, lag(target) OVER history AS stood,
+                SELECT message_id, id, type, from_status, to_status, package_id, lag(to_status)
+                    OVER history AS stood,
                        lag(package_id) OVER history AS held, lead(id) OVER history IS NULL AS last
                 FROM events WINDOW history AS (PARTITION BY message_id ORDER BY id)
             ) steps
@@ -125,10 +130,10 @@ _HISTORIES = View(
             "'event ' || jump || ' does not leave where the one before it arrived'",
         ),
         Invariant(
-            "roads_are_kept",
-            "every event is a move that its verb may make, so nothing leaves a final status",
-            "off_road IS NOT NULL",
-            "'event ' || off_road || ' is a move that its verb may not make'",
+            "transitions_are_allowed",
+            "every event is a transition that its type may make, so nothing leaves a final status",
+            "unlawful IS NOT NULL",
+            "'event ' || unlawful || ' is a transition that its type may not make'",
         ),
         Invariant(
             "sent_once",
@@ -182,9 +187,9 @@ _HISTORIES = View(
         ),
         Invariant(
             "attempts_are_told",
-            "a message has used up no more tries than it was given verdicts",
-            "attempts < 0 OR attempts > verdicts",
-            "attempts || ' tries used up, ' || coalesce(verdicts, 0) || ' verdicts'",
+            "a message has used up no more tries than it was given reports",
+            "attempts < 0 OR attempts > reports",
+            "attempts || ' tries used up, ' || coalesce(reports, 0) || ' reports'",
         ),
         Invariant(
             "messages_speak_our_words",
@@ -209,7 +214,8 @@ _PACKAGES = View(
     "packages",
     f"""
         SELECT id, 'package' AS kind, CAST(id AS text) AS name, p.id AS there, p.state, p.lane, p.route,
-               p.job, p.items, p.polls, p.asks, p.poll_at, p.rescue_at, p.doubted_at, r.name AS registered,
+               p.job, p.message_count, p.poll_count, p.inquiry_count, p.poll_at, p.rescue_at,
+                   p.in_doubt_since, r.name AS registered,
                coalesce(m.held, 0) AS held, coalesce(m.sending, 0) AS sending,
                coalesce(m.doubtful, 0) AS doubtful, coalesce(m.sent, 0) AS sent,
                coalesce(e.events, 0) AS events, coalesce(e.claims, 0) AS claims
@@ -223,7 +229,7 @@ _PACKAGES = View(
         ) m USING (id)
         FULL JOIN (
             SELECT package_id AS id, count(*) AS events,
-                   count(*) FILTER (WHERE verb = '{Verb.CLAIM}') AS claims
+                   count(*) FILTER (WHERE type = '{EventType.CLAIM}') AS claims
             FROM events WHERE package_id IS NOT NULL GROUP BY package_id
         ) e USING (id)
         LEFT JOIN routes r ON r.name = p.route
@@ -247,12 +253,14 @@ _PACKAGES = View(
             "state || ', and no message of it is'",
         ),
         Invariant(
-            "packages_count_their_items",
+            "packages_count_their_messages",
             "a package was claimed whole, or is a half, and holds no more than it left with",
-            "items < 1 OR held > items OR claims NOT IN (0, items) OR polls < 0 OR asks < 0",
+            "message_count < 1 OR held > message_count OR claims NOT IN (0, message_count) "
+            "OR poll_count < 0 OR inquiry_count < 0",
             """
-                items || ' items, ' || held || ' messages, ' || claims || ' claims, ' || polls || ' polls, '
-                || asks || ' asks'
+                message_count || ' messages claimed, ' || held || ' messages, ' || claims || ' claims, '
+                || poll_count || ' polls, '
+                || inquiry_count || ' inquiries'
             """,
         ),
         Invariant(
@@ -282,10 +290,10 @@ _PACKAGES = View(
         Invariant(
             "doubts_are_dated",
             "a package has a beginning of doubt exactly while a message of it is in doubt",
-            "(doubtful > 0) <> (doubted_at IS NOT NULL) AND there IS NOT NULL",
+            "(doubtful > 0) <> (in_doubt_since IS NOT NULL) AND there IS NOT NULL",
             """
                 doubtful || ' messages in doubt, the beginning of it '
-                || CASE WHEN doubted_at IS NULL THEN 'unknown' ELSE 'known' END
+                || CASE WHEN in_doubt_since IS NULL THEN 'unknown' ELSE 'known' END
             """,
         ),
         Invariant(
@@ -360,8 +368,8 @@ _PROVIDER_IDS = _only_once(
     "provider_ids_are_unique",
     "no two messages of a route have the same id of the provider; or it gave one twice",
     "provider id",
-    "provider_id IS NOT NULL",
-    'route, provider_id COLLATE "C"',
+    "provider_message_id IS NOT NULL",
+    'route, provider_message_id COLLATE "C"',
 )
 
 _CORRECTIONS = View(
@@ -370,7 +378,7 @@ _CORRECTIONS = View(
         SELECT m.id, 'message' AS kind, {_NAME} AS name, m.status, c.id AS there,
                (c.client_id, c.producer) IS DISTINCT FROM (m.client_id, m.producer) AS of_another,
                EXISTS (SELECT FROM events e WHERE e.message_id = m.id
-                       AND e.target IN ({sql_list(TAKEN)})) AS taken,
+                       AND e.to_status IN ({sql_list(TAKEN)})) AS taken,
                count(*) OVER (PARTITION BY m.corrected_by) AS times
         FROM messages m LEFT JOIN messages c ON c.id = m.corrected_by WHERE m.corrected_by IS NOT NULL
     """,  # noqa: S608 - our own constants
@@ -441,16 +449,18 @@ _CONFLICTS = View(
 _ROUTES = View(
     "routes",
     """
-        SELECT row_number() OVER (ORDER BY name) AS id, 'route' AS kind, name, state, paused_until, failures
+        SELECT row_number() OVER (ORDER BY name) AS id, 'route' AS kind, name, state, paused_until,
+            consecutive_failures
         FROM routes
     """,
     (
         Invariant(
-            "brakes_are_known",
-            "a route is open, stopped, or paused until an instant",
+            "route_states_are_known",
+            "a route is active, stopped, or paused until an instant",
             """
-                state NOT IN ('open', 'paused', 'stopped') OR (state = 'paused') <> (paused_until IS NOT NULL)
-                OR failures < 0
+                state NOT IN ('active', 'paused', 'stopped')
+                    OR (state = 'paused') <> (paused_until IS NOT NULL)
+                OR consecutive_failures < 0
             """,
             "'neither open nor stopped nor paused until an instant'",
         ),

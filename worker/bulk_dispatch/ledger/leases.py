@@ -8,7 +8,7 @@ from sqlalchemy import Connection, TextClause, text
 
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.ledger.transitions import Looks, Move, settle
+from bulk_dispatch.ledger.transitions import Looks, Transition, settle
 
 
 def renew(connection: Connection, package_id: int, lease: timedelta) -> bool:
@@ -30,7 +30,7 @@ class Leased:
 
     id: int
     state: PackageState
-    items: int  # messages it left with
+    message_count: int  # it left with
     job: str
     account: str  # by which it left; empty before anybody noted it
     tries: int
@@ -46,17 +46,18 @@ def _lease_statement(clock: str, tries: str, condition: str, count: str = "") ->
     """Lease due packages, oldest first, up to so many messages. Leasing is moving their clock."""
     return text(f"""
         WITH due AS (
-            SELECT id, items, {clock} FROM packages
+            SELECT id, message_count, {clock} FROM packages
             WHERE route = :route AND {clock} <= now() AND {condition}
             ORDER BY {clock} LIMIT {PACKAGES} FOR UPDATE SKIP LOCKED
-        ), counted AS (
-            SELECT id, sum(items) OVER (ORDER BY {clock}, id) - items AS before FROM due
+        ), ranked AS (
+            SELECT id, sum(message_count) OVER (ORDER BY {clock}, id) - message_count AS before FROM due
         )
         UPDATE packages p SET {clock} = now() + :lease {count}
-        FROM counted c WHERE p.id = c.id AND c.before < :messages
-        RETURNING p.id, p.state, p.items, coalesce(p.job, '') AS job, coalesce(p.account, '') AS account,
+        FROM ranked c WHERE p.id = c.id AND c.before < :messages
+        RETURNING p.id, p.state, p.message_count, coalesce(p.job, '') AS job, coalesce(p.account,
+            '') AS account,
                   p.{tries} AS tries, now() - p.opened_at AS age,
-                  coalesce(now() - p.doubted_at, interval '0') AS doubted_for
+                  coalesce(now() - p.in_doubt_since, interval '0') AS doubted_for
     """)  # noqa: S608 - our own constants
 
 
@@ -65,11 +66,11 @@ _KNOWN_TO = "{accounts} = '{{}}' OR coalesce(account = ANY({accounts}), true)"
 
 # What is open is its dispatcher's alone: a question about what he is just sending would be denied.
 _LEASE_POLLS = _lease_statement(
-    "poll_at", "polls", f"state <> '{PackageState.OPEN}'", ", polls = p.polls + 1"
+    "poll_at", "poll_count", f"state <> '{PackageState.OPEN}'", ", poll_count = p.poll_count + 1"
 )
 _LEASE_DOUBTS = _lease_statement(
     "rescue_at",
-    "asks",
+    "inquiry_count",
     f"state = '{PackageState.IN_DOUBT}' AND ({_KNOWN_TO.format(accounts='CAST(:accounts AS text[])')})",
 )
 
@@ -112,7 +113,7 @@ def _leased(
         Leased(
             id=row.id,
             state=PackageState(row.state),
-            items=row.items,
+            message_count=row.message_count,
             job=row.job,
             account=row.account,
             tries=row.tries,
@@ -127,7 +128,7 @@ def answered(connection: Connection, package_ids: Iterable[int]) -> None:
     """Count a question about packages, now that it was answered. Not when it is put: who dies over it has
     learnt nothing, and the next denial must not pass for the second."""
     connection.execute(
-        text("UPDATE packages SET asks = asks + 1 WHERE id = ANY(CAST(:ids AS bigint[]))"),
+        text("UPDATE packages SET inquiry_count = inquiry_count + 1 WHERE id = ANY(CAST(:ids AS bigint[]))"),
         {"ids": list(package_ids)},
     )
 
@@ -152,9 +153,9 @@ def doubt_lapsed(connection: Connection, route: str, first_look: timedelta) -> l
             """),  # noqa: S608 - our own constants
             {"ids": lapsed},
         )
-        moves = [Move(row.id, row.package_id, Status.IN_DOUBT) for row in held]
+        moves = [Transition(row.id, row.package_id, Status.IN_DOUBT) for row in held]
         look = Looks(poll=first_look, rescue=first_look)
-        settle(connection, moves, dict.fromkeys(lapsed, look), why="its dispatcher went away")
+        settle(connection, moves, dict.fromkeys(lapsed, look), reason="its dispatcher went away")
     return lapsed
 
 

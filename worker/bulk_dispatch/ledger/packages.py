@@ -22,11 +22,11 @@ class OpenMessage(NamedTuple):
     id: int
     package_id: int
     reference: int
-    provider_id: str
+    provider_message_id: str
     status: Status
     attempts: int
     kind: Kind
-    counted: int | None  # segments, by our own count
+    segments_estimated: int | None  # segments, by our own count
     account: str  # by which it left; empty before anybody noted it
 
 
@@ -81,7 +81,7 @@ def listed_messages(
     rows = connection.execute(
         text(f"""
             SELECT {_OPEN_COLUMNS}
-            FROM packages p JOIN messages m ON m.package_id = p.id JOIN stop_list s USING (recipient)
+            FROM packages p JOIN messages m ON m.package_id = p.id JOIN suppressions s USING (recipient)
             WHERE p.id = ANY(CAST(:ids AS bigint[])) AND m.status IN ({sql_list(_OPEN)}) AND {MEANT}
             ORDER BY m.id
         """),  # noqa: S608 - our own constants
@@ -91,8 +91,9 @@ def listed_messages(
 
 
 _OPEN_COLUMNS = """
-    m.id, m.package_id, m.reference, coalesce(m.provider_id, '') AS provider_id, m.status, m.attempts, m.kind,
-    m.counted, coalesce(p.account, '') AS account
+    m.id, m.package_id, m.reference, coalesce(m.provider_message_id, '') AS provider_message_id, m.status,
+        m.attempts, m.kind,
+    m.segments_estimated, coalesce(p.account, '') AS account
 """
 
 
@@ -102,16 +103,27 @@ _KINDS = {kind.value: kind for kind in Kind}
 
 def _open_message(row: Sequence[Any]) -> OpenMessage:
     # By place, as in `item`: with keywords it takes twice as long, and every message comes by here.
-    id_, package_id, reference, provider_id, status, attempts, kind, counted, account, *_ = row
+    (
+        id_,
+        package_id,
+        reference,
+        provider_message_id,
+        status,
+        attempts,
+        kind,
+        segments_estimated,
+        account,
+        *_,
+    ) = row
     return OpenMessage(
         id_,
         package_id,
         reference,
-        provider_id,
+        provider_message_id,
         _STATUSES[status],
         attempts,
         _KINDS[kind],
-        counted,
+        segments_estimated,
         account,
     )
 
@@ -144,12 +156,12 @@ def live_packages(connection: Connection, route: str) -> list[tuple[int, int]]:
     """The packages of a route that somebody still comes by for: (id, messages it left with), oldest first."""
     rows = connection.execute(
         text("""
-            SELECT id, items FROM packages
+            SELECT id, message_count FROM packages
             WHERE route = :route AND (poll_at IS NOT NULL OR rescue_at IS NOT NULL) ORDER BY id
         """),
         {"route": route},
     )
-    return [(row.id, row.items) for row in rows]
+    return [(row.id, row.message_count) for row in rows]
 
 
 def doubtful_items(
@@ -163,7 +175,7 @@ def doubtful_items(
             SELECT {COLUMNS}, m.package_id FROM messages m
             WHERE m.package_id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.IN_DOUBT}'
               AND coalesce(m.valid_until > greatest(now(), m.send_at), true) AND NOT {COLLIDED}
-              AND NOT EXISTS (SELECT FROM stop_list s WHERE s.recipient = m.recipient)
+              AND NOT EXISTS (SELECT FROM suppressions s WHERE s.recipient = m.recipient)
             ORDER BY m.package_id, m.id
         """),  # noqa: S608 - our own constants
         {"ids": list(package_ids)},

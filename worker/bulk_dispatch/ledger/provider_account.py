@@ -24,14 +24,14 @@ def note_balance(connection: Connection, route: str, amount: Decimal, currency: 
 def note_clock(connection: Connection, route: str, ahead: timedelta) -> None:
     """Keep how far a provider's clock is ahead of ours."""
     connection.execute(
-        text("UPDATE routes SET clock_ahead = :ahead WHERE name = :route"), {"route": route, "ahead": ahead}
+        text("UPDATE routes SET clock_skew = :ahead WHERE name = :route"), {"route": route, "ahead": ahead}
     )
 
 
 def clock_skew(connection: Connection, route: str) -> timedelta | None:
     """How far a provider's clock was ahead of ours when last asked; None if it never was."""
     found: timedelta | None = connection.execute(
-        text("SELECT clock_ahead FROM routes WHERE name = :route"), {"route": route}
+        text("SELECT clock_skew FROM routes WHERE name = :route"), {"route": route}
     ).scalar_one_or_none()
     return found
 

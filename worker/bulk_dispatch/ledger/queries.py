@@ -17,9 +17,9 @@ class Event:
     """One line of a message's history."""
 
     at: datetime
-    verb: str
-    source: str | None
-    target: str
+    type: str
+    from_status: str | None
+    to_status: str
     package_id: int | None
     code: str | None
     note: str | None
@@ -36,10 +36,10 @@ class History:
     route: str
     lane: str
     recipient: str = field(repr=False)
-    provider_id: str | None
+    provider_message_id: str | None
     kind: str
-    segments: int | None  # as they bill them
-    counted: int | None  # by our own count
+    segments_billed: int | None  # as they bill them
+    segments_estimated: int | None  # by our own count
     attempts: int
     enqueued_at: datetime
     send_at: datetime | None
@@ -57,8 +57,9 @@ def history(connection: Connection, client_id: str, producer: str = "") -> Histo
         return None
     found = connection.execute(
         text("""
-            SELECT id, client_id, producer, status, route, lane, recipient, provider_id, kind, segments,
-                   counted, attempts, enqueued_at, send_at, finalized_at, read_at,
+            SELECT id, client_id, producer, status, route, lane, recipient, provider_message_id, kind,
+                segments_billed,
+                   segments_estimated, attempts, enqueued_at, send_at, finalized_at, read_at,
                    (SELECT count(*) FROM messages e WHERE e.client_id = m.client_id
                     AND e.producer = m.producer AND e.corrected_by IS NOT NULL) AS corrects
             FROM messages m
@@ -70,7 +71,8 @@ def history(connection: Connection, client_id: str, producer: str = "") -> Histo
         return None
     lines = connection.execute(
         text(f"""
-            SELECT e.at, e.verb, e.source, e.target, e.package_id, e.code, e.note, {PROVIDER} AS provider
+            SELECT e.at, e.type, e.from_status, e.to_status, e.package_id, e.code, e.note,
+                {PROVIDER} AS provider
             FROM events e LEFT JOIN packages p ON p.id = e.package_id
             WHERE e.message_id = :id ORDER BY e.id
         """),  # noqa: S608 - our own constants
@@ -83,10 +85,10 @@ def history(connection: Connection, client_id: str, producer: str = "") -> Histo
         route=found.route,
         lane=found.lane,
         recipient=found.recipient,
-        provider_id=found.provider_id,
+        provider_message_id=found.provider_message_id,
         kind=found.kind,
-        segments=found.segments,
-        counted=found.counted,
+        segments_billed=found.segments_billed,
+        segments_estimated=found.segments_estimated,
         attempts=found.attempts,
         enqueued_at=found.enqueued_at,
         send_at=found.send_at,
@@ -157,26 +159,26 @@ class Books:
 def books(connection: Connection) -> Books:
     """Count the messages, and prove the count: for every status, what entered it by the events, less what
     left it, is what stands there. Best read in one snapshot."""
-    counted = by_status(connection)
+    standing = by_status(connection)
     recorded = dict.fromkeys(Status, 0)
-    for source, target, count in connection.execute(
-        text("SELECT source, target, count(*) FROM events GROUP BY source, target")
+    for from_status, to_status, count in connection.execute(
+        text("SELECT from_status, to_status, count(*) FROM events GROUP BY from_status, to_status")
     ):
-        if target in _KNOWN:
-            recorded[Status(target)] += count
-        if source in _KNOWN:
-            recorded[Status(source)] -= count
+        if to_status in _KNOWN:
+            recorded[Status(to_status)] += count
+        if from_status in _KNOWN:
+            recorded[Status(from_status)] -= count
     return Books(
-        total=sum(counted.values()),
-        by_status=counted,
-        duplicates=_one(connection, "SELECT coalesce(sum(count), 0) FROM duplicates"),
+        total=sum(standing.values()),
+        by_status=standing,
+        duplicates=_one(connection, "SELECT coalesce(sum(count), 0) FROM duplicate_counts"),
         conflicts=_one(connection, "SELECT count(*) FROM conflicts"),
         unbalanced=tuple(
-            f"{status}: {counted.get(status, 0)} messages, {recorded[status]} by the events"
+            f"{status}: {standing.get(status, 0)} messages, {recorded[status]} by the events"
             for status in Status
-            if counted.get(status, 0) != recorded[status]
+            if standing.get(status, 0) != recorded[status]
         ),
-        by_code=_endings(connection) if _FAILED & counted.keys() else (),
+        by_code=_endings(connection) if _FAILED & standing.keys() else (),
     )
 
 
@@ -187,9 +189,9 @@ def _endings(connection: Connection) -> tuple[Ending, ...]:
     """Why messages did not arrive, the commonest first. An end is entered once."""
     rows = connection.execute(
         text(f"""
-            SELECT e.target, {PROVIDER}, e.code, count(*)
+            SELECT e.to_status, {PROVIDER}, e.code, count(*)
             FROM events e LEFT JOIN packages p ON p.id = e.package_id
-            WHERE e.target = ANY(CAST(:ends AS text[])) AND e.code IS NOT NULL
+            WHERE e.to_status = ANY(CAST(:ends AS text[])) AND e.code IS NOT NULL
             GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 3
         """),  # noqa: S608 - our own constants
         {"ends": [str(status) for status in _FAILED]},
@@ -209,7 +211,7 @@ class RouteRow:
     name: str
     state: str
     paused_until: datetime | None
-    why: str | None
+    reason: str | None
     failures: int
     queued: int
     on_the_wire: int
@@ -219,7 +221,7 @@ class RouteRow:
     balance: Decimal | None  # money left, when last asked
     currency: str | None
     balance_at: datetime | None
-    clock_ahead: timedelta | None  # how far their clock was ahead of ours, when last asked
+    clock_skew: timedelta | None  # how far their clock was ahead of ours, when last asked
 
 
 def route_rows(connection: Connection) -> list[RouteRow]:
@@ -227,8 +229,8 @@ def route_rows(connection: Connection) -> list[RouteRow]:
     rows = connection.execute(
         text("""
             SELECT r.name,
-                   CASE WHEN r.state = 'paused' AND r.paused_until <= now() THEN 'open' ELSE r.state END,
-                   r.paused_until, r.why, r.failures,
+                   CASE WHEN r.state = 'paused' AND r.paused_until <= now() THEN 'active' ELSE r.state END,
+                   r.paused_until, r.reason, r.consecutive_failures,
                    (SELECT count(*) FROM messages m WHERE m.route = r.name AND m.due_at IS NOT NULL),
                    (SELECT count(*) FROM packages p
                     WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'open'),
@@ -236,10 +238,10 @@ def route_rows(connection: Connection) -> list[RouteRow]:
                     JOIN messages m ON m.package_id = p.id AND m.status = 'in_doubt'
                     WHERE p.route = r.name AND p.rescue_at IS NOT NULL AND p.state = 'in_doubt'),
                    (SELECT count(*) FROM messages m WHERE m.route = r.name AND m.due_at IS NOT NULL)
-                   + (SELECT coalesce(sum(p.items), 0)::bigint FROM packages p WHERE p.route = r.name
+                   + (SELECT coalesce(sum(p.message_count), 0)::bigint FROM packages p WHERE p.route = r.name
                       AND (p.rescue_at IS NOT NULL OR p.poll_at IS NOT NULL)),
-                   (SELECT count(*) FROM receipts k WHERE k.route = r.name),
-                   r.balance, r.currency, r.balance_at, r.clock_ahead
+                   (SELECT count(*) FROM unmatched_receipts k WHERE k.route = r.name),
+                   r.balance, r.currency, r.balance_at, r.clock_skew
             FROM routes r ORDER BY r.name
         """)
     )

@@ -14,13 +14,13 @@ from bulk_dispatch.domain.question import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedQuestion:
     """A kind of question that the provider of a route does not answer."""
 
     question: Question
     refused_at: datetime  # since when
     ask_at: datetime  # not to be asked again before
-    why: str  # their words, as far as they may be kept
+    reason: str  # their words, as far as they may be kept
     lasts: timedelta  # refused for so long
     ask_in: timedelta  # to be asked again in so long; none or less: now
 
@@ -30,49 +30,49 @@ class Refused:
         return self.ask_in > timedelta(0)
 
 
-def refused_questions(connection: Connection, route: str) -> dict[Question, Refused]:
+def refused_questions(connection: Connection, route: str) -> dict[Question, RefusedQuestion]:
     """What the provider of a route refuses to be asked."""
     rows = connection.execute(text(f"{_SELECT} WHERE route = :route ORDER BY question"), {"route": route})
     return {one.question: one for _, one in map(_read, rows)}
 
 
-def all_refused(connection: Connection) -> list[tuple[str, Refused]]:
+def all_refused(connection: Connection) -> list[tuple[str, RefusedQuestion]]:
     """The same of every route, with its name."""
     return [_read(row) for row in connection.execute(text(f"{_SELECT} ORDER BY route, question"))]
 
 
 _SELECT = """
-    SELECT route, question, refused_at, ask_at, why, now() - refused_at AS lasts, ask_at - now() AS ask_in
+    SELECT route, question, refused_at, ask_at, reason, now() - refused_at AS lasts, ask_at - now() AS ask_in
     FROM refused_questions
 """
 
 
-def _read(row: Row[Any]) -> tuple[str, Refused]:
-    return row.route, Refused(
+def _read(row: Row[Any]) -> tuple[str, RefusedQuestion]:
+    return row.route, RefusedQuestion(
         question=Question(row.question),
         refused_at=row.refused_at,
         ask_at=row.ask_at,
-        why=row.why,
+        reason=row.reason,
         lasts=row.lasts,
         ask_in=row.ask_in,
     )
 
 
 def note_refused(
-    connection: Connection, route: str, question: Question, why: str, first: timedelta, most: timedelta
+    connection: Connection, route: str, question: Question, reason: str, first: timedelta, most: timedelta
 ) -> bool:
     """Keep that a question was refused: it is asked again after `first`, then ever more rarely, up to `most`.
     False if that was known: many questions are under way at once, and those refused together are one."""
     noted = connection.execute(
         text("""
-            INSERT INTO refused_questions AS q (route, question, ask_at, why)
-            VALUES (:route, :question, now() + :first, :why)
+            INSERT INTO refused_questions AS q (route, question, ask_at, reason)
+            VALUES (:route, :question, now() + :first, :reason)
             ON CONFLICT (route, question) DO UPDATE
-            SET why = excluded.why, refusals = q.refusals + 1,
+            SET reason = excluded.reason, refusals = q.refusals + 1,
                 ask_at = now() + least(:first * power(2, least(q.refusals, 30)), :most)
             WHERE q.ask_at <= now()
         """),
-        {"route": route, "question": question.value, "why": why, "first": first, "most": most},
+        {"route": route, "question": question.value, "reason": reason, "first": first, "most": most},
     )
     return bool(noted.rowcount)
 

@@ -1,18 +1,20 @@
 """Receipts in the book: which message each is about, and those that must wait until that is known.
 
-A receipt names a message as the provider does. `provider_ids` knows these names from the moment the answer
-to the sending is written; a receipt that comes before that is kept for an hour, and matched again. So is one
-of a message that is named but queued, or on the wire: nothing can be written of it yet. Nor of one that is
-held for a collision: what is told of it is of another, until a person has said otherwise.
+A receipt names a message as the provider does. `provider_message_ids` knows these names from the moment the
+answer to the sending is written; a receipt that comes before that is kept for an hour, and matched again. So
+is one of a message that is named but queued,
+    or on the wire: nothing can be written of it yet. Nor of one that
+is held for a collision: what is told of it is of another, until a person has said otherwise.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.collisions import COLLIDED
 from bulk_dispatch.ledger.schema import sql_list
@@ -35,23 +37,10 @@ _TOLD = f"""m.status NOT IN ({_NOT_YET})
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """What a receipt says: the provider's name for a message, and what becomes of it. A `status` of None is a
-    hint that there is news. See bulk_dispatch.providers.interface.Receipt for the rest."""
-
-    provider_id: str
-    status: Status | None
-    code: str = ""
-    happened_at: datetime | None = None
-    first_channel: bool = False
-    read: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Matched:
     """A word whose message is known and has left, or may have."""
 
-    word: Word
+    word: DeliveryReceipt
     message_id: int
     package_id: int | None  # None if it ended without having left
     kind: Kind
@@ -64,7 +53,7 @@ def name_messages(connection: Connection, route: str, names: Iterable[tuple[str,
     if rows:
         connection.execute(
             text("""
-                INSERT INTO provider_ids (route, id, message_id)
+                INSERT INTO provider_message_ids (route, provider_message_id, message_id)
                 SELECT :route, n.id, n.message_id
                 FROM unnest(CAST(:ids AS text[]), CAST(:messages AS bigint[])) AS n (id, message_id)
                 ON CONFLICT DO NOTHING
@@ -73,17 +62,19 @@ def name_messages(connection: Connection, route: str, names: Iterable[tuple[str,
         )
 
 
-def match(connection: Connection, route: str, words: Sequence[Word]) -> tuple[list[Matched], list[Word]]:
+def match(
+    connection: Connection, route: str, words: Sequence[DeliveryReceipt]
+) -> tuple[list[Matched], list[DeliveryReceipt]]:
     """The words whose message is known and has left, or may have, in their order; and those that have to wait
     for it."""
     rows = connection.execute(
         text(f"""
-            SELECT p.id AS name, m.id, m.package_id, m.kind, m.status
+            SELECT p.provider_message_id AS name, m.id, m.package_id, m.kind, m.status
             FROM unnest(CAST(:names AS text[])) AS n (name)
-            JOIN provider_ids p ON p.route = :route AND p.id = n.name
+            JOIN provider_message_ids p ON p.route = :route AND p.provider_message_id = n.name
             JOIN messages m ON m.id = p.message_id AND {_TOLD}
         """),  # noqa: S608 - our own constants
-        {"route": route, "names": list({word.provider_id for word in words})},
+        {"route": route, "names": list({word.provider_message_id for word in words})},
     )
     known = {row.name: row for row in rows}
     matched = [
@@ -95,27 +86,28 @@ def match(connection: Connection, route: str, words: Sequence[Word]) -> tuple[li
             status=Status(row.status),
         )
         for word in words
-        if (row := known.get(word.provider_id))
+        if (row := known.get(word.provider_message_id))
     ]
-    return matched, [word for word in words if word.provider_id not in known]
+    return matched, [word for word in words if word.provider_message_id not in known]
 
 
-def keep(connection: Connection, route: str, words: Sequence[Word]) -> None:
+def keep(connection: Connection, route: str, words: Sequence[DeliveryReceipt]) -> None:
     """Keep words whose message is not known yet. They are not counted here: see `drop_surplus`."""
     if not words:
         return
     connection.execute(
         text("""
-            INSERT INTO receipts (route, provider_id, status, code, happened_at, first_channel, read)
+            INSERT INTO unmatched_receipts (route, provider_message_id, status, code, happened_at,
+                first_channel, read)
             SELECT :route, n.* FROM unnest(
-                CAST(:provider_id AS text[]), CAST(:status AS text[]), CAST(:code AS text[]),
+                CAST(:provider_message_id AS text[]), CAST(:status AS text[]), CAST(:code AS text[]),
                 CAST(:happened_at AS timestamptz[]), CAST(:first_channel AS boolean[]),
                 CAST(:read AS boolean[])
             ) AS n
         """),
         {
             "route": route,
-            "provider_id": [word.provider_id for word in words],
+            "provider_message_id": [word.provider_message_id for word in words],
             "status": [word.status.value if word.status else None for word in words],
             "code": [word.code or None for word in words],
             "happened_at": [word.happened_at for word in words],
@@ -125,7 +117,7 @@ def keep(connection: Connection, route: str, words: Sequence[Word]) -> None:
     )
 
 
-def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
+def take_kept(connection: Connection, route: str, limit: int) -> list[DeliveryReceipt]:
     """Take out kept words whose message is known by now and has left, or may have, oldest first. Two takers
     never get the same.
 
@@ -135,21 +127,21 @@ def take_kept(connection: Connection, route: str, limit: int) -> list[Word]:
     rows = connection.execute(
         text(f"""
             WITH ripe AS (
-                SELECT r.id FROM receipts r, LATERAL (
-                    SELECT FROM provider_ids p
+                SELECT r.id FROM unmatched_receipts r, LATERAL (
+                    SELECT FROM provider_message_ids p
                     JOIN messages m ON m.id = p.message_id AND {_TOLD}
-                    WHERE p.route = r.route AND p.id = r.provider_id OFFSET 0
+                    WHERE p.route = r.route AND p.provider_message_id = r.provider_message_id OFFSET 0
                 ) known
                 WHERE r.route = :route ORDER BY r.id LIMIT :limit FOR UPDATE OF r SKIP LOCKED
             )
-            DELETE FROM receipts r USING ripe WHERE r.id = ripe.id
-            RETURNING r.id, r.provider_id, r.status, r.code, r.happened_at, r.first_channel, r.read
+            DELETE FROM unmatched_receipts r USING ripe WHERE r.id = ripe.id
+            RETURNING r.id, r.provider_message_id, r.status, r.code, r.happened_at, r.first_channel, r.read
         """),  # noqa: S608 - our own constants
         {"route": route, "limit": limit},
     ).all()
     return [
-        Word(
-            provider_id=row.provider_id,
+        DeliveryReceipt(
+            provider_message_id=row.provider_message_id,
             status=Status(row.status) if row.status else None,
             code=row.code or "",
             happened_at=row.happened_at,
@@ -168,7 +160,7 @@ def drop_old(connection: Connection, route: str) -> int:
 def drop_surplus(connection: Connection, route: str) -> int:
     """Forget the oldest kept words beyond MOST. Returns how many."""
     count: int = connection.execute(
-        text("SELECT count(*) FROM receipts WHERE route = :route"), {"route": route}
+        text("SELECT count(*) FROM unmatched_receipts WHERE route = :route"), {"route": route}
     ).scalar_one()
     return _drop(connection, route, count - MOST) if count > MOST else 0
 
@@ -177,8 +169,8 @@ def _drop(connection: Connection, route: str, count: int, condition: str = "", *
     """Forget the oldest. Who drops or takes never waits for another who does."""
     dropped = connection.execute(
         text(f"""
-            DELETE FROM receipts WHERE id IN (
-                SELECT id FROM receipts WHERE route = :route {condition}
+            DELETE FROM unmatched_receipts WHERE id IN (
+                SELECT id FROM unmatched_receipts WHERE route = :route {condition}
                 ORDER BY id LIMIT :count FOR UPDATE SKIP LOCKED
             )
         """),  # noqa: S608 - our own conditions

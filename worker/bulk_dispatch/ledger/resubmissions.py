@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.package import PackageState
-from bulk_dispatch.ledger.routes import ROUTE_IS_OPEN
+from bulk_dispatch.ledger.routes import ROUTE_IS_ACTIVE
 
 
 def begin_resubmission(
@@ -19,15 +19,15 @@ def begin_resubmission(
     """
     until: datetime | None = connection.execute(
         text(f"""
-            UPDATE routes SET repeating_until = now() + :lease
-            WHERE name = :route AND coalesce(repeating_until <= now(), true)
-              AND {ROUTE_IS_OPEN}
+            UPDATE routes SET resubmit_lease_until = now() + :lease
+            WHERE name = :route AND coalesce(resubmit_lease_until <= now(), true)
+              AND {ROUTE_IS_ACTIVE}
               AND EXISTS (
                   SELECT FROM packages
                   WHERE route = :route AND rescue_at <= now() AND state = '{PackageState.IN_DOUBT}'
                     AND coalesce(account = ANY(CAST(:accounts AS text[])), true)
               )
-            RETURNING repeating_until
+            RETURNING resubmit_lease_until
         """),  # noqa: S608 - our own constants
         {"route": route, "accounts": list(accounts), "lease": lease},
     ).scalar_one_or_none()
@@ -37,6 +37,9 @@ def begin_resubmission(
 def end_resubmission(connection: Connection, route: str, until: datetime) -> None:
     """The next process may, unless our turn was over and it has begun already."""
     connection.execute(
-        text("UPDATE routes SET repeating_until = NULL WHERE name = :route AND repeating_until = :until"),
+        text("""
+            UPDATE routes SET resubmit_lease_until = NULL
+            WHERE name = :route AND resubmit_lease_until = :until
+        """),
         {"route": route, "until": until},
     )

@@ -14,7 +14,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.ledger.questions import ask_again
 
-ROUTE_IS_OPEN = "(state = 'open' OR (state = 'paused' AND paused_until <= now()))"
+ROUTE_IS_ACTIVE = "(state = 'active' OR (state = 'paused' AND paused_until <= now()))"
 """Of a row of routes: it is open, or its pause is over. Says nothing of what is on the wire."""
 
 # The halves of a package that is searched leave one after another: they take no more places than it did.
@@ -29,11 +29,11 @@ _OPEN_PACKAGES = f"""
 HAS_ROOM = f"(SELECT room FROM ({_OPEN_PACKAGES}) AS p)"  # noqa: S608 - our own constants
 """One more package of a lane may be on the wire, as far as others are committed (see `places`)."""
 
-MAY_SEND = f"({HAS_ROOM} AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_OPEN}))"
+MAY_SEND = f"({HAS_ROOM} AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_ACTIVE}))"
 """The route is open and has room. A first look, without a lock: who opens a package locks the route first,
 and looks again."""
 
-LOCKED_ROUTE = f"FROM routes WHERE name = :route AND {ROUTE_IS_OPEN} FOR NO KEY UPDATE"
+LOCKED_ROUTE = f"FROM routes WHERE name = :route AND {ROUTE_IS_ACTIVE} FOR NO KEY UPDATE"
 """Locks the route until the transaction ends, if it is open; no row if it is not, or not registered. So
 pause and concurrency are one decision for the whole fleet."""
 
@@ -48,15 +48,15 @@ def refusal(connection: Connection, route: str, lane: Lane, parallel: int) -> st
     """Why a lane of the route may not send now; empty if it may. Locks nothing."""
     row = connection.execute(
         text(f"""
-            SELECT r.state, r.why, {ROUTE_IS_OPEN} AS open, p.room, p.busy
+            SELECT r.state, r.reason, {ROUTE_IS_ACTIVE} AS active, p.room, p.busy
             FROM routes r, ({_OPEN_PACKAGES}) AS p WHERE r.name = :route
         """),  # noqa: S608 - our own constants
         {"route": route, **places(lane, parallel)},
     ).one_or_none()
     if row is None:
         return "the route is not registered"
-    if not row.open:
-        return f"the route is {row.state}: {row.why}"
+    if not row.active:
+        return f"the route is {row.state}: {row.reason}"
     return "" if row.room else f"{row.busy} packages are on the wire"
 
 
@@ -74,51 +74,54 @@ class Streak(NamedTuple):
     """The failures of a route since a package last went through."""
 
     failures: int
-    blind: int  # of them, those that left doubt which nobody can settle
+    unresolvable: int  # of them, those that left doubt which nobody can settle
 
 
-def note_failure(connection: Connection, route: str, *, blind: bool) -> Streak:
+def note_failure(connection: Connection, route: str, *, unresolvable: bool) -> Streak:
     """Count a failure, and say of which streak it is; of none where the route is stopped, or not there.
 
     Many requests are on the wire at once, and those that fail during a pause had left before it: they are one
-    failure, blind if one of them is. What fails otherwise in between does not end a streak of blind ones.
+    failure, unresolvable if one of them is. Other failures in between do not end a streak of unresolvable
+    ones.
     """
-    # `blind` holds which of the failures were, so that each counts once.
-    this = "failures + CASE WHEN state = 'paused' AND paused_until > now() THEN 0 ELSE 1 END"
+    # The array holds which of the failures were, so that each counts once.
+    this = "consecutive_failures + CASE WHEN state = 'paused' AND paused_until > now() THEN 0 ELSE 1 END"
     row = connection.execute(
         text(f"""
-            UPDATE routes SET failures = {this},
-                              blind = CASE WHEN :blind AND {this} <> ALL (blind) THEN blind || ({this})
-                                           ELSE blind END
+            UPDATE routes SET
+                consecutive_failures = {this},
+                unresolvable_failures = CASE WHEN :unresolvable AND {this} <> ALL (unresolvable_failures)
+                                             THEN unresolvable_failures || ({this})
+                                             ELSE unresolvable_failures END
             WHERE name = :route AND state <> 'stopped'
-            RETURNING failures, cardinality(blind)
+            RETURNING consecutive_failures, cardinality(unresolvable_failures)
         """),  # noqa: S608 - our own constants
-        {"route": route, "blind": blind},
+        {"route": route, "unresolvable": unresolvable},
     ).one_or_none()
     return Streak(*row) if row else Streak(0, 0)
 
 
-def pause_route(connection: Connection, route: str, wait: timedelta, why: str) -> None:
+def pause_route(connection: Connection, route: str, wait: timedelta, reason: str) -> None:
     """Send nothing for a while, after a failure that was noted. A longer pause stays as long, and a stopped
     route stopped."""
     connection.execute(
         text("""
             UPDATE routes SET state = 'paused', paused_until = greatest(paused_until, now() + :wait),
-                              why = :why, changed_at = now()
+                              reason = :reason, changed_at = now()
             WHERE name = :route AND state <> 'stopped'
         """),
-        {"route": route, "wait": wait, "why": why},
+        {"route": route, "wait": wait, "reason": reason},
     )
 
 
-def stop_route(connection: Connection, route: str, why: str) -> bool:
+def stop_route(connection: Connection, route: str, reason: str) -> bool:
     """Send nothing until somebody opens the route again. False if there is no such route."""
     stopped = connection.execute(
         text("""
-            UPDATE routes SET state = 'stopped', paused_until = NULL, why = :why, changed_at = now()
+            UPDATE routes SET state = 'stopped', paused_until = NULL, reason = :reason, changed_at = now()
             WHERE name = :route
         """),
-        {"route": route, "why": why},
+        {"route": route, "reason": reason},
     )
     return bool(stopped.rowcount)
 
@@ -128,8 +131,9 @@ def open_route(connection: Connection, route: str) -> bool:
     ask_again(connection, route)
     opened = connection.execute(
         text("""
-            UPDATE routes SET state = 'open', paused_until = NULL, why = NULL, failures = 0, blind = '{}',
-                              refused = 0, refused_as = NULL, changed_at = now()
+            UPDATE routes SET state = 'active', paused_until = NULL, reason = NULL,
+                consecutive_failures = 0, unresolvable_failures = '{}',
+                              unknown_refusals = 0, unknown_refusal = NULL, changed_at = now()
             WHERE name = :route
         """),
         {"route": route},
@@ -141,18 +145,20 @@ def route_works(connection: Connection, route: str) -> None:
     """A package went through: forget failures in a row. Touches the row only if there were any.
 
     A pause is waited for all the same: what went through had left before it. But they do answer: what failed
-    until now is no streak of blind ones, nor of refusals.
+    until now is no streak of unresolvable ones, nor of refusals.
     """
     connection.execute(
         text(f"""
             UPDATE routes
-            SET blind = '{{}}', refused = 0, refused_as = NULL, changed_at = now(),
-                failures = CASE WHEN {ROUTE_IS_OPEN} THEN 0 ELSE failures END,
-                state = CASE WHEN {ROUTE_IS_OPEN} THEN 'open' ELSE state END,
-                paused_until = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE paused_until END,
-                why = CASE WHEN {ROUTE_IS_OPEN} THEN NULL ELSE why END
+            SET unresolvable_failures = '{{}}', unknown_refusals = 0, unknown_refusal = NULL,
+                changed_at = now(),
+                consecutive_failures = CASE WHEN {ROUTE_IS_ACTIVE} THEN 0 ELSE consecutive_failures END,
+                state = CASE WHEN {ROUTE_IS_ACTIVE} THEN 'active' ELSE state END,
+                paused_until = CASE WHEN {ROUTE_IS_ACTIVE} THEN NULL ELSE paused_until END,
+                reason = CASE WHEN {ROUTE_IS_ACTIVE} THEN NULL ELSE reason END
             WHERE name = :route AND state <> 'stopped'
-              AND (failures > 0 AND {ROUTE_IS_OPEN} OR blind <> '{{}}' OR refused > 0)
+              AND (consecutive_failures > 0 AND {ROUTE_IS_ACTIVE} OR unresolvable_failures <> '{{}}'
+                  OR unknown_refusals > 0)
         """),  # noqa: S608 - our own constants
         {"route": route},
     )
@@ -160,12 +166,13 @@ def route_works(connection: Connection, route: str) -> None:
 
 def note_refusals(connection: Connection, route: str, words: str, count: int) -> int:
     """Count messages refused in the same words, one after another; other words begin anew. They do answer, so
-    a streak of blind failures ends. Returns how many there are by now."""
+    a streak of unresolvable failures ends. Returns how many there are by now."""
     streak: int | None = connection.execute(
         text("""
-            UPDATE routes SET blind = '{}', refused_as = :words,
-                              refused = CASE WHEN refused_as = :words THEN refused ELSE 0 END + :count
-            WHERE name = :route RETURNING refused
+            UPDATE routes SET unresolvable_failures = '{}', unknown_refusal = :words,
+                              unknown_refusals = CASE WHEN unknown_refusal = :words
+                                  THEN unknown_refusals ELSE 0 END + :count
+            WHERE name = :route RETURNING unknown_refusals
         """),
         {"route": route, "words": words, "count": count},
     ).scalar_one_or_none()

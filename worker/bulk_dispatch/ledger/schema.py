@@ -1,4 +1,4 @@
-"""The book: its tables, keys and CHECKs. The migrations build exactly this, and a test compares the two.
+"""The ledger: its tables, keys and CHECKs. The migrations build exactly this, and a test compares the two.
 
 `messages.status` stands in no index, nor in the condition of one: then Postgres can settle and report in
 place (a HOT update) instead of touching every index. So the queue is "due_at is set", not "status is queued";
@@ -34,7 +34,7 @@ from bulk_dispatch.domain.doubt_policy import POLICIES
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.question import Question
-from bulk_dispatch.domain.status import FINAL, Status, Verb, transitions_of
+from bulk_dispatch.domain.status import FINAL, EventType, Status, transitions_of
 
 
 def sql_list(values: Iterable[str]) -> str:
@@ -42,9 +42,11 @@ def sql_list(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
 
 
-def sql_transitions(verb: Verb) -> str:
-    """The moves `verb` may make, as an SQL list of (source, target) pairs."""
-    return ", ".join(f"('{source}', '{target}')" for source, target in transitions_of(verb))
+def sql_transitions(event_type: EventType) -> str:
+    """The transitions an event of this type may make, as an SQL list of (from_status, to_status) pairs."""
+    return ", ".join(
+        f"('{from_status}', '{to_status}')" for from_status, to_status in transitions_of(event_type)
+    )
 
 
 _INSTANT = DateTime(timezone=True)
@@ -75,7 +77,7 @@ messages = Table(
     Column("valid_until", _INSTANT),  # too late to send after this
     Column("finalized_at", _INSTANT),  # set exactly when final
     Column("attempts", SmallInteger, nullable=False, server_default=text("0")),  # tries used up
-    Column("segments", SmallInteger),  # as the provider counts them
+    Column("segments_billed", SmallInteger),  # as the provider counts them
     Column("status", Text, nullable=False),
     Column("lane", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -85,13 +87,13 @@ messages = Table(
     Column("recipient", Text, nullable=False),
     Column("sender", Text, nullable=False),
     Column("text", Text, nullable=False),
-    Column("provider_id", Text),  # theirs
+    Column("provider_message_id", Text),  # theirs
     Column("in_doubt", Text),  # its own policy; empty: its route's
     Column("send_at", _INSTANT),  # not to leave, or at least not to arrive, before this
     Column("viber_valid_until", _INSTANT),
     Column("read_at", _INSTANT),  # when they say it was read
-    Column("counted", SmallInteger),  # segments, by our own count
-    Column("extra", JSONB),  # what its content holds beside a text
+    Column("segments_estimated", SmallInteger),  # segments, by our own count
+    Column("content", JSONB),  # what its content holds beside a text
     Column("producer", Text, nullable=False, server_default=""),  # whose client id it is
     Column("corrected_by", BigInteger),  # the id of the message that went out in its stead
     CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
@@ -144,15 +146,17 @@ packages = Table(
     Column("route", Text, nullable=False),
     Column("lane", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("items", Integer, nullable=False),  # messages it left with
+    Column("message_count", Integer, nullable=False),  # messages it left with
     Column("job", Text),  # the provider's job id
     Column("opened_at", _INSTANT, nullable=False, server_default=_NOW),
-    Column("doubted_at", _INSTANT),  # when it was first in doubt
+    Column("in_doubt_since", _INSTANT),  # when it was first in doubt
     Column("poll_at", _INSTANT),  # the next look at what was sent; also the lease of whoever looks now
     Column("rescue_at", _INSTANT),  # open: when its lease runs out; in doubt: the next question
-    Column("polls", Integer, nullable=False, server_default=text("0")),  # looks so far
-    Column("asks", Integer, nullable=False, server_default=text("0")),  # questions so far while in doubt
-    Column("why", Text),  # what went wrong, if anything did
+    Column("poll_count", Integer, nullable=False, server_default=text("0")),  # looks so far
+    Column(
+        "inquiry_count", Integer, nullable=False, server_default=text("0")
+    ),  # questions so far while in doubt
+    Column("reason", Text),  # what went wrong, if anything did
     Column("account", Text),  # by which it left, see Route.account_id; empty before anybody noted it
     CheckConstraint(f"state IN ({sql_list(PackageState)})", name="state"),
     CheckConstraint(f"state <> '{PackageState.OPEN}' OR rescue_at IS NOT NULL", name="leased_while_open"),
@@ -169,12 +173,12 @@ Index(
 PROVIDER = "substring(p.account FROM '^[^@=]+')"
 """The provider by which a package p left; NULL before anybody noted it. Route.account_id begins with it."""
 
-_ALL_ROADS = " OR ".join(
-    f"(verb = '{verb}' AND (source, target) IN ({sql_transitions(verb)}))"
-    for verb in Verb
-    if verb is not Verb.ENQUEUE
+_ALL_TRANSITIONS = " OR ".join(
+    f"(type = '{event_type}' AND (from_status, to_status) IN ({sql_transitions(event_type)}))"
+    for event_type in EventType
+    if event_type is not EventType.ENQUEUE
 )
-_ENTRIES = sql_list(target for _, target in transitions_of(Verb.ENQUEUE))
+_ENTRIES = sql_list(to_status for _, to_status in transitions_of(EventType.ENQUEUE))
 
 events = Table(
     "events",
@@ -184,16 +188,16 @@ events = Table(
     Column("package_id", BigInteger),
     Column("at", _INSTANT, nullable=False, server_default=_NOW),
     Column("happened_at", _INSTANT),  # by the provider's clock
-    Column("verb", Text, nullable=False),
-    Column("source", Text),
-    Column("target", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("from_status", Text),
+    Column("to_status", Text, nullable=False),
     Column("code", Text),  # the provider's word, verbatim
     Column("note", Text),  # why, or by whom
     CheckConstraint(
-        # Without IS NOT NULL a missing source would make the rest unknown, and CHECK lets the unknown pass.
-        f"(verb = '{Verb.ENQUEUE}' AND source IS NULL AND target IN ({_ENTRIES})) "
-        f"OR (source IS NOT NULL AND ({_ALL_ROADS}))",
-        name="road",
+        # Without IS NOT NULL a missing from_status makes the rest unknown, and CHECK lets the unknown pass.
+        f"(type = '{EventType.ENQUEUE}' AND from_status IS NULL AND to_status IN ({_ENTRIES})) "
+        f"OR (from_status IS NOT NULL AND ({_ALL_TRANSITIONS}))",
+        name="transition",
     ),
 )
 Index("ix_events_message_id", events.c.message_id)
@@ -202,22 +206,24 @@ routes = Table(
     "routes",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("state", Text, nullable=False, server_default="open"),
+    Column("state", Text, nullable=False, server_default="active"),
     Column("paused_until", _INSTANT),
-    Column("failures", Integer, nullable=False, server_default=text("0")),  # in a row
-    Column("why", Text),
+    Column("consecutive_failures", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("reason", Text),
     Column("changed_at", _INSTANT, nullable=False, server_default=_NOW),
     Column("balance", Numeric),  # money left, when last asked
     Column("currency", Text),
     Column("balance_at", _INSTANT),
-    Column("clock_ahead", Interval),  # how far their clock was ahead of ours, when last asked
-    Column("repeating_until", _INSTANT),  # the lease of whoever sends again to settle doubt
-    Column("blind", ARRAY(Integer), nullable=False, server_default=text("'{}'")),  # failures that left doubt
+    Column("clock_skew", Interval),  # how far their clock was ahead of ours, when last asked
+    Column("resubmit_lease_until", _INSTANT),  # the lease of whoever sends again to settle doubt
     Column(
-        "refused", Integer, nullable=False, server_default=text("0")
+        "unresolvable_failures", ARRAY(Integer), nullable=False, server_default=text("'{}'")
+    ),  # failures that left doubt
+    Column(
+        "unknown_refusals", Integer, nullable=False, server_default=text("0")
     ),  # messages in a row, in words unknown
-    Column("refused_as", Text),  # those words
-    CheckConstraint("state IN ('open', 'paused', 'stopped')", name="state"),
+    Column("unknown_refusal", Text),  # those words
+    CheckConstraint("state IN ('active', 'paused', 'stopped')", name="state"),
     CheckConstraint("(state = 'paused') = (paused_until IS NOT NULL)", name="paused_until"),
 )
 
@@ -229,27 +235,27 @@ refused_questions = Table(
     Column("refused_at", _INSTANT, nullable=False, server_default=_NOW),  # since when
     Column("ask_at", _INSTANT, nullable=False),  # not to be asked again before
     Column("refusals", Integer, nullable=False, server_default=text("1")),  # in a row
-    Column("why", Text, nullable=False),
+    Column("reason", Text, nullable=False),
     CheckConstraint(f"question IN ({sql_list(Question)})", name="question"),
 )
 """Kinds of question that the provider of a route does not answer; a row stands here as long as that is so."""
 
-provider_ids = Table(
-    "provider_ids",
+provider_message_ids = Table(
+    "provider_message_ids",
     metadata,
     Column("route", Text, primary_key=True),
-    Column("id", Text, primary_key=True),  # theirs, or ours where they may name that
+    Column("provider_message_id", Text, primary_key=True),  # theirs, or ours where they may name that
     Column("message_id", BigInteger, nullable=False),
 )
 """Which message a receipt is about. Kept for routes that get receipts: an index on messages.provider_id would
 make every settlement of every route touch all indexes."""
 
-receipts = Table(
-    "receipts",
+unmatched_receipts = Table(
+    "unmatched_receipts",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("route", Text, nullable=False),
-    Column("provider_id", Text, nullable=False),
+    Column("provider_message_id", Text, nullable=False),
     Column("at", _INSTANT, nullable=False, server_default=_NOW),
     Column("status", Text),  # what it amounts to
     Column("code", Text),
@@ -259,18 +265,18 @@ receipts = Table(
     CheckConstraint(f"status IN ({sql_list(Status)})", name="status"),
 )
 """Receipts that no message is known for yet: they may have come before the answer to the sending."""
-Index("ix_receipts_route", receipts.c.route, receipts.c.provider_id)
+Index("ix_unmatched_receipts_route", unmatched_receipts.c.route, unmatched_receipts.c.provider_message_id)
 
-stop_list = Table(
-    "stop_list",
+suppressions = Table(
+    "suppressions",
     metadata,
     Column("recipient", Text, primary_key=True),
     Column("added_at", _INSTANT, nullable=False, server_default=_NOW),
-    Column("why", Text),
+    Column("reason", Text),
 )
 
-duplicates = Table(
-    "duplicates",
+duplicate_counts = Table(
+    "duplicate_counts",
     metadata,
     Column("at", _INSTANT, nullable=False, server_default=_NOW),
     Column("count", Integer, nullable=False),

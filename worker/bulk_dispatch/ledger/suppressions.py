@@ -16,7 +16,7 @@ class Listed:
 
     recipient: str = field(repr=False)
     added_at: datetime | None = None
-    why: str = field(default="", repr=False)  # people write numbers and names into it
+    reason: str = field(default="", repr=False)  # people write numbers and names into it
 
 
 MEANT = "(CAST(:numbers AS text[]) IS NULL OR s.recipient = ANY (CAST(:numbers AS text[])))"
@@ -24,17 +24,17 @@ MEANT = "(CAST(:numbers AS text[]) IS NULL OR s.recipient = ANY (CAST(:numbers A
 
 # Sorted, so that two who add the same numbers meet in the same order and cannot deadlock.
 _ADD = text(f"""
-    INSERT INTO stop_list (recipient, added_at, why)
-    SELECT recipient, coalesce(added_at, now()), why
-    FROM ({sql_rows({"recipient": "text", "added_at": "timestamptz", "why": "text"})}) AS n
+    INSERT INTO suppressions (recipient, added_at, reason)
+    SELECT recipient, coalesce(added_at, now()), reason
+    FROM ({sql_rows({"recipient": "text", "added_at": "timestamptz", "reason": "text"})}) AS n
     ORDER BY recipient ON CONFLICT DO NOTHING
 """)  # noqa: S608 - our own constants
 
 
-def suppress(connection: Connection, recipients: Sequence[str], why: str = "") -> int:
+def suppress(connection: Connection, recipients: Sequence[str], reason: str = "") -> int:
     """Put numbers on the suppression list: from now on their messages are suppressed when they are enqueued,
     or claimed. Returns how many were not on it; who was keeps the date and the reason."""
-    return put(connection, [Listed(recipient, None, why) for recipient in recipients])
+    return put(connection, [Listed(recipient, None, reason) for recipient in recipients])
 
 
 def put(connection: Connection, entries: Sequence[Listed]) -> int:
@@ -42,7 +42,7 @@ def put(connection: Connection, entries: Sequence[Listed]) -> int:
     columns: dict[str, list[Any]] = {
         "recipient": [entry.recipient for entry in entries],
         "added_at": [entry.added_at for entry in entries],
-        "why": [entry.why or None for entry in entries],
+        "reason": [entry.reason or None for entry in entries],
     }
     return connection.execute(_ADD, bound(columns)).rowcount
 
@@ -50,7 +50,7 @@ def put(connection: Connection, entries: Sequence[Listed]) -> int:
 def unsuppress(connection: Connection, recipients: Sequence[str]) -> int:
     """Take numbers off the suppression list."""
     removed = connection.execute(
-        text("DELETE FROM stop_list WHERE recipient = ANY(CAST(:recipients AS text[]))"),
+        text("DELETE FROM suppressions WHERE recipient = ANY(CAST(:recipients AS text[]))"),
         {"recipients": list(recipients)},
     )
     return removed.rowcount
@@ -66,7 +66,7 @@ def find(connection: Connection, recipient: str) -> Listed | None:
 
 def latest(connection: Connection, limit: int) -> tuple[int, list[Listed]]:
     """How many numbers are on the list, and those added last; all if `limit` is 0."""
-    count: int = connection.execute(text("SELECT count(*) FROM stop_list")).scalar_one()
+    count: int = connection.execute(text("SELECT count(*) FROM suppressions")).scalar_one()
     rows = connection.execute(
         text(f"{_SELECT} ORDER BY added_at DESC, recipient LIMIT :limit"), {"limit": limit or None}
     )
@@ -82,4 +82,4 @@ def page(connection: Connection, after: str, size: int = 10_000) -> list[Listed]
     return [Listed(*row) for row in rows]
 
 
-_SELECT = "SELECT recipient, added_at, coalesce(why, '') FROM stop_list"
+_SELECT = "SELECT recipient, added_at, coalesce(reason, '') FROM suppressions"

@@ -70,7 +70,7 @@ class StopLists(Feature):
 class Scheduled:
     """A message that they hold until its time."""
 
-    provider_id: str
+    provider_message_id: str
     recipient: str = field(repr=False)
     send_at: datetime | None
 

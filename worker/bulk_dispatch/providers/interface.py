@@ -1,6 +1,6 @@
 """What a provider is to us: pure pairs of build and read. No I/O lives here or in any dialect.
 
-A dialect turns our values into a Request and their Reply into Verdicts; `http_client` carries the bytes.
+A dialect turns our values into a Request and their Reply into StatusReports; `http_client` carries the bytes.
 Whatever goes wrong is a Failure: a record that says whether they can have the messages, and what to do
 with the route. What is not proven untaken is in doubt.
 """
@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 from zoneinfo import ZoneInfo
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -107,7 +108,7 @@ FAILURES = (
 class Mode(StrEnum):
     """How a provider is to answer a package, where it has several ways."""
 
-    SYNC = "sync"  # with a verdict for each message
+    SYNC = "sync"  # with a status report for each message
     ASYNC = "async"  # with a job, which is asked for its end
 
 
@@ -163,15 +164,15 @@ class Asked(NamedTuple):
     """A message whose state we ask for: by our reference, by theirs, or both, as the provider allows."""
 
     reference: int
-    provider_id: str = ""
+    provider_message_id: str = ""
 
 
-class Verdict(NamedTuple):
+class StatusReport(NamedTuple):
     """What they say of one message.
 
     `status` is the status their word amounts to, or None for no news (an unknown code is no news, with
     `strange` set). `known` is False when they say they have no such message. `code` is their word,
-    verbatim. `failure` is set where the verdict also says something of the route (money out, throttled).
+    verbatim. `failure` is set where the report also says something of the route (money out, throttled).
     `first_channel`: it is the end of its first channel only; a message that falls back goes on. `read`: they
     say that it was read, too. `suppress`: this recipient wants nothing from us. `used`: they had a message
     under our id before: ours, if we have sent it before, and else a stranger's.
@@ -180,7 +181,7 @@ class Verdict(NamedTuple):
     reference: int
     status: Status | None
     code: str = ""
-    provider_id: str = ""
+    provider_message_id: str = ""
     segments: int | None = None
     happened_at: datetime | None = None
     known: bool = True
@@ -196,7 +197,7 @@ class Verdict(NamedTuple):
 class Answered:
     """They answered message by message. Items of ours that are missing here are in doubt."""
 
-    verdicts: Sequence[Verdict]
+    reports: Sequence[StatusReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +258,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | JobTaken | Failure:
-        """What became of them. Verdict statuses are those of `settle`, and no item gets two."""
+        """What became of them. Statuses are those of `settle`, and no item gets two."""
 
 
 class Feature(ABC):  # noqa: B024 - those that derive from it have methods, but for two
@@ -358,20 +359,6 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What they say of one message, which they name by their id (or, where `Receipts.hints`, perhaps by
-    ours). The other fields mean what they mean in a Verdict."""
-
-    id: str
-    status: Status | None
-    code: str = ""
-    happened_at: datetime | None = None
-    first_channel: bool = False
-    read: bool = False
-    strange: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """What they want to hear once we have their receipts; always with HTTP 200."""
 
@@ -385,21 +372,21 @@ class Receipts(Feature):
     hints: ClassVar[bool]  # a push says only that there is news: the message is then asked about
 
     @abstractmethod
-    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+    def read_receipts(self, push: Push) -> Sequence[DeliveryReceipt] | Failure:
         """What was pushed, in its order; UNREADABLE if it cannot be understood."""
 
-    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:  # noqa: ARG002 - names none of them
+    def acknowledge(self, receipts: Sequence[DeliveryReceipt]) -> Acknowledgement:  # noqa: ARG002 - names none of them
         """The answer that says we have these, and for ever: a plain OK, unless they document another."""
         return Acknowledgement()
 
 
-def joined(verdicts: Iterable[Verdict], lost: Status | None) -> list[Verdict]:
-    """One verdict a message; those that contradict each other decide nothing, and it is `lost`."""
-    found: dict[int, Verdict] = {}
-    for verdict in verdicts:
-        first = found.setdefault(verdict.reference, verdict)
-        if first is not verdict and first != verdict:
-            found[verdict.reference] = Verdict(verdict.reference, lost, code=first.code, strange=True)
+def joined(reports: Iterable[StatusReport], lost: Status | None) -> list[StatusReport]:
+    """One status report a message; those that contradict each other decide nothing, and it is `lost`."""
+    found: dict[int, StatusReport] = {}
+    for report in reports:
+        first = found.setdefault(report.reference, report)
+        if first is not report and first != report:
+            found[report.reference] = StatusReport(report.reference, lost, code=first.code, strange=True)
     return list(found.values())
 
 

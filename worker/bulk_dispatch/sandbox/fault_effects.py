@@ -197,14 +197,14 @@ FAULTS: Mapping[str, Fault] = {
         lambda p: _instead(Reply(b" " * p["bytes"], "text/html"), p["take"]),
         {"bytes": Parameter(int, 1, 2**27, 2**20), "take": TAKE},
     ),
-    # verdicts on the whole request
+    # reports on the whole request
     "throttle": Fault(lambda _: Misdeed(take=False, instead=_throttled), {}, objection=_never_throttles),
     "error": Fault(
         lambda p: Misdeed(take=p["take"], instead=lambda provider: provider.errors[p["code"]]),
         {"code": CODE, "take": NO_TAKE},
         objection=_no_such_error,
     ),
-    # verdicts on messages
+    # reports on messages
     "message_code": Fault(
         lambda p: Misdeed(orders=Orders(code=p["code"], share=p["share"])),
         {"code": CODE, "share": WHOLE},

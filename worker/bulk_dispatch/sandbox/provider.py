@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from bulk_dispatch.sandbox.account import Account, Record
 
-Code = int | str  # of a verdict, in the provider's own words: a number, or a name where it has none
+Code = int | str  # of a report, in the provider's own words: a number, or a name where it has none
 
 
 class Call(NamedTuple):
@@ -71,12 +71,12 @@ class Request(Protocol):
 class Orders:
     """What the script wants to become of the items, whatever the protocol would say."""
 
-    code: Code | None = None  # a verdict for `share` of the items; they are not taken, or not known
+    code: Code | None = None  # a report for `share` of the items; they are not taken, or not known
     share: float = 1.0  # of the items; with job_end: those the job takes, from the front
     job_end: str = "COMPLETE"  # AlphaSMS jobs only
 
     def codes(self, count: int) -> list[Code | None]:
-        """The verdict put in the place of each item's own, or None; spread evenly, always the same."""
+        """The report put in the place of each item's own, or None; spread evenly, always the same."""
         if self.code is None:
             return [None] * count
         share = self.share
@@ -138,7 +138,7 @@ class Provider(Protocol):
     paths: Mapping[str, Sequence[str]]  # address to HTTP methods
     commands: Mapping[str, Trait]
     shape: Literal["xml", "json", "text"]  # of its answers
-    errors: Mapping[Code, Reply]  # verdicts on a whole request, for the fault `error`
+    errors: Mapping[Code, Reply]  # reports on a whole request, for the fault `error`
     throttled: Reply | None  # to a request too many; None where no such answer is documented
     receipts: Receipts | None
 
@@ -156,7 +156,7 @@ class Provider(Protocol):
         """Whether `Orders.code` may be this: for the faults `message_code` and `unknown_code`."""
 
     def recoded(self, item: Any, code: Code) -> Any:
-        """The same item with this verdict in its place, known to the sheet or not."""
+        """The same item with this report in its place, known to the sheet or not."""
 
     def strangers(self, command: str, count: int) -> list[Any]:
         """Items of such an answer about messages nobody has sent."""

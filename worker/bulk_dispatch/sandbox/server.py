@@ -16,7 +16,7 @@ __all__ = ["Mix", "SandboxOptions", "Timings", "running", "serve"]
 GRACE = 3  # seconds for answers under way
 
 
-class _Server(http_server.Server):
+class _Server(http_server.HttpServer):
     """The sandbox, and its pushes at work."""
 
     def __init__(self, sandbox: Sandbox, keep_alive: float) -> None:

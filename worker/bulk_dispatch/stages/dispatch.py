@@ -20,9 +20,9 @@ from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.routes import note_refusals, route_works
 from bulk_dispatch.ledger.transitions import (
     ClaimRequest,
-    Move,
-    Moved,
     Package,
+    Transition,
+    TransitionCounts,
     claim,
     lock_packages,
     split,
@@ -37,15 +37,15 @@ from bulk_dispatch.providers.interface import (
     Failure,
     JobTaken,
     RouteAction,
-    Verdict,
+    StatusReport,
 )
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls
 from bulk_dispatch.stages.outcomes import Outcome, first_looks, record
 from bulk_dispatch.stages.provider_calls import Submitted, chunks, lease_end, submit
 from bulk_dispatch.stages.route_health import worst
-from bulk_dispatch.stages.verdicts import note_segments, note_strange, requeue, settled
+from bulk_dispatch.stages.status_reports import note_segments, note_strange, requeue, settled
 from bulk_dispatch.timezones import Span, shown_twice
 
 log = logging.getLogger(__name__)
@@ -66,58 +66,58 @@ class Dispatched:
     expired: int = 0
     suppressed: int = 0
     more: bool = False
-    why: str = ""
+    reason: str = ""
 
 
-def dispatch(runtime: Runtime, route: str, lane: Lane) -> Dispatched:
+def dispatch(runtime: Runtime, name: str, lane: Lane) -> Dispatched:
     """Send what is queued on a route, a bounded number of packages, one after another.
 
     Notifies another dispatcher if its first claim shows that there is more than it took.
     """
-    line = runtime.lines[route]
-    request = _claim_request(line)
+    route = runtime.routes[name]
+    request = _claim_request(route)
     done = Dispatched()
     while done.packages < PACKAGES:
         if runtime.stopping():
             return done
-        until = lease_end(runtime, line)
+        until = lease_end(runtime, route)
         with runtime.ledger.begin() as connection:
-            taken = claim(connection, request, lane, _untold(line, connection))
+            taken = claim(connection, request, lane, _untold(route, connection))
         done = replace(
             done,
             expired=done.expired + taken.expired,
             suppressed=done.suppressed + taken.suppressed,
-            why=taken.why,
+            reason=taken.reason,
         )
         if taken.suppressed:
-            log.info("suppressed_at_claim route=%s messages=%d", route, taken.suppressed)
+            log.info("suppressed_at_claim route=%s messages=%d", name, taken.suppressed)
         if taken.package is None:
             return replace(done, more=taken.more)
         if taken.more and not done.packages:
             runtime.notify("dispatch", f"{route}:{lane.value}")
-        _deliver(runtime, line, taken.package, until)
+        _deliver(runtime, route, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
     return replace(done, more=True)
 
 
-def _claim_request(line: Line) -> ClaimRequest:
+def _claim_request(route: Route) -> ClaimRequest:
     """What claims on a route go by."""
     return ClaimRequest(
-        line.route.name,
-        line.dialect.limits,
-        parallel=line.route.parallel,
-        lease=line.route.lease,
-        ahead=line.route.schedule_ahead,
-        clocked=isinstance(line.dialect, Clocks),
-        apart=line.dialect.apart,
-        account=line.route.account_id,
+        route.config.name,
+        route.dialect.limits,
+        parallel=route.config.parallel,
+        lease=route.config.lease,
+        ahead=route.config.schedule_ahead,
+        clocked=isinstance(route.dialect, Clocks),
+        apart=route.dialect.apart,
+        account=route.config.account_id,
     )
 
 
-def _untold(line: Line, connection: Connection) -> Span | None:
+def _untold(route: Route, connection: Connection) -> Span | None:
     """The hour within reach that the provider's clock shows twice: a time in it would not tell them when to
     send. It begins a little early, for times are rounded up and its clock may be ahead of ours."""
-    ahead, dialect = line.route.schedule_ahead, line.dialect
+    ahead, dialect = route.config.schedule_ahead, route.dialect
     if not (ahead and isinstance(dialect, Clocks)):
         return None
     current = now(connection)
@@ -125,127 +125,130 @@ def _untold(line: Line, connection: Connection) -> Span | None:
     return (span[0] - TRUSTED - MINUTE, span[1]) if span else None
 
 
-def _deliver(runtime: Runtime, line: Line, package: Package, until: float) -> None:
+def _deliver(runtime: Runtime, route: Route, package: Package, until: float) -> None:
     """Send a package and record what came of it; if it is refused as unreadable, look for the bad message."""
-    package = _fit(runtime, line, package)
-    call = line.dialect.limits.call
+    package = _fit(runtime, route, package)
+    call = route.dialect.limits.call
     if not package.items:
         return
     if call and len(package.items) > call:
-        _Calls(runtime, line, package, until).run()
+        _Calls(runtime, route, package, until).run()
         return
-    outcome = submit(runtime, line, package.items, until)
+    outcome = submit(runtime, route, package.items, until)
     if isinstance(outcome, Failure) and outcome.remedy is RouteAction.BISECT and len(package.items) > 1:
-        _Search(runtime, line).run(package, outcome)
+        _Search(runtime, route).run(package, outcome)
     else:
-        _record(runtime, line, package, outcome)
+        _record(runtime, route, package, outcome)
 
 
-def _fit(runtime: Runtime, line: Line, package: Package) -> Package:
+def _fit(runtime: Runtime, route: Route, package: Package) -> Package:
     """The package without kinds that its dialect does not carry. They were refused when they came, unless
     the route had another provider then."""
-    strange = {item.kind for item in package.items} - set(line.dialect.kinds)
+    strange = {item.kind for item in package.items} - set(route.dialect.kinds)
     if not strange:
         return package
     unfit = [item for item in package.items if item.kind in strange]
-    note = f"{line.route.provider} does not carry it"
-    moves = [Move(item.id, package.id, Status.REJECTED, note=note) for item in unfit]
-    outcome = Outcome(looks=first_looks(line, [package.id]), moves=moves)
+    note = f"{route.config.provider} does not carry it"
+    moves = [Transition(item.id, package.id, Status.REJECTED, note=note) for item in unfit]
+    outcome = Outcome(looks=first_looks(route, [package.id]), moves=moves)
     with runtime.ledger.begin() as connection:
-        record(runtime, line, connection, outcome)
-    log.warning("cannot_be_carried route=%s messages=%d", line.route.name, len(unfit))
+        record(runtime, route, connection, outcome)
+    log.warning("cannot_be_carried route=%s messages=%d", route.config.name, len(unfit))
     return replace(package, items=[item for item in package.items if item.kind not in strange])
 
 
-def _record(runtime: Runtime, line: Line, package: Package, outcome: Submitted) -> None:
+def _record(runtime: Runtime, route: Route, package: Package, outcome: Submitted) -> None:
     match outcome:
         case JobTaken(job):
             with runtime.ledger.begin() as connection:
-                taken = take_job(connection, package.id, job, line.route.job_first)
-                route_works(connection, line.route.name)
-            log.info("package_job route=%s package=%d in_time=%s", line.route.name, package.id, taken)
-        case Answered(verdicts):
-            _record_verdicts(runtime, line, package, verdicts)
+                taken = take_job(connection, package.id, job, route.config.job_first)
+                route_works(connection, route.config.name)
+            log.info("package_job route=%s package=%d in_time=%s", route.config.name, package.id, taken)
+        case Answered(reports):
+            _record_reports(runtime, route, package, reports)
         case Failure():
-            _record_failure(runtime, line, package, outcome)
+            _record_failure(runtime, route, package, outcome)
 
 
-def _record_verdicts(
-    runtime: Runtime, line: Line, package: Package, verdicts: Sequence[Verdict]
+def _record_reports(
+    runtime: Runtime, route: Route, package: Package, reports: Sequence[StatusReport]
 ) -> Failure | None:
-    """A verdict a message; a message they do not mention is in doubt. An answer that settles none of them is
+    """A report a message; a message they do not mention is in doubt. An answer that settles none of them is
     one that cannot be understood. Returns what it means for the route, if it is in trouble."""
-    told = {verdict.reference: verdict for verdict in verdicts}
+    told = {report.reference: report for report in reports}
     moves = [
-        _verdict_move(runtime, line, package.id, item, told.get(item.reference)) for item in package.items
+        _transition(runtime, route, package.id, item, told.get(item.reference)) for item in package.items
     ]
     pairs = [(item, told[item.reference]) for item in package.items if item.reference in told]
-    trouble = worst(verdict.failure for verdict in verdicts)
-    if not trouble and all(move.target is Status.IN_DOUBT for move in moves):
+    trouble = worst(report.failure for report in reports)
+    if not trouble and all(move.to_status is Status.IN_DOUBT for move in moves):
         trouble = UNREADABLE.because(detail="it settles none of the messages")
-    note_strange(line, verdicts)
-    note_segments(line, ((item.counted, verdict.segments) for item, verdict in pairs))
-    same = () if trouble else _same_refusals(verdicts)
+    note_strange(route, reports)
+    note_segments(route, ((item.segments_estimated, report.segments) for item, report in pairs))
+    same = () if trouble else _same_refusals(reports)
     with runtime.ledger.begin() as connection:
-        if same and (trouble := _refusing(connection, line, package, same)):
+        if same and (trouble := _refusing(connection, route, package, same)):
             again = {
-                item.id: requeue(runtime, line, package.id, item, tried=True, code=one.code)
+                item.id: requeue(runtime, route, package.id, item, tried=True, code=one.code)
                 for item, one in pairs
             }
             moves = [again.get(move.message_id, move) for move in moves]
         outcome = Outcome(
-            looks=first_looks(line, [package.id]),
+            looks=first_looks(route, [package.id]),
             moves=moves,
             sent=pairs,
             first_told=pairs,
             trouble=trouble,
             went_through=not same,
         )
-        recorded = record(runtime, line, connection, outcome)
-    _log(line, package, recorded.moved)
+        recorded = record(runtime, route, connection, outcome)
+    _log(route, package, recorded.moved)
     return recorded.trouble
 
 
-def _same_refusals(verdicts: Sequence[Verdict]) -> Sequence[str]:
+def _same_refusals(reports: Sequence[StatusReport]) -> Sequence[str]:
     """The words, once a message, if all of them were refused in the same words that we do not know."""
-    strange = [verdict.code for verdict in verdicts if verdict.strange and verdict.status is Status.REJECTED]
-    return strange if len(strange) == len(verdicts) and len(set(strange)) == 1 else ()
+    strange = [report.code for report in reports if report.strange and report.status is Status.REJECTED]
+    return strange if len(strange) == len(reports) and len(set(strange)) == 1 else ()
 
 
-def _refusing(connection: Connection, line: Line, package: Package, same: Sequence[str]) -> Failure | None:
+def _refusing(connection: Connection, route: Route, package: Package, same: Sequence[str]) -> Failure | None:
     """Whether they refuse message after message in the same words that we do not know. One such refusal is
     about its message; so many are about all of them: hardly one is to blame, so those of this answer may try
     again, and what is still queued had better stay so."""
     lock_packages(connection, [package.id])  # before the route, as everybody does who settles
-    streak = note_refusals(connection, line.route.name, same[0], len(same))
+    streak = note_refusals(connection, route.config.name, same[0], len(same))
     if streak < SAME_REFUSALS:
         return None
     return REFUSING.because(code=same[0], detail=f"{streak} in a row")
 
 
-def _verdict_move(
-    runtime: Runtime, line: Line, package_id: int, item: OutboundMessage, verdict: Verdict | None
-) -> Move:
-    move = settled(runtime, line, package_id, item, verdict) if verdict else None
-    code = verdict.code if verdict else ""
-    return move or Move(item.id, package_id, Status.IN_DOUBT, code=code)
+def _transition(
+    runtime: Runtime, route: Route, package_id: int, item: OutboundMessage, report: StatusReport | None
+) -> Transition:
+    move = settled(runtime, route, package_id, item, report) if report else None
+    code = report.code if report else ""
+    return move or Transition(item.id, package_id, Status.IN_DOUBT, code=code)
 
 
-def _record_failure(runtime: Runtime, line: Line, package: Package, failure: Failure) -> None:
+def _record_failure(runtime: Runtime, route: Route, package: Package, failure: Failure) -> None:
     """One fate for all: surely not taken, so queued again; or perhaps taken, so in doubt."""
     if failure.taken is Acceptance.UNKNOWN:
-        moves = [Move(item.id, package.id, Status.IN_DOUBT, code=failure.code) for item in package.items]
+        moves = [
+            Transition(item.id, package.id, Status.IN_DOUBT, code=failure.code) for item in package.items
+        ]
     else:
         # A refused lone document uses up a try: nothing else would ever end it.
         tried = failure.remedy is RouteAction.BISECT
         moves = [
-            requeue(runtime, line, package.id, item, tried=tried, code=failure.code) for item in package.items
+            requeue(runtime, route, package.id, item, tried=tried, code=failure.code)
+            for item in package.items
         ]
     emptied = PackageState.UNSENT if failure.name == "not_sent" else PackageState.REFUSED
-    outcome = Outcome(looks=first_looks(line, [package.id]), moves=moves, emptied=emptied, trouble=failure)
+    outcome = Outcome(looks=first_looks(route, [package.id]), moves=moves, emptied=emptied, trouble=failure)
     with runtime.ledger.begin() as connection:
-        recorded = record(runtime, line, connection, outcome)
-    _log(line, package, recorded.moved)
+        recorded = record(runtime, route, connection, outcome)
+    _log(route, package, recorded.moved)
 
 
 @dataclass(slots=True)
@@ -258,56 +261,56 @@ class _Calls:
     """
 
     runtime: Runtime
-    line: Line
+    route: Route
     package: Package
     until: float
     trouble: bool = False
 
     def run(self) -> None:
         """Send, record, and queue again what did not leave."""
-        limits = self.line.dialect.limits
+        limits = self.route.dialect.limits
         parts = [replace(self.package, items=part) for part in chunks(self.package.items, limits.call)]
         left = {part.items[0].id: part for part in parts}
         for ended in calls(self._send, parts, limits.in_flight, self._may_begin):
-            answered: list[tuple[Package, Sequence[Verdict]]] = []
+            answered: list[tuple[Package, Sequence[StatusReport]]] = []
             for part, outcome in ended:
                 del left[part.items[0].id]
                 if isinstance(outcome, Answered):
-                    answered.append((part, outcome.verdicts))
+                    answered.append((part, outcome.reports))
                 else:
                     self.trouble = True
-                    _record(self.runtime, self.line, part, outcome)
+                    _record(self.runtime, self.route, part, outcome)
             self._record(answered)
         self._put_back([item for part in left.values() for item in part.items])
 
     def _send(self, part: Package) -> Submitted:
-        return submit(self.runtime, self.line, part.items, self.until)
+        return submit(self.runtime, self.route, part.items, self.until)
 
     def _may_begin(self) -> bool:
         """Whether there is time for a whole exchange, and nothing speaks against it."""
-        latest = self.until - self.line.route.exchange.total_seconds()
+        latest = self.until - self.route.config.exchange.total_seconds()
         return not self.trouble and not self.runtime.stopping() and self.runtime.clock() < latest
 
-    def _record(self, answered: Sequence[tuple[Package, Sequence[Verdict]]]) -> None:
+    def _record(self, answered: Sequence[tuple[Package, Sequence[StatusReport]]]) -> None:
         """All that is there, in one transaction."""
         if answered:
             items = [item for part, _ in answered for item in part.items]
-            verdicts = [verdict for _, told in answered for verdict in told]
+            reports = [report for _, told in answered for report in told]
             part = replace(self.package, items=items)
-            self.trouble |= _record_verdicts(self.runtime, self.line, part, verdicts) is not None
+            self.trouble |= _record_reports(self.runtime, self.route, part, reports) is not None
 
     def _put_back(self, items: Sequence[OutboundMessage]) -> None:
-        back = (requeue(self.runtime, self.line, self.package.id, item, tried=False) for item in items)
+        back = (requeue(self.runtime, self.route, self.package.id, item, tried=False) for item in items)
         moves = [move._replace(note=NOT_BEGUN) for move in back]
         if moves:
             outcome = Outcome(
-                looks=first_looks(self.line, [self.package.id]),
+                looks=first_looks(self.route, [self.package.id]),
                 moves=moves,
                 emptied=PackageState.UNSENT,
-                why="" if self.trouble else NOT_BEGUN,  # the trouble is the package's reason, and stays it
+                reason="" if self.trouble else NOT_BEGUN,  # the trouble is the package's reason, and stays it
             )
             with self.runtime.ledger.begin() as connection:
-                record(self.runtime, self.line, connection, outcome)
+                record(self.runtime, self.route, connection, outcome)
 
 
 @dataclass(slots=True)
@@ -321,7 +324,7 @@ class _Search:
     """
 
     runtime: Runtime
-    line: Line
+    route: Route
 
     def run(self, package: Package, failure: Failure) -> None:
         """Search, then settle the messages to blame."""
@@ -330,13 +333,13 @@ class _Search:
         heap = self._halves(package, failure)
         while heap and not self._hopeless(blamed, others):
             part = heap.pop()
-            until = lease_end(self.runtime, self.line)
+            until = lease_end(self.runtime, self.route)
             if not self._still_ours(part):
                 continue
-            outcome = submit(self.runtime, self.line, part.items, until)
+            outcome = submit(self.runtime, self.route, part.items, until)
             if not (isinstance(outcome, Failure) and outcome.remedy is RouteAction.BISECT):
                 others.append(outcome)
-                _record(self.runtime, self.line, part, outcome)
+                _record(self.runtime, self.route, part, outcome)
             elif len(part.items) > 1:
                 heap += self._halves(part, outcome)
             else:
@@ -350,42 +353,42 @@ class _Search:
     def _still_ours(self, part: Package) -> bool:
         """A half may have waited long for its turn; rescue may have taken it up."""
         with self.runtime.ledger.begin() as connection:
-            return renew(connection, part.id, self.line.route.lease)
+            return renew(connection, part.id, self.route.config.lease)
 
     def _halves(self, package: Package, failure: Failure) -> list[Package]:
         with self.runtime.ledger.begin() as connection:
-            halves = split(connection, package, self.line.route.lease, str(failure))
+            halves = split(connection, package, self.route.config.lease, str(failure))
         return halves[::-1]
 
     def _settle(self, blamed: Sequence[Package], failure: Failure, others: Sequence[Submitted]) -> None:
         to_blame = any(not isinstance(outcome, Failure) for outcome in others)
         moves = [
-            Move(item.id, part.id, Status.REJECTED, code=failure.code)
+            Transition(item.id, part.id, Status.REJECTED, code=failure.code)
             if to_blame
-            else requeue(self.runtime, self.line, part.id, item, tried=False, code=failure.code)
+            else requeue(self.runtime, self.route, part.id, item, tried=False, code=failure.code)
             for part in blamed
             for item in part.items
         ]
         all_refused = bool(blamed) and not others
         outcome = Outcome(
-            looks=first_looks(self.line, [part.id for part in blamed]),
+            looks=first_looks(self.route, [part.id for part in blamed]),
             moves=moves,
             emptied=PackageState.REFUSED,
             trouble=replace(failure, remedy=RouteAction.STOP) if all_refused else None,
-            why=str(failure),
+            reason=str(failure),
         )
         with self.runtime.ledger.begin() as connection:
-            record(self.runtime, self.line, connection, outcome)
+            record(self.runtime, self.route, connection, outcome)
         log.warning(
-            "package_halved route=%s blamed=%d to_blame=%s", self.line.route.name, len(blamed), to_blame
+            "package_halved route=%s blamed=%d to_blame=%s", self.route.config.name, len(blamed), to_blame
         )
 
 
-def _log(line: Line, package: Package, moved: Moved) -> None:
+def _log(route: Route, package: Package, moved: TransitionCounts) -> None:
     counts = " ".join(f"{status}={count}" for status, count in moved.items())
     log.info(
         "package_settled route=%s package=%d items=%d %s",
-        line.route.name,
+        route.config.name,
         package.id,
         len(package.items),
         counts,

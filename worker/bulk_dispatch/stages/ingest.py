@@ -19,7 +19,7 @@ from bulk_dispatch.intake import DeadLetter, Entry, Place, Unrouted
 from bulk_dispatch.ledger import REFUSALS
 from bulk_dispatch.ledger.transitions import Enqueued, enqueue
 from bulk_dispatch.routing import (
-    Line,
+    Route,
     UnknownRoute,
     accept,
     default_route,
@@ -92,7 +92,7 @@ def _drain(runtime: Runtime, place: Place) -> Generator[Ingested, None, bool]:
         entries = runtime.intake.read(place, ENTRIES, IDLE, OCTETS)
         if not entries:
             return False
-        yield _take(runtime, place, entries, _sort(entries, runtime.lines))
+        yield _take(runtime, place, entries, _sort(entries, runtime.routes))
         if len(entries) < ENTRIES and sum(entry.octets for entry in entries) < OCTETS:
             # That was all; what came meanwhile sends a wake-up again.
             return False
@@ -127,13 +127,13 @@ class _Batch:
     def bury(self, lane: Lane, reason: str, content: object) -> None:
         self.dead.append(DeadLetter.about(lane, reason, content))
 
-    def bury_unrouted(self, lane: Lane, route: str, why: str) -> None:
+    def bury_unrouted(self, lane: Lane, route: str, reason: str) -> None:
         """Wait no longer for a route."""
         for raw in self.unrouted.pop(route, []):
-            self.bury(lane, f"route: {why}", raw)
+            self.bury(lane, f"route: {reason}", raw)
 
 
-def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
+def _sort(entries: Sequence[Entry], routes: Mapping[str, Route]) -> _Batch:
     """Tell messages from what cannot be one. One over which we stumble is buried, too: it would be read again
     and again, and hold up its lane for ever."""
     batch = _Batch()
@@ -142,13 +142,13 @@ def _sort(entries: Sequence[Entry], lines: Mapping[str, Line]) -> _Batch:
             batch.bury(entry.lane, entry.unreadable, entry.raw)
         for raw in entry.messages:
             try:
-                region = region_of_route(named_route(raw), lines)
+                region = region_of_route(named_route(raw), routes)
                 message = Message.from_dict(raw, region)  # type: ignore[arg-type]
-                batch.messages.append(accept(message, lines))
+                batch.messages.append(accept(message, routes))
             except UnknownRoute:
                 batch.unrouted.setdefault(message.route, []).append(raw)
             except MessageError as problem:
-                if (route := unknown_route(raw, lines)) is not None and problem.field == "recipient":
+                if (route := unknown_route(raw, routes)) is not None and problem.field == "recipient":
                     # Its route may say of which country it is.
                     batch.unrouted.setdefault(route, []).append(raw)
                     continue
@@ -200,7 +200,7 @@ def _awaited(runtime: Runtime, lane: Lane) -> list[Unrouted]:
 
 
 def _is_known(runtime: Runtime, route: str) -> bool:
-    return (route or default_route(runtime.lines)) in runtime.lines
+    return (route or default_route(runtime.routes)) in runtime.routes
 
 
 def _overdue(runtime: Runtime, place: Unrouted) -> Ingested:
@@ -208,7 +208,7 @@ def _overdue(runtime: Runtime, place: Unrouted) -> Ingested:
     entries = runtime.intake.overdue(place, PATIENCE, ENTRIES)
     if not entries:
         return Ingested()
-    batch = _sort(entries, runtime.lines)
+    batch = _sort(entries, runtime.routes)
     batch.bury_unrouted(place.lane, place.route, f"nobody knew it for {PATIENCE.days} days")
     return _take(runtime, place, entries, batch)
 

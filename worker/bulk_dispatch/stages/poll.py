@@ -1,7 +1,7 @@
 """Poll: ask about what was sent, package by package, until every message has its end.
 
 A package that became a job is asked for its job first; when the job has ended, each of its messages is
-asked for by our id, since a job gives no verdicts. Past the horizon a message is unconfirmed. Where they
+asked for by our id, since a job reports no statuses. Past the horizon a message is unconfirmed. Where they
 refuse to be asked, nothing is asked for a while, and what only they could have told goes the same way.
 """
 
@@ -17,16 +17,16 @@ from bulk_dispatch.domain.question import Question
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
 from bulk_dispatch.ledger.packages import OpenMessage, open_messages
-from bulk_dispatch.ledger.questions import Refused, refused_questions
-from bulk_dispatch.ledger.transitions import Clock, Looks, Move
-from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, Verdict
-from bulk_dispatch.routing import Line
+from bulk_dispatch.ledger.questions import RefusedQuestion, refused_questions
+from bulk_dispatch.ledger.transitions import Clock, Looks, Transition
+from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, StatusReport
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.provider_calls import PATIENCE, ask, askable, exchanged
 from bulk_dispatch.stages.questions import heard, refuses
 from bulk_dispatch.stages.route_health import worst
-from bulk_dispatch.stages.verdicts import note_segments, note_strange, reads, reported, settled
+from bulk_dispatch.stages.status_reports import note_segments, note_strange, reads, reported, settled
 
 log = logging.getLogger(__name__)
 
@@ -53,25 +53,25 @@ class Polled:
     more: bool = False
 
 
-def poll(runtime: Runtime, route: str) -> Polled:
+def poll(runtime: Runtime, name: str) -> Polled:
     """Look at the packages of a route that are due, a bounded number of them."""
-    line = runtime.lines[route]
+    route = runtime.routes[name]
     done = Polled()
     for _ in range(ROUNDS):
         if runtime.stopping():
             return done
         with runtime.ledger.begin() as connection:
-            leased = lease_polls(connection, route, messages=_askable(line), lease=line.route.lease)
-            wait = None if leased else next_poll(connection, route)
-            refused = refused_questions(connection, route) if leased else {}
+            leased = lease_polls(connection, name, messages=_askable(route), lease=route.config.lease)
+            wait = None if leased else next_poll(connection, name)
+            refused = refused_questions(connection, name) if leased else {}
         if wait is not None and wait < TICK:
-            runtime.notify("poll", route, max(wait, BREATH).total_seconds())
+            runtime.notify("poll", name, max(wait, BREATH).total_seconds())
         if not leased:
             return done
-        full = len(leased) == PACKAGES or sum(package.items for package in leased) >= _askable(line)
+        full = len(leased) == PACKAGES or sum(package.message_count for package in leased) >= _askable(route)
         if full and not done.packages:
-            runtime.notify("poll", route)  # there may be more: let another look meanwhile
-        part = _Round(runtime, line, leased, refused).run()
+            runtime.notify("poll", name)  # there may be more: let another look meanwhile
+        part = _Round(runtime, route, leased, refused).run()
         done = Polled(
             packages=done.packages + part.packages,
             asked=done.asked + part.asked,
@@ -84,28 +84,28 @@ def poll(runtime: Runtime, route: str) -> Polled:
     return replace(done, more=True)
 
 
-def _askable(line: Line) -> int:
+def _askable(route: Route) -> int:
     """How many messages a round can ask about: what is leased and not asked about would wait for nothing."""
-    dialect = line.dialect
+    dialect = route.dialect
     if not isinstance(dialect, Statuses):
         return MESSAGES
     return min(MESSAGES, QUESTIONS * dialect.status_items * dialect.status_in_flight)
 
 
 def classify(
-    line: Line,
+    route: Route,
     message: OpenMessage,
-    verdict: Verdict | None,
+    report: StatusReport | None,
     age: timedelta,
     limit: timedelta,
     note: str = "",
-) -> Move | None:
+) -> Transition | None:
     """What a look at a message comes to: the end they tell of it; UNCONFIRMED, with `note`, if they told none
     of one that was sent, and its package's `age` is over `limit`; else None, for it goes on."""
-    end = reported(line, message, verdict) if verdict else None
+    end = reported(route, message, report) if report else None
     if end or message.status is not Status.SENT or age <= limit:
         return end
-    return Move(message.id, message.package_id, Status.UNCONFIRMED, note=note)
+    return Transition(message.id, message.package_id, Status.UNCONFIRMED, note=note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,13 @@ class _Heard:
     worst failure of a question."""
 
     messages: Sequence[OpenMessage]
-    verdicts: Mapping[int, Verdict]
+    reports: Mapping[int, StatusReport]
     failure: Failure | None
 
     @property
-    def found(self) -> list[tuple[OpenMessage, Verdict]]:
+    def found(self) -> list[tuple[OpenMessage, StatusReport]]:
         """The messages that something was told of."""
-        return [(one, self.verdicts[one.id]) for one in self.messages if one.id in self.verdicts]
+        return [(one, self.reports[one.id]) for one in self.messages if one.id in self.reports]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,9 @@ class _Round:
     """One lease of packages, asked about and written down."""
 
     runtime: Runtime
-    line: Line
+    route: Route
     leased: Sequence[Leased]
-    refused: Mapping[Question, Refused] = field(default_factory=dict)
+    refused: Mapping[Question, RefusedQuestion] = field(default_factory=dict)
 
     def run(self) -> Polled:
         """Jobs first, then messages, then the book."""
@@ -143,11 +143,13 @@ class _Round:
         ]
         lost = [package for package in self.leased if jobs.get(package.id) in self._ends_in_doubt]
         messages, doubtful = self._messages(ready, lost)
-        verdicts, failure = self._ask(messages)
+        reports, failure = self._ask(messages)
         failure = worst([failure, *(job for job in jobs.values() if isinstance(job, Failure))])
-        heard = _Heard(messages, verdicts, failure)
-        strange = note_strange(self.line, verdicts.values())
-        note_segments(self.line, ((message.counted, verdict.segments) for message, verdict in heard.found))
+        heard = _Heard(messages, reports, failure)
+        strange = note_strange(self.route, reports.values())
+        note_segments(
+            self.route, ((message.segments_estimated, report.segments) for message, report in heard.found)
+        )
         final = self._write(heard, doubtful, jobs)
         return Polled(
             packages=len(self.leased),
@@ -167,22 +169,22 @@ class _Round:
         """In doubt is what a job broken off leaves; and one that is done, if nobody says of what."""
         return (JobPhase.BROKEN, JobPhase.DONE) if self._is_paused(Question.STATUS) else (JobPhase.BROKEN,)
 
-    def _ask(self, messages: Sequence[OpenMessage]) -> tuple[Mapping[int, Verdict], Failure | None]:
+    def _ask(self, messages: Sequence[OpenMessage]) -> tuple[Mapping[int, StatusReport], Failure | None]:
         """What they say of messages, unless they refuse to; whoever answered for one message does not."""
         if self._is_paused(Question.STATUS):
             return {}, None
-        verdicts, failure = ask(self.runtime, self.line, messages)
-        if verdicts or failure:
+        reports, failure = ask(self.runtime, self.route, messages)
+        if reports or failure:
             before = Question.STATUS in self.refused
-            trouble = None if verdicts else failure
-            heard(self.runtime, self.line, Question.STATUS, trouble, refused=before)
-        return verdicts, failure
+            trouble = None if reports else failure
+            heard(self.runtime, self.route, Question.STATUS, trouble, refused=before)
+        return reports, failure
 
     def _jobs(self) -> dict[int, JobPhase | Failure]:
         """Where each package's job stands. Asking ends where nobody answers: each question more would take a
         whole time-out, and the leases would run out over it. So it does where they refuse to."""
         found: dict[int, JobPhase | Failure] = {}
-        deadline = self.runtime.clock() + self.line.route.lease.total_seconds() * PATIENCE
+        deadline = self.runtime.clock() + self.route.config.lease.total_seconds() * PATIENCE
         for package in self.leased:
             if package.state is PackageState.JOB and self.runtime.clock() <= deadline:
                 job = found[package.id] = self._job(package)
@@ -195,22 +197,25 @@ class _Round:
 
     def _job(self, package: Leased) -> JobPhase | Failure:
         """Where the package's job stands. BROKEN: nothing more is to be learnt from the job."""
-        dialect = self.line.dialect
-        if not (isinstance(dialect, Jobs) and self.line.knows(package.account)):
+        dialect = self.route.dialect
+        if not (isinstance(dialect, Jobs) and self.route.knows(package.account)):
             return JobPhase.BROKEN
         if package.age > dialect.job_kept:
             return JobPhase.BROKEN
         if self._is_paused(Question.JOB):
             return _unknown(package)
-        report = exchanged(self.runtime, self.line, dialect.job(package.job), dialect.read_job)
-        failure = report if isinstance(report, Failure) else None
-        heard(self.runtime, self.line, Question.JOB, failure, refused=Question.JOB in self.refused)
-        if isinstance(report, Failure):
+        job_report = exchanged(self.runtime, self.route, dialect.job(package.job), dialect.read_job)
+        failure = job_report if isinstance(job_report, Failure) else None
+        heard(self.runtime, self.route, Question.JOB, failure, refused=Question.JOB in self.refused)
+        if isinstance(job_report, Failure):
             log.warning(
-                "job_failed route=%s package=%d failure=%r", self.line.route.name, package.id, str(report)
+                "job_failed route=%s package=%d failure=%r",
+                self.route.config.name,
+                package.id,
+                str(job_report),
             )
-            return report  # asking again is free
-        return _unknown(package) if report.phase is JobPhase.GONE else report.phase
+            return job_report  # asking again is free
+        return _unknown(package) if job_report.phase is JobPhase.GONE else job_report.phase
 
     def _messages(
         self, ready: Iterable[Leased], lost: Iterable[Leased]
@@ -232,7 +237,7 @@ class _Round:
         waiting = self._limits(heard)
         ends = [
             classify(
-                self.line, message, heard.verdicts.get(message.id), ages[message.package_id], limit, note
+                self.route, message, heard.reports.get(message.id), ages[message.package_id], limit, note
             )
             for message, limit in waiting
         ]
@@ -240,24 +245,24 @@ class _Round:
         outcome = Outcome(
             looks=self._looks(jobs),
             moves=[
-                *(Move(message.id, message.package_id, Status.IN_DOUBT) for message in doubtful),
-                *(self._settled(message, verdict) for message, verdict in out_of_jobs),
+                *(Transition(message.id, message.package_id, Status.IN_DOUBT) for message in doubtful),
+                *(self._settled(message, report) for message, report in out_of_jobs),
             ],
             news=[move for move in ends if move],
-            reads=reads(heard.messages, heard.verdicts),
+            reads=reads(heard.messages, heard.reports),
             found=heard.found,
             first_told=out_of_jobs,
             keeps=(Clock.RESCUE,),
-            why="",
+            reason="",
         )
         with self.runtime.ledger.begin() as connection:
-            moved = record(self.runtime, self.line, connection, outcome).moved
+            moved = record(self.runtime, self.route, connection, outcome).moved
         self._log(moved)
         return sum(moved.get(status, 0) for status in FINAL)
 
     def _is_silent(self, heard: "_Heard") -> bool:
         """Whether they refuse to be asked, and went on to."""
-        return Question.STATUS in self.refused and not heard.verdicts
+        return Question.STATUS in self.refused and not heard.reports
 
     def _limits(self, heard: "_Heard") -> list[tuple[OpenMessage, timedelta]]:
         """The messages, each with the age of its package until which an end is waited for.
@@ -265,10 +270,10 @@ class _Round:
         Who does not answer at all gets one longest wait more; who cannot be asked, none. What could have been
         asked about, and was not because its turn did not come, waits on.
         """
-        can_be_asked = isinstance(self.line.dialect, Statuses) and not self._is_silent(heard)
-        unheard = [message for message in heard.messages if message.id not in heard.verdicts]
-        to_come = askable(self.line, unheard) if can_be_asked and not heard.failure else []
-        longer = self._horizon + (self.line.route.poll_max if can_be_asked else timedelta(0))
+        can_be_asked = isinstance(self.route.dialect, Statuses) and not self._is_silent(heard)
+        unheard = [message for message in heard.messages if message.id not in heard.reports]
+        to_come = askable(self.route, unheard) if can_be_asked and not heard.failure else []
+        longer = self._horizon + (self.route.config.poll_max if can_be_asked else timedelta(0))
         limits = {
             **dict.fromkeys((message.id for message in heard.messages), self._horizon),
             **dict.fromkeys((message.id for message in unheard), longer),
@@ -276,25 +281,25 @@ class _Round:
         }
         return [(message, limits[message.id]) for message in heard.messages]
 
-    def _settled(self, message: OpenMessage, verdict: Verdict) -> Move:
+    def _settled(self, message: OpenMessage, report: StatusReport) -> Transition:
         """After a job has ended, a message they do not know is in doubt: rescue asks once more, and waits."""
-        move = settled(self.runtime, self.line, message.package_id, message, verdict)
-        return move or Move(message.id, message.package_id, Status.IN_DOUBT, code=verdict.code)
+        move = settled(self.runtime, self.route, message.package_id, message, report)
+        return move or Transition(message.id, message.package_id, Status.IN_DOUBT, code=report.code)
 
     def _looks(self, jobs: Mapping[int, JobPhase | Failure]) -> dict[int, Looks]:
         chance = self.runtime.chance()
         return {
             package.id: Looks(
                 poll=self._next(package, self._wait(package, jobs, chance)),
-                rescue=self.line.route.doubt_first,
+                rescue=self.route.config.doubt_first,
             )
             for package in self.leased
         }
 
     def _wait(self, package: Leased, jobs: Mapping[int, JobPhase | Failure], chance: float) -> timedelta:
         """By the back-off; the messages of a job that has just ended begin anew."""
-        route = self.line.route
-        if not isinstance(self.line.dialect, Statuses):
+        route = self.route.config
+        if not isinstance(self.route.dialect, Statuses):
             return self._horizon  # nobody to ask: receipts tell, or nobody does
         if package.state is not PackageState.JOB:
             wait = Backoff(route.poll_first, route.poll_max).delay(package.tries + 1, chance)
@@ -312,11 +317,11 @@ class _Round:
     @property
     def _horizon(self) -> timedelta:
         """From when a package was opened; what they hold until its time waits longer for its end."""
-        return self.line.route.horizon + self.line.route.schedule_ahead
+        return self.route.config.horizon + self.route.config.schedule_ahead
 
     def _log(self, moved: Mapping[Status, int]) -> None:
         counts = " ".join(f"{status}={count}" for status, count in Counter(moved).items())
-        log.info("polled route=%s packages=%d %s", self.line.route.name, len(self.leased), counts)
+        log.info("polled route=%s packages=%d %s", self.route.config.name, len(self.leased), counts)
 
 
 def _unknown(package: Leased) -> JobPhase:

@@ -17,9 +17,9 @@ from bulk_dispatch.providers.interface import (
     NOT_OFFERED,
     UNREADABLE,
     Failure,
-    Verdict,
+    StatusReport,
 )
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.route_health import worst
 
@@ -37,10 +37,10 @@ def refuses(failure: Failure) -> bool:
     return failure.name in _REFUSING or (failure.name == UNREADABLE.name and bool(failure.code))
 
 
-def refused_by_all(verdicts: Iterable[Verdict]) -> Failure | None:
+def refused_by_all(reports: Iterable[StatusReport]) -> Failure | None:
     """The refusal of the question, where they say it of every message instead of once; None as soon as one
-    verdict says anything else."""
-    failures = [verdict.failure and verdict.failure.because(verdict.code) for verdict in verdicts]
+    report says anything else."""
+    failures = [report.failure and report.failure.because(report.code) for report in reports]
     return worst(failures) if all(failure and refuses(failure) for failure in failures) else None
 
 
@@ -50,11 +50,11 @@ def is_not_offered(failure: Failure) -> bool:
 
 
 def heard(
-    runtime: Runtime, line: Line, question: Question, failure: Failure | None, *, refused: bool = True
+    runtime: Runtime, route: Route, question: Question, failure: Failure | None, *, refused: bool = True
 ) -> None:
     """Keep what came of a question: that it is refused, or no longer is. `refused` says whether it may have
     been before. What failed otherwise says nothing of that."""
-    name = line.route.name
+    name = route.config.name
     if failure is None:
         if refused:
             with runtime.ledger.begin() as connection:
@@ -62,7 +62,7 @@ def heard(
                     log.info("question_answered route=%s question=%s", name, question)
     elif refuses(failure):
         refusal = NOT_OFFERED.because(failure.code, failure.detail) if is_not_offered(failure) else failure
-        first, most = line.route.doubt_first, max(RARELY, line.route.poll_max)
+        first, most = route.config.doubt_first, max(RARELY, route.config.poll_max)
         with runtime.ledger.begin() as connection:
             if note_refused(connection, name, question, str(refusal), first, most):
                 log.warning("question_refused route=%s question=%s failure=%r", name, question, str(refusal))

@@ -15,15 +15,15 @@ from bulk_dispatch.ledger.in_doubt import (
     CHUNK,
     Chunk,
     Doubtful,
+    DoubtSelection,
     Resolution,
     Resolved,
-    Selection,
     chunks,
     statuses,
 )
 from bulk_dispatch.ledger.in_doubt import resolve as resolve_chunk
 from bulk_dispatch.ledger.transitions import Looks
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.stages.outcomes import first_look
 
 STRANDED = Looks(poll=timedelta(seconds=30), rescue=timedelta(seconds=5))
@@ -36,31 +36,31 @@ class Decision:
 
     resolution: Resolution
     by: str
-    why: str
+    reason: str
 
     @property
     def note(self) -> str:
         """What each message's history says."""
-        return f"resolved by {self.by}: {self.why}"
+        return f"resolved by {self.by}: {self.reason}"
 
 
-def selected(ledger: Ledger, selection: Selection, size: int = CHUNK) -> list[Chunk]:
+def selected(ledger: Ledger, selection: DoubtSelection, size: int = CHUNK) -> list[Chunk]:
     """What of a selection is in doubt now, at most `size` messages a chunk."""
     with ledger.snapshot() as connection:
         return chunks(connection, selection, size)
 
 
 def resolve(
-    ledger: Ledger, lines: Mapping[str, Line], found: Sequence[Chunk], decision: Decision
+    ledger: Ledger, routes: Mapping[str, Route], found: Sequence[Chunk], decision: Decision
 ) -> Iterator[Sequence[Resolved]]:
     """Settle what was selected, chunk by chunk; each yields the messages that it really settled.
 
     Raises LedgerError; what was yielded before that is settled.
     """
 
-    def looks(route: str) -> Looks:
-        line = lines.get(route)
-        return first_look(line) if line else STRANDED
+    def looks(name: str) -> Looks:
+        route = routes.get(name)
+        return first_look(route) if route else STRANDED
 
     for chunk in found:
         with ledger.begin() as connection:
@@ -68,7 +68,9 @@ def resolve(
         yield settled
 
 
-def unsettled(ledger: Ledger, selection: Selection, settled: Collection[str]) -> dict[str, Status | None]:
+def unsettled(
+    ledger: Ledger, selection: DoubtSelection, settled: Collection[str]
+) -> dict[str, Status | None]:
     """Where the messages stand that a selection names and that are not among those `settled`, by client id;
     None for those the ledger does not have."""
     left = [name for name in selection.client_ids if name not in settled]
@@ -79,12 +81,12 @@ def unsettled(ledger: Ledger, selection: Selection, settled: Collection[str]) ->
     return {name: standing.get(name) for name in left}
 
 
-def policy_of(message: Doubtful, line: Line | None) -> tuple[DoubtPolicy | None, str | None]:
+def policy_of(message: Doubtful, route: Route | None) -> tuple[DoubtPolicy | None, str | None]:
     """What settles a message in doubt, and what says so: a collision, the message or its route. None where
     that is for a route to say which is not there."""
     if message.collided:
         return DoubtPolicy.HOLD, "collision"
-    policy = line.policy(message.own) if line else message.own
+    policy = route.policy(message.own) if route else message.own
     if policy is None:
         return None, None
     return policy, "message" if message.own and policy not in SETTLING else "route"

@@ -13,7 +13,7 @@ from bulk_dispatch.ledger.leases import Leased, lease_doubts
 from bulk_dispatch.ledger.packages import doubtful_items
 from bulk_dispatch.ledger.provider_account import clock_skew
 from bulk_dispatch.ledger.resubmissions import begin_resubmission, end_resubmission
-from bulk_dispatch.ledger.transitions import Clock, Looks, Moved
+from bulk_dispatch.ledger.transitions import Clock, Looks, TransitionCounts
 from bulk_dispatch.providers.interface import (
     NOT_SENT,
     Acceptance,
@@ -21,14 +21,14 @@ from bulk_dispatch.providers.interface import (
     Clocks,
     Failure,
     RouteAction,
-    Verdict,
+    StatusReport,
 )
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.provider_calls import lease_end, submit
 from bulk_dispatch.stages.route_health import worst
-from bulk_dispatch.stages.verdicts import note_strange, settled
+from bulk_dispatch.stages.status_reports import note_strange, settled
 
 PACKAGES = 8  # a step, as in dispatch: each may take a whole lease
 
@@ -39,11 +39,11 @@ class Settled:
     it stopped because a step is bounded."""
 
     doubtful: int = 0
-    moved: Moved = field(default_factory=dict)
+    moved: TransitionCounts = field(default_factory=dict)
     more: bool = False
 
 
-def by_resubmitting(runtime: Runtime, line: Line) -> Settled:
+def by_resubmitting(runtime: Runtime, route: Route) -> Settled:
     """Send again under the same ids, a good while after: they take each once, and tell which they have.
 
     It is a sending all the same, package by package: a route that is stopped or paused does not do it, one
@@ -53,7 +53,7 @@ def by_resubmitting(runtime: Runtime, line: Line) -> Settled:
     moved: Counter[Status] = Counter()
     doubtful = 0
     for _ in range(PACKAGES):
-        turn = None if runtime.stopping() else _turn(runtime, line)
+        turn = None if runtime.stopping() else _turn(runtime, route)
         if turn is None:
             return Settled(doubtful, moved)
         doubtful += turn.doubtful
@@ -61,27 +61,27 @@ def by_resubmitting(runtime: Runtime, line: Line) -> Settled:
     return Settled(doubtful, moved, more=True)
 
 
-def _turn(runtime: Runtime, line: Line) -> Settled | None:
+def _turn(runtime: Runtime, route: Route) -> Settled | None:
     """One package; None if none is due, or it is not our turn."""
-    until = lease_end(runtime, line)
-    route = line.route
+    until = lease_end(runtime, route)
+    config = route.config
     with runtime.ledger.begin() as connection:
-        our_turn = begin_resubmission(connection, route.name, route.account_ids, route.lease)
+        our_turn = begin_resubmission(connection, config.name, config.account_ids, config.lease)
         if our_turn is None:
             return None
         leased = lease_doubts(
-            connection, route.name, messages=1, lease=route.lease, accounts=route.account_ids
+            connection, config.name, messages=1, lease=config.lease, accounts=config.account_ids
         )
-        ripe = [one.id for one in leased if route.doubt_wait <= one.doubted_for <= route.doubt_most]
-        skew = clock_skew(connection, route.name) if isinstance(line.dialect, Clocks) else None
-        doubtful = doubtful_items(connection, ripe, line.dialect.limits, skew or timedelta(0))
-    items = [item for _, item in doubtful if item.kind in line.dialect.kinds]
-    said = _repeat(runtime, line, items, until) if items else _Said()
-    moved: Moved = {}
+        ripe = [one.id for one in leased if config.doubt_wait <= one.doubted_for <= config.doubt_most]
+        skew = clock_skew(connection, config.name) if isinstance(route.dialect, Clocks) else None
+        doubtful = doubtful_items(connection, ripe, route.dialect.limits, skew or timedelta(0))
+    items = [item for _, item in doubtful if item.kind in route.dialect.kinds]
+    said = _repeat(runtime, route, items, until) if items else _Said()
+    moved: TransitionCounts = {}
     for package in leased:
-        moved = _adopt(runtime, line, package, items, said)
+        moved = _adopt(runtime, route, package, items, said)
     with runtime.ledger.begin() as connection:
-        end_resubmission(connection, route.name, our_turn)
+        end_resubmission(connection, config.name, our_turn)
     return Settled(len(items), moved) if leased else None
 
 
@@ -90,64 +90,64 @@ class _Said:
     """What they said to a repeat, and what went wrong. Not `heard` if nobody was reached, or nothing of it
     can be understood."""
 
-    verdicts: Sequence[Verdict] = ()
+    reports: Sequence[StatusReport] = ()
     failure: Failure | None = None
     heard: bool = False
 
 
-def _repeat(runtime: Runtime, line: Line, items: Sequence[OutboundMessage], until: float) -> _Said:
+def _repeat(runtime: Runtime, route: Route, items: Sequence[OutboundMessage], until: float) -> _Said:
     """Send once more, if there is time. Where they cannot read the whole its halves are tried, unless the
     first shows that the second would fare no better."""
-    if runtime.clock() >= until - line.route.exchange.total_seconds():
+    if runtime.clock() >= until - route.config.exchange.total_seconds():
         return _Said()
-    outcome = submit(runtime, line, items, until)
+    outcome = submit(runtime, route, items, until)
     if not isinstance(outcome, Failure):
-        return _Said(outcome.verdicts if isinstance(outcome, Answered) else (), heard=True)
+        return _Said(outcome.reports if isinstance(outcome, Answered) else (), heard=True)
     if outcome.remedy is not RouteAction.BISECT or len(items) == 1:
         heard = outcome.taken is Acceptance.NOT_ACCEPTED and outcome.name != NOT_SENT.name
         return _Said(failure=outcome, heard=heard)
     middle = len(items) // 2
-    first = _repeat(runtime, line, items[:middle], until)
+    first = _repeat(runtime, route, items[:middle], until)
     if first.failure and first.failure.remedy is not RouteAction.BISECT:
         return first
-    second = _repeat(runtime, line, items[middle:], until)
+    second = _repeat(runtime, route, items[middle:], until)
     failure = worst([first.failure, second.failure])
-    return _Said((*first.verdicts, *second.verdicts), failure, first.heard or second.heard)
+    return _Said((*first.reports, *second.reports), failure, first.heard or second.heard)
 
 
 def _adopt(
-    runtime: Runtime, line: Line, package: Leased, items: Sequence[OutboundMessage], said: _Said
-) -> Moved:
+    runtime: Runtime, route: Route, package: Leased, items: Sequence[OutboundMessage], said: _Said
+) -> TransitionCounts:
     """Write down what they have; all else stays in doubt until the next time. That this request was turned
     away, or a message of it refused, says nothing of the first: it may be their word of today."""
-    told = {verdict.reference: verdict for verdict in said.verdicts}
+    told = {report.reference: report for report in said.reports}
     pairs = [(item, told[item.reference]) for item in items if item.reference in told]
-    found = (settled(runtime, line, package.id, item, verdict) for item, verdict in pairs)
-    moves = [move for move in found if move and move.target is Status.SENT]
-    note_strange(line, said.verdicts)
+    found = (settled(runtime, route, package.id, item, report) for item, report in pairs)
+    moves = [move for move in found if move and move.to_status is Status.SENT]
+    note_strange(route, said.reports)
     outcome = Outcome(
-        looks={package.id: _look(line, package)},
+        looks={package.id: _look(route, package)},
         moves=moves,
         sent=pairs,
         inquired=[package.id] if said.heard else (),
         keeps=(Clock.POLL,),
-        trouble=worst([_of_the_route(said), *(verdict.failure for verdict in said.verdicts)]),
-        why="sent again under the same id",
+        trouble=worst([_of_the_route(said), *(report.failure for report in said.reports)]),
+        reason="sent again under the same id",
     )
     with runtime.ledger.begin() as connection:
-        return record(runtime, line, connection, outcome).moved
+        return record(runtime, route, connection, outcome).moved
 
 
 def _of_the_route(said: _Said) -> Failure | None:
     """A message they cannot read, beside others that they can, is no trouble of the route."""
-    unread = said.failure and said.failure.remedy is RouteAction.BISECT and said.verdicts
+    unread = said.failure and said.failure.remedy is RouteAction.BISECT and said.reports
     return None if unread else said.failure
 
 
-def _look(line: Line, package: Leased) -> Looks:
+def _look(route: Route, package: Leased) -> Looks:
     """When they have had time to forget that the request is the same; then ever rarer."""
-    left = line.route.doubt_wait - package.doubted_for
-    wait = Backoff(line.route.doubt_wait, line.route.poll_max).delay(package.tries + 1)
+    left = route.config.doubt_wait - package.doubted_for
+    wait = Backoff(route.config.doubt_wait, route.config.poll_max).delay(package.tries + 1)
     return Looks(
-        poll=line.route.poll_first, rescue=max(left, timedelta(seconds=1)) if left > timedelta(0) else wait
+        poll=route.config.poll_first, rescue=max(left, timedelta(seconds=1)) if left > timedelta(0) else wait
     )

@@ -7,12 +7,12 @@ from bulk_dispatch.domain.doubt_policy import SETTLING
 from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.routes import note_failure, pause_route, stop_route
 from bulk_dispatch.providers.interface import Acceptance, Failure, RouteAction
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-BLIND = 10  # failures that left doubt nobody can settle, and nothing went through between them
+UNRESOLVABLE = 10  # failures that left doubt nobody can settle, and nothing went through between them
 
 
 def worst(failures: Iterable[Failure | None]) -> Failure | None:
@@ -21,17 +21,19 @@ def worst(failures: Iterable[Failure | None]) -> Failure | None:
     return max(filter(None, failures), key=lambda failure: weight[failure.remedy], default=None)
 
 
-def apply_failure(runtime: Runtime, line: Line, connection: Connection, failure: Failure) -> None:
+def apply_failure(runtime: Runtime, route: Route, connection: Connection, failure: Failure) -> None:
     """Do to the route what the failure asks for."""
-    name = line.route.name
+    name = route.config.name
     if failure.remedy is RouteAction.STOP:
         stop_route(connection, name, str(failure))
     elif failure.remedy is not RouteAction.NONE:
-        blind = failure.taken is Acceptance.UNKNOWN and line.doubt not in SETTLING
-        streak = note_failure(connection, name, blind=blind)
-        if streak.blind >= BLIND:  # to go on would bring the whole queue in doubt
-            stop_route(connection, name, f"{streak.blind} failures left doubt nobody can settle; {failure}")
+        unresolvable = failure.taken is Acceptance.UNKNOWN and route.doubt not in SETTLING
+        streak = note_failure(connection, name, unresolvable=unresolvable)
+        if streak.unresolvable >= UNRESOLVABLE:  # to go on would bring the whole queue in doubt
+            stop_route(
+                connection, name, f"{streak.unresolvable} failures left doubt nobody can settle; {failure}"
+            )
         else:
-            wait = max(line.pause(streak.failures, runtime.chance()), failure.wait)
+            wait = max(route.pause(streak.failures, runtime.chance()), failure.wait)
             pause_route(connection, name, wait, str(failure))
     log.warning("route_trouble route=%s remedy=%s failure=%r", name, failure.remedy.value, str(failure))

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from time import monotonic
 
-from bulk_dispatch.config.settings import Route, SettingsError
+from bulk_dispatch.config.settings import RouteConfig, SettingsError
 from bulk_dispatch.providers.interface import Receipts
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 
 SECRET_LEAST = 20  # characters
 SECRET = re.compile(rf"[A-Za-z0-9_-]{{{SECRET_LEAST},}}")
@@ -68,9 +68,9 @@ class Endpoint:
         return any(found in network for network in self.networks)
 
 
-def endpoints(lines: Mapping[str, Line], clock: Callable[[], float] = monotonic) -> dict[str, Endpoint]:
+def endpoints(routes: Mapping[str, Route], clock: Callable[[], float] = monotonic) -> dict[str, Endpoint]:
     """The entrances of those routes that have one. Raises SettingsError, naming the route."""
-    return {name: _endpoint(line, clock) for name, line in lines.items() if line.route.receipts}
+    return {name: _endpoint(route, clock) for name, route in routes.items() if route.config.receipts}
 
 
 def authenticate(found: Mapping[str, Endpoint], route: str, secret: str, address: str) -> Endpoint | None:
@@ -80,20 +80,20 @@ def authenticate(found: Mapping[str, Endpoint], route: str, secret: str, address
     return entrance if entrance and right and entrance.admits(address) else None
 
 
-def _endpoint(line: Line, clock: Callable[[], float]) -> Endpoint:
-    route = line.route
-    if not isinstance(line.dialect, Receipts):
-        raise SettingsError(f"routes.{route.name}.receipts: {route.provider} brings none; leave it out")
-    if not SECRET.fullmatch(route.receipts):
+def _endpoint(route: Route, clock: Callable[[], float]) -> Endpoint:
+    config = route.config
+    if not isinstance(route.dialect, Receipts):
+        raise SettingsError(f"routes.{config.name}.receipts: {config.provider} brings none; leave it out")
+    if not SECRET.fullmatch(config.receipts):
         raise SettingsError(
-            f"routes.{route.name}.receipts must be at least {SECRET_LEAST} letters, digits, "
+            f"routes.{config.name}.receipts must be at least {SECRET_LEAST} letters, digits, "
             f"dashes and underscores"
         )
-    bucket = Bucket(route.receipts_per_second, clock)
-    return Endpoint(route.name, line.dialect, _networks(route), bucket, _digest(route.receipts))
+    bucket = Bucket(config.receipts_per_second, clock)
+    return Endpoint(config.name, route.dialect, _networks(config), bucket, _digest(config.receipts))
 
 
-def _networks(route: Route) -> list[Network]:
+def _networks(route: RouteConfig) -> list[Network]:
     parts = [part.strip() for part in route.receipts_from.split(",") if part.strip()]
     try:
         return [ip_network(part, strict=False) for part in parts]

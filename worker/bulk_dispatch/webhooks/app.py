@@ -70,7 +70,7 @@ class WebhookApp:
     ) -> None:
         self._entrances = endpoints
         self._writer = writer
-        self._turned_away = _Tally(clock)
+        self._turned_away = _RefusalLog(clock)
         self._bodies = self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,7 +165,7 @@ class WebhookApp:
         return answer
 
 
-class _Tally:
+class _RefusalLog:
     """Counts who was turned away, and says it now and then: who knocks must not fill the log."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -174,9 +174,9 @@ class _Tally:
         self._next = 0.0
         self._later: asyncio.TimerHandle | None = None
 
-    def note(self, why: str, route: str = "-") -> None:
+    def note(self, reason: str, route: str = "-") -> None:
         """One more. What is not said now is said in a while, whether anybody comes again or not."""
-        self._counts[why, route] += 1
+        self._counts[reason, route] += 1
         wait = self._next - self._clock()
         if wait <= 0:
             self.tell()
@@ -189,7 +189,7 @@ class _Tally:
             self._later.cancel()
             self._later = None
         for (reason, name), count in self._counts.items():
-            log.warning("receipts_turned_away route=%s why=%s count=%d", name, reason, count)
+            log.warning("receipts_turned_away route=%s reason=%s count=%d", name, reason, count)
         self._counts.clear()
         self._next = self._clock() + TELLING
 

@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.ledger import REFUSALS, LedgerError
-from bulk_dispatch.providers.interface import Receipt
 
 log = logging.getLogger(__name__)
 
-Write = Callable[[Mapping[str, Sequence[Receipt]]], object]
+Write = Callable[[Mapping[str, Sequence[DeliveryReceipt]]], object]
 """Commits receipts, by route."""
 
 PATIENCE = 4.0  # seconds that one waits for its commit; providers are known to wait for 5
@@ -34,7 +34,7 @@ class RefusedError(Exception):
 @dataclass(frozen=True, slots=True)
 class _Piece:
     route: str
-    receipts: Sequence[Receipt] = field(repr=False)
+    receipts: Sequence[DeliveryReceipt] = field(repr=False)
     written: "asyncio.Future[bool]"
 
 
@@ -60,7 +60,7 @@ class Writer:
             await self._task
         await asyncio.to_thread(self._hand.shutdown)
 
-    async def put(self, route: str, receipts: Sequence[Receipt]) -> bool:
+    async def put(self, route: str, receipts: Sequence[DeliveryReceipt]) -> bool:
         """Whether they were committed in time. If not, they may be yet: the ledger bears to be told twice.
 
         Raises RefusedError.
@@ -99,7 +99,7 @@ class Writer:
 
     async def _commit(self, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
         """Write these together. Returns those that must wait, for the ledger is away."""
-        told: dict[str, list[Receipt]] = {}
+        told: dict[str, list[DeliveryReceipt]] = {}
         for piece in pieces:
             if piece.receipts:
                 told.setdefault(piece.route, []).extend(piece.receipts)

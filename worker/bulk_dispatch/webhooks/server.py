@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bulk_dispatch import http_server
 from bulk_dispatch.ledger import Ledger
-from bulk_dispatch.routing import Line
+from bulk_dispatch.routing import Route
 from bulk_dispatch.stages.receipts import take
 from bulk_dispatch.webhooks.access import endpoints
 from bulk_dispatch.webhooks.app import WebhookApp
@@ -28,7 +28,7 @@ GRACE = 10  # seconds for answers under way: longer than anybody waits for a com
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BindAddress:
     """Where to listen, and which proxies are believed when they say who called: addresses and networks, by
     commas."""
 
@@ -72,7 +72,7 @@ class _Protocol(HttpToolsProtocol):
             self._hurry = None
 
 
-class _Server(http_server.Server):
+class _Server(http_server.HttpServer):
     """The door, and its writer at work."""
 
     def __init__(self, app: WebhookApp, writer: Writer, trusted_proxies: str) -> None:
@@ -97,27 +97,29 @@ class _Server(http_server.Server):
         self._door.tell()
 
 
-def serve(ledger: Ledger, lines: Mapping[str, Line], place: Place, on_ready: Callable[[str], None]) -> None:
+def serve(
+    ledger: Ledger, routes: Mapping[str, Route], place: BindAddress, on_ready: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` gets the base URL once it answers. Main thread only.
 
     Raises SettingsError for a route whose entrance cannot be, OSError if the address is taken.
     """
-    server = _server(ledger, lines, place)
+    server = _server(ledger, routes, place)
     with http_server.bound_socket(place.host, place.port) as bound:
         http_server.serve(server, bound, on_ready)
 
 
 @contextmanager
-def running(ledger: Ledger, lines: Mapping[str, Line], place: Place) -> Iterator[str]:
+def running(ledger: Ledger, routes: Mapping[str, Route], place: BindAddress) -> Iterator[str]:
     """The door in a thread of this process, for tests; yields its base URL."""
-    server = _server(ledger, lines, place)
+    server = _server(ledger, routes, place)
     with http_server.bound_socket(place.host, place.port) as bound, http_server.running(server, bound) as url:
         yield url
 
 
-def _server(ledger: Ledger, lines: Mapping[str, Line], place: Place) -> _Server:
-    found = endpoints(lines)
+def _server(ledger: Ledger, routes: Mapping[str, Route], place: BindAddress) -> _Server:
+    found = endpoints(routes)
     if not found:
         log.warning("no_entrance: no route has `receipts`")
-    writer = Writer(partial(take, ledger, lines), place.patience)
+    writer = Writer(partial(take, ledger, routes), place.patience)
     return _Server(WebhookApp(found, writer), writer, place.trusted_proxies)

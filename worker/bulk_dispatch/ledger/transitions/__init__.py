@@ -1,4 +1,4 @@
-"""The only writes to messages. Each verb of the road is one function; every write names the statuses it
+"""The only writes to messages. Each type of event is one function; every write names the statuses it
 leaves, writes its event rows in the same statement, and returns what it really changed.
 
 Locks are taken in one order everywhere: package, its messages, the route last. Claim skips messages that
@@ -8,8 +8,8 @@ locks the route first, and then packages that nobody holds. Instants are the dat
 """
 
 from bulk_dispatch.ledger.transitions.cancel import (
-    Place,
     Queue,
+    QueueCursor,
     cancel,
     cancel_named,
     cancel_next,
@@ -19,7 +19,7 @@ from bulk_dispatch.ledger.transitions.claim import Claim, ClaimRequest, Package,
 from bulk_dispatch.ledger.transitions.duplicates import Conflict, foresee, said_in
 from bulk_dispatch.ledger.transitions.enqueue import Enqueued, enqueue
 from bulk_dispatch.ledger.transitions.settle import Clock, Looks, Read, read, settle, take_job
-from bulk_dispatch.ledger.transitions.transition import Move, Moved, lock_packages
+from bulk_dispatch.ledger.transitions.transition import Transition, TransitionCounts, lock_packages
 
 __all__ = [
     "Claim",
@@ -28,12 +28,12 @@ __all__ = [
     "Conflict",
     "Enqueued",
     "Looks",
-    "Move",
-    "Moved",
     "Package",
-    "Place",
     "Queue",
+    "QueueCursor",
     "Read",
+    "Transition",
+    "TransitionCounts",
     "cancel",
     "cancel_named",
     "cancel_next",

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.message import Lane
-from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.suppressions import MEANT
-from bulk_dispatch.ledger.transitions.transition import Move, move
+from bulk_dispatch.ledger.transitions.transition import Transition, apply
 
 # Locked in one order, so that two who withdraw the same messages wait for each other and not in a circle.
 _NAMED = text("""
@@ -48,7 +48,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueueCursor:
     """A place in a queue: all up to this message has been seen."""
 
     due_at: datetime
@@ -66,8 +66,8 @@ _NEXT = f"SELECT id, due_at FROM {_AHEAD} {{narrower}} ORDER BY due_at, id LIMIT
 
 
 def cancel_next(
-    connection: Connection, queue: Queue, after: Place | None, limit: int, note: str = ""
-) -> tuple[int, Place | None]:
+    connection: Connection, queue: Queue, after: QueueCursor | None, limit: int, note: str = ""
+) -> tuple[int, QueueCursor | None]:
     """Withdraw the next messages of a queue, at most `limit`. Returns how many, and the place to go on from;
     None at the end."""
     given = {name: part for name in ("campaign", "producer") if (part := getattr(queue, name))}
@@ -75,7 +75,7 @@ def cancel_next(
     values = {**_from(queue, after, limit), **given}
     rows = connection.execute(text(_NEXT.format(narrower=narrower)), values).all()
     _withdraw(connection, [row.id for row in rows], note)
-    place = Place(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
+    place = QueueCursor(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
     return len(rows), place
 
 
@@ -87,7 +87,7 @@ _LOOK = text(f"""
         SELECT id, due_at, recipient FROM {_AHEAD} ORDER BY due_at, id LIMIT :limit
     )
     SELECT due_at, id, (SELECT count(*) FROM looked) AS looked,
-           ARRAY(SELECT l.id FROM looked l JOIN stop_list s USING (recipient) WHERE {MEANT}) AS listed
+           ARRAY(SELECT l.id FROM looked l JOIN suppressions s USING (recipient) WHERE {MEANT}) AS listed
     FROM looked ORDER BY due_at DESC, id DESC LIMIT 1
 """)  # noqa: S608 - our own constants
 _STILL_QUEUED = text("""
@@ -99,12 +99,12 @@ _STILL_QUEUED = text("""
 def suppress_next(
     connection: Connection,
     queue: Queue,
-    after: Place | None,
+    after: QueueCursor | None,
     limit: int,
     note: str = "",
     *,
     numbers: Sequence[str] = (),
-) -> tuple[int, Place | None]:
+) -> tuple[int, QueueCursor | None]:
     """Suppress who is on the suppression list among the next messages of a queue, of every campaign; of these
     numbers only, if any are given. At most `limit` are looked at. Returns how many were suppressed, and the
     place to go on from; None at the end."""
@@ -116,10 +116,10 @@ def suppress_next(
     if last.listed:
         queued = connection.execute(_STILL_QUEUED, {"ids": last.listed}).scalars().all()
         _withdraw(connection, queued, note, Status.SUPPRESSED)
-    return len(queued), Place(last.due_at, last.id) if last.looked == limit else None
+    return len(queued), QueueCursor(last.due_at, last.id) if last.looked == limit else None
 
 
-def _from(queue: Queue, after: Place | None, limit: int) -> dict[str, object]:
+def _from(queue: Queue, after: QueueCursor | None, limit: int) -> dict[str, object]:
     """What _AHEAD is bound to."""
     return {
         "route": queue.route,
@@ -132,10 +132,10 @@ def _from(queue: Queue, after: Place | None, limit: int) -> dict[str, object]:
 
 
 def _withdraw(
-    connection: Connection, message_ids: Sequence[int], note: str, target: Status = Status.CANCELLED
+    connection: Connection, message_ids: Sequence[int], note: str, to_status: Status = Status.CANCELLED
 ) -> None:
     """Cancel, or suppress, queued messages whose locks we hold."""
-    moves = [Move(message_id, None, target) for message_id in message_ids]
-    moved = move(connection, Verb.CANCEL, moves, note).get(target, 0)
+    moves = [Transition(message_id, None, to_status) for message_id in message_ids]
+    moved = apply(connection, EventType.CANCEL, moves, note).get(to_status, 0)
     if moved != len(moves):  # only a write that bypassed this file can do that
-        raise RuntimeError(f"{target} {moved} of {len(moves)} messages that were locked")
+        raise RuntimeError(f"{to_status} {moved} of {len(moves)} messages that were locked")

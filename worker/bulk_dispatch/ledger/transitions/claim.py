@@ -10,12 +10,12 @@ from sqlalchemy import Connection, Row, text
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState, fitting
-from bulk_dispatch.domain.status import Status, Verb, sources
+from bulk_dispatch.domain.status import EventType, Status, sources
 from bulk_dispatch.ledger.outbound import COLUMNS, item
 from bulk_dispatch.ledger.provider_account import clock_skew, trusted_ahead
 from bulk_dispatch.ledger.routes import HAS_ROOM, LOCKED_ROUTE, MAY_SEND, places, refusal
 from bulk_dispatch.ledger.schema import sql_list
-from bulk_dispatch.ledger.transitions.transition import Move, lock_packages, move
+from bulk_dispatch.ledger.transitions.transition import Transition, apply, lock_packages
 from bulk_dispatch.timezones import Span
 
 
@@ -50,7 +50,7 @@ class Claim:
     expired: int = 0
     suppressed: int = 0
     more: bool = False
-    why: str = ""
+    reason: str = ""
 
 
 # What is scheduled may leave `ahead` of its time and no sooner: then the provider holds it. What waits for
@@ -85,7 +85,7 @@ _LOCK = text(f"SELECT 1 {LOCKED_ROUTE}")
 # their order. Joined to the messages it would be one in no order, or a hash of the whole list. They travel as
 # one text, in half the time of an array: no number holds a comma.
 LISTED = """
-    SELECT recipient FROM stop_list
+    SELECT recipient FROM suppressions
     WHERE recipient = ANY (CAST((SELECT string_to_array(:recipients, ',')) AS text[]))
 """
 """Which of :recipients are on the suppression list."""
@@ -95,17 +95,17 @@ LISTED = """
 # and a statement for the list alone would cost as much again as the look-up.
 _CLAIM = text(f"""
     WITH listed AS ({LISTED}), opened AS (
-        INSERT INTO packages (route, account, lane, state, items, rescue_at)
+        INSERT INTO packages (route, account, lane, state, message_count, rescue_at)
         SELECT :route, :account, :package_lane, '{PackageState.OPEN}', :items, now() + :lease
         WHERE NOT EXISTS (SELECT FROM listed) AND {HAS_ROOM} RETURNING id
     ), moved AS (
         UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
         WHERE m.id = ANY(CAST(:ids AS bigint[]))
-          AND status IN ({sql_list(s for s in sources(Verb.CLAIM, Status.SENDING) if s)})
-        RETURNING m.id, m.package_id, old.status AS source
+          AND status IN ({sql_list(s for s in sources(EventType.CLAIM, Status.SENDING) if s)})
+        RETURNING m.id, m.package_id, old.status AS from_status
     ), written AS (
-        INSERT INTO events (message_id, package_id, verb, source, target)
-        SELECT id, package_id, '{Verb.CLAIM}', source, '{Status.SENDING}' FROM moved
+        INSERT INTO events (message_id, package_id, type, from_status, to_status)
+        SELECT id, package_id, '{EventType.CLAIM}', from_status, '{Status.SENDING}' FROM moved
     )
     SELECT (SELECT id FROM opened) AS id, (SELECT count(*) FROM moved) AS moved,
            ARRAY(SELECT recipient FROM listed) AS listed
@@ -130,16 +130,16 @@ def claim(connection: Connection, request: ClaimRequest, lane: Lane, untold: Spa
     """
     picked = _pick(connection, request, lane, untold)
     if not picked.items:
-        why = refusal(connection, request.route, lane, request.parallel) or "nothing is due"
-        return Claim(None, picked.expired, more=picked.more, why=why)
+        reason = refusal(connection, request.route, lane, request.parallel) or "nothing is due"
+        return Claim(None, picked.expired, more=picked.more, reason=reason)
     package, suppressed = _open_package(connection, request, lane, picked)
     if package:
         return Claim(package, picked.expired, suppressed, more=picked.more)
     if suppressed == len(picked.items):
-        why = "all that was due is on the suppression list"
-        return Claim(None, picked.expired, suppressed, more=True, why=why)
-    why = refusal(connection, request.route, lane, request.parallel)
-    return Claim(None, picked.expired, suppressed, why=why or "the route was full or shut a moment ago")
+        reason = "all that was due is on the suppression list"
+        return Claim(None, picked.expired, suppressed, more=True, reason=reason)
+    reason = refusal(connection, request.route, lane, request.parallel)
+    return Claim(None, picked.expired, suppressed, reason=reason or "the route was full or shut a moment ago")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,8 @@ def _pick(connection: Connection, request: ClaimRequest, lane: Lane, untold: Spa
 
 def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
     """End those whose validity has passed. Returns how many ended."""
-    moves = [Move(row.id, None, Status.EXPIRED) for row in late]
-    moved = move(connection, Verb.CLAIM, moves, note="validity passed while queued")
+    moves = [Transition(row.id, None, Status.EXPIRED) for row in late]
+    moved = apply(connection, EventType.CLAIM, moves, note="validity passed while queued")
     return moved.get(Status.EXPIRED, 0)
 
 
@@ -232,19 +232,19 @@ def _opened(
 
 def _suppress(connection: Connection, items: Sequence[OutboundMessage]) -> int:
     """End those whose number is on the suppression list by now. Returns how many ended."""
-    moves = [Move(item.id, None, Status.SUPPRESSED) for item in items]
-    moved = move(connection, Verb.CLAIM, moves, note="put on the suppression list while queued")
+    moves = [Transition(item.id, None, Status.SUPPRESSED) for item in items]
+    moved = apply(connection, EventType.CLAIM, moves, note="put on the suppression list while queued")
     return moved.get(Status.SUPPRESSED, 0)
 
 
 _OPEN_HALF = text(f"""
-    INSERT INTO packages (route, account, lane, state, items, rescue_at)
+    INSERT INTO packages (route, account, lane, state, message_count, rescue_at)
     SELECT route, account, lane, '{PackageState.OPEN}', :items, now() + :lease FROM packages WHERE id = :whole
     RETURNING id
 """)  # noqa: S608 - our own constants
 
 
-def split(connection: Connection, package: Package, lease: timedelta, why: str) -> list[Package]:
+def split(connection: Connection, package: Package, lease: timedelta, reason: str) -> list[Package]:
     """Halve a package that was surely not taken, each half a new open package; the old one is refused.
 
     Returns no halves if somebody else has settled it meanwhile, or a part of it: what has left the package
@@ -268,9 +268,10 @@ def split(connection: Connection, package: Package, lease: timedelta, why: str) 
         halves.append(Package(half_id, package.lane, items))
     connection.execute(
         text(f"""
-            UPDATE packages SET state = '{PackageState.REFUSED}', rescue_at = NULL, why = :why WHERE id = :id
+            UPDATE packages SET state = '{PackageState.REFUSED}', rescue_at = NULL, reason = :reason
+                WHERE id = :id
         """),  # noqa: S608 - our own constants
-        {"id": package.id, "why": why},
+        {"id": package.id, "reason": reason},
     )
     return halves
 

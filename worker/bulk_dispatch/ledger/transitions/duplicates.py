@@ -28,12 +28,12 @@ _Key: TypeAlias = tuple[str, str]
 
 MISTAKEN = f"""
     m.corrected_by IS NULL AND m.status IN ({sql_list(CORRECTABLE)})
-    AND NOT EXISTS (SELECT FROM events e WHERE e.message_id = m.id AND e.target IN ({sql_list(TAKEN)}))
+    AND NOT EXISTS (SELECT FROM events e WHERE e.message_id = m.id AND e.to_status IN ({sql_list(TAKEN)}))
 """
 """Of a message m: it came to its end, and nobody can have got it."""
 
 _STORED = """
-    SELECT client_id, producer, kind, recipient, sender, text, extra FROM messages
+    SELECT client_id, producer, kind, recipient, sender, text, content FROM messages
     WHERE client_id = ANY(CAST(:client_ids AS text[])) AND producer = ANY(CAST(:producers AS text[]))
       AND corrected_by {is_it} NULL
 """
@@ -94,7 +94,7 @@ def said_in(connection: Connection, campaign: str) -> Iterator[Said]:
     it has no index for that."""
     rows = connection.execution_options(yield_per=5000).execute(
         text(f"""
-            SELECT kind, recipient, sender, text, extra FROM messages
+            SELECT kind, recipient, sender, text, content FROM messages
             WHERE campaign = :campaign AND status NOT IN ({sql_list({*CORRECTABLE, Status.CANCELLED})})
         """),  # noqa: S608 - our own constants
         {"campaign": campaign},
@@ -123,7 +123,7 @@ def _keys(offered: Iterable[Message]) -> dict[str, list[str]]:
 
 
 def _said(row: Row[Any]) -> Said:
-    words = {**(row.extra or {}), **({"text": row.text} if row.text else {})}
+    words = {**(row.content or {}), **({"text": row.text} if row.text else {})}
     return Said(row.kind, row.recipient, row.sender, words)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.content import Content, Sms
 from bulk_dispatch.domain.message import Message
-from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.bulk_params import bound, sql_rows
 from bulk_dispatch.ledger.transitions.duplicates import MISTAKEN, Conflict, differing, record
 
@@ -43,8 +43,8 @@ _COLUMNS = {
     "in_doubt": "text",
     "send_at": "timestamptz",
     "viber_valid_until": "timestamptz",
-    "counted": "smallint",
-    "extra": "jsonb",
+    "segments_estimated": "smallint",
+    "content": "jsonb",
 }
 
 _STANDING = f"""
@@ -57,19 +57,19 @@ _STANDING = f"""
 _ENTERED = f"{', '.join(_COLUMNS)}, status, due_at, finalized_at"
 
 # Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
-# Begins with its verb, as moves do, for whoever looks at what the database is doing.
+# Begins with its type, as transitions do, for whoever looks at what the database is doing.
 _ENQUEUE = text(f"""
-    /* {Verb.ENQUEUE} */ WITH offered AS (
+    /* {EventType.ENQUEUE} */ WITH offered AS (
         {sql_rows(_COLUMNS)}
     ), entered AS (
         INSERT INTO messages ({_ENTERED})
         SELECT o.*, {_STANDING}
-        FROM offered o LEFT JOIN stop_list s ON s.recipient = o.recipient
+        FROM offered o LEFT JOIN suppressions s ON s.recipient = o.recipient
         ORDER BY o.client_id COLLATE "C", o.producer COLLATE "C"
         ON CONFLICT (client_id, producer) WHERE corrected_by IS NULL DO NOTHING
         RETURNING id, status
     ), written AS (
-        INSERT INTO events (message_id, verb, target) SELECT id, '{Verb.ENQUEUE}', status FROM entered
+        INSERT INTO events (message_id, type, to_status) SELECT id, '{EventType.ENQUEUE}', status FROM entered
     )
     SELECT count(*) FROM entered
 """)  # noqa: S608 - our own constants
@@ -79,12 +79,12 @@ _ENQUEUE = text(f"""
 # seen that it came to nothing. All that is written comes out of one CTE: to join two of them would take a
 # walk through the one for each row of the other.
 _CORRECT = text(f"""
-    /* {Verb.ENQUEUE} */ WITH offered AS (
+    /* {EventType.ENQUEUE} */ WITH offered AS (
         {sql_rows(_COLUMNS)}
     ), mistaken AS (
         SELECT m.id AS mistaken_id, m.status AS came_to, o.*, {_STANDING}
         FROM offered o JOIN messages m ON m.client_id = o.client_id AND m.producer = o.producer
-        LEFT JOIN stop_list s ON s.recipient = o.recipient
+        LEFT JOIN suppressions s ON s.recipient = o.recipient
         WHERE {MISTAKEN} AND m.enqueued_at <> now()
         ORDER BY m.client_id COLLATE "C", m.producer COLLATE "C" FOR UPDATE OF m
     ), corrected AS (
@@ -94,8 +94,9 @@ _CORRECT = text(f"""
     ), entered AS (
         INSERT INTO messages (id, {_ENTERED}) OVERRIDING SYSTEM VALUE SELECT new_id, {_ENTERED} FROM corrected
     ), written AS (
-        INSERT INTO events (message_id, verb, target, note)
-        SELECT new_id, '{Verb.ENQUEUE}', status, 'in the stead of one that was ' || came_to FROM corrected
+        INSERT INTO events (message_id, type, to_status, note)
+        SELECT new_id, '{EventType.ENQUEUE}', status, 'in the stead of one that was ' || came_to
+            FROM corrected
     )
     SELECT count(*) FROM corrected
 """)  # noqa: S608 - our own constants
@@ -118,7 +119,7 @@ def enqueue(connection: Connection, offered: Sequence[Message]) -> Enqueued:
         record(connection, strange)
     repeats = len(offered) - new - corrected - len(strange)
     if repeats:
-        connection.execute(text("INSERT INTO duplicates (count) VALUES (:count)"), {"count": repeats})
+        connection.execute(text("INSERT INTO duplicate_counts (count) VALUES (:count)"), {"count": repeats})
     return Enqueued(new + corrected, repeats, tuple(conflict for conflict, _ in strange), corrected)
 
 
@@ -153,12 +154,12 @@ def _columns(messages: Sequence[Message]) -> dict[str, list[Any]]:
         "in_doubt": [m.in_doubt for m in messages],
         "send_at": [m.send_at for m in messages],
         "viber_valid_until": [m.viber_valid_until for m in messages],
-        "counted": [m.content.segments for m in messages],
-        "extra": [_extra(m.content) for m in messages],
+        "segments_estimated": [m.content.segments for m in messages],
+        "content": [_beside_text(m.content) for m in messages],
     }
 
 
-def _extra(content: Content) -> str | None:
+def _beside_text(content: Content) -> str | None:
     """What a content holds beside a text, as JSON."""
     if type(content) is Sms:  # nearly every message there is
         return None

@@ -9,10 +9,10 @@ from enum import StrEnum
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.package import PackageState
-from bulk_dispatch.domain.status import Status, Verb
+from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.collisions import TAKEN_BEFORE
 from bulk_dispatch.ledger.schema import sql_list, sql_transitions
-from bulk_dispatch.ledger.transitions.transition import Move, Moved, lock_packages, move
+from bulk_dispatch.ledger.transitions.transition import Transition, TransitionCounts, apply, lock_packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ _RESTATE = text(f"""
         poll_at = CASE WHEN s.sent > 0 OR (s.sending > 0 AND p.state <> '{PackageState.OPEN}')
                        THEN CASE WHEN p.poll_at IS NULL OR '{Clock.POLL}' <> ALL(k.clocks)
                                  THEN now() + n.poll ELSE p.poll_at END END,
-        polls = CASE WHEN p.state = '{PackageState.JOB}' AND s.sending = 0 THEN 0 ELSE p.polls END,
+        poll_count = CASE WHEN p.state = '{PackageState.JOB}' AND s.sending = 0 THEN 0 ELSE p.poll_count END,
         rescue_at = CASE WHEN s.sending > 0 AND p.state = '{PackageState.OPEN}' THEN p.rescue_at
                          WHEN s.doubtful > 0
-                         THEN CASE WHEN p.doubted_at IS NULL OR '{Clock.RESCUE}' <> ALL(k.clocks)
+                         THEN CASE WHEN p.in_doubt_since IS NULL OR '{Clock.RESCUE}' <> ALL(k.clocks)
                                    THEN now() + n.rescue ELSE p.rescue_at END END,
-        doubted_at = CASE WHEN s.doubtful > 0 THEN coalesce(p.doubted_at, now()) END,
-        why = coalesce(:why, p.why)
+        in_doubt_since = CASE WHEN s.doubtful > 0 THEN coalesce(p.in_doubt_since, now()) END,
+        reason = coalesce(:reason, p.reason)
     FROM unnest(CAST(:ids AS bigint[]), CAST(:poll AS interval[]), CAST(:rescue AS interval[]))
              AS n (id, poll, rescue),
          (SELECT CAST(:keeps AS text[]) AS clocks) k,
@@ -80,23 +80,23 @@ _EMPTIED = text(f"""
 # What will be sent anew has another name there: a receipt for the first copy is none for the second. What a
 # late writer could not move may have been sent anew already, and then the name is of the second.
 _UNNAME = text(f"""
-    DELETE FROM provider_ids p USING messages m
+    DELETE FROM provider_message_ids p USING messages m
     WHERE m.id = ANY(CAST(:ids AS bigint[])) AND m.status = '{Status.QUEUED}'
-      AND p.route = m.route AND p.id = m.provider_id
+      AND p.route = m.route AND p.provider_message_id = m.provider_message_id
 """)  # noqa: S608 - our own constants
 
 
 def settle(
     connection: Connection,
-    moves: Sequence[Move],
+    moves: Sequence[Transition],
     looks: Mapping[int, Looks],
     *,
-    news: Sequence[Move] = (),
-    collided: Sequence[Move] = (),
+    news: Sequence[Transition] = (),
+    collided: Sequence[Transition] = (),
     keeps: Collection[Clock] = (),
     emptied: PackageState = PackageState.CLOSED,
-    why: str = "",
-) -> Moved:
+    reason: str = "",
+) -> TransitionCounts:
     """Record what became of messages in packages, and what is to be done with the packages next.
 
     `moves` are settled, then `news` reported (a message found delivered was first sent); those of `collided`,
@@ -105,11 +105,11 @@ def settle(
     as they are.
     """
     lock_packages(connection, looks)
-    moved = Counter(move(connection, Verb.SETTLE, moves, why))
-    moved.update(move(connection, Verb.REPORT, news))
-    moved.update(move(connection, Verb.COLLIDE, collided, TAKEN_BEFORE))
+    moved = Counter(apply(connection, EventType.SETTLE, moves, reason))
+    moved.update(apply(connection, EventType.REPORT, news))
+    moved.update(apply(connection, EventType.COLLIDE, collided, TAKEN_BEFORE))
     if moved[Status.QUEUED]:
-        back = [move.message_id for move in moves if move.target is Status.QUEUED]
+        back = [move.message_id for move in moves if move.to_status is Status.QUEUED]
         connection.execute(_UNNAME, {"ids": back})
     restated = list(looks)
     # Reports alone, and no clock to move: all there is is an end, or a collision.
@@ -125,7 +125,7 @@ def settle(
             "rescue": [looks[id_].rescue for id_ in restated],
             "keeps": [clock.value for clock in keeps],
             "emptied": emptied.value,
-            "why": why or None,
+            "reason": reason or None,
         },
     )
     return moved
@@ -149,11 +149,11 @@ _READ = text(f"""
         UPDATE messages m SET read_at = coalesce(n.happened_at, now())
         FROM news n
         WHERE m.id = n.message_id AND m.read_at IS NULL
-          AND (m.status, m.status) IN ({sql_transitions(Verb.READ)})
+          AND (m.status, m.status) IN ({sql_transitions(EventType.READ)})
         RETURNING m.id, m.package_id, m.status, n.code, n.happened_at
     ), written AS (
-        INSERT INTO events (message_id, package_id, verb, source, target, code, happened_at)
-        SELECT id, package_id, '{Verb.READ}', status, status, code, happened_at FROM moved
+        INSERT INTO events (message_id, package_id, type, from_status, to_status, code, happened_at)
+        SELECT id, package_id, '{EventType.READ}', status, status, code, happened_at FROM moved
     )
     SELECT count(*) FROM moved
 """)  # noqa: S608 - our own constants
@@ -180,7 +180,7 @@ def take_job(connection: Connection, package_id: int, job: str, first_look: time
         text(f"""
             UPDATE packages SET state = '{PackageState.JOB}', job = :job, rescue_at = NULL,
                                 poll_at = now() + :look
-            WHERE id = :id AND state = '{PackageState.OPEN}' AND doubted_at IS NULL
+            WHERE id = :id AND state = '{PackageState.OPEN}' AND in_doubt_since IS NULL
         """),  # noqa: S608 - our own constants
         {"id": package_id, "job": job, "look": first_look},
     )

@@ -104,8 +104,8 @@ class Supervisor:
             elif time.monotonic() >= deadline:
                 self._end(keeper, f"did not end within {keeper.child.grace.total_seconds():g} s")
 
-    def _end(self, keeper: ChildRunner, why: str) -> None:
-        self._lines.tell(keeper.child.name, f"-- {why}: killed, with all it had started")
+    def _end(self, keeper: ChildRunner, reason: str) -> None:
+        self._lines.tell(keeper.child.name, f"-- {reason}: killed, with all it had started")
         keeper.kill()
         keeper.await_end(AFTER_KILL)
 

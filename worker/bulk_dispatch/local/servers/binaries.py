@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bulk_dispatch.local.errors import LocalError
-from bulk_dispatch.local.servers.os_user import Account, Say, let_use
+from bulk_dispatch.local.servers.os_user import OsUser, Say, let_use
 
 DISTRIBUTION, EXTRA = "bulk-dispatch-worker", "embedded"
 """What to install, by the names in pyproject.toml: a package called `worker` is somebody else's."""
@@ -18,7 +18,7 @@ class Programs:
     folder: Path  # the programs
     trees: tuple[Path, ...]  # all they need to be able to read
 
-    def let_use(self, account: Account | None, say: Say) -> None:
+    def let_use(self, account: OsUser | None, say: Say) -> None:
         """Lets `account` run them."""
         for tree in self.trees:
             let_use(tree, account, say)

@@ -17,7 +17,7 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OsUser:
     """An account without rights, and the name it goes by."""
 
     uid: int
@@ -25,13 +25,13 @@ class Account:
     name: str
 
 
-def account_for(data_dir: Path) -> Account | None:
+def account_for(data_dir: Path) -> OsUser | None:
     """Whom to run as: ourselves (None); when we are root, the data directory's owner, or else `nobody`."""
     if os.geteuid() != 0:
         return None
     owner = data_dir.stat()
     if owner.st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid, f"uid {owner.st_uid}")
+        return OsUser(owner.st_uid, owner.st_gid, f"uid {owner.st_uid}")
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
@@ -39,11 +39,11 @@ def account_for(data_dir: Path) -> Account | None:
             "PostgreSQL refuses to run as root, and there is no account `nobody` to run it as: "
             "run worker as a normal user, or set WORKER_DATABASE_URL and WORKER_REDIS_URL"
         ) from None
-    return Account(nobody.pw_uid, nobody.pw_gid, nobody.pw_name)
+    return OsUser(nobody.pw_uid, nobody.pw_gid, nobody.pw_name)
 
 
 def run_as(
-    account: Account | None, command: list[str], folder: Path, hold: int, told: str = ""
+    account: OsUser | None, command: list[str], folder: Path, hold: int, told: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Runs `command` in `folder` as `account`, away from our terminal; its output is in the answer's stdout.
 
@@ -72,7 +72,7 @@ def run_as(
         raise LocalError(f"{who} cannot run {command[0]} in {folder}: {error}") from error
 
 
-def give(folder: Path, account: Account | None) -> None:
+def give(folder: Path, account: OsUser | None) -> None:
     """Makes `account` the owner of a folder of ours and of everything in it."""
     if account is None or folder.stat().st_uid == account.uid:
         return
@@ -86,7 +86,7 @@ def give(folder: Path, account: Account | None) -> None:
         ) from error
 
 
-def open_way(folder: Path, account: Account | None, say: Say) -> None:
+def open_way(folder: Path, account: OsUser | None, say: Say) -> None:
     """Lets `account` pass through to `folder`: adds o+x, and nothing else, to each parent that lacks it."""
     if account is None:
         return
@@ -98,7 +98,7 @@ def open_way(folder: Path, account: Account | None, say: Say) -> None:
         say(f"made {names} passable (o+x) for {account.name}, who runs the servers")
 
 
-def let_use(tree: Path, account: Account | None, say: Say) -> None:
+def let_use(tree: Path, account: OsUser | None, say: Say) -> None:
     """Lets `account` run the programs in `tree`, which a strict umask at install time may have closed."""
     if account is None:
         return
@@ -115,7 +115,7 @@ def _is_readable(tree: Path) -> bool:
     return all(path.stat().st_mode & 0o004 for path in islice(filter(Path.is_file, tree.rglob("*")), 1))
 
 
-def _may_pass(folder: Path, account: Account) -> bool:
+def _may_pass(folder: Path, account: OsUser) -> bool:
     state = folder.stat()
     if state.st_uid == account.uid:
         return bool(state.st_mode & 0o100)
@@ -124,7 +124,7 @@ def _may_pass(folder: Path, account: Account) -> bool:
     return bool(state.st_mode & 0o001)
 
 
-def _widen(path: Path, bits: int, account: Account) -> None:
+def _widen(path: Path, bits: int, account: OsUser) -> None:
     try:
         path.chmod(path.stat().st_mode & 0o7777 | bits)
     except OSError as error:

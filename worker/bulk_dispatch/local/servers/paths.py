@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bulk_dispatch.local.errors import LocalError
-from bulk_dispatch.local.servers.os_user import Account, account_for, give
+from bulk_dispatch.local.servers.os_user import OsUser, account_for, give
 
 SOCKET_ROOM = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, its zero included
 LONGEST_NAME = ".s.PGSQL.5432"
@@ -21,12 +21,12 @@ UNQUOTABLE = re.compile(r'["$`\\\n\r]')
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerPaths:
     """One data directory, made ready: where things lie and whom they belong to."""
 
     data_dir: Path  # absolute, without symbolic links
     run_dir: Path  # the sockets and pid files; for the account's eyes only
-    account: Account | None  # whom the servers run as; None: ourselves
+    account: OsUser | None  # whom the servers run as; None: ourselves
 
     def home(self, name: str) -> Path:
         """The folder of one server's files, made when absent."""
@@ -61,15 +61,15 @@ def data_directory(path: Path) -> Path:
     return path
 
 
-def settle(data_dir: Path) -> Place:
+def settle(data_dir: Path) -> ServerPaths:
     """The place of `data_dir`, the same for every process. Call it while nobody else does."""
     account = account_for(data_dir)
-    place = Place(data_dir, _run_dir(data_dir, account), account)
+    place = ServerPaths(data_dir, _run_dir(data_dir, account), account)
     place.open_sockets()
     return place
 
 
-def _run_dir(data_dir: Path, account: Account | None) -> Path:
+def _run_dir(data_dir: Path, account: OsUser | None) -> Path:
     """In the data directory, unless a socket's path would be too long there or need quoting."""
     inside = data_dir / "run"
     if len(os.fsencode(inside / LONGEST_NAME)) <= SOCKET_ROOM and PLAIN.fullmatch(str(inside)):
@@ -82,7 +82,7 @@ def _run_dir(data_dir: Path, account: Account | None) -> Path:
     return Path("/tmp") / f"worker-{uid}-{digest[:16]}"  # noqa: S108 (_private checks whose it is)
 
 
-def _written_once(path: Path, text: str, account: Account | None) -> str:
+def _written_once(path: Path, text: str, account: OsUser | None) -> str:
     """The text of `path`; a file of its own, whole or absent, so that a kill leaves no half."""
     if not path.exists():
         draft = path.with_name(f"{path.name}.new")
@@ -93,7 +93,7 @@ def _written_once(path: Path, text: str, account: Account | None) -> str:
     return path.read_text()
 
 
-def _private(folder: Path, account: Account | None) -> Path:
+def _private(folder: Path, account: OsUser | None) -> Path:
     """`folder`, made when absent, open to the account alone; LocalError when it is somebody else's."""
     folder.mkdir(mode=0o700, exist_ok=True)
     state = folder.lstat()

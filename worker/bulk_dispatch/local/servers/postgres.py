@@ -13,7 +13,7 @@ from bulk_dispatch.local.errors import LocalError
 from bulk_dispatch.local.processes.os_processes import program
 from bulk_dispatch.local.servers.binaries import postgres_programs
 from bulk_dispatch.local.servers.os_user import Say, give, open_way, run_as
-from bulk_dispatch.local.servers.paths import Place
+from bulk_dispatch.local.servers.paths import ServerPaths
 from bulk_dispatch.local.servers.server import Durability, first_number
 
 CONFIGURATION = """\
@@ -50,7 +50,7 @@ READY_LINE = 7  # of postmaster.pid, counted from zero
 class Postgres:
     """The PostgreSQL server of one data directory."""
 
-    place: Place
+    place: ServerPaths
     durability: Durability
     say: Say
     name = "PostgreSQL"

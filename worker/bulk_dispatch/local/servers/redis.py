@@ -9,7 +9,7 @@ from signal import Signals
 from bulk_dispatch.local.errors import LocalError
 from bulk_dispatch.local.servers.binaries import redis_programs
 from bulk_dispatch.local.servers.os_user import Say, give, open_way, run_as
-from bulk_dispatch.local.servers.paths import Place
+from bulk_dispatch.local.servers.paths import ServerPaths
 from bulk_dispatch.local.servers.server import Durability
 
 CONFIGURATION = """\
@@ -37,7 +37,7 @@ ANSWER_SECONDS = 1.0
 class Redis:
     """The Redis server of one data directory."""
 
-    place: Place
+    place: ServerPaths
     durability: Durability
     say: Say
     name = "redis-server"

@@ -28,7 +28,7 @@ class Durability(Enum):
     KILL = "kill"  # everything survives kill -9, nothing is flushed to the disk: for tests and throw-aways
 
 
-class Server(Protocol):
+class ManagedServer(Protocol):
     """One server of one data directory. Call these holding the data directory's starting lock."""
 
     @property
@@ -59,7 +59,7 @@ class Server(Protocol):
         """Why it did not start, from its log."""
 
 
-def ensure(server: Server, guard: int, say: Say) -> bool:
+def ensure(server: ManagedServer, guard: int, say: Say) -> bool:
     """Finds the server running (False) or starts it (True). On return it answers."""
     if _answers_or_is_gone(server, say):
         return False
@@ -72,7 +72,7 @@ def ensure(server: Server, guard: int, say: Say) -> bool:
     return True
 
 
-def _answers_or_is_gone(server: Server, say: Say) -> bool:
+def _answers_or_is_gone(server: ManagedServer, say: Say) -> bool:
     """Whether it answers. Waits while it only lives: it may be starting, or its last processes ending."""
     answers = False
 
@@ -88,7 +88,7 @@ def _answers_or_is_gone(server: Server, say: Say) -> bool:
     return answers
 
 
-def stop(*servers: Server) -> None:
+def stop(*servers: ManagedServer) -> None:
     """Stops them cleanly, all at once; kills what does not stop. What we did not start stays."""
     running = [server for server in servers if not is_free(server.life)]
     for server in running:
@@ -96,7 +96,7 @@ def stop(*servers: Server) -> None:
     kill(*(server for server in running if not _ended(server, FAREWELL)))
 
 
-def kill(*servers: Server) -> None:
+def kill(*servers: ManagedServer) -> None:
     """Ends them at once. What they had promised to keep is kept: the next start recovers it."""
     running = [server for server in servers if not is_free(server.life)]
     for server in running:
@@ -106,7 +106,7 @@ def kill(*servers: Server) -> None:
             raise LocalError(f"{server.name} does not end, not even killed; its log is {server.log}")
 
 
-def _signal(server: Server, number: Signals) -> None:
+def _signal(server: ManagedServer, number: Signals) -> None:
     """Signals the server; one that was just started may take a moment to have a pid file."""
     wait_until(
         lambda: signal_if(first_number(server.pid_file), server.program, number) or is_free(server.life),
@@ -114,7 +114,7 @@ def _signal(server: Server, number: Signals) -> None:
     )
 
 
-def _ended(server: Server, patience: timedelta) -> bool:
+def _ended(server: ManagedServer, patience: timedelta) -> bool:
     return wait_until(lambda: is_free(server.life), patience)
 
 

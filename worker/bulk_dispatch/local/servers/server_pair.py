@@ -7,7 +7,7 @@ from typing import Self
 from bulk_dispatch.local.errors import LocalError
 from bulk_dispatch.local.locks import FileLock
 from bulk_dispatch.local.servers.os_user import Say
-from bulk_dispatch.local.servers.paths import Place, settle
+from bulk_dispatch.local.servers.paths import ServerPaths, settle
 from bulk_dispatch.local.servers.postgres import Postgres
 from bulk_dispatch.local.servers.redis import Redis
 from bulk_dispatch.local.servers.server import Durability, ensure, kill, stop
@@ -26,7 +26,7 @@ class Addresses:
 class Pair:
     """Both servers, running or not."""
 
-    place: Place
+    place: ServerPaths
     postgres: Postgres
     redis: Redis
 

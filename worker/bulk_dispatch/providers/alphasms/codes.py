@@ -20,7 +20,7 @@ from bulk_dispatch.providers.interface import (
 )
 
 
-class Meaning(NamedTuple):
+class CodeMeaning(NamedTuple):
     """What a code in `<msg>` amounts to."""
 
     status: Status | None
@@ -34,10 +34,10 @@ class Meaning(NamedTuple):
 class Codes(NamedTuple):
     """The codes of one question."""
 
-    table: Mapping[str, Meaning]
-    completed: Mapping[str, Meaning]  # goes before, once `date_completed` stands beside the code
-    lost: Meaning  # what a code we do not know amounts to, and what contradictory ones do
-    refused: Meaning  # the same of a new code that says by its form that they refuse
+    table: Mapping[str, CodeMeaning]
+    completed: Mapping[str, CodeMeaning]  # goes before, once `date_completed` stands beside the code
+    lost: CodeMeaning  # what a code we do not know amounts to, and what contradictory ones do
+    refused: CodeMeaning  # the same of a new code that says by its form that they refuse
 
 
 CODE = re.compile(r"[0-9]{1,3}")  # one we know or one they may add
@@ -77,74 +77,76 @@ COMPLETED = {
     # The codes follow the SMPP message states. There ACCEPTED means read on the subscriber's behalf: it
     # has arrived. UNKNOWN with an end to it says that nobody will ever learn more, and that is neither
     # success nor failure; it is what unconfirmed is for.
-    "106": Meaning(Status.DELIVERED),
-    "107": Meaning(Status.UNCONFIRMED),
+    "106": CodeMeaning(Status.DELIVERED),
+    "107": CodeMeaning(Status.UNCONFIRMED),
 }
 """What is final only beside `date_completed`."""
 
 SUBMITTED = Codes(
     {
         # They have it, wherever it stands; the first look at its state will tell.
-        **dict.fromkeys(DELIVERY, Meaning(Status.SENT)),
-        "200": Meaning(Status.IN_DOUBT),  # ERR_UNKNOWN
-        "201": Meaning(Status.REJECTED, denies=True),  # ERR_ID
-        "202": Meaning(Status.REJECTED, denies=True),  # ERR_SENDER
-        "203": Meaning(Status.REJECTED, denies=True),  # ERR_RECIPIENT
-        "204": Meaning(Status.REJECTED, denies=True),  # ERR_LENGTH
-        "205": Meaning(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
-        "206": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
-        "207": Meaning(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
-        "208": Meaning(Status.IN_DOUBT, used=True),  # ERR_DUPLICATE: if ours, asked for by id, and adopted
+        **dict.fromkeys(DELIVERY, CodeMeaning(Status.SENT)),
+        "200": CodeMeaning(Status.IN_DOUBT),  # ERR_UNKNOWN
+        "201": CodeMeaning(Status.REJECTED, denies=True),  # ERR_ID
+        "202": CodeMeaning(Status.REJECTED, denies=True),  # ERR_SENDER
+        "203": CodeMeaning(Status.REJECTED, denies=True),  # ERR_RECIPIENT
+        "204": CodeMeaning(Status.REJECTED, denies=True),  # ERR_LENGTH
+        "205": CodeMeaning(Status.QUEUED, CREDENTIALS, denies=True),  # ERR_USER_DISABLE
+        "206": CodeMeaning(Status.QUEUED, MONEY, denies=True),  # ERR_BILLING
+        "207": CodeMeaning(Status.QUEUED, MONEY, denies=True),  # ERR_OVERLIMIT
+        "208": CodeMeaning(
+            Status.IN_DOUBT, used=True
+        ),  # ERR_DUPLICATE: if ours, asked for by id, and adopted
         # ERR_API_DISABLE, ERR_IP_DENIED: of a request as a whole, so whichever message they stand at.
-        **dict.fromkeys(("209", "210"), Meaning(Status.QUEUED, CREDENTIALS, denies=True)),
-        "212": Meaning(Status.QUEUED, THROTTLED, denies=True),  # ERR_THROTTLE
+        **dict.fromkeys(("209", "210"), CodeMeaning(Status.QUEUED, CREDENTIALS, denies=True)),
+        "212": CodeMeaning(Status.QUEUED, THROTTLED, denies=True),  # ERR_THROTTLE
     },
     completed={},
-    lost=Meaning(Status.IN_DOUBT, strange=True),
-    refused=Meaning(Status.REJECTED, denies=True, strange=True),
+    lost=CodeMeaning(Status.IN_DOUBT, strange=True),
+    refused=CodeMeaning(Status.REJECTED, denies=True, strange=True),
 )
 """`<msg>` in the answer to a submit."""
 
 REPORTED = Codes(
     {
-        **{code: Meaning(status) for code, status in DELIVERY.items()},
-        "200": Meaning(None),  # ERR_UNKNOWN: of the question, not of the message
-        "201": Meaning(None, known=False, denies=True),  # ERR_ID
+        **{code: CodeMeaning(status) for code, status in DELIVERY.items()},
+        "200": CodeMeaning(None),  # ERR_UNKNOWN: of the question, not of the message
+        "201": CodeMeaning(None, known=False, denies=True),  # ERR_ID
         # Refused after it was taken with a whole job, as are the next two.
-        "202": Meaning(Status.REJECTED, denies=True),
-        "203": Meaning(Status.REJECTED, denies=True),
-        "204": Meaning(Status.REJECTED, denies=True),
+        "202": CodeMeaning(Status.REJECTED, denies=True),
+        "203": CodeMeaning(Status.REJECTED, denies=True),
+        "204": CodeMeaning(Status.REJECTED, denies=True),
         # Who is not let in learns nothing of the message.
-        **dict.fromkeys(("205", "209", "210"), Meaning(None, CREDENTIALS)),
+        **dict.fromkeys(("205", "209", "210"), CodeMeaning(None, CREDENTIALS)),
         # Refused within a job, or the account's word to whatever it is asked: no more than a denial.
-        "206": Meaning(None, MONEY, known=False, denies=True),
-        "207": Meaning(None, MONEY, known=False, denies=True),
-        "208": Meaning(None, used=True),  # refused with its job, for its id is taken
-        "211": Meaning(None),  # ERR_DELETE: of a cancellation
-        "212": Meaning(None),  # asked too fast: the sending need not suffer for it
+        "206": CodeMeaning(None, MONEY, known=False, denies=True),
+        "207": CodeMeaning(None, MONEY, known=False, denies=True),
+        "208": CodeMeaning(None, used=True),  # refused with its job, for its id is taken
+        "211": CodeMeaning(None),  # ERR_DELETE: of a cancellation
+        "212": CodeMeaning(None),  # asked too fast: the sending need not suffer for it
     },
     COMPLETED,
-    lost=Meaning(None, strange=True),
-    refused=Meaning(None, strange=True),  # of the question perhaps, and not of the message
+    lost=CodeMeaning(None, strange=True),
+    refused=CodeMeaning(None, strange=True),  # of the question perhaps, and not of the message
 )
 """`<msg>` in the answer to a status request."""
 
 WITHDRAWN = Codes(
     {
         # 104 is what was wanted; any other state says that it was too late, and where the message stands.
-        **{code: Meaning(status) for code, status in DELIVERY.items()},
-        "201": Meaning(None, known=False, denies=True),  # ERR_ID
-        "211": Meaning(None),  # ERR_DELETE: too late
+        **{code: CodeMeaning(status) for code, status in DELIVERY.items()},
+        "201": CodeMeaning(None, known=False, denies=True),  # ERR_ID
+        "211": CodeMeaning(None),  # ERR_DELETE: too late
         # The rest is no answer: something kept them from trying, or it belongs to a sending.
-        "200": Meaning(None, SERVER_ERROR),
-        **dict.fromkeys(("205", "209", "210"), Meaning(None, CREDENTIALS)),
-        **dict.fromkeys(("206", "207"), Meaning(None, MONEY)),
-        "212": Meaning(None, THROTTLED),
-        **dict.fromkeys(("202", "203", "204", "208"), Meaning(None, strange=True)),
+        "200": CodeMeaning(None, SERVER_ERROR),
+        **dict.fromkeys(("205", "209", "210"), CodeMeaning(None, CREDENTIALS)),
+        **dict.fromkeys(("206", "207"), CodeMeaning(None, MONEY)),
+        "212": CodeMeaning(None, THROTTLED),
+        **dict.fromkeys(("202", "203", "204", "208"), CodeMeaning(None, strange=True)),
     },
     COMPLETED,
-    lost=Meaning(None, strange=True),
-    refused=Meaning(None, strange=True),  # of the question perhaps, and not of the message
+    lost=CodeMeaning(None, strange=True),
+    refused=CodeMeaning(None, strange=True),  # of the question perhaps, and not of the message
 )
 """`<msg>` in the answer to a `delete`. They publish no table of it: the mapping is our reading."""
 

@@ -17,6 +17,7 @@ from typing import ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -42,13 +43,12 @@ from bulk_dispatch.providers.interface import (
     Dialect,
     Failure,
     Push,
-    Receipt,
     Receipts,
     Reply,
     Request,
     Schedules,
     Statuses,
-    Verdict,
+    StatusReport,
     read_http,
 )
 from bulk_dispatch.timezones import zone
@@ -132,12 +132,12 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
     def status(self, asked: Sequence[Asked]) -> Request:
         """`receive` of the one message, by their id."""
         (about,) = asked
-        return self._request("receive", [("id", about.provider_id)])
+        return self._request("receive", [("id", about.provider_message_id)])
 
     def cancel(self, asked: Sequence[Asked]) -> Request:
         """`delete` of the one message, which works until its time."""
         (about,) = asked
-        return self._request("delete", [("id", about.provider_id)])
+        return self._request("delete", [("id", about.provider_message_id)])
 
     def balance(self) -> Request:
         """`balance`."""
@@ -172,12 +172,12 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         theirs = one(said, "id")
         cut = "id" in said and not (theirs or reply.ended)
         if "errors" in said or not (cut or ID.fullmatch(theirs)):
-            return Answered([Verdict(item.reference, Status.IN_DOUBT, code="?", strange=True)])
-        taken = Verdict(
+            return Answered([StatusReport(item.reference, Status.IN_DOUBT, code="?", strange=True)])
+        taken = StatusReport(
             item.reference,
             SUBMITTED["id"],
             code="id",
-            provider_id=theirs,
+            provider_message_id=theirs,
             segments=SEGMENTS.get(one(said, *COUNTS)),
         )
         return Answered([taken])
@@ -189,9 +189,9 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         if word := next((word for word in FAILURES if word in errors), ""):
             return FAILURES[word].because(word)
         if set(errors) == {"receiver"}:
-            return Answered([Verdict(item.reference, SUBMITTED["receiver"], code="receiver")])
+            return Answered([StatusReport(item.reference, SUBMITTED["receiver"], code="receiver")])
         words = self._kept(said, *item.content.as_dict().values())
-        return Answered([Verdict(item.reference, Status.REJECTED, code=words, strange=True)])
+        return Answered([StatusReport(item.reference, Status.REJECTED, code=words, strange=True)])
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """What `code` says; never the text in `status`. An error about the message is no news of it. One
@@ -202,13 +202,15 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
             return said
         errors = errors_in(said)
         if errors == ["not found"] and "code" not in said:
-            return Answered([Verdict(about.reference, None, code="not found", known=False)])
+            return Answered([StatusReport(about.reference, None, code="not found", known=False)])
         if not FAILURES.keys().isdisjoint(errors) or not (errors or "code" in said):
             return self._failure(said)
         if "code" not in said:
             words = self._kept(said)
-            return Answered([Verdict(about.reference, None, code=words, strange=True, failure=UNREADABLE)])
-        return Answered([self._verdict(about, said)])
+            return Answered(
+                [StatusReport(about.reference, None, code=words, strange=True, failure=UNREADABLE)]
+            )
+        return Answered([self._report(about, said)])
 
     def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
         """How they answer is not published; code 10 is their word for deleted. What is still under way could
@@ -216,21 +218,21 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
         answer = self.read_status(asked, reply)
         if isinstance(answer, Failure):
             return answer
-        (told,) = answer.verdicts
+        (told,) = answer.reports
         status = None if told.status is Status.SENT else told.status
         return Answered([told._replace(status=status, failure=None)])
 
-    def _verdict(self, asked: Asked, said: Pairs) -> Verdict:
+    def _report(self, asked: Asked, said: Pairs) -> StatusReport:
         code = "" if "errors" in said else one(said, "code")
-        theirs = one(said, "id") if "id" in said else asked.provider_id
-        if code not in STATES or theirs != asked.provider_id:
+        theirs = one(said, "id") if "id" in said else asked.provider_message_id
+        if code not in STATES or theirs != asked.provider_message_id:
             shown = code if CODE.fullmatch(code) else "?"
-            return Verdict(asked.reference, None, code=shown, strange=True)
-        return Verdict(
+            return StatusReport(asked.reference, None, code=shown, strange=True)
+        return StatusReport(
             asked.reference,
             STATES[code],
             code=code,
-            provider_id=asked.provider_id,
+            provider_message_id=asked.provider_message_id,
             happened_at=ended(one(said, "status_time").replace("/", "-"), self._zone),
             read=code == READ,
         )
@@ -269,7 +271,7 @@ class AlphaSmsHttp(Dialect, Statuses, Cancels, Schedules, Receipts, Balances, Pr
 
     # --- receipts ------------------------------------------------------------------------------------
 
-    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+    def read_receipts(self, push: Push) -> Sequence[DeliveryReceipt] | Failure:
         """Hints: see webhook."""
         return read_hints(push)
 

@@ -28,7 +28,7 @@ VIBER = (Kind.VIBER,)
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class MessageFormat:
     """How messages are written where their page is silent or says two things: dates with the offset of
     `zone`; a recipient as `numbered` makes it of E.164; a button under a picture as a `button`, which their
     table wants, or as an image, which their sample has."""
@@ -65,7 +65,7 @@ def _check_landline(recipient: str) -> None:
         raise MessageError("recipient", recipient, "must be a landline: they read to no other phone")
 
 
-def as_sms(item: OutboundMessage, manner: Manner) -> xml.Node:
+def as_sms(item: OutboundMessage, manner: MessageFormat) -> xml.Node:
     """A `<msg>` of `message` or `message-async`."""
     attributes = {
         "id": str(item.reference),
@@ -83,7 +83,7 @@ def as_sms(item: OutboundMessage, manner: Manner) -> xml.Node:
     return "msg", attributes, text
 
 
-def as_viber(item: OutboundMessage, manner: Manner) -> xml.Node:
+def as_viber(item: OutboundMessage, manner: MessageFormat) -> xml.Node:
     """A `<msg>` of `message-viber`. It has no end of validity: they document none."""
     attributes = {"id": str(item.reference)}
     if item.send_at:

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import ClassVar, TypeAlias
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -31,8 +32,8 @@ from bulk_dispatch.providers.alphasms.codes import (
     REPORTED,
     SUBMITTED,
     WITHDRAWN,
+    CodeMeaning,
     Codes,
-    Meaning,
 )
 from bulk_dispatch.providers.alphasms.limits import ZONE
 from bulk_dispatch.providers.alphasms.webhook import read_hints
@@ -52,13 +53,12 @@ from bulk_dispatch.providers.interface import (
     JobTaken,
     Mode,
     Push,
-    Receipt,
     Receipts,
     Reply,
     Request,
     Schedules,
     Statuses,
-    Verdict,
+    StatusReport,
     joined,
     read_http,
 )
@@ -129,7 +129,7 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
         self.cancel_items = self.status_items
         self._command = COMMANDS[account.mode]
         self._zone = account.zone or zone(ZONE)
-        self._manner = messages.Manner(
+        self._manner = messages.MessageFormat(
             self._zone, numbered=own.number_format(), button=own.choice("viber_button", BUTTON_AS)
         )
         self._url = account.url.rstrip("/") + PATH
@@ -175,7 +175,7 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
     # --- read ----------------------------------------------------------------------------------------
 
     def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | JobTaken | Failure:
-        """A verdict for each `<msg>` of ours, else the job, else the error: what they took comes first."""
+        """A report for each `<msg>` of ours, else the job, else the error: what they took comes first."""
         package = _package(reply)
         if isinstance(package, Failure):
             return package
@@ -185,7 +185,7 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
         return _job_taken(package) or _error(package) or _nothing(package)
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
-        """A verdict for each `<msg>` that answers what was asked."""
+        """A status report for each `<msg>` that answers what was asked."""
         return self._read_asked(asked, reply, REPORTED)
 
     def read_cancel(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
@@ -198,7 +198,7 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
             return package
         if answers := list(package.iter("msg")):
             ours = {str(one.reference): one.reference for one in asked}
-            theirs = {one.provider_id: one.reference for one in asked if one.provider_id}
+            theirs = {one.provider_message_id: one.reference for one in asked if one.provider_message_id}
             return self._joined(answers, _finder(ours, theirs), codes)
         return _error(package) or _nothing(package)
 
@@ -240,16 +240,16 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
             prices[number] = price if prices.get(number, price) == price else None
         return {one: price for one in recipients if (price := prices.get(one.lstrip("+")))}
 
-    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+    def read_receipts(self, push: Push) -> Sequence[DeliveryReceipt] | Failure:
         """Hints: see webhook."""
         return read_hints(push)
 
     def _joined(self, answers: Iterable[xml.Element], find: Finder, codes: Codes) -> Answered:
         ours = ((find(answer), answer) for answer in answers)
-        verdicts = (self._verdict(one, answer, codes) for one, answer in ours if one is not None)
-        return Answered(joined(verdicts, codes.lost.status))
+        reports = (self._report(one, answer, codes) for one, answer in ours if one is not None)
+        return Answered(joined(reports, codes.lost.status))
 
-    def _verdict(self, reference: int, answer: xml.Element, codes: Codes) -> Verdict:
+    def _report(self, reference: int, answer: xml.Element, codes: Codes) -> StatusReport:
         code, theirs = _text(answer), _theirs(answer)
         meaning = codes.table.get(code) or _unknown(code, answer, codes)
         if meaning.denies and theirs:
@@ -259,7 +259,7 @@ class AlphaSmsXml(Dialect, Statuses, Cancels, Jobs, Schedules, Receipts, Balance
         completed_at = ended(completed, self._zone) if completed else None
         if completed_at and code in codes.completed:
             meaning = codes.completed[code]
-        return Verdict(  # by position: one for each message, and by name it takes half as long again
+        return StatusReport(  # by position: one for each message, and by name it takes half as long again
             reference,
             meaning.status,
             _shown(code, codes.table),
@@ -340,7 +340,7 @@ def _theirs(answer: xml.Element) -> str:
     return ""
 
 
-def _unknown(code: str, answer: xml.Element, codes: Codes) -> Meaning:
+def _unknown(code: str, answer: xml.Element, codes: Codes) -> CodeMeaning:
     """A code that is new to us. From 200 on they are refusals, and beside it stands their number 0."""
     says_none = any(answer.get(name) == "0" for name in NUMBERS)
     return codes.refused if says_none and REFUSAL.fullmatch(code) else codes.lost

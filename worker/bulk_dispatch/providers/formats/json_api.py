@@ -12,7 +12,7 @@ from bulk_dispatch.providers.formats import noise
 from bulk_dispatch.providers.interface import UNREADABLE, Failure
 
 LARGEST = 1024 * 1024
-"""Bytes we are willing to parse; fifty verdicts take ten thousand."""
+"""Bytes we are willing to parse; fifty reports take ten thousand."""
 
 Object = Mapping[str, Any]
 """An object that was read. Its values may be anything."""

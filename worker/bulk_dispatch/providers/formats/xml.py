@@ -17,7 +17,7 @@ Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml gives its one element
 """An element that was read."""
 
 LARGEST = 8 * 1024 * 1024
-"""Bytes of an answer we are willing to parse; ten thousand verdicts take one megabyte."""
+"""Bytes of an answer we are willing to parse; ten thousand reports take one megabyte."""
 
 Node: TypeAlias = "tuple[str, Mapping[str, str], str | Iterable[Node]]"
 """An element to be written: its name, its attributes, and its text or its children."""

@@ -19,6 +19,7 @@ from typing import ClassVar, TypeAlias
 from urllib.parse import quote, urlencode
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -35,11 +36,10 @@ from bulk_dispatch.providers.interface import (
     Dialect,
     Failure,
     Push,
-    Receipt,
     Receipts,
     Reply,
     Request,
-    Verdict,
+    StatusReport,
     joined,
     read_http,
 )
@@ -183,7 +183,7 @@ class SmartSwitch(Dialect, Receipts):
     # --- read ----------------------------------------------------------------------------------------
 
     def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | Failure:
-        """A verdict for each element that can be matched, or what the errors amount to.
+        """A status report for each element that can be matched, or what the errors amount to.
 
         HTTP statuses of errors are not published, so the document decides, whatever the status.
         """
@@ -222,11 +222,11 @@ class SmartSwitch(Dialect, Receipts):
         first = next((passing[name] for name in PASSING if name in passing), None)
         return first or Answered([self._refused(items[0], failures)])
 
-    def _refused(self, item: OutboundMessage, failures: Sequence[Failure]) -> Verdict:
+    def _refused(self, item: OutboundMessage, failures: Sequence[Failure]) -> StatusReport:
         """Refused in their word; the first one that is any."""
         code = next((one.code for one in failures if one.code != "?"), "?")
         strange = all(one.name == UNREADABLE.name for one in failures)
-        return Verdict(item.reference, Status.REJECTED, code=code, strange=strange)
+        return StatusReport(item.reference, Status.REJECTED, code=code, strange=strange)
 
     def _failure(self, code: str) -> Failure:
         plain = code.lower()
@@ -236,24 +236,28 @@ class SmartSwitch(Dialect, Receipts):
 
     def _joined(self, items: Sequence[OutboundMessage], elements: Sequence[json_api.Object]) -> Answered:
         found = zip(matched(items, elements), elements, strict=True)
-        verdicts = (self._verdict(item, element) for item, element in found if item)
-        return Answered(joined(verdicts, Status.IN_DOUBT))
+        reports = (self._report(item, element) for item, element in found if item)
+        return Answered(joined(reports, Status.IN_DOUBT))
 
-    def _verdict(self, item: OutboundMessage, element: json_api.Object) -> Verdict:
+    def _report(self, item: OutboundMessage, element: json_api.Object) -> StatusReport:
         attributes = json_api.part(element, "attributes")
         said = json_api.word(attributes.get("status"))
         code = said.lower().translate(LATIN)
         status = STATUSES.get(code)
         theirs = self._own(json_api.word(element.get("id")))
         if status is None:
-            return Verdict(
-                item.reference, Status.IN_DOUBT, code=self._shown(said), provider_id=theirs, strange=True
+            return StatusReport(
+                item.reference,
+                Status.IN_DOUBT,
+                code=self._shown(said),
+                provider_message_id=theirs,
+                strange=True,
             )
         if status is Status.QUEUED:
             # Without their id: should a receipt name it, it would be about this try and not the next.
-            return Verdict(item.reference, Status.REJECTED if item.attempts else status, code=code)
+            return StatusReport(item.reference, Status.REJECTED if item.attempts else status, code=code)
         segments = SEGMENTS.get(json_api.word(attributes.get("segments")))
-        return Verdict(item.reference, status, code=code, provider_id=theirs, segments=segments)
+        return StatusReport(item.reference, status, code=code, provider_message_id=theirs, segments=segments)
 
     def _own(self, number: str) -> str:
         """Their id of a message, as far as it is one. Receipts name messages by it."""
@@ -268,19 +272,19 @@ class SmartSwitch(Dialect, Receipts):
 
     # --- receipts ------------------------------------------------------------------------------------
 
-    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+    def read_receipts(self, push: Push) -> Sequence[DeliveryReceipt] | Failure:
         """The state of one message as a form, of one or several as JSON: their side may be set to either."""
         receipts = [receipt for record in records(push) if (receipt := self._receipt(record))]
         return receipts or UNREADABLE.because(detail="no id and state in what was pushed")
 
-    def _receipt(self, record: Record) -> Receipt | None:
+    def _receipt(self, record: Record) -> DeliveryReceipt | None:
         theirs, said = self._own(record.get(self._id, "").strip()), record.get(self._state, "").strip()
         if not (theirs and said):
             return None
         state = said.lower()
         if state not in STATES:  # whole words: "undeliverable" has "deliver" in it
-            return Receipt(theirs, None, code=self._shown(said), strange=True)
-        return Receipt(theirs, STATES[state], code=state)
+            return DeliveryReceipt(theirs, None, code=self._shown(said), strange=True)
+        return DeliveryReceipt(theirs, STATES[state], code=state)
 
 
 def _ran_out(code: str) -> bool:

@@ -40,7 +40,7 @@ def read_scheduled(reply: Reply, zone: ZoneInfo) -> tuple[Sequence[Scheduled], i
     waiting = answers[0].iter("scheduled")
     return [
         Scheduled(
-            provider_id=number,
+            provider_message_id=number,
             recipient=_recipient(one.get("phone")) or "",
             send_at=instant(one.get("time_send"), zone),
         )

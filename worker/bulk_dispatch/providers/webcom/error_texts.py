@@ -19,7 +19,7 @@ IDENTICAL = replace(THROTTLED, wait=timedelta(seconds=61))
 """They take the same request once a minute."""
 
 
-class Meaning(NamedTuple):
+class TextMeaning(NamedTuple):
     """What a text about one message amounts to."""
 
     status: Status
@@ -34,7 +34,7 @@ Meant = TypeVar("Meant")
 Table: TypeAlias = Sequence[tuple[Meant, tuple[str, ...]]]
 """Meanings and the fragments they are known by; the first is its name with us. "…" stands for anything."""
 
-REJECTED = Meaning(Status.REJECTED)
+REJECTED = TextMeaning(Status.REJECTED)
 
 REFUSALS: Table[Failure] = (
     (MALFORMED, ("incorrect xml document format", "неправильный формат xml")),
@@ -46,22 +46,25 @@ REFUSALS: Table[Failure] = (
 )
 """`<error>`: the request as a whole."""
 
-ADMISSIONS: Table[Meaning] = (
+ADMISSIONS: Table[TextMeaning] = (
     # 17, family: taken, and waits for money at their end. Sent elsewhere it would arrive twice.
     (
-        Meaning(Status.SENT, MONEY),
+        TextMeaning(Status.SENT, MONEY),
         ("insufficient funds … will be sent", "недостаточно средств … будет отправлен"),
     ),
     # Without that promise it is on no list. Nobody knows whether they keep it: a repeat will tell.
-    (Meaning(Status.IN_DOUBT, MONEY, strange=True), ("insufficient funds", "недостаточно средств")),
+    (TextMeaning(Status.IN_DOUBT, MONEY, strange=True), ("insufficient funds", "недостаточно средств")),
     # 18, family: they have had it under this number, and may not say under which of theirs.
-    (Meaning(Status.SENT, used=True), ("already sent", "already been sent", "уже было отправлено")),
+    (TextMeaning(Status.SENT, used=True), ("already sent", "already been sent", "уже было отправлено")),
     # 1 contains 2.
-    (Meaning(Status.QUEUED, MONEY), ("we have run out of sms", "у нас закончились sms")),
-    (Meaning(Status.QUEUED, MONEY), ("out of sms", "закончились sms")),
-    (Meaning(Status.QUEUED, CREDENTIALS), ("account blocked", "account is blocked", "аккаунт заблокирован")),
+    (TextMeaning(Status.QUEUED, MONEY), ("we have run out of sms", "у нас закончились sms")),
+    (TextMeaning(Status.QUEUED, MONEY), ("out of sms", "закончились sms")),
+    (
+        TextMeaning(Status.QUEUED, CREDENTIALS),
+        ("account blocked", "account is blocked", "аккаунт заблокирован"),
+    ),
     (REJECTED, ("specify phone number", "укажите номер телефона")),
-    (Meaning(Status.REJECTED, suppress=True), ("on the stop list", "в стоп-листе")),
+    (TextMeaning(Status.REJECTED, suppress=True), ("on the stop list", "в стоп-листе")),
     # 6 contains 7.
     (REJECTED, ("this destination is closed for you", "данное направление закрыто для вас")),
     (REJECTED, ("this destination is closed", "данное направление закрыто")),
@@ -77,7 +80,7 @@ ADMISSIONS: Table[Meaning] = (
     # 19, family: no two requests of ours are alike, so the other is a copy of this one, and they may have it.
     # A repeat, after that minute, will tell.
     (
-        Meaning(Status.IN_DOUBT, IDENTICAL),
+        TextMeaning(Status.IN_DOUBT, IDENTICAL),
         ("more than one identical request", "более одного одинакового запроса"),
     ),
 )

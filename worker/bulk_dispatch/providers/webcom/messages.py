@@ -53,7 +53,7 @@ NAME_MARKUP = 32  # bytes of mark-up about a campaign's name
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class WebcomFormat:
     """How messages are written: times in the account's `zone`; with the campaign's name, if they are told it;
     and asking for Latin letters in place of Cyrillic, which is done to SMS only.
 
@@ -69,7 +69,7 @@ class Manner:
     empty_parts: bool = False
 
 
-def check(message: Message, manner: Manner) -> None:
+def check(message: Message, manner: WebcomFormat) -> None:
     """Raise MessageError if they cannot carry the message, written so."""
     if message.kind not in TYPES:
         raise MessageError("kind", message.kind.value, "is not carried by webcom.mobi")
@@ -79,7 +79,7 @@ def check(message: Message, manner: Manner) -> None:
     _check_content(message.content, manner)
 
 
-def respelled(message: Message, manner: Manner) -> Message:
+def respelled(message: Message, manner: WebcomFormat) -> Message:
     """The message with the one line end that they can be told, or with none, where it is counted by
     characters."""
     content = message.content
@@ -92,7 +92,7 @@ def respelled(message: Message, manner: Manner) -> Message:
     return message
 
 
-def messages(items: Sequence[OutboundMessage], manner: Manner) -> list[xml.Node]:
+def messages(items: Sequence[OutboundMessage], manner: WebcomFormat) -> list[xml.Node]:
     """A `<message>` for each content (of each campaign, where they are told), an `<abonent>` for each item;
     `number_sms` counts them as they come."""
     alike: dict[tuple[str, Content, str], list[xml.Node]] = {}
@@ -124,7 +124,7 @@ def _check_sender(message: Message) -> None:
     SENDERS.check("sms_sender" if own else "sender", own or message.sender)
 
 
-def _check_content(content: Content, manner: Manner) -> None:
+def _check_content(content: Content, manner: WebcomFormat) -> None:
     if not isinstance(content, Sms):  # nearly all there are
         _check_parts(content)
     if manner.line_break != LINE_BREAKS["backslash-n"]:
@@ -173,7 +173,7 @@ def _is_international(number: str) -> bool:
         return False
 
 
-def _content(sender: str, content: Content, manner: Manner) -> Iterator[xml.Node]:
+def _content(sender: str, content: Content, manner: WebcomFormat) -> Iterator[xml.Node]:
     """The elements of its channels, and of no other."""
     if isinstance(content, Viber):
         yield from _viber(sender, content, manner)
@@ -190,13 +190,13 @@ def _content(sender: str, content: Content, manner: Manner) -> Iterator[xml.Node
         yield from _texts(manner, sender=sender, text=content.text)
 
 
-def _asides(content: Content, campaign: str, manner: Manner) -> Iterator[xml.Node]:
+def _asides(content: Content, campaign: str, manner: WebcomFormat) -> Iterator[xml.Node]:
     """What nobody reads on a phone. Without a name they show a word of their own."""
     latin = manner.transliterate and content.kind is not Kind.VIBER
     return _texts(replace(manner, empty_parts=False), name_delivery=campaign, translite="1" if latin else "")
 
 
-def _viber(sender: str, content: Viber, manner: Manner) -> Iterator[xml.Node]:
+def _viber(sender: str, content: Viber, manner: WebcomFormat) -> Iterator[xml.Node]:
     return _texts(
         manner,
         sender_viber=sender,
@@ -207,7 +207,7 @@ def _viber(sender: str, content: Viber, manner: Manner) -> Iterator[xml.Node]:
     )
 
 
-def _vcard(card: VCard, manner: Manner) -> Iterator[xml.Node]:
+def _vcard(card: VCard, manner: WebcomFormat) -> Iterator[xml.Node]:
     yield from _texts(manner, name=card.name)
     yield from _attributes(manner, "phone", cell=card.cell, work=card.work, fax=card.fax)
     yield from _texts(
@@ -226,14 +226,14 @@ def _vcard(card: VCard, manner: Manner) -> Iterator[xml.Node]:
     yield from _texts(manner, additional=card.additional)
 
 
-def _texts(manner: Manner, **fields: str) -> Iterator[xml.Node]:
+def _texts(manner: WebcomFormat, **fields: str) -> Iterator[xml.Node]:
     """An element for each field that is there."""
     for name, text in fields.items():
         if text or manner.empty_parts:
             yield name, {}, with_line_feeds(text).replace("\n", manner.line_break)
 
 
-def _attributes(manner: Manner, name: str, **fields: str) -> Iterator[xml.Node]:
+def _attributes(manner: WebcomFormat, name: str, **fields: str) -> Iterator[xml.Node]:
     """An element with those fields as attributes, if any is there."""
     there = {field: value for field, value in fields.items() if value or manner.empty_parts}
     if there:

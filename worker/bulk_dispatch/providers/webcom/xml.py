@@ -17,6 +17,7 @@ from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from bulk_dispatch.domain.content import Kind
+from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
@@ -36,7 +37,6 @@ from bulk_dispatch.providers.interface import (
     Dialect,
     Failure,
     Push,
-    Receipt,
     Receipts,
     Reply,
     Request,
@@ -44,7 +44,7 @@ from bulk_dispatch.providers.interface import (
     Rewrites,
     Schedules,
     Statuses,
-    Verdict,
+    StatusReport,
     joined,
 )
 from bulk_dispatch.providers.webcom import account
@@ -54,7 +54,7 @@ from bulk_dispatch.providers.webcom.messages import (
     NO_TEXT,
     PING_TEXT,
     TYPES,
-    Manner,
+    WebcomFormat,
     check,
     measured_with_campaign,
     messages,
@@ -162,13 +162,15 @@ class WebcomXml(
 
     def status(self, asked: Sequence[Asked]) -> Request:
         """One `get_state`, by their ids."""
-        ids: list[xml.Node] = [("id_sms", {}, one.provider_id) for one in asked if one.provider_id]
+        ids: list[xml.Node] = [
+            ("id_sms", {}, one.provider_message_id) for one in asked if one.provider_message_id
+        ]
         return self._request("/xml/state.php", ("get_state", {}, ids))
 
     def cancel(self, asked: Sequence[Asked]) -> Request:
         """One `delete_schedule`, by their ids: only what waits for its time can be withdrawn."""
         ids: list[xml.Node] = [
-            ("schedule", {"id_sms": one.provider_id}, "") for one in asked if one.provider_id
+            ("schedule", {"id_sms": one.provider_message_id}, "") for one in asked if one.provider_message_id
         ]
         return self._request("/xml/scheduled.php", ("delete_schedule", {}, ids))
 
@@ -196,14 +198,14 @@ class WebcomXml(
     # --- read ----------------------------------------------------------------------------------------
 
     def read_submit(self, items: Sequence[OutboundMessage], reply: Reply) -> Answered | Failure:
-        """A verdict for each `<information>` of ours, else the error: what they took comes first."""
+        """A status report for each `<information>` of ours, else the error: what they took comes first."""
         answers = elements(reply, "information")
         if isinstance(answers, Failure):
             return answers
         return Answered(admissions(items, answers, self._secrets))
 
     def read_status(self, asked: Sequence[Asked], reply: Reply) -> Answered | Failure:
-        """A verdict for each `<state>` that answers what was asked."""
+        """A status report for each `<state>` that answers what was asked."""
         answers = elements(reply, "state")
         if isinstance(answers, Failure):
             return answers
@@ -238,7 +240,7 @@ class WebcomXml(
 
     # --- receipts ------------------------------------------------------------------------------------
 
-    def read_receipts(self, push: Push) -> Sequence[Receipt] | Failure:
+    def read_receipts(self, push: Push) -> Sequence[DeliveryReceipt] | Failure:
         """What was pushed: each `<state>` in a request or a response, or each object of a JSON array."""
         states = pushed(push.body)
         if isinstance(states, Failure):
@@ -247,8 +249,8 @@ class WebcomXml(
         if not news:
             return UNREADABLE.because(detail="no states in it")
         return [
-            Receipt(
-                id=one.provider_id,
+            DeliveryReceipt(
+                provider_message_id=one.provider_message_id,
                 status=one.status,
                 code=one.code,
                 happened_at=one.happened_at,
@@ -259,19 +261,19 @@ class WebcomXml(
             for one in news
         ]
 
-    def acknowledge(self, receipts: Sequence[Receipt]) -> Acknowledgement:
+    def acknowledge(self, receipts: Sequence[DeliveryReceipt]) -> Acknowledgement:
         """The ids; what is not among them is pushed again. The same for JSON: that form is unpublished."""
-        taken = dict.fromkeys(receipt.id for receipt in receipts)
+        taken = dict.fromkeys(receipt.provider_message_id for receipt in receipts)
         return Acknowledgement(_rendered("response", [("id_sms", {}, one) for one in taken]), "text/xml")
 
-    def _news(self, reference: int, state: State) -> Verdict:
+    def _news(self, reference: int, state: State) -> StatusReport:
         """What a state amounts to. Any other word is no news: of an id they do not know they say a text."""
         status, first_channel = stands(state)
-        return Verdict(
+        return StatusReport(
             reference,
             status,
             code=state.word if state.word in STATES else "?",
-            provider_id=state.id,
+            provider_message_id=state.id,
             segments=SEGMENTS.get(state.parts),
             happened_at=ended(state.time, self.zone),
             strange=status is None,
@@ -283,9 +285,9 @@ class WebcomXml(
 # --- what is built -----------------------------------------------------------------------------------
 
 
-def _manner(own: Options, zone: ZoneInfo) -> Manner:
+def _manner(own: Options, zone: ZoneInfo) -> WebcomFormat:
     ping = own.text("ping_text", PING_MOST)
-    return Manner(
+    return WebcomFormat(
         zone,
         campaign_name=own.truth("campaign_name"),
         transliterate=own.truth("transliterate"),
@@ -314,10 +316,16 @@ def _rendered(root: str, content: list[xml.Node]) -> bytes:
 
 
 def _by_theirs(asked: Sequence[Asked]) -> dict[str, int]:
-    return {one.provider_id: one.reference for one in asked if one.provider_id}
+    return {one.provider_message_id: one.reference for one in asked if one.provider_message_id}
 
 
-def _cancelled(reference: int, provider_id: str, word: str) -> Verdict:
+def _cancelled(reference: int, provider_message_id: str, word: str) -> StatusReport:
     known = word in ("delete", "not_found")
     status = Status.CANCELLED if word == "delete" else None
-    return Verdict(reference, status, code=word if known else "?", provider_id=provider_id, strange=not known)
+    return StatusReport(
+        reference,
+        status,
+        code=word if known else "?",
+        provider_message_id=provider_message_id,
+        strange=not known,
+    )

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class RequestError(IntEnum):
-    """A verdict on the whole document, in `<error>` (sheet section 4) [vendor docs]."""
+    """A report on the whole document, in `<error>` (sheet section 4) [vendor docs]."""
 
     UNKNOWN = 200  # unspecified; the outcome is open
     FORMAT = 201  # the document is malformed; nothing accepted [assumption of the sheet]
@@ -16,7 +16,7 @@ class RequestError(IntEnum):
 
 
 class Refusal(IntEnum):
-    """A verdict on one message that was not taken (sheet section 5)."""
+    """A report on one message that was not taken (sheet section 5)."""
 
     UNKNOWN = 200  # unspecified
     ID = 201  # on sending: a bad id; on asking: an id not known

@@ -18,7 +18,7 @@ from bulk_dispatch.sandbox.alphasms.answers import (
     prices,
 )
 from bulk_dispatch.sandbox.alphasms.codes import Refusal
-from bulk_dispatch.sandbox.alphasms.intake import Intake, Verdict
+from bulk_dispatch.sandbox.alphasms.intake import Intake, Report
 from bulk_dispatch.sandbox.alphasms.reading import Query, Request
 from bulk_dispatch.sandbox.alphasms.rules import RECIPIENT, local_form, own_id
 from bulk_dispatch.sandbox.options import SandboxOptions
@@ -55,7 +55,7 @@ class Desk:
         return self._commands[request.command](request, orders, now)
 
     def _message(self, request: Request, orders: Orders, now: float) -> Answer:
-        """Section 3.1: a verdict for each message at once."""
+        """Section 3.1: a report for each message at once."""
         intake = self._intake(now)
         codes = _codes(orders, len(request.messages))
         judged = zip(request.messages, codes, strict=True)
@@ -67,9 +67,9 @@ class Desk:
         """Section 3.8: the same, in other words."""
         intake = self._intake(now)
         judged = zip(request.viber, _codes(orders, len(request.viber)), strict=True)
-        verdicts = [intake.judge_viber(message, code) for message, code in judged]
-        self._account.keep(intake.entry(DOOR, len(verdicts)))
-        lines = [ViberLine(one.own, str(one.sms_id), one.code) for one in verdicts]
+        reports = [intake.judge_viber(message, code) for message, code in judged]
+        self._account.keep(intake.entry(DOOR, len(reports)))
+        lines = [ViberLine(one.own, str(one.sms_id), one.code) for one in reports]
         return _listed("message-viber", lines)
 
     def _message_async(self, request: Request, orders: Orders, now: float) -> Answer:
@@ -169,8 +169,8 @@ def _codes(orders: Orders, count: int) -> list[int | None]:
     return [None if code is None else int(code) for code in orders.codes(count)]
 
 
-def _line(verdict: Verdict) -> Line:
-    return Line(verdict.own, str(verdict.sms_id), verdict.segments, None, verdict.code)
+def _line(report: Report) -> Line:
+    return Line(report.own, str(report.sms_id), report.segments, None, report.code)
 
 
 def _listed(command: str, lines: Sequence[Line | ViberLine]) -> Answer:

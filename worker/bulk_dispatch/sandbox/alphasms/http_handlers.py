@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from bulk_dispatch.sandbox.alphasms.account import VIBER, AlphasmsAccount, Taken
 from bulk_dispatch.sandbox.alphasms.codes import Refusal, State
 from bulk_dispatch.sandbox.alphasms.http_reading import NOT_FOUND, RECEIVER, HttpRequest
-from bulk_dispatch.sandbox.alphasms.intake import Intake, Verdict
+from bulk_dispatch.sandbox.alphasms.intake import Intake, Report
 from bulk_dispatch.sandbox.alphasms.rules import NORMAL, RECIPIENT, own_id, refusal
 from bulk_dispatch.sandbox.alphasms.status_texts import WORDS, HttpState
 from bulk_dispatch.sandbox.options import SandboxOptions
@@ -74,29 +74,29 @@ class HttpDesk:
         # The script's code may be a text here; the account counts a refusal all the same.
         code = None if forced is None else Refusal.UNKNOWN
         if request.viber:
-            verdict = self._judged_viber(intake, request, code, now)
+            report = self._judged_viber(intake, request, code, now)
         else:
             assert request.sms
-            verdict = intake.judge(request.sms, code, now)
+            report = intake.judge(request.sms, code, now)
         self._account.keep(intake.entry(DOOR, 1))
-        if verdict.sms_id:
+        if report.sms_id:
             return [
-                ("id", str(verdict.sms_id)),
-                (self._options.alphasms.count, str(verdict.segments)),
+                ("id", str(report.sms_id)),
+                (self._options.alphasms.count, str(report.segments)),
             ]
-        if forced is not None and verdict.code == Refusal.UNKNOWN:
+        if forced is not None and report.code == Refusal.UNKNOWN:
             return errors(text_of(forced))
-        return errors(*_complaints(request, verdict.code))
+        return errors(*_complaints(request, report.code))
 
-    def _judged_viber(self, intake: Intake, request: HttpRequest, code: int | None, now: float) -> Verdict:
+    def _judged_viber(self, intake: Intake, request: HttpRequest, code: int | None, now: float) -> Report:
         viber = request.viber
         assert viber
         if request.lifetime is not None:
             viber = viber._replace(end_at=max(now, viber.begin_at or now) + request.lifetime)
         if request.sms and code is None:
             code = refusal(request.sms, None, segments_of(request.sms.text), now)
-        verdict = intake.judge_viber(viber, code)
-        return verdict._replace(segments=segments_of(request.sms.text)) if request.sms else verdict
+        report = intake.judge_viber(viber, code)
+        return report._replace(segments=segments_of(request.sms.text)) if request.sms else report
 
     def _receive(self, request: HttpRequest, now: float) -> Pairs:
         taken = self._known(request.id, now)

@@ -18,7 +18,7 @@ ENDS = {
 }
 
 
-class Verdict(NamedTuple):
+class Report(NamedTuple):
     """What is answered for one message: State.ACCEPTED or a refusal; a refused one has no number."""
 
     own: str | None
@@ -42,8 +42,8 @@ class Intake:
         self._told_later: list[Refused] = []
         self._cost = 0.0
 
-    def judge(self, message: Message, forced: int | None, known_at: float) -> Verdict:
-        """The verdict on one SMS. `forced` is a code to give instead of taking the message.
+    def judge(self, message: Message, forced: int | None, known_at: float) -> Report:
+        """The report on one SMS. `forced` is a code to give instead of taking the message.
 
         A used id comes first: whatever is wrong today, that message has been sent.
         """
@@ -54,7 +54,7 @@ class Intake:
         code = refusal(message, own, segments, self._now, number_senders=self._number_senders) or forced
         return self._decide(message, own, code, known_at, segments)
 
-    def judge_viber(self, message: ViberMessage, forced: int | None) -> Verdict:
+    def judge_viber(self, message: ViberMessage, forced: int | None) -> Report:
         """The same for Viber."""
         own = own_id(message.own)
         if own is not None and self._was_used(own):
@@ -69,9 +69,9 @@ class Intake:
     def _was_used(self, own: int) -> bool:
         return not self._forgetful and (own in self._own_ids or self._account.by_own_id(own) is not None)
 
-    def _repeated(self, own: str | None) -> Verdict:
+    def _repeated(self, own: str | None) -> Report:
         self._repeats += 1
-        return Verdict(own, 0, 0, Refusal.DUPLICATE)
+        return Report(own, 0, 0, Refusal.DUPLICATE)
 
     def _decide(
         self,
@@ -80,7 +80,7 @@ class Intake:
         code: int | None,
         known_at: float,
         segments: int,
-    ) -> Verdict:
+    ) -> Report:
         """A refused message does not use up its own id [unknown in the sheet]. Money is looked at last."""
         if code is None:
             fate = self._oracle.fate(own, message.recipient.removeprefix("+"))
@@ -93,11 +93,11 @@ class Intake:
         self._refused += 1
         if own is not None:
             self._told_later.append(Refused(own, code, known_at))
-        return Verdict(message.own, 0, 0, code)
+        return Report(message.own, 0, 0, code)
 
     def _take(
         self, message: Message | ViberMessage, own: int | None, segments: int, fate: Fate, known_at: float
-    ) -> Verdict:
+    ) -> Report:
         sms_id = self._next_sms_id
         self._next_sms_id += 1
         if own is not None:
@@ -120,4 +120,4 @@ class Intake:
                 self._now, known_at, begin_at, begin_at + self._timings.first, final_at, end,
             )
         )  # fmt: skip
-        return Verdict(message.own, sms_id, segments, State.ACCEPTED)
+        return Report(message.own, sms_id, segments, State.ACCEPTED)

@@ -23,7 +23,7 @@ class Intake:
         self.taken: list[Taken] = []
 
     def judge(self, place: int, message: Message, forced: Code | None) -> Element:
-        """The verdict on the `place`th recipient. `forced` is a status to give instead of sending."""
+        """The report on the `place`th recipient. `forced` is a status to give instead of sending."""
         segments = segments_of(message.body)
         own = own_id(message.request_id)
         fate = self._oracle.fate(own, message.destination_number)

@@ -16,7 +16,7 @@ QUOTES = {'"': "&quot;"}
 
 
 class Line(NamedTuple):
-    """One `<information>`: the verdict on a recipient. What is None is left out."""
+    """One `<information>`: the report on a recipient. What is None is left out."""
 
     number_sms: str | None
     id_sms: int | None

@@ -50,7 +50,7 @@ class Desk:
         self._keep(More(parts(going), money=money), going)
 
     def _send(self, request: Request, orders: Orders, now: float) -> Answer:
-        """A verdict for each recipient at once. An identical document in a short time is not looked at."""
+        """A report for each recipient at once. An identical document in a short time is not looked at."""
         intake = Intake(self._contract, self._account, now)
         if self._is_repeated(request.digest, now):
             abonents = [one for message in request.messages for one in message.abonents]

@@ -58,7 +58,7 @@ class Intake:
         return Letter(content, self._rules.of_content(content), told(content), parts_of(content))
 
     def judge(self, letter: Letter, abonent: Abonent, forced: Code | None) -> Line:
-        """The verdict on one recipient. `forced` is one to give instead of taking it.
+        """The report on one recipient. `forced` is one to give instead of taking it.
 
         A used client id comes first: whatever is wrong today, that message has been sent.
         """

@@ -21,7 +21,7 @@ class Words(NamedTuple):
 
 
 class DocumentError(Enum):
-    """A verdict on the whole document, in `<error>`."""
+    """A report on the whole document, in `<error>`."""
 
     FORMAT = "format"
     LOGIN = "login"
@@ -31,7 +31,7 @@ class DocumentError(Enum):
 
 
 class Refusal(IntEnum):
-    """A verdict on one recipient, by its number in the sheet's table."""
+    """A report on one recipient, by its number in the sheet's table."""
 
     GATEWAY_OUT_OF_SMS = 1
     OUT_OF_SMS = 2

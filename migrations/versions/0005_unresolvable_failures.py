@@ -11,8 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    blind = postgresql.ARRAY(sa.Integer())
-    op.add_column("routes", sa.Column("blind", blind, server_default=sa.text("'{}'"), nullable=False))
+    numbers = postgresql.ARRAY(sa.Integer())
+    op.add_column("routes", sa.Column("blind", numbers, server_default=sa.text("'{}'"), nullable=False))
 
 
 def downgrade() -> None:
