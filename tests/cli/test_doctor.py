@@ -11,7 +11,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from bulk_dispatch.cli.checks import CheckResult, examine
 from bulk_dispatch.cli.context import opened_intake
 from bulk_dispatch.config.server_urls import next_database
 from bulk_dispatch.config.settings import Settings, read_routes
@@ -24,6 +23,7 @@ from bulk_dispatch.ledger.conflicts import latest_conflicts, take_for_seen
 from bulk_dispatch.ledger.migrate import head
 from bulk_dispatch.ledger.routes import register_routes, stop_route
 from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Transition, claim, enqueue, settle
+from bulk_dispatch.monitoring.checks import CheckResult, examine
 from tests.cli.conftest import Shell
 from tests.conftest import Setup
 from tests.factories import message, messages

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 
-from bulk_dispatch.cli.checks import CheckResult, examine
-from bulk_dispatch.cli.output import money
 from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.message import Lane
@@ -20,6 +17,7 @@ from bulk_dispatch.ledger.questions import note_refused, refused_questions
 from bulk_dispatch.ledger.receipts import keep
 from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import enqueue
+from bulk_dispatch.monitoring.checks import CheckResult, examine
 from bulk_dispatch.runtime import no_notify
 from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
 from bulk_dispatch.sandbox.server import running
@@ -67,14 +65,6 @@ def shell(setup: Setup, settings: Settings) -> Shell:
 
 
 # -- balance
-
-
-@pytest.mark.parametrize(
-    ("amount", "written"),
-    [("12.5000", "12.50"), ("0.0045", "0.0045"), ("-3", "-3.00"), ("1E+9", "1000000000.00"), ("0", "0.00")],
-)
-def test_money_is_written_in_cents_or_finer(amount: str, written: str) -> None:
-    assert money(Decimal(amount)) == written
 
 
 def test_every_route_is_asked_for_its_balance(shell: Shell) -> None:

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import make_url
 
-from bulk_dispatch.cli.checks import examine
 from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.local.servers.server_pair import Addresses
+from bulk_dispatch.monitoring.checks import examine
 from bulk_dispatch.monitoring.heartbeat import read_heartbeats
 from tests.cli.conftest import Shell
 from tests.conftest import Setup

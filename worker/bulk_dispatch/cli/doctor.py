@@ -18,7 +18,7 @@ from bulk_dispatch.monitoring.heartbeat import read_heartbeats
 from bulk_dispatch.monitoring.liveness import check_process
 
 if TYPE_CHECKING:
-    from bulk_dispatch.cli.checks import CheckResult
+    from bulk_dispatch.monitoring.checks import CheckResult
 
 
 def doctor(
@@ -81,8 +81,8 @@ def _intake() -> Iterator[Intake]:
 
 
 def _examine(as_json: bool) -> None:
-    from bulk_dispatch.cli.checks import examine  # a second of loading
     from bulk_dispatch.cli.context import servers
+    from bulk_dispatch.monitoring.checks import examine  # a second of loading
 
     with servers() as settings:
         findings = list(examine(settings))

@@ -4,7 +4,6 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -123,13 +122,6 @@ class WholeHelp(TyperGroup):
         rows = [(name, command.get_short_help_str(limit=10_000)) for name, command in named if command]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
-
-
-def money(amount: Decimal) -> str:
-    """An amount as people write it: in cents, or finer if it is."""
-    plain = amount.normalize()
-    cents = Decimal("0.01")
-    return f"{plain.quantize(cents) if plain == round(plain, 2) else plain:f}"
 
 
 def progress() -> Progress:

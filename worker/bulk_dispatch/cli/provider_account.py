@@ -8,7 +8,8 @@ import typer
 
 from bulk_dispatch.cli.arguments import no_such
 from bulk_dispatch.cli.context import opened_runtime, servers
-from bulk_dispatch.cli.output import Json, complain, emit, money, out, table
+from bulk_dispatch.cli.output import Json, complain, emit, out, table
+from bulk_dispatch.domain.money import money
 from bulk_dispatch.domain.numbers import phone_number
 from bulk_dispatch.domain.validation import mask
 from bulk_dispatch.providers.account import Price, Scheduled

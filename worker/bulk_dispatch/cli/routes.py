@@ -9,9 +9,10 @@ import typer
 
 from bulk_dispatch.cli.arguments import no_such
 from bulk_dispatch.cli.context import migrated_ledger, servers
-from bulk_dispatch.cli.output import Json, WholeHelp, emit, money, out, table
+from bulk_dispatch.cli.output import Json, WholeHelp, emit, out, table
 from bulk_dispatch.cli.provider_account import Name, balance, prices, scheduled
 from bulk_dispatch.config.settings import Settings, names_only, read_routes
+from bulk_dispatch.domain.money import money
 from bulk_dispatch.ledger.queries import RouteRow, route_rows
 from bulk_dispatch.ledger.questions import RefusedQuestion, all_refused
 from bulk_dispatch.ledger.routes import open_route, register_routes, stop_route

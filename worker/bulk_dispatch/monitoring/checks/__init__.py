@@ -2,16 +2,15 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import TypeAlias, TypeVar
 
-from bulk_dispatch.cli.context import opened_intake, opened_ledger
-from bulk_dispatch.cli.output import money
 from bulk_dispatch.config.settings import Settings, SettingsError, names_only, read_routes
 from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
+from bulk_dispatch.domain.money import money
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.intake import ROOM, TIGHT, Intake, IntakeError, IntakeNotAllowedError
 from bulk_dispatch.ledger import Ledger, LedgerError, LedgerRefusedError
@@ -78,7 +77,10 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[CheckResult]:
 
     `patience` is how many seconds the workers have to answer.
     """
-    with opened_ledger(settings) as ledger, opened_intake(settings, tries=1) as intake:
+    with (
+        closing(Ledger.connect(settings.database_url, connections=2)) as ledger,
+        closing(Intake.connect(settings.redis_url, tries=1)) as intake,
+    ):
         server = cache(intake.server)  # asked once; a refusal each time, so that each check tells it
         yield from _of_one(
             ("database", lambda: _database(ledger)),
