@@ -33,6 +33,26 @@ def called(words: Sequence[str]) -> tuple[Any, Sequence[str]]:
     return command, words
 
 
+# -- files
+
+SHARED = {"__init__", "arguments", "context", "known_names", "output", "process_set"}
+"""Modules of the command line that serve several commands."""
+
+
+def test_each_command_has_a_file_of_its_name() -> None:
+    files = {name: name.replace("-", "_") for name in COMMANDS}
+
+    assert {name: place.partition(":")[0] for name, place in COMMANDS.items()} == files
+
+
+def test_every_other_file_serves_one_command_and_begins_with_its_name() -> None:
+    commands = tuple(name.replace("-", "_") for name in COMMANDS)
+    files = {path.stem for path in (ROOT / "worker/bulk_dispatch/cli").glob("*.py")}
+
+    assert {name for name in files - SHARED if not name.startswith(commands)} == set()
+    assert files >= SHARED
+
+
 # -- help
 
 

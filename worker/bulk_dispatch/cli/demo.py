@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.table import Table
 
 from bulk_dispatch.cli import process_set
+from bulk_dispatch.cli.books import print_books, read_books
 from bulk_dispatch.cli.context import at, opened_intake, opened_ledger
 from bulk_dispatch.cli.output import Json, complain, emit, err, out
-from bulk_dispatch.cli.reports import print_books, read_books
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.config.settings import Settings, read_routes
 from bulk_dispatch.domain.message import Message

@@ -11,8 +11,8 @@ from bulk_dispatch.campaign.check import Check, Refusal, Report, Rules, foresees
 from bulk_dispatch.campaign.rows import Row
 from bulk_dispatch.cli.context import servers
 from bulk_dispatch.cli.output import Json, complain, emit, out, say
-from bulk_dispatch.cli.preview import as_plain, cautions, totals
 from bulk_dispatch.cli.send_file import Sending, Ways, made
+from bulk_dispatch.cli.send_preview import as_plain, cautions, totals
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import FIELDS, Message

@@ -10,10 +10,17 @@ import typer
 from bulk_dispatch.cli.arguments import remark
 from bulk_dispatch.cli.context import migrated_ledger, opened_runtime, servers
 from bulk_dispatch.cli.output import Json, WholeHelp, emit, out, table
-from bulk_dispatch.cli.provider_account import Name, known_route, refuse
-from bulk_dispatch.cli.suppressed import Region, as_listed, number, tell, withdraw, withdraw_if_possible
+from bulk_dispatch.cli.routes_account import Name, known_route, refuse
 from bulk_dispatch.cli.suppressions_file import write
 from bulk_dispatch.cli.suppressions_import import import_file
+from bulk_dispatch.cli.suppressions_withdraw import (
+    Region,
+    as_listed,
+    number,
+    tell,
+    withdraw,
+    withdraw_if_possible,
+)
 from bulk_dispatch.domain.validation import mask
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.suppressions import Listed, find, latest, page, suppress, unsuppress

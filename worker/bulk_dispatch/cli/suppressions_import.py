@@ -13,8 +13,8 @@ from bulk_dispatch.campaign.source import UnreadableError, lines_of, opened
 from bulk_dispatch.cli.arguments import remark
 from bulk_dispatch.cli.context import opened_runtime, servers
 from bulk_dispatch.cli.output import Json, complain, progress
-from bulk_dispatch.cli.suppressed import Region, number, tell, withdraw
 from bulk_dispatch.cli.suppressions_file import RefusedEntry, entries
+from bulk_dispatch.cli.suppressions_withdraw import Region, number, tell, withdraw
 from bulk_dispatch.ledger.suppressions import Listed, put
 from bulk_dispatch.runtime import Runtime
 
