@@ -20,7 +20,8 @@ from typing import Any
 
 import drawings
 
-from bulk_dispatch.config.settings import LONGEST, MOST, RouteConfig, Settings
+from bulk_dispatch.config.routes_file import LONGEST, MOST, RouteConfig
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.status import EventType, Status, transitions_of
 from bulk_dispatch.providers import PROVIDERS
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bulk_dispatch.config.settings import SettingsError, names_only
+from bulk_dispatch.config.routes_file import names_only
+from bulk_dispatch.config.settings import SettingsError
 from bulk_dispatch.route_reload import RouteTable
 
 ALPHA = '[routes.alpha]\nprovider = "alphasms-xml"\nurl = "http://127.0.0.1:9"\nkey = "env:NO_SUCH_KEY"\n'

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.config.settings import RouteConfig, SettingsError, read_routes, route_keys
+from bulk_dispatch.config.routes_file import RouteConfig, read_routes, route_keys
+from bulk_dispatch.config.settings import SettingsError
 from bulk_dispatch.domain.content import ViberSms
 from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.validation import MessageError

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import bulk_dispatch
-from bulk_dispatch.config.settings import read_routes
+from bulk_dispatch.config.routes_file import read_routes
 from bulk_dispatch.domain.message import FIELDS, Message
 from bulk_dispatch.routing import Route, accept, build_routes
 

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from bulk_dispatch.cli.context import opened_intake
+from bulk_dispatch.config.routes_file import read_routes
 from bulk_dispatch.config.server_urls import next_database
-from bulk_dispatch.config.settings import Settings, read_routes
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bulk_dispatch.config.settings import names_only, read_routes
+from bulk_dispatch.config.routes_file import names_only, read_routes
 from bulk_dispatch.intake import Intake
 from tests.cli.conftest import ROUTE, Shell
 from tests.cli.test_doctor import freeze, leave

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from bulk_dispatch.config.settings import RouteConfig
+from bulk_dispatch.config.routes_file import RouteConfig
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.intake import DeadLetter, Intake

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from bulk_dispatch.client import Dispatcher
-from bulk_dispatch.config.settings import Settings, names_only, read_routes
+from bulk_dispatch.config.routes_file import names_only, read_routes
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger.queries import History
 from bulk_dispatch.routing import build_routes

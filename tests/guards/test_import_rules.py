@@ -58,6 +58,8 @@ BREACHES = (
     importing("stages", "stages/poll.py", "bulk_dispatch.stages.rescue"),
     importing("stages", "stages/outcomes.py", "bulk_dispatch.stages.dispatch"),
     Breach("stages", "stages/archive.py", "", "archive"),
+    importing("config", "config/settings.py", "bulk_dispatch.config.routes_file"),
+    Breach("config", "config/profiles.py", "", "profiles"),
     importing("monitoring", "monitoring/heartbeat.py", "bulk_dispatch.monitoring.liveness"),
     importing("monitoring", "monitoring/liveness.py", "bulk_dispatch.monitoring.readiness"),
     Breach("monitoring", "monitoring/metrics.py", "", "metrics"),

@@ -66,8 +66,8 @@ def task_table() -> dict[str, Any]:
     program = (
         "import json; from dataclasses import replace; "
         "from bulk_dispatch import beat_schedule, routing, tasks; "
-        "from bulk_dispatch.config import settings; "
-        "ROUTES = settings.read_routes(tasks.settings.routes, secret=settings.names_only).values(); "
+        "from bulk_dispatch.config import routes_file; "
+        "ROUTES = routes_file.read_routes(tasks.settings.routes, secret=routes_file.names_only).values(); "
         "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
         "lines = routing.build_routes({route.name: route for route in TOLD}).values(); "
         "beat = beat_schedule.beat_entries(lines); "

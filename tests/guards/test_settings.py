@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bulk_dispatch.config.settings import RouteConfig, Settings, SettingsError, names_only, read_routes
+from bulk_dispatch.config.routes_file import RouteConfig, names_only, read_routes
+from bulk_dispatch.config.settings import Settings, SettingsError
 from bulk_dispatch.providers import PROVIDERS
 from bulk_dispatch.routing import build_routes
 from tests.guards.page import first_cells, rows

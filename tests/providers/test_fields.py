@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.config.settings import RouteConfig
+from bulk_dispatch.config.routes_file import RouteConfig
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.validation import MessageError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bulk_dispatch.config.settings import RouteConfig
+from bulk_dispatch.config.routes_file import RouteConfig
 from bulk_dispatch.domain.content import Viber, ViberSms
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.routing import Route, accept, build_route

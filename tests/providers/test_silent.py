@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from bulk_dispatch.cli.probe_messages import probes
-from bulk_dispatch.config.settings import RouteConfig, route_keys
+from bulk_dispatch.config.routes_file import RouteConfig, route_keys
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.interface import Dialect, Push, Receipts, Reply, Request, Statuses

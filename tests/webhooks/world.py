@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from bulk_dispatch.config.settings import RouteConfig
+from bulk_dispatch.config.routes_file import RouteConfig
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.receipts import name_messages

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.schedules import schedule
 
-from bulk_dispatch.config.settings import RouteConfig
+from bulk_dispatch.config.routes_file import RouteConfig
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.messaging.celery_app import WAKEUP, queue_of
 from bulk_dispatch.routing import Route

@@ -8,7 +8,8 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from bulk_dispatch.config.settings import Settings, SettingsError, names_only, read_routes
+from bulk_dispatch.config.routes_file import names_only, read_routes
+from bulk_dispatch.config.settings import Settings, SettingsError
 from bulk_dispatch.domain.message import (
     PRODUCER_LIMIT,
     ClientIdConflict,

@@ -15,7 +15,8 @@ from celery.platforms import isatty
 
 from bulk_dispatch.beat import end_between_ticks
 from bulk_dispatch.beat_schedule import beat_entries
-from bulk_dispatch.config.settings import Secret, SettingsError, names_only
+from bulk_dispatch.config.routes_file import Secret, names_only
+from bulk_dispatch.config.settings import SettingsError
 from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.intake import Intake, IntakeError
 from bulk_dispatch.ledger import Ledger, TooOldError

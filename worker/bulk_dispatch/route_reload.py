@@ -4,7 +4,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from bulk_dispatch.config.settings import Secret, SettingsError, read_routes
+from bulk_dispatch.config.routes_file import Secret, read_routes
+from bulk_dispatch.config.settings import SettingsError
 from bulk_dispatch.routing import Route, build_routes
 
 log = logging.getLogger(__name__)

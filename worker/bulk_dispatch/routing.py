@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from bulk_dispatch.config.settings import RouteConfig, SettingsError, can_name_a_route, route_keys
+from bulk_dispatch.config.routes_file import RouteConfig, can_name_a_route, route_keys
+from bulk_dispatch.config.settings import SettingsError
 from bulk_dispatch.domain.backoff import Backoff
 from bulk_dispatch.domain.doubt_policy import POLICIES, SETTLING, DoubtPolicy
 from bulk_dispatch.domain.message import Lane, Message

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
 
-from bulk_dispatch.config.settings import RouteConfig, Settings, read_routes
+from bulk_dispatch.config.routes_file import RouteConfig, read_routes
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.http_client import KEEPALIVE, Transport, steady
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.ledger import Ledger

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import httpx
 from sqlalchemy import text
 
-from bulk_dispatch.config.settings import read_routes
+from bulk_dispatch.config.routes_file import read_routes
 from bulk_dispatch.domain.content import Sms
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status

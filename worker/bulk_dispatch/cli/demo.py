@@ -18,7 +18,8 @@ from bulk_dispatch.cli.books import print_books, read_books
 from bulk_dispatch.cli.context import at, opened_intake, opened_ledger
 from bulk_dispatch.cli.output import Json, complain, emit, err, out
 from bulk_dispatch.client import Dispatcher
-from bulk_dispatch.config.settings import Settings, read_routes
+from bulk_dispatch.config.routes_file import read_routes
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.intake import Intake

@@ -17,7 +17,8 @@ from bulk_dispatch.cli.output import Json, complain, emit, err, out, say, table
 from bulk_dispatch.cli.probe_messages import Probe, probes
 from bulk_dispatch.cli.send_preview import many
 from bulk_dispatch.client import Dispatcher
-from bulk_dispatch.config.settings import Settings, names_only, read_routes
+from bulk_dispatch.config.routes_file import names_only, read_routes
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.domain.validation import MessageError, mask

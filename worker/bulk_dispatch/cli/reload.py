@@ -10,7 +10,7 @@ import typer
 
 from bulk_dispatch.cli.context import opened_intake, servers
 from bulk_dispatch.cli.output import Json, complain, emit, out, table
-from bulk_dispatch.config.settings import names_only, read_routes
+from bulk_dispatch.config.routes_file import names_only, read_routes
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat, read_heartbeats
 from bulk_dispatch.routing import build_routes

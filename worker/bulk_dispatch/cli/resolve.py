@@ -13,7 +13,8 @@ from bulk_dispatch.cli.arguments import OfProducer, Yes, ask_first, names, remar
 from bulk_dispatch.cli.context import migrated_ledger, opened_intake, servers
 from bulk_dispatch.cli.known_names import check_route, check_selection
 from bulk_dispatch.cli.output import Json, complain, emit, out, progress, say, table
-from bulk_dispatch.config.settings import LONGEST, Settings, SettingsError, duration, names_only, read_routes
+from bulk_dispatch.config.routes_file import LONGEST, duration, names_only, read_routes
+from bulk_dispatch.config.settings import Settings, SettingsError
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import mask

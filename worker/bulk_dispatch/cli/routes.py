@@ -11,7 +11,8 @@ from bulk_dispatch.cli.arguments import no_such
 from bulk_dispatch.cli.context import migrated_ledger, servers
 from bulk_dispatch.cli.output import Json, WholeHelp, emit, out, table
 from bulk_dispatch.cli.routes_account import Name, balance, prices, scheduled
-from bulk_dispatch.config.settings import Settings, names_only, read_routes
+from bulk_dispatch.config.routes_file import names_only, read_routes
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.money import money
 from bulk_dispatch.ledger.queries import RouteRow, route_rows
 from bulk_dispatch.ledger.questions import RefusedQuestion, all_refused

@@ -10,7 +10,8 @@ import typer
 from bulk_dispatch.cli import process_set
 from bulk_dispatch.cli.context import at, opened_ledger
 from bulk_dispatch.cli.output import complain, err, out
-from bulk_dispatch.config.settings import Settings, SettingsError, read_routes
+from bulk_dispatch.config.routes_file import read_routes
+from bulk_dispatch.config.settings import Settings, SettingsError
 from bulk_dispatch.ledger.migrate import upgraded
 from bulk_dispatch.local.processes.instance import AlreadyRunningError, only_one
 from bulk_dispatch.local.processes.supervisor import Supervisor

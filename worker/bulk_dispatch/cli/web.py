@@ -7,7 +7,7 @@ import typer
 
 from bulk_dispatch.cli.context import servers
 from bulk_dispatch.cli.output import complain, say
-from bulk_dispatch.config.settings import read_routes, receipts_only
+from bulk_dispatch.config.routes_file import read_routes, receipts_only
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.routing import build_routes
 from bulk_dispatch.webhooks.server import BindAddress, serve

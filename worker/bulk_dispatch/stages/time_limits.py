@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bulk_dispatch.config.settings import RouteConfig
+from bulk_dispatch.config.routes_file import RouteConfig
 from bulk_dispatch.stages.dispatch import PACKAGES
 from bulk_dispatch.stages.poll import ROUNDS
 from bulk_dispatch.stages.provider_calls import PATIENCE

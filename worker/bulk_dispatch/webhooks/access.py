@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from time import monotonic
 
-from bulk_dispatch.config.settings import RouteConfig, SettingsError
+from bulk_dispatch.config.routes_file import RouteConfig
+from bulk_dispatch.config.settings import SettingsError
 from bulk_dispatch.providers.interface import Receipts
 from bulk_dispatch.routing import Route
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from bulk_dispatch.config.settings import Settings, read_routes
+from bulk_dispatch.config.routes_file import read_routes
+from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.domain.doubt_policy import SETTLING, DoubtPolicy
 from bulk_dispatch.domain.money import money
 from bulk_dispatch.domain.question import Question

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from bulk_dispatch.config.settings import Settings, SettingsError, names_only, read_routes
+from bulk_dispatch.config.routes_file import names_only, read_routes
+from bulk_dispatch.config.settings import Settings, SettingsError
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
 from bulk_dispatch.messaging.inspection import consumers, waiting
