@@ -16,7 +16,7 @@ import pytest
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.intake import CONSUMER, DEAD, GROUP, DeadLetter, Entry, Intake, IntakeError, Parcel
-from bulk_dispatch.intake_scripts import CROWDED
+from bulk_dispatch.intake.scripts import CROWDED
 from bulk_dispatch.local.locks import FileLock, opened
 from bulk_dispatch.local.servers import server
 from bulk_dispatch.local.servers.paths import data_directory, settle

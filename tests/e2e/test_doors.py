@@ -10,7 +10,7 @@ from celery import Celery
 from bulk_dispatch.cli import process_set
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import Intake
-from bulk_dispatch.intake_scripts import CROWDED
+from bulk_dispatch.intake.scripts import CROWDED
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.wakeup import BACKLOG
 from tests.conftest import Setup

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from bulk_dispatch.intake import DispatchRequest, Intake, IntakeError
+from bulk_dispatch.intake import Intake, IntakeError, ReloadCounts
 from bulk_dispatch.monitoring.process import Process
 
 log = logging.getLogger(__name__)
@@ -206,9 +206,7 @@ class HeartbeatReporter:
         self._last_error = ""
         self._told = -math.inf
         self._hung_up = False
-        self._followed = (
-            DispatchRequest()
-        )  # of a file read meanwhile nothing is known: so it is read once more
+        self._followed = ReloadCounts()  # of a file read meanwhile nothing is known: so it is read once more
 
     def introduce(
         self, node: str, queues: Collection[str], slots: int = 1, max_step: timedelta = HEARTBEAT_TTL
@@ -296,7 +294,7 @@ class HeartbeatReporter:
         """Whether it has been silent for long."""
         return self._clock() - self._told >= self.idle
 
-    def _write(self, intake: Intake) -> DispatchRequest | None:
+    def _write(self, intake: Intake) -> ReloadCounts | None:
         node = self._node
         if not node:  # it left meanwhile
             return None
@@ -309,7 +307,7 @@ class HeartbeatReporter:
         self._intake, self._told = intake, self._clock()
         return asked
 
-    def _look(self, intake: Intake) -> DispatchRequest | None:
+    def _look(self, intake: Intake) -> ReloadCounts | None:
         """What it is asked for; None if Redis is away."""
         try:
             return intake.asked_to_reload(self._node)
@@ -324,7 +322,7 @@ class HeartbeatReporter:
                 intake.ask_to_reload(node)
                 self._hung_up = False
 
-    def _follow(self, asked: DispatchRequest) -> None:
+    def _follow(self, asked: ReloadCounts) -> None:
         self._read_again()
         self._followed = asked
         self.present()

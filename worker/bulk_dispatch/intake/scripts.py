@@ -1,5 +1,5 @@
-"""What the intake has Redis do in one step: its scripts. Keys and arguments are those of their callers in
-bulk_dispatch.intake.
+"""What the intake has Redis do in one step: its scripts. Keys and arguments are those of their callers, in
+the modules beside this one.
 """
 
 CROWDED = 200_000  # messages that wait in a lane; whatever comes then does so over a limit of memory, too
@@ -140,3 +140,5 @@ local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])
 return redis.call('HMGET', KEYS[2], ARGV[3], ARGV[4])
 """
+
+ALL = (ADD, TAKE_IN, READ, DONE, TIDY, WAKEUP, HEARTBEAT)
