@@ -1,13 +1,14 @@
 """Who is stalled, who is offline, who is only busy: judged by heartbeats, wake-ups and answers at one
 instant."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 
 from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat
-from bulk_dispatch.monitoring.liveness import Liveness, Snapshot, check_process
+from bulk_dispatch.monitoring.liveness import RULES, Liveness, Snapshot, WorkerSigns, check_process
 from bulk_dispatch.monitoring.process import Process
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -183,6 +184,36 @@ def test_who_came_up_and_never_began_a_step_has_never_worked() -> None:
 
 def test_beat_is_no_worker() -> None:
     assert Snapshot(NOW, [BEAT], {}, {}).check() == []
+
+
+# -- the rules
+
+SIGNS = [
+    WorkerSigns(**dict(zip(names, values, strict=True)))
+    for names in [[sign.name for sign in fields(WorkerSigns)]]
+    for values in product((False, True), repeat=len(names))
+]
+"""All that can be seen of a worker."""
+
+
+def test_each_rule_decides_about_some_worker() -> None:
+    deciding = [next(rule for rule in RULES if rule.applies(signs)) for signs in SIGNS]
+
+    assert set(deciding) == set(RULES)
+
+
+def test_a_worker_in_which_a_step_succeeded_is_healthy_whatever_else_is_seen() -> None:
+    assert {signs.state for signs in SIGNS if signs.succeeded} == {Liveness.HEALTHY}
+
+
+def test_only_a_worker_that_does_not_answer_is_offline() -> None:
+    assert not any(signs.answers for signs in SIGNS if signs.state is Liveness.OFFLINE)
+
+
+def test_a_worker_with_a_slot_free_and_tasks_waiting_is_never_taken_for_an_idle_one() -> None:
+    states = {signs.state for signs in SIGNS if signs.notified and not (signs.full or signs.silent)}
+
+    assert not states & {Liveness.IDLE, Liveness.SATURATED, Liveness.OVERDUE, Liveness.NO_HEARTBEAT}
 
 
 # -- one process, for its health check

@@ -6,10 +6,11 @@ inactive for long, and one that is inactive with a slot free, while tasks wait, 
 slots are all in use takes no task until a step ends; it keeps sending heartbeats, unless it was stopped.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import NamedTuple
 
 from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat
 
@@ -69,6 +70,79 @@ class ProcessHealth:
         return f"; its steps end in {self.last_error}, see its log" if self.last_error else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSigns:
+    """What there is to see of one worker. Lately: within 20 s, and a second more for each worker that shares
+    its queues. Of a worker that only answers a ping, nothing else is known."""
+
+    succeeded: bool = False  # a step ended without an error, lately
+    silent: bool = False  # it has a step in hand, and has sent no heartbeat lately
+    full: bool = False  # every slot holds a step
+    in_time: bool = False  # it began or ended a step no longer ago than a step may take
+    active: bool = False  # it came up, began a step, or ended one, lately
+    failed: bool = False  # the last step that ended did so by an error
+    notified: bool = False  # beat has scheduled tasks for it for that long, or a wake-up waits
+    answers: bool = False  # it answers a ping, or was not asked
+    covered: bool = False  # others that work consume all its queues
+    ever_succeeded: bool = False  # some step of it ended without an error
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is merely away: stopped or killed, that cannot be seen from here, and others do its
+        work."""
+        return self.covered and not self.answers
+
+    @property
+    def state(self) -> Liveness:
+        """The state of the first rule that applies."""
+        return next(rule.state for rule in RULES if rule.applies(self))
+
+
+class Rule(NamedTuple):
+    """A state of a worker, and when it is in that state if no rule before this one applies."""
+
+    condition: str  # for people: docs/how-to/health-checks.md has these rules in this order
+    state: Liveness
+    applies: Callable[[WorkerSigns], bool]
+
+
+RULES = (
+    Rule("a step succeeded lately", Liveness.HEALTHY, lambda signs: signs.succeeded),
+    Rule(
+        "it is running a step, has not reported that lately, does not answer, and others do its work",
+        Liveness.OFFLINE,
+        lambda signs: signs.silent and signs.gone,
+    ),
+    Rule(
+        "it is running a step, and has not reported that lately",
+        Liveness.NO_HEARTBEAT,
+        lambda signs: signs.silent,
+    ),
+    # Of a full one a missed ping means nothing: it says by itself that it is there.
+    Rule(
+        "every slot holds a step, and it began or ended one no longer ago than a step may take",
+        Liveness.SATURATED,
+        lambda signs: signs.full and signs.in_time,
+    ),
+    Rule("every slot holds a step", Liveness.OVERDUE, lambda signs: signs.full),
+    Rule(
+        "it began or ended a step lately, and the last one failed",
+        Liveness.FAILING,
+        lambda signs: signs.active and signs.failed,
+    ),
+    Rule("it started, or began or ended a step, lately", Liveness.HEALTHY, lambda signs: signs.active),
+    Rule(
+        "no task is scheduled for it, and it answers",
+        Liveness.IDLE,
+        lambda signs: not signs.notified and signs.answers,
+    ),
+    Rule("no task is scheduled for it", Liveness.OFFLINE, lambda signs: not signs.notified),
+    Rule("it does not answer, and others do its work", Liveness.OFFLINE, lambda signs: signs.gone),
+    Rule("no step of it ever succeeded", Liveness.NOT_STARTED, lambda signs: not signs.ever_succeeded),
+    Rule("none of these", Liveness.STALLED, lambda _: True),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that a judgement needs, as seen at one instant.
@@ -102,9 +176,7 @@ class Snapshot:
         known = [self.check_worker(heartbeat) for heartbeat in self.heartbeats if not heartbeat.is_beat]
         reporting = {heartbeat.node for heartbeat in self.heartbeats}
         silent = [
-            ProcessHealth(
-                node, Liveness.NOT_STARTED if self._is_notified(frozenset(queues)) else Liveness.IDLE, None
-            )
+            ProcessHealth(node, WorkerSigns(answers=True, notified=self._is_notified(queues)).state, None)
             for node, queues in (self.answers or {}).items()
             if node not in reporting
         ]
@@ -114,7 +186,7 @@ class Snapshot:
         """One worker, by its heartbeat."""
         return ProcessHealth(
             heartbeat.node,
-            self._state(heartbeat),
+            self._signs(heartbeat).state,
             heartbeat.last_success_at,
             heartbeat.last_error,
             self._pid(heartbeat),
@@ -139,34 +211,24 @@ class Snapshot:
         shared = any(other.node == heartbeat.node for other in self.heartbeats if other is not heartbeat)
         return heartbeat.process.pid if shared and heartbeat.process else 0
 
-    def _state(self, heartbeat: Heartbeat) -> Liveness:
+    def _signs(self, heartbeat: Heartbeat) -> WorkerSigns:
+        """What there is to see of a worker that has a heartbeat."""
         patience = self._patience(heartbeat)
-        if self.is_fresh(heartbeat.last_success_at, patience):
-            return Liveness.HEALTHY
-        if heartbeat.active and not self.is_fresh(heartbeat.sent_at, patience):
-            return self._unless_gone(heartbeat, Liveness.NO_HEARTBEAT)
-        if (
-            heartbeat.active >= heartbeat.slots
-        ):  # a ping missed means nothing: it says by itself that it is there
-            return (
-                Liveness.SATURATED
-                if self.is_fresh(heartbeat.last_activity_at, heartbeat.max_step)
-                else Liveness.OVERDUE
-            )
-        if self.is_fresh(heartbeat.last_activity_at, patience):
-            return Liveness.FAILING if heartbeat.last_error else Liveness.HEALTHY
-        return self._still(heartbeat, patience)
-
-    def _still(self, heartbeat: Heartbeat, patience: timedelta) -> Liveness:
-        """Of one that began no step for a while, and has a slot free."""
-        if not self._is_notified(heartbeat.queues, patience):
-            return Liveness.IDLE if self._answers(heartbeat.node) else Liveness.OFFLINE
-        return self._unless_gone(
-            heartbeat, Liveness.NOT_STARTED if heartbeat.last_success_at is None else Liveness.STALLED
+        return WorkerSigns(
+            succeeded=self.is_fresh(heartbeat.last_success_at, patience),
+            silent=heartbeat.active > 0 and not self.is_fresh(heartbeat.sent_at, patience),
+            full=heartbeat.active >= heartbeat.slots,
+            in_time=self.is_fresh(heartbeat.last_activity_at, heartbeat.max_step),
+            active=self.is_fresh(heartbeat.last_activity_at, patience),
+            failed=bool(heartbeat.last_error),
+            notified=self._is_notified(heartbeat.queues, patience),
+            answers=self._answers(heartbeat.node),
+            covered=self._is_covered(heartbeat),
+            ever_succeeded=heartbeat.last_success_at is not None,
         )
 
-    def _unless_gone(self, heartbeat: Heartbeat, state: Liveness) -> Liveness:
-        """Stopped or killed, nobody can see from here. Where others do its work it is merely gone."""
+    def _is_covered(self, heartbeat: Heartbeat) -> bool:
+        """Whether others that work consume all its queues."""
         others = {
             queue
             for other in self.heartbeats
@@ -175,7 +237,7 @@ class Snapshot:
             and not other.is_beat
             for queue in other.queues
         }
-        return state if self._answers(heartbeat.node) or not heartbeat.queues <= others else Liveness.OFFLINE
+        return heartbeat.queues <= others
 
     def _answers(self, node: str) -> bool:
         return self.answers is None or node in self.answers
