@@ -64,6 +64,7 @@ BREACHES = (
     importing("intake", "intake/keys.py", "bulk_dispatch.intake.entries"),
     Breach("intake", "intake/rates.py", "", "rates"),
     importing("monitoring", "monitoring/heartbeat.py", "bulk_dispatch.monitoring.liveness"),
+    importing("monitoring", "monitoring/reporter.py", "bulk_dispatch.monitoring.liveness"),
     importing("monitoring", "monitoring/liveness.py", "bulk_dispatch.monitoring.readiness"),
     Breach("monitoring", "monitoring/metrics.py", "", "metrics"),
     # fences

@@ -20,11 +20,11 @@ from bulk_dispatch.local.servers.server_pair import Addresses
 from bulk_dispatch.monitoring.heartbeat import (
     HEARTBEAT_TTL,
     Heartbeat,
-    HeartbeatReporter,
     read_all_heartbeats,
     read_heartbeats,
 )
 from bulk_dispatch.monitoring.process import PROC, Process
+from bulk_dispatch.monitoring.reporter import HeartbeatReporter
 from tests.waiting import eventually
 
 
@@ -283,7 +283,7 @@ def reporter_of(servers: Addresses, node: str = "bulk@here") -> HeartbeatReporte
 NAMESAKE = """
 import sys
 from bulk_dispatch.intake import Intake
-from bulk_dispatch.monitoring.heartbeat import HeartbeatReporter
+from bulk_dispatch.monitoring.reporter import HeartbeatReporter
 
 reporter = HeartbeatReporter(lambda: Intake.connect(sys.argv[1]))
 reporter.introduce("bulk@here", ["bulk"])

@@ -9,7 +9,7 @@ from bulk_dispatch.config.settings import Settings
 from bulk_dispatch.intake import DeadLetter, Intake, IntakeError
 from bulk_dispatch.ledger import LedgerError
 from bulk_dispatch.messaging.wakeup import Notifier
-from bulk_dispatch.monitoring.heartbeat import HeartbeatReporter
+from bulk_dispatch.monitoring.reporter import HeartbeatReporter
 from bulk_dispatch.producer import Producer
 from bulk_dispatch.route_reload import RouteTable
 from bulk_dispatch.runtime import Runtime
