@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
 ESCAPES = "in a user or password # / ? % @ [ ] ; are written %23 %2F %3F %25 %40 %5B %5D %3B"
-"""What people are told who have one of these in a password."""
+"""The advice for a password that has one of these in it."""
 
 DATABASE = "must look like postgresql://user:password@host:5432/name"
 REDIS = "must look like redis://:password@host:6379/0, rediss://… or unix:///path?db=0"

@@ -23,7 +23,7 @@ CONNECTIONS = 100  # of a process, at most; opened as needed
 
 PATIENCE = 60.0
 """Seconds to wait for a connection where all are in use: longer than one that uses it has patience with a
-Redis that says nothing, so that who waits is served when that is over, and not told that there is none."""
+Redis that says nothing, so that a caller that waits is served when that is over, and not refused."""
 
 KEEPALIVE = {
     getattr(socket, name): value
@@ -60,7 +60,7 @@ class IntakeConnection:
         """The one at a Redis URL. Connects when first used; rides over a restart of a few seconds.
 
         `tries`: how often a command that may be repeated is tried again. Any number of threads may share it:
-        who finds all connections in use waits for one.
+        one that finds all connections in use waits for one.
         Raises IntakeError for what is no such URL.
         """
         try:
@@ -164,7 +164,7 @@ def client_of(url: str, tries: int) -> "redis.Redis":
         retry_on_error=[redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError],
         **_kept_alive(url),
     )
-    pool.connection_class(**pool.connection_kwargs)  # judges the parameters, and connects to nobody
+    pool.connection_class(**pool.connection_kwargs)  # checks the parameters, and does not connect
     return redis.Redis.from_pool(pool)
 
 

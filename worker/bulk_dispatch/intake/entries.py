@@ -38,7 +38,7 @@ class Parcel:
 
     @classmethod
     def of_plain(cls, lane: Lane, values: Sequence[object]) -> "Parcel":
-        """Messages as plain values, as they came: whoever reads them is the judge."""
+        """Messages as plain values, as they came: the reader of the stream checks them."""
         return cls(lane, len(values), json.dumps(values).encode())
 
 

@@ -23,7 +23,7 @@ FLEET = "*"  # no node has that name
 
 
 class Unrouted(NamedTuple):
-    """Where those messages of a lane wait whose route no worker knew that has read them."""
+    """Where messages of a lane wait that name a route unknown to the worker that read them."""
 
     lane: Lane
     route: str  # empty: they name none, and there was no default

@@ -14,7 +14,7 @@ from bulk_dispatch.intake.keys import DEAD, stream_of, waiting_of
 from bulk_dispatch.redis_server import fullness
 
 ROOM = 0.9  # of Redis's memory that producers may fill
-TIGHT = 0.7  # of it; who looks after Redis should know
+TIGHT = 0.7  # of it; from here on `worker doctor` warns
 
 
 class ProducerCommands(IntakeConnection):
@@ -32,7 +32,7 @@ class ProducerCommands(IntakeConnection):
     def add_parcel(self, parcel: Parcel) -> str:
         """Append one entry. Its id is the receipt.
 
-        Raises IntakeError if Redis is away, or so full that its last room is for those who empty it, and for
+        Raises IntakeError if Redis is away, or so full that its last room is for what empties it, and for
         urgent messages.
         """
         if parcel.lane is Lane.URGENT:
@@ -45,8 +45,7 @@ class ProducerCommands(IntakeConnection):
     def take_in(self, parcels: Sequence[Parcel], dead: Sequence[DeadLetter]) -> str:
         """Append and bury what is in Redis already, in the broker's queue, and takes less room here; in one
         step, so that nothing of it is here twice because something of it was refused. It need not wait for
-        room: else nobody would empty that queue, and who fills it would hold up everybody. Returns the id of
-        the last.
+        room: else that queue would never be emptied. Returns the id of the last.
 
         Raises CrowdedError, and IntakeError if Redis is away.
         """
@@ -85,7 +84,7 @@ class ProducerCommands(IntakeConnection):
 
     def _leave_room(self) -> None:
         """Producers stop before Redis is full: wake-ups and acknowledgements take memory too, and where they
-        are refused nobody empties the streams any more. Asked once a second."""
+        are refused the streams are not emptied any more. Asked once a second."""
         if time.monotonic() < self._roomy_until:
             return
         if (self.fullness() or 0) > ROOM:  # where we may not ask, Redis itself refuses when it is full

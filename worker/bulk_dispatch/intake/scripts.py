@@ -4,7 +4,8 @@ the modules beside this one.
 
 CROWDED = 200_000  # messages that wait in a lane; whatever comes then does so over a limit of memory, too
 
-# Entries until there are so many, or so many octets: first those whose reader died, then as much of new ones.
+# Entries until there are so many, or so many octets: first those that were read and never
+# finished, then as much of new ones.
 # An entry may hold one message or a thousand: so one is asked for at first, then as many again each time, as
 # far as there is room for them if they are as large as the largest so far; never more than 16, for small ones
 # say nothing of what comes after them. A look for those of dead readers passes over ten others for each that
@@ -45,13 +46,13 @@ return found
 """
 
 # A full Redis refuses what may take memory, but a script that has written once is let come to its end [Redis:
-# scriptVerifyOOM in script.c; in 6.2 luaRedisGenericCommand in scripting.c]. So those who empty it go on. For
+# scriptVerifyOOM in script.c; in 6.2 luaRedisGenericCommand in scripting.c]. So what empties it goes on. For
 # what is little, or serves to take more away; not for producers. The key has no end. Before Redis 7 a full
 # one takes nothing at all between MULTI and EXEC, not even questions.
 _EVEN_IF_FULL = "redis.call('PERSIST', KEYS[{}])\n"
 
 # Add an entry, once: if it is asked for again, since the answer was lost, the token that it left tells. The
-# token's key is the thread's own, so that there are never many; who asks again does so within a minute.
+# token's key is the thread's own, so that there are never many; a command is repeated within a minute.
 ADD = """
 local token, count = ARGV[1], ARGV[2]
 local last = redis.call('GET', KEYS[1])
@@ -95,8 +96,8 @@ return 1
 """
 
 # Acknowledge and delete entries, and lower the count by what was really deleted: an entry that two
-# processes worked on is counted once. An empty stream sets the count right: somebody may have written into
-# the stream and not counted, or counted otherwise.
+# processes worked on is counted once. An empty stream sets the count right: another program may have
+# written into the stream and not counted, or counted otherwise.
 # What could not be taken is buried or set aside in the same step, and only if an entry was there: if none is,
 # it was all done before, and the answer was lost. Deleting comes first: so a full Redis takes the rest.
 DONE = """
@@ -127,14 +128,14 @@ end
 return messages
 """
 
-# Forget a place in which nothing waits, and nobody has anything of it in hand.
+# Forget a place in which nothing waits, read or unread.
 TIDY = """
 if redis.call('XLEN', KEYS[1]) > 0 then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2])
 return redis.call('SREM', KEYS[3], ARGV[1])
 """
 
-# Redis's clock and not the process's: who judges by it must not depend on two hosts agreeing on the time.
+# By Redis's clock and not the process's: no judgement may depend on two hosts agreeing on the time.
 HEARTBEAT = f"""{_EVEN_IF_FULL.format(1)}
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d ', now[1], now[2]) .. ARGV[2])

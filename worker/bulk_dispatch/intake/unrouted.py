@@ -46,7 +46,7 @@ class UnroutedCommands(IntakeConnection):
         return sum(one.messages for one in self.unrouted())
 
     def overdue(self, place: Unrouted, wait: timedelta, entries: int) -> list[Entry]:
-        """The oldest entries that have waited there for so long, whoever may have them in hand."""
+        """The oldest entries that have waited there for so long, those in hand included."""
         with self._explained():
             seconds, _ = self.client.time()
             until = int((seconds - wait.total_seconds()) * 1000)

@@ -13,11 +13,12 @@ from bulk_dispatch.intake import Intake
 from bulk_dispatch.monitoring.process import Process
 
 STALL_AFTER = timedelta(seconds=20)
-"""Who was still for so long is asked why. Twenty visits of beat, and longer than the 15 s in which a process
-comes back by itself once a fault is over."""
+"""A process that was inactive for so long has to say why. Twenty visits of beat, and longer than the 15 s in
+which it comes back by itself once a fault is over."""
 
 HEARTBEAT_TTL = timedelta(hours=1)
-"""What said nothing for so long is forgotten. Also what a step may take if nobody said: see "time limits"."""
+"""A heartbeat that old is forgotten. Also what a step may take if the process does not say: see
+"time limits"."""
 
 BEAT = "beat"
 

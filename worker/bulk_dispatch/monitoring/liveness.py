@@ -48,8 +48,8 @@ class ProcessHealth:
     pid: int = 0  # where others have its name
 
     @property
-    def who(self) -> str:
-        """What it is called, and which of those who are called so."""
+    def name(self) -> str:
+        """The name of its node, and its number where several processes have that name."""
         return f"{self.node} (process {self.pid})" if self.pid else self.node
 
     @property
@@ -60,10 +60,10 @@ class ProcessHealth:
     def sentence(self, now: datetime) -> str:
         """For people."""
         if self.since is None:
-            return f"{self.who} {self.state.value}{self._because}"
+            return f"{self.name} {self.state.value}{self._because}"
         still = max(0, round((now - self.since).total_seconds()))
         when = f"no work done since {self.since:%H:%M:%S} UTC ({still} s)"
-        return f"{self.who} {self.state.value}: {when}{self._because}"
+        return f"{self.name} {self.state.value}: {when}{self._because}"
 
     @property
     def _because(self) -> str:
@@ -147,9 +147,9 @@ RULES = (
 class Snapshot:
     """All that a judgement needs, as seen at one instant.
 
-    `waiting`: wake-ups by queue, empty if nobody looked. `answers`: who answers a ping, and the queues it
-    consumes; None if nobody was asked. `replaced` are the heartbeats of processes whose names others have
-    taken since they fell silent: nothing is said of these but that."""
+    `waiting`: wake-ups by queue, empty if that was not asked for. `answers`: each node that answers a ping,
+    and the queues it consumes; None if none was asked. `replaced` are the heartbeats of processes whose names
+    others have taken since they fell silent: nothing is said of these but that."""
 
     now: datetime
     heartbeats: Collection[Heartbeat]
@@ -167,8 +167,8 @@ class Snapshot:
         ]
 
     def is_fresh(self, instant: datetime | None, within: timedelta) -> bool:
-        """Whether it was a moment ago. What lies ahead was written before Redis's clock was set back, and who
-        works has spoken since."""
+        """Whether it was a moment ago. What lies ahead was written before Redis's clock was set back; a
+        process that works has written since."""
         return instant is not None and -STALL_AFTER <= self.now - instant <= within
 
     def check(self) -> list[ProcessHealth]:

@@ -49,7 +49,7 @@ class Process(NamedTuple):
 @cache
 def _machine() -> str:
     """This run of the kernel, and the namespace of process numbers. Where there is no /proc, chance: then
-    nobody can say whether a process has ended."""
+    it cannot be told whether a process has ended."""
     try:
         run = (PROC / "sys/kernel/random/boot_id").read_text("ascii")
         return sha256(f"{run} {(PROC / 'self/ns/pid').readlink()}".encode()).hexdigest()[:12]
@@ -58,8 +58,8 @@ def _machine() -> str:
 
 
 def started_at(pid: int, proc: Path = PROC) -> int | None:
-    """When a process here began, in ticks; None if there is none, or it has ended and nobody has looked after
-    it. Raises OSError where we may not know: a /proc that hides the processes of others
+    """When a process here began, in ticks; None if there is none, or it has ended and was not reaped
+    yet. Raises OSError where we may not know: a /proc that hides the processes of others
     (mounted with hidepid, or under systemd's ProtectProc=invisible) shows them as if they were not there."""
     try:
         state, began = _state(pid, proc)

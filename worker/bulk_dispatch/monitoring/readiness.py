@@ -1,7 +1,7 @@
 """Readiness: what a producer should be told before it hands messages over, by the heartbeats alone.
 
-Cheap: no Celery, and nobody is pinged. So it says what nobody has shown to be true, never what somebody might
-still do: a message that waits is safe.
+Cheap: it loads no Celery and pings no process. So it tells what the heartbeats do not show: a worker that
+says nothing may still work. A message that waits is safe.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from bulk_dispatch.monitoring.heartbeat import Heartbeat
 from bulk_dispatch.monitoring.liveness import Liveness, Snapshot
 
 LANES = tuple(lane.value for lane in Lane)
-"""The queues of those who ingest and dispatch: a lane has one of its own."""
+"""The queues of the workers that ingest and dispatch: a lane has one of its own."""
 
 TAKING = frozenset({Liveness.HEALTHY, Liveness.SATURATED, Liveness.FAILING})
 """It began or ended a step a moment ago. Whether its steps succeed is for `worker doctor` to say."""
@@ -22,7 +22,7 @@ START = "worker up, or the celery commands in docs/how-to/deploy.md"
 
 
 def nobody_works(now: datetime, heartbeats: Collection[Heartbeat], lanes: Collection[str] = LANES) -> str:
-    """One sentence if what is handed over now would lie in Redis: nobody ingests one of these lanes, or no
+    """One sentence if what is handed over now would lie in Redis: no worker ingests one of these lanes, or no
     beat is scheduling; empty if all is well."""
     missing = [lane for lane in lanes if not _workers(now, heartbeats, [lane], TAKING)]
     beats = Snapshot(now, heartbeats, waiting={}).beats

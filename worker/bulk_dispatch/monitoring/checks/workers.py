@@ -1,4 +1,4 @@
-"""Checks of the processes: who answers, who works, and by which routes and clocks."""
+"""Checks of the processes: which answer, which work, and by which routes and clocks."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ OFF = timedelta(seconds=60)
 
 
 def check_processes(settings: Settings, intake: Intake, patience: float) -> Iterator[CheckResult]:
-    """Who answers, and who works: an answer alone says little."""
+    """Which processes answer a ping, and which work: an answer alone says little."""
     unseen: list[CheckResult] = []
     snapshot = _snapshot(settings, intake, patience, unseen)
     yield from unseen
@@ -40,7 +40,7 @@ def _consumers(snapshot: Snapshot) -> Iterator[CheckResult]:
         if not checked.healthy:
             severity = "warning" if checked.state is Liveness.OFFLINE else "bad"
             yield CheckResult("workers", severity, _told(checked, snapshot))
-    if snapshot.answers is None:  # nobody could be asked, and that was told
+    if snapshot.answers is None:  # none could be asked, and that was told
         return
     missing = [name for name in QUEUES if name not in set().union(*snapshot.answers.values())]
     if not snapshot.answers:
@@ -90,7 +90,7 @@ def _namesakes(snapshot: Snapshot) -> Iterator[CheckResult]:
 
 
 def _replaced(heartbeat: Heartbeat) -> CheckResult:
-    """Killed and started anew, or frozen where we cannot look: nobody here can tell."""
+    """It was killed and started anew, or is frozen on another host: that cannot be told from here."""
     pid = heartbeat.process.pid if heartbeat.process else "unknown"
     seen = (
         f"{heartbeat.node} (process {pid}) has said nothing since {heartbeat.sent_at:%H:%M:%S} UTC, and "
@@ -136,10 +136,8 @@ def _snapshot(settings: Settings, intake: Intake, patience: float, unseen: list[
 
 def _told(checked: ProcessHealth, snapshot: Snapshot) -> str:
     answers = checked.node in (snapshot.answers or {})
-    who = "one of that name" if checked.pid else "it"
-    return (
-        f"{checked.sentence(snapshot.now)}; {who} {'answers a ping' if answers else 'does not answer a ping'}"
-    )
+    named = "one of that name" if checked.pid else "it"
+    return f"{checked.sentence(snapshot.now)}; {named} {'answers' if answers else 'does not answer'} a ping"
 
 
 def _there(snapshot: Snapshot) -> list[Heartbeat]:
