@@ -18,10 +18,10 @@ import psutil
 import psycopg
 import redis
 
-from bulk_dispatch.cli import process_set
-from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.config.settings import Settings, child_environment
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.migrate import upgrade
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.spec import Child
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.servers.ephemeral import throwaway
@@ -72,7 +72,7 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """Of every process."""
-        return process_set.environment(self.settings)
+        return child_environment(self.settings)
 
     @property
     def conninfo(self) -> str:

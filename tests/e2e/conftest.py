@@ -12,9 +12,8 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from bulk_dispatch.cli import process_set
 from bulk_dispatch.client import Dispatcher
-from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.config.settings import Settings, child_environment
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.intake import Intake
@@ -22,6 +21,7 @@ from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.migrate import upgrade
 from bulk_dispatch.ledger.queries import Books, books
 from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
 from bulk_dispatch.messaging.inspection import consumers
@@ -149,7 +149,7 @@ def started(
     [port] = opened.enter_context(held_ports(1))
     url = f"http://127.0.0.1:{port}"
     settings = replace(setup.routes(**swift(url, routes)), log_level=log_level)
-    env = process_set.environment(settings)
+    env = child_environment(settings)
     journal = ("--journal", str(setup.folder / "sandbox.journal"))
     workers = [
         replace(

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from celery import Celery
 
-from bulk_dispatch.cli import process_set
+from bulk_dispatch.config.settings import child_environment
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.intake.scripts import CROWDED
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.wakeup import BACKLOG
 from tests.conftest import Setup
@@ -29,7 +30,7 @@ def test_a_process_that_could_do_nothing_ends_and_says_why(
     setup: Setup, name: str, route: dict[str, object], said: str
 ) -> None:
     settings = setup.routes(alpha={**ROUTE, **route})
-    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == name]
+    (child,) = [one for one in process_set.workers(child_environment(settings)) if one.name == name]
 
     ended = subprocess.run(
         child.command, env=dict(child.env), capture_output=True, text=True, timeout=60, check=False
@@ -42,7 +43,7 @@ def test_a_process_that_could_do_nothing_ends_and_says_why(
 
 def test_a_message_by_send_task_needs_no_ledger(setup: Setup, intake: Intake) -> None:
     settings = replace(setup.routes(alpha=ROUTE), database_url="postgresql+psycopg://me@127.0.0.1:9/none")
-    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
+    (child,) = [one for one in process_set.workers(child_environment(settings)) if one.name == "urgent"]
     log: list[str] = []
     with Supervisor([child], log.append):
         Celery(broker=settings.broker_url, set_as_current=False).send_task(
@@ -58,7 +59,7 @@ def test_a_message_by_send_task_goes_back_to_its_queue_while_redis_is_away(
     setup: Setup, expires: datetime | None
 ) -> None:
     settings = replace(setup.routes(alpha=ROUTE), redis_url="redis://127.0.0.1:9/0")
-    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
+    (child,) = [one for one in process_set.workers(child_environment(settings)) if one.name == "urgent"]
     log: list[str] = []
     with Supervisor([child], log.append):
         Celery(broker=settings.broker_url, set_as_current=False).send_task(
@@ -79,7 +80,7 @@ def test_a_task_that_goes_round_leaves_its_dead_letters_once_it_is_taken_in(
     setup: Setup, intake: Intake
 ) -> None:
     settings = setup.routes(alpha=ROUTE)
-    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
+    (child,) = [one for one in process_set.workers(child_environment(settings)) if one.name == "urgent"]
     good = {"recipient": "+380931110001", "sender": "Shop", "text": "Hi"}
     log: list[str] = []
     intake.client.set("worker:intake:urgent:waiting", CROWDED)
@@ -101,7 +102,7 @@ def test_beat_adds_no_tick_where_a_hundred_wait(setup: Setup) -> None:
     settings = setup.routes(alpha=ROUTE)
     broker = Intake.connect(settings.redis_url.replace("db=0", "db=1")).client
     broker.lpush("bulk", *["unheard"] * BACKLOG)
-    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "beat"]
+    (child,) = [one for one in process_set.workers(child_environment(settings)) if one.name == "beat"]
     log: list[str] = []
     with Supervisor([child], log.append):
         eventually(lambda: broker.llen("poll") >= 4, within=40)

@@ -4,7 +4,8 @@ from typing import Any
 
 import httpx
 
-from bulk_dispatch.cli import process_set
+from bulk_dispatch.config.settings import child_environment
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from tests.e2e.conftest import Installation
 from tests.factories import message
@@ -13,7 +14,7 @@ from tests.waiting import eventually
 
 
 def test_flower_shows_workers_and_tasks_but_no_texts(installation: Installation) -> None:
-    env = {**process_set.environment(installation.settings), "FLOWER_BASIC_AUTH": "watch:man"}
+    env = {**child_environment(installation.settings), "FLOWER_BASIC_AUTH": "watch:man"}
 
     def tasks() -> list[dict[str, Any]]:
         try:

@@ -7,9 +7,10 @@ from typing import Any
 
 from celery import Celery
 
-from bulk_dispatch.cli import process_set
+from bulk_dispatch.config.settings import child_environment
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.intake import Intake
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.celery_app import DEFAULT_QUEUE
 from tests.conftest import Setup
@@ -76,7 +77,7 @@ def test_what_is_no_task_is_kept_with_its_reason_and_the_worker_goes_on(setup: S
     app.send_task(
         "bulk_dispatch.enqueue", args=[[{**MESSAGE, "client_id": str(n)} for n in range(50)], MESSAGE]
     )
-    (child,) = [one for one in process_set.workers(process_set.environment(settings)) if one.name == "urgent"]
+    (child,) = [one for one in process_set.workers(child_environment(settings)) if one.name == "urgent"]
     log: list[str] = []
 
     with Supervisor([child], log.append) as supervisor:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from bulk_dispatch.cli import process_set as processes
-from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.config.settings import Settings, child_environment
+from bulk_dispatch.local.processes import process_set as processes
 from bulk_dispatch.local.processes.spec import Child, Restarts
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.celery_app import QUEUES, BrokerError, celery_app
@@ -102,7 +102,7 @@ def running(
     extra_env: Mapping[str, str] = {},
 ) -> Iterator[Fleet]:
     """Workers and beat; `extra_env` is for them alone."""
-    env = {**processes.environment(settings), **extra_env}
+    env = {**child_environment(settings), **extra_env}
     children = [_variant(child, suffix, pool) for child in processes.workers(env) if child.name in names]
     with _supervised(settings, children, log) as fleet:
         yield fleet
@@ -116,7 +116,7 @@ def sandbox_running(
     what we send twice must show, and not be caught by the provider. webcom does not: to send again under the
     same id is how it is asked.
     """
-    env = processes.environment(settings)
+    env = child_environment(settings)
     child = processes.sandbox(
         env, port, "--journal", str(journal), "--may-kill", "--take-repeats",
         "--final-least", "0.05", "--final-most", "0.3", "--job-seconds", "0.2", *pushes,
@@ -128,7 +128,7 @@ def sandbox_running(
 @contextmanager
 def web_running(settings: Settings, port: int, log: Callable[[str], None]) -> Iterator[Fleet]:
     """The door for receipts."""
-    child = processes.web(processes.environment(settings), port)
+    child = processes.web(child_environment(settings), port)
     with _supervised(settings, [child], log) as fleet:
         yield fleet
 

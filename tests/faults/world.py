@@ -17,9 +17,8 @@ import httpx
 import psutil
 from sqlalchemy import TextClause, text
 
-from bulk_dispatch.cli import process_set as processes
 from bulk_dispatch.client import Dispatcher, EnqueueError
-from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.config.settings import Settings, child_environment
 from bulk_dispatch.domain.doubt_policy import SETTLING
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.status import FINAL, Status
@@ -285,7 +284,7 @@ class World:
     @property
     def _own(self) -> dict[str, str]:
         """The environment of our own commands, which reach the ledger past the proxies."""
-        return {**processes.environment(self.settings), "WORKER_DATABASE_URL": self.servers.ours.database_url}
+        return {**child_environment(self.settings), "WORKER_DATABASE_URL": self.servers.ours.database_url}
 
     def cut_short(self, *arguments: str, when: Callable[[], None]) -> None:
         """A command of ours, killed -9 after `when` has returned."""

@@ -35,7 +35,7 @@ def called(words: Sequence[str]) -> tuple[Any, Sequence[str]]:
 
 # -- files
 
-SHARED = {"__init__", "arguments", "context", "known_names", "output", "process_set"}
+SHARED = {"__init__", "arguments", "context", "known_names", "output"}
 """Modules of the command line that serve several commands."""
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.cli.process_set import GRACE
 from bulk_dispatch.config.routes_file import RouteConfig, duration
 from bulk_dispatch.config.server_urls import next_database
 from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.local.processes.process_set import GRACE
 from bulk_dispatch.monitoring.heartbeat import BEAT, STALL_AFTER
 from tests.guards.repository import (
     ROOT,

@@ -101,7 +101,7 @@ BREACHES = (
     importing("tzdata", "domain/instants.py", "tzdata"),
     importing("charset_normalizer", "campaign/rows.py", "charset_normalizer"),
     importing("layers", "campaign/check.py", "bulk_dispatch.client"),
-    importing("celery", "cli/process_set.py", "celery"),
+    importing("celery", "local/processes/process_set.py", "celery"),
     importing("celery", "runtime.py", "kombu"),
     importing("terminal", "client.py", "rich"),
     importing("terminal", "sandbox/options.py", "typer"),

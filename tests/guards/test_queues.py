@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bulk_dispatch.cli import process_set
 from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.messaging.celery_app import DEFAULT_QUEUE, QUEUES, WAKEUP, queue_of
 from bulk_dispatch.stages import dispatch, ingest, poll, rescue
 from tests.guards.page import commands

@@ -13,19 +13,19 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from bulk_dispatch.cli import process_set
 from bulk_dispatch.cli.books import print_books, read_books
 from bulk_dispatch.cli.context import at, opened_intake, opened_ledger
 from bulk_dispatch.cli.output import Json, complain, emit, err, out
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.config.routes_file import read_routes
-from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.config.settings import Settings, child_environment
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.migrate import upgrade
 from bulk_dispatch.ledger.queries import by_status
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.servers.ephemeral import throwaway
 from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
@@ -82,7 +82,7 @@ def _run(settings: Settings, messages: int, provider: str, log: TextIO) -> dict[
     url = f"http://127.0.0.1:{port}"
     file = write_sandbox_routes(settings.data_dir, url, looks="500ms")
     routes = [route.name for route in read_routes(file).values() if route.provider == provider]
-    env = process_set.environment(replace(settings, log_level="WARNING"))
+    env = child_environment(replace(settings, log_level="WARNING"))
     pushes = sandbox_pushes(f"http://127.0.0.1:{door}")
     children = [
         process_set.sandbox(env, port, *SANDBOX, *pushes),

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bulk_dispatch.cli import process_set
 from bulk_dispatch.cli.context import at, opened_ledger
 from bulk_dispatch.cli.output import complain, err, out
 from bulk_dispatch.config.routes_file import read_routes
-from bulk_dispatch.config.settings import Settings, SettingsError
+from bulk_dispatch.config.settings import Settings, SettingsError, child_environment
 from bulk_dispatch.ledger.migrate import upgraded
+from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.instance import AlreadyRunningError, only_one
 from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.local.servers.shared import embedded, kept_running
@@ -65,7 +65,7 @@ def _run(settings: Settings, ports: dict[str, int]) -> None:
         with opened_ledger(whole) as ledger:
             for sentence in upgraded(ledger).told:
                 _say(sentence)
-        env = process_set.environment(whole)
+        env = child_environment(whole)
         journal = settings.data_dir.absolute() / "sandbox.journal"
         door = f"http://127.0.0.1:{ports['web']}"
         children = [

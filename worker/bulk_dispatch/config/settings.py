@@ -121,6 +121,11 @@ def inherited_environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a child process: that of this one, with these settings filled in."""
+    return {**os.environ, **settings.environment(), "PYTHONUNBUFFERED": "1"}
+
+
 def _checked(variable: str, written: str, read: Callable[[str], str]) -> str:
     """An address of a server, if one was given. Raises SettingsError, naming the variable it came by."""
     try:

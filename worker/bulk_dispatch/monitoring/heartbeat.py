@@ -13,7 +13,7 @@ from bulk_dispatch.intake import Intake
 from bulk_dispatch.monitoring.process import Process
 
 STALL_AFTER = timedelta(seconds=20)
-"""A process that was inactive for so long has to say why. Twenty visits of beat, and longer than the 15 s in
+"""A process that is inactive for longer is looked into. Twenty visits of beat, and longer than the 15 s in
 which it comes back by itself once a fault is over."""
 
 HEARTBEAT_TTL = timedelta(hours=1)

@@ -1,4 +1,7 @@
-"""The processes of a whole installation on one machine, as `worker up` and `worker demo` run them."""
+"""The processes of a whole installation on one machine, as `worker up` and `worker demo` run them.
+
+They are started by the names of their commands: nothing of theirs is imported here.
+"""
 
 import signal
 import socket
@@ -8,22 +11,12 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
-from bulk_dispatch.config.settings import Settings, inherited_environment
 from bulk_dispatch.local.processes.spec import Child, StopPhase
 
 WORKERS = (("urgent", "urgent,celery", 4), ("bulk", "bulk", 4), ("poll", "poll", 4))
 """Name, queues and threads of each Celery worker: a lane never waits for another."""
 
 GRACE = timedelta(seconds=45)  # an exchange in flight is finished: it may take the route's time-outs
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment of a child: ours, with addresses filled in."""
-    return {
-        **inherited_environment(),
-        **settings.environment(),
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def _child(name: str, command: Sequence[str], env: Mapping[str, str], **more: Any) -> Child:
