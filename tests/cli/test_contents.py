@@ -187,5 +187,5 @@ def test_status_shows_the_kind_the_times_and_both_counts(shell: Shell, ledger: L
     for line in ("leaves at        2031-03-04 07:30:00 UTC", "segments         1 by our count"):
         assert line in later
     plain = shell.worker("status", "client-1", "--json").json
-    assert (plain["kind"], plain["segments"], plain["counted"]) == ("flash", 2, 1)
+    assert (plain["kind"], plain["segments_billed"], plain["segments_estimated"]) == ("flash", 2, 1)
     assert plain["read_at"].startswith("2031-03-04 08:00")

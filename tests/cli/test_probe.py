@@ -55,8 +55,8 @@ def test_given_a_dry_run_then_it_tells_what_the_route_carries_and_sends_nothing(
     assert told.keys() == CARRIED[route]
     kinds = PROVIDERS[str(SANDBOX_ROUTES[route]["provider"])].kinds
     assert {Kind(one["kind"]) for one in told.values()} <= set(kinds)
-    assert told["two-segments"]["counted"] == 2
-    assert told["cyrillic"]["counted"] == 1
+    assert told["two-segments"]["segments_estimated"] == 2
+    assert told["cyrillic"]["segments_estimated"] == 1
     assert "+380931110001" not in ran.out + ran.err
     assert handed_over(intake) == []
 

@@ -43,7 +43,7 @@ def test_a_number_is_added_and_what_is_queued_for_it_is_suppressed(shell: Shell,
     assert (ran.code, ran.json) == (0, {**NOTHING, "added": 1, "known": 0, "suppressed": 1})
     assert book.statuses() == {"client-1": "suppressed", "client-2": "queued"}
     last = shell.worker("status", "client-1", "--json").json["events"][-1]
-    assert (last["target"], last["note"]) == ("suppressed", "put on the suppression list")
+    assert (last["to_status"], last["note"]) == ("suppressed", "put on the suppression list")
     again = shell.worker("suppressions", "add", "+380930000001", "+380930000001")
     assert (again.code, again.out) == (0, "0 added; 1 on it already.\n")
 
@@ -174,7 +174,7 @@ def test_a_file_is_imported_and_what_is_queued_for_the_whole_list_is_suppressed(
     book.enqueue(messages(4))
     book.suppress([number(4)])
     (shell.folder / "optouts.csv").write_text(
-        "\ufeffName;Recipient;WHY\nA;+380 93 000 00 01;by SMS\n\nB;nobody;x\nC;+380930000002;\n", "utf-8"
+        "\ufeffName;Recipient;REASON\nA;+380 93 000 00 01;by SMS\n\nB;nobody;x\nC;+380930000002;\n", "utf-8"
     )
 
     ran = shell.worker("suppressions", "import", "optouts.csv", "--json")
@@ -293,8 +293,8 @@ def test_a_heading_that_names_no_recipient_ends_it(shell: Shell, book: Book) -> 
 
 
 def test_an_upgrade_tells_what_became_of_the_list(shell: Shell, book: Book) -> None:
-    downgrade(book.ledger, "0005")
     book.suppress(["+380931110001", "+3800931110001"])
+    downgrade(book.ledger, "0005")
 
     ran = shell.worker("db", "upgrade", "--json")
 

@@ -28,7 +28,7 @@ def test_given_an_installation_when_each_route_is_probed_then_all_arrive_once_an
         assert set(statuses.values()) <= ({"sent"} if route == NO_END else set(FINAL)), route
         assert all(f"{name}: {status}" in ran.err for name, status in statuses.items())
         [long] = [one for one in ran.json["messages"] if one["name"] == "two-segments"]
-        assert long["segments"] == 2
+        assert long["segments_billed"] == 2
         provider = ran.json["provider"]
         counts = httpx.get(f"{installation.url}/sandbox/counts", params={"provider": provider}).json()
         assert (counts["taken"], counts["twice"], counts["refused"]) == (len(statuses), 0, 0)

@@ -317,7 +317,7 @@ def test_failures_in_a_row_are_counted_until_a_package_goes_through(book: Book) 
 
     book.do(route_works, ROUTE)
 
-    assert book.rows("SELECT state, paused_until, reason FROM routes") == [("open", None, None)]
+    assert book.rows("SELECT state, paused_until, reason FROM routes") == [("active", None, None)]
     assert fail(book) == Streak(1, 0)
 
 

@@ -43,7 +43,7 @@ def test_an_open_message_is_what_its_row_says(book: Book) -> None:
             "status",
             "attempts",
             "kind",
-            "counted",
+            "segments_estimated",
         ):
             assert getattr(one, name) == getattr(row, name), name
 
@@ -58,7 +58,16 @@ def test_a_message_read_for_sending_is_what_its_row_says(book: Book) -> None:
 
     found = item(read, Limits(10, 10**6))
 
-    for name in ("id", "reference", "recipient", "sender", "attempts", "campaign", "counted", "valid_until"):
+    for name in (
+        "id",
+        "reference",
+        "recipient",
+        "sender",
+        "attempts",
+        "campaign",
+        "segments_estimated",
+        "valid_until",
+    ):
         assert getattr(found, name) == getattr(row, name), name
     assert (found.send_at, found.content) == (row.send_at, offered.content)
     assert found.leaves_at == row.send_at  # what waits for its time leaves then

@@ -368,7 +368,7 @@ def test_nothing_that_names_the_strangers_message_is_kept_as_ours(open_world: Op
 
     until_in_doubt(world, "beta", 2)
     assert world.rows("SELECT DISTINCT provider_message_id, segments_billed FROM messages") == [(None, None)]
-    assert world.rows("SELECT id FROM provider_message_ids") == []
+    assert world.rows("SELECT provider_message_id FROM provider_message_ids") == []
 
 
 def test_one_strangers_end_among_ours_leaves_the_others_their_own(open_world: OpenWorld) -> None:

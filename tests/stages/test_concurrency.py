@@ -243,7 +243,7 @@ def test_calls_that_fail_together_are_one_failure_of_the_route(open_world: OpenW
 
     for failures in (1, 2, 3):
         world.dispatch("plain")
-        assert (world.route("plain").state, world.route("plain").failures) == ("paused", failures)
+        assert (world.route("plain").state, world.route("plain").consecutive_failures) == ("paused", failures)
         assert len(world.route("plain").unresolvable) == failures
         world.passes(seconds=11)
 
@@ -537,7 +537,7 @@ def test_a_refusal_in_words_nobody_knows_refuses_its_message_and_no_other(open_w
 
     assert world.statuses() == {Status.REJECTED: 1, SENT: 2}
     assert world.history(1).events[-1].code == WORDS
-    assert (world.route("plain").state, world.route("plain").failures) == ("active", 0)
+    assert (world.route("plain").state, world.route("plain").consecutive_failures) == ("active", 0)
 
 
 def test_the_same_words_for_many_in_a_row_stop_the_route(open_world: OpenWorld) -> None:

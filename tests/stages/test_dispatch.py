@@ -35,7 +35,7 @@ def test_sync_messages_are_sent_with_a_report_each(world: World) -> None:
     assert world.dispatch() == Dispatched(packages=1, messages=3, reason="nothing is due")
 
     row = world.message(2)
-    assert (row.status, row.attempts, row.segments, row.due_at) == ("sent", 0, 1, None)
+    assert (row.status, row.attempts, row.segments_billed, row.due_at) == ("sent", 0, 1, None)
     assert row.provider_message_id
     assert world.walked(2) == ["queued", "sending", "sent"]
     assert world.history(2).events[-1].code == "1"
@@ -64,7 +64,7 @@ def test_what_the_recipient_reads_is_what_was_written(world: World) -> None:
 
     kept = world.provider.see(f"messages/{world.references()[0]}")
     assert (kept["recipient"], kept["type"], kept["segments"]) == ("+380930000001", "1", 1)
-    assert world.message().segments == 1
+    assert world.message().segments_billed == 1
 
 
 def test_nothing_to_do_is_said(world: World) -> None:
@@ -253,7 +253,7 @@ def test_a_paused_route_flows_again_by_itself(world: World) -> None:
     world.passes(seconds=2)
     assert world.dispatch().messages == 2
     assert world.route().state == "active"
-    assert (world.route().failures, world.route().reason) == (0, None)
+    assert (world.route().consecutive_failures, world.route().reason) == (0, None)
 
 
 def test_a_success_from_before_the_pause_does_not_end_it(open_world: OpenWorld) -> None:
@@ -491,7 +491,7 @@ def test_when_nobody_is_there_the_route_pauses_and_later_flows_again_by_itself(o
         assert world.message().attempts == 0
         assert (package.state, package.poll_at, package.rescue_at) == ("unsent", None, None)
         assert package.reason == "not_sent: the request never left (ConnectError)"
-        assert (world.route().state, world.route().failures) == ("paused", 1)
+        assert (world.route().state, world.route().consecutive_failures) == ("paused", 1)
         assert world.dispatch().reason.startswith("the route is paused: not_sent")
 
         with running(replace(KIND, port=port)):

@@ -125,7 +125,8 @@ def test_that_it_was_read_is_noted_once_with_an_event(open_world: OpenWorld) -> 
 
 
 def names(world: World) -> dict[str, int]:
-    return {row.id: row.message_id for row in world.rows("SELECT id, message_id FROM provider_message_ids")}
+    rows = world.rows("SELECT provider_message_id, message_id FROM provider_message_ids")
+    return {row.provider_message_id: row.message_id for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,9 @@ def test_the_sandbox_counts_as_we_do(
     assert caplog.records == []
     counts = world.rows("SELECT client_id, segments_billed, segments_estimated FROM messages ORDER BY id")
     assert len(counts) == len(COUNTED)
-    assert [row for row in counts if row.segments is None or row.segments != row.segments_estimated] == []
+    assert [
+        row for row in counts if row.segments_billed is None or row.segments_billed != row.segments_estimated
+    ] == []
 
 
 @pytest.mark.parametrize(("route", "kept"), [("webcom", "one\ntwo\nthree"), ("plain", "one\r\ntwo\rthree")])
@@ -288,7 +291,7 @@ def test_cyrillic_that_they_turn_into_latin_is_kept_as_they_bill_it(
         world.dispatch("webcom")
 
     assert caplog.records == []
-    assert (world.message().segments, world.message().segments_estimated) == (1, 2)
+    assert (world.message().segments_billed, world.message().segments_estimated) == (1, 2)
 
 
 # -- families
@@ -456,7 +459,7 @@ def test_an_outcome_is_written_down(open_world: OpenWorld, case: Written) -> Non
 
     row, (kept,) = world.message(), world.packages()
     assert (row.status, row.read_at is not None) == (case.status, case.read)
-    assert (kept.state, kept.asks, kept.reason) == (case.package, case.inquiries, case.reason)
+    assert (kept.state, kept.inquiry_count, kept.reason) == (case.package, case.inquiries, case.reason)
     assert list(names(world)) == list(case.names)
     assert bool(world.rows("SELECT FROM suppressions")) is case.suppressed
     assert world.route("webcom").state == case.route
@@ -479,7 +482,7 @@ def test_only_what_went_through_ends_failures_in_a_row(
     with world.runtime.ledger.begin() as connection:
         record(world.runtime, line, connection, outcome)
 
-    assert world.route().failures == failures
+    assert world.route().consecutive_failures == failures
 
 
 def test_what_another_has_settled_meanwhile_stays_as_it_is(world: World) -> None:

@@ -129,7 +129,7 @@ def test_what_has_ended_carries_when_and_by_which_word(world: World) -> None:
     world.poll()
 
     row, last = world.message(), world.history().events[-1]
-    assert (row.status, row.segments, row.due_at) == ("delivered", 1, None)
+    assert (row.status, row.segments_billed, row.due_at) == ("delivered", 1, None)
     assert row.finalized_at is not None
     assert (last.type, last.from_status, last.code) == ("report", "sent", "102")
     (event,) = world.rows("SELECT happened_at, at FROM events WHERE type = 'report'")
@@ -525,7 +525,7 @@ def test_nor_does_it_touch_the_sending(world: World, fault: dict[str, Any]) -> N
 
     world.poll()
 
-    assert (world.route().state, world.route().failures) == ("active", 0)
+    assert (world.route().state, world.route().consecutive_failures) == ("active", 0)
 
 
 @pytest.mark.parametrize("code", [777, 9999])

@@ -76,7 +76,7 @@ def test_given_a_question_that_is_refused_when_polled_then_questions_pause_and_s
     one = refused(world, route)[Question.STATUS]
     assert one.paused
     assert str(fault["code"]) in one.reason or fault["do"] == "error"
-    assert (world.route(route).state, world.route(route).failures) == ("active", 0)
+    assert (world.route(route).state, world.route(route).consecutive_failures) == ("active", 0)
     world.enqueue([message(5, route=route)])
     world.dispatch(route)
     assert world.statuses() == {SENT: 5}

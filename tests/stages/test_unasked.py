@@ -224,7 +224,7 @@ def test_given_errors_for_one_call_then_its_message_is_refused_in_their_word_and
     assert world.statuses() == {SENT: 19, Status.REJECTED: 1}
     [event] = world.rows("SELECT code FROM events WHERE to_status = 'rejected'")
     assert event.code == code
-    assert (world.route("smart").state, world.route("smart").failures) == ("active", 0)
+    assert (world.route("smart").state, world.route("smart").consecutive_failures) == ("active", 0)
     assert world.provider.taken == 19
 
 
@@ -312,7 +312,12 @@ def test_a_failure_that_comes_after_the_stop_changes_nothing_of_it(open_world: O
     fails(world, NOT_SENT, LOST)
 
     route = world.route("smart")
-    assert (route.state, route.reason, route.failures, len(route.unresolvable)) == ("stopped", reason, 10, 10)
+    assert (route.state, route.reason, route.consecutive_failures, len(route.unresolvable_failures)) == (
+        "stopped",
+        reason,
+        10,
+        10,
+    )
 
 
 def test_an_outage_and_then_a_lost_answer_do_not_stop_it(open_world: OpenWorld) -> None:
@@ -320,7 +325,7 @@ def test_an_outage_and_then_a_lost_answer_do_not_stop_it(open_world: OpenWorld) 
 
     fails(world, *[NOT_SENT] * 30, LOST, *[NOT_SENT] * 30)
 
-    assert (world.route("smart").state, world.route("smart").failures) == ("paused", 61)
+    assert (world.route("smart").state, world.route("smart").consecutive_failures) == ("paused", 61)
 
 
 def test_nor_do_failures_between_lost_answers_save_it(open_world: OpenWorld) -> None:

@@ -235,13 +235,13 @@ def _plain(one: _Sending, found: Found | None) -> dict[str, Any]:
         "name": one.probe.name,
         "client_id": one.message.client_id,
         "kind": one.probe.content.kind.value,
-        "counted": one.probe.content.segments,
+        "segments_estimated": one.probe.content.segments,
         "right": one.probe.right,
         "signs": [sign._asdict() for sign in one.probe.signs],
         "status": None if found is None else _status(history),
         "code": last and last.code,
         "meaning": (last and meaning(last.provider, last.code, last.to_status)) or None,
-        "segments": history.segments_billed if history else None,
+        "segments_billed": history.segments_billed if history else None,
     }
 
 

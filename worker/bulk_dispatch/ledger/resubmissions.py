@@ -13,7 +13,7 @@ def begin_resubmission(
     connection: Connection, route: str, accounts: Sequence[str], lease: timedelta
 ) -> datetime | None:
     """Whether doubt is to be settled by sending again now: some that left by these accounts is due, the route
-    is open, and nobody else is at it. Returns until when it is our turn.
+    is active, and nobody else is at it. Returns until when it is our turn.
 
     It is one request at a time beside the `parallel` ones, so that doubt need not wait for a campaign.
     """

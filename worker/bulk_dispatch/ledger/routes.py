@@ -15,7 +15,7 @@ from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.ledger.questions import ask_again
 
 ROUTE_IS_ACTIVE = "(state = 'active' OR (state = 'paused' AND paused_until <= now()))"
-"""Of a row of routes: it is open, or its pause is over. Says nothing of what is on the wire."""
+"""Of a row of routes: it is active, or its pause is over. Says nothing of what is on the wire."""
 
 # The halves of a package that is searched leave one after another: they take no more places than it did.
 _OPEN_PACKAGES = f"""
@@ -30,11 +30,11 @@ HAS_ROOM = f"(SELECT room FROM ({_OPEN_PACKAGES}) AS p)"  # noqa: S608 - our own
 """One more package of a lane may be on the wire, as far as others are committed (see `places`)."""
 
 MAY_SEND = f"({HAS_ROOM} AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_ACTIVE}))"
-"""The route is open and has room. A first look, without a lock: who opens a package locks the route first,
+"""The route is active and has room. A first look, without a lock: who opens a package locks the route first,
 and looks again."""
 
 LOCKED_ROUTE = f"FROM routes WHERE name = :route AND {ROUTE_IS_ACTIVE} FOR NO KEY UPDATE"
-"""Locks the route until the transaction ends, if it is open; no row if it is not, or not registered. So
+"""Locks the route until the transaction ends, if it is active; no row if it is not, or not registered. So
 pause and concurrency are one decision for the whole fleet."""
 
 
