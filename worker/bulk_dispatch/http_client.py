@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import cache
 from ssl import SSLContext
 from typing import Any
 
@@ -242,8 +243,7 @@ class _Pools:
         self._given = http
         self._pools: dict[timedelta, httpx.BaseTransport] = {}
         self._lock = threading.Lock()
-        # Made once: to read the certificates takes longer than many exchanges.
-        self._tls = httpx.create_ssl_context(trust_env=False) if http is None else None
+        self._tls = _tls() if http is None else None
 
     def of(self, keepalive: timedelta) -> httpx.BaseTransport:
         """The pool whose connections may be idle for so long."""
@@ -273,6 +273,12 @@ class _Pools:
                 network_backend=_Network(self._patience),
             )
         )
+
+
+@cache
+def _tls() -> SSLContext:
+    """The certificates that are trusted, read once a process: it takes longer than many exchanges."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class _PooledTransport(httpx.BaseTransport):
