@@ -67,7 +67,7 @@ def test_each_message_is_a_call_and_all_are_one_package(open_world: OpenWorld) -
     assert world.dispatch("plain") == Dispatched(packages=3, messages=25, reason="nothing is due")
 
     assert world.statuses() == {SENT: 25}
-    assert [package.items for package in world.packages()] == [10, 10, 5]
+    assert [package.message_count for package in world.packages()] == [10, 10, 5]
     assert world.provider.requests("send") == 25
     assert (
         len({row.provider_message_id for row in world.rows("SELECT provider_message_id FROM messages")}) == 25
@@ -244,7 +244,7 @@ def test_calls_that_fail_together_are_one_failure_of_the_route(open_world: OpenW
     for failures in (1, 2, 3):
         world.dispatch("plain")
         assert (world.route("plain").state, world.route("plain").consecutive_failures) == ("paused", failures)
-        assert len(world.route("plain").unresolvable) == failures
+        assert len(world.route("plain").unresolvable_failures) == failures
         world.passes(seconds=11)
 
 
@@ -312,7 +312,7 @@ def test_with_too_little_time_for_an_exchange_none_is_begun(open_world: OpenWorl
     assert pressed.dispatch("plain").messages == 9
 
     assert world.statuses() == {SENT: 6}
-    assert [package.items for package in world.packages()] == [6, 3]
+    assert [package.message_count for package in world.packages()] == [6, 3]
     assert world.walked(3) == ["queued", "sending", "sent"]
     assert world.walked(4) == ["queued", "sending", "queued", "sending", "sent"]
     assert notes(world, 4)[2].note == "not begun any more"

@@ -104,7 +104,7 @@ def test_a_package_holds_no_more_than_package_items(open_world: OpenWorld) -> No
 
     assert world.dispatch() == Dispatched(packages=3, messages=10, reason="nothing is due")
 
-    assert [package.items for package in world.packages()] == [4, 4, 2]
+    assert [package.message_count for package in world.packages()] == [4, 4, 2]
     assert world.provider.see("counts")["largest_package"] == 4
 
 
@@ -114,7 +114,7 @@ def test_a_package_holds_no_more_than_package_bytes(open_world: OpenWorld) -> No
 
     world.dispatch()
 
-    assert [package.items for package in world.packages()] == [3, 3, 3, 1]
+    assert [package.message_count for package in world.packages()] == [3, 3, 3, 1]
 
 
 def test_a_message_bigger_than_a_package_leaves_alone(open_world: OpenWorld) -> None:
@@ -123,7 +123,7 @@ def test_a_message_bigger_than_a_package_leaves_alone(open_world: OpenWorld) -> 
 
     world.dispatch()
 
-    assert [package.items for package in world.packages()] == [1, 1]
+    assert [package.message_count for package in world.packages()] == [1, 1]
     assert world.statuses() == {SENT: 2}
 
 

@@ -94,7 +94,7 @@ def dispatch(runtime: Runtime, name: str, lane: Lane) -> Dispatched:
         if taken.package is None:
             return replace(done, more=taken.more)
         if taken.more and not done.packages:
-            runtime.notify("dispatch", f"{route}:{lane.value}")
+            runtime.notify("dispatch", f"{name}:{lane.value}")
         _deliver(runtime, route, taken.package, until)
         done = replace(done, packages=done.packages + 1, messages=done.messages + len(taken.package.items))
     return replace(done, more=True)
