@@ -302,7 +302,7 @@ def test_a_whole_table_of_a_routes_file_is_made_ready(tmp_path: Path) -> None:
         url = "https://provider.example/"
         login = "secret-login"
         password = "secret-password"
-        receipts = "a-secret-of-some-length"
+        webhook_secret = "a-secret-of-some-length"
         params_in = "form"
         source = "number"
         receipt_state = "state"

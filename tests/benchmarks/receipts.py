@@ -41,16 +41,16 @@ provider = "smartswitch"
 url = "http://127.0.0.1:1"
 login = "shop"
 password = "secret"
-receipts = "{SECRET}"
-receipts_per_second = 1000000
+webhook_secret = "{SECRET}"
+webhook_per_second = 1000000
 
 [routes.xml]
 provider = "webcom-xml"
 url = "http://127.0.0.1:1"
 login = "shop"
 password = "secret"
-receipts = "{SECRET}"
-receipts_per_second = 1000000
+webhook_secret = "{SECRET}"
+webhook_per_second = 1000000
 """
 
 

@@ -43,7 +43,7 @@ def sandbox() -> Iterator[str]:
 @pytest.fixture
 def tables(sandbox: str) -> dict[str, dict[str, object]]:
     return {
-        "alpha": {"url": sandbox, "balance_least": 100},
+        "alpha": {"url": sandbox, "balance_warn_below": 100},
         "web": {"url": sandbox, "provider": "webcom-xml", "token": "test-key", "schedule_ahead": "2h"},
         "smart": {
             "url": sandbox,
@@ -73,7 +73,7 @@ def test_every_route_is_asked_for_its_balance(shell: Shell) -> None:
     assert ran.code == 0
     alpha, web, smart = ran.json["routes"]
     assert (alpha["route"], alpha["balance"], alpha["currency"]) == ("alpha", "12.50", "UAH")
-    assert (alpha["balance_least"], alpha["low"], alpha["problem"]) == (100, True, None)
+    assert (alpha["balance_warn_below"], alpha["low"], alpha["problem"]) == (100, True, None)
     assert datetime.now(UTC) - datetime.fromisoformat(alpha["balance_at"]) < timedelta(minutes=1)
     assert (web["can_be_asked"], web["low"]) == (True, False)
     assert (smart["can_be_asked"], smart["balance"], smart["problem"]) == (False, None, None)
@@ -88,7 +88,7 @@ def test_people_see_the_money_and_a_warning(shell: Shell) -> None:
     assert "12.50 UAH" in listed
     assert "the balance is below 100" in listed
     (alpha, *_) = shell.worker("routes", "list", "--json").json["routes"]
-    assert (alpha["balance"], alpha["balance_low"], alpha["balance_least"]) == ("12.50", True, 100)
+    assert (alpha["balance"], alpha["balance_low"], alpha["balance_warn_below"]) == ("12.50", True, 100)
 
 
 def test_one_route_can_be_asked_and_no_answer_is_told(setup: Setup, shell: Shell) -> None:
@@ -233,7 +233,7 @@ def test_the_doctor_tells_of_money_and_of_clocks(shell: Shell, settings: Setting
     found = told(settings)
 
     assert (found["balance"].result, found["their clock"].result) == ("warning", "warning")
-    assert found["balance"].seen == "12.50 UAH are left at alpha, below its balance_least of 100"
+    assert found["balance"].seen == "12.50 UAH are left at alpha, below its balance_warn_below of 100"
     assert "that of web is 2:00:00 behind ours" in found["their clock"].seen
 
 

@@ -147,7 +147,7 @@ def test_a_new_password_makes_no_other_account(change: dict[str, Any], *, same: 
         "in_flight",
         "status_items",
         "reference_offset",
-        "balance_least",
+        "balance_warn_below",
     ],
 )
 def test_what_may_be_zero_may_be_zero(path: Path, zero: str) -> None:
@@ -169,11 +169,11 @@ def test_nothing_need_leave_ahead_of_its_time(path: Path) -> None:
         ('# keepalive = "0s"', "keepalive", None),
         ('clock_tolerance = "0s"', "clock_tolerance", timedelta(0)),
         ('# clock_tolerance = "0s"', "clock_tolerance", None),
-        ("balance_least = 100", "balance_least", 100),
-        ('balance_every = "1h"', "balance_every", timedelta(hours=1)),
-        (f'receipts = "{PATH}"', "receipts", PATH),
-        ('receipts_from = "10.0.0.0/8, 192.0.2.7"', "receipts_from", "10.0.0.0/8, 192.0.2.7"),
-        ("receipts_per_second = 10", "receipts_per_second", 10),
+        ("balance_warn_below = 100", "balance_warn_below", 100),
+        ('balance_interval = "1h"', "balance_interval", timedelta(hours=1)),
+        (f'webhook_secret = "{PATH}"', "webhook_secret", PATH),
+        ('webhook_allow_from = "10.0.0.0/8, 192.0.2.7"', "webhook_allow_from", "10.0.0.0/8, 192.0.2.7"),
+        ("webhook_per_second = 10", "webhook_per_second", 10),
     ],
 )
 def test_every_other_key_is_read(path: Path, line: str, name: str, value: object) -> None:
@@ -188,9 +188,9 @@ def test_a_key_that_only_a_dialect_knows_is_kept_as_a_text(path: Path, raw: str,
 
 
 def test_the_path_of_receipts_is_a_secret(path: Path) -> None:
-    route = ready(path, with_key('receipts = "env:RECEIPTS"'), {"RECEIPTS": PATH})["alpha"]
+    route = ready(path, with_key('webhook_secret = "env:RECEIPTS"'), {"RECEIPTS": PATH})["alpha"]
 
-    assert route.receipts == PATH
+    assert route.webhook_secret == PATH
     assert PATH not in repr(route)
 
 
@@ -348,16 +348,26 @@ REFUSED: dict[str, tuple[str, tuple[str, ...]]] = {
         with_key('schedule_ahead = "25h"'),
         ("routes.alpha.schedule_ahead", "alphasms-xml", "at most 1 day"),
     ),
-    "a negative balance": (with_key("balance_least = -1"), ("routes.alpha.balance_least", "got -1")),
+    "a negative balance": (
+        with_key("balance_warn_below = -1"),
+        ("routes.alpha.balance_warn_below", "got -1"),
+    ),
     "no requests at once": (with_key("in_flight = -1"), ("routes.alpha.in_flight", "got -1")),
-    "no receipts at all": (with_key("receipts_per_second = 0"), ("routes.alpha.receipts_per_second", "0")),
-    "a balance asked for all the time": (with_key('balance_every = "0s"'), ("routes.alpha.balance_every",)),
+    "no receipts at all": (with_key("webhook_per_second = 0"), ("routes.alpha.webhook_per_second", "0")),
+    "a balance asked for all the time": (
+        with_key('balance_interval = "0s"'),
+        ("routes.alpha.balance_interval",),
+    ),
     "a key as a fraction": (with_key("own = 2.5"), ("routes.alpha.own must be a text, a number",)),
     "a key as a list": (with_key("own = [4]"), ("routes.alpha.own must be a text, a number",)),
     "a key as a table": (with_key("own = {a = 4}"), ("routes.alpha.own must be a text, a number",)),
     "a key of another dialect": (
         with_key('params_in = "form"'),
-        ("routes.alpha: unknown key 'params_in'", "known are account, attempts, balance_every", "parallel"),
+        (
+            "routes.alpha: unknown key 'params_in'",
+            "known are account, attempts, balance_interval",
+            "parallel",
+        ),
     ),
     "the field that holds such keys": (with_key('options = "x"'), ("unknown key 'options'",)),
     "unknown mode": (with_key('mode = "fast"'), ("routes.alpha.mode", "sync, async", "got 'fast'")),

@@ -21,8 +21,8 @@ def test_money_and_clock_are_looked_at_as_beat_starts_and_again(install: Install
         alpha={
             "provider": "webcom-xml",
             "token": "sandbox-key",
-            "balance_least": 2_000_000_000,
-            "balance_every": "1s",
+            "balance_warn_below": 2_000_000_000,
+            "balance_interval": "1s",
             "in_doubt": "repeat",
         }
     )

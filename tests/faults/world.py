@@ -56,9 +56,9 @@ SWIFT: Table = {
     "poll_max": "1s",
     "job_first": "200ms",
     "job_max": "500ms",
-    "doubt_first": "200ms",
-    "doubt_wait": "4s",
-    "doubt_wait_job": "4s",
+    "in_doubt_first": "200ms",
+    "in_doubt_wait": "4s",
+    "in_doubt_wait_job": "4s",
     "clock_tolerance": "2s",  # all clocks are one; see cases.collisions
 }
 """Every wait is short. Doubt lasts longer than any request takes to reach the provider: the slowest of the

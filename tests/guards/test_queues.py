@@ -68,7 +68,7 @@ def task_table() -> dict[str, Any]:
         "from bulk_dispatch import beat_schedule, routing, tasks; "
         "from bulk_dispatch.config import routes_file; "
         "ROUTES = routes_file.read_routes(tasks.settings.routes, secret=routes_file.names_only).values(); "
-        "TOLD = [replace(route, receipts='secret') for route in ROUTES]; "
+        "TOLD = [replace(route, webhook_secret='secret') for route in ROUTES]; "
         "lines = routing.build_routes({route.name: route for route in TOLD}).values(); "
         "beat = beat_schedule.beat_entries(lines); "
         "told = [sorted(tasks.app.tasks), beat, tasks.app.conf.task_default_queue]; "

@@ -106,7 +106,7 @@ def test_a_number_has_the_bounds_of_the_reference(key: str, tmp_path: Path) -> N
 def test_a_length_of_time_has_the_bounds_of_the_reference(key: str, tmp_path: Path) -> None:
     path = tmp_path / "routes.toml"
     [days] = re.findall(r"a length of time at most `(\d+)d`", text(REFERENCE))
-    beside = {"doubt_most": f"{days}d"}  # which is at least as long as the other waits of doubt
+    beside = {"in_doubt_max": f"{days}d"}  # which is at least as long as the other waits of doubt
 
     if LENGTHS[key]:
         assert getattr(read(path, **{key: "0s"}), key) == timedelta(0)

@@ -96,7 +96,7 @@ def test_the_money_left_is_kept(open_world: OpenWorld, caplog: pytest.LogCapture
 def test_who_has_less_than_the_least_is_told_at_each_look(
     open_world: OpenWorld, caplog: pytest.LogCaptureFixture, money: float, low: bool
 ) -> None:
-    world = open_world(provider=with_money(money), alpha={"balance_least": 100})
+    world = open_world(provider=with_money(money), alpha={"balance_warn_below": 100})
 
     watch(world.runtime, "alpha")
     watch(world.runtime, "alpha")

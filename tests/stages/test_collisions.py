@@ -328,7 +328,7 @@ def test_what_a_cancellation_learns_is_not_taken_over_either(open_world: OpenWor
 
 
 def test_a_receipt_of_an_end_before_the_message_is_a_strangers(open_world: OpenWorld) -> None:
-    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world = open_world(provider=ENDLESS, webcom={"webhook_secret": "a-secret-of-some-length"})
     world.enqueue(messages(2, route="webcom"))
     world.dispatch("webcom")
     ids = [
@@ -344,7 +344,7 @@ def test_a_receipt_of_an_end_before_the_message_is_a_strangers(open_world: OpenW
 
 def test_no_later_receipt_settles_what_collided(open_world: OpenWorld) -> None:
     """The first one gave it away; what comes after it by the same name is a stranger's, too."""
-    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world = open_world(provider=ENDLESS, webcom={"webhook_secret": "a-secret-of-some-length"})
     world.enqueue(messages(1, route="webcom"))
     world.dispatch("webcom")
     [row] = world.rows("SELECT provider_message_id FROM messages")
@@ -360,7 +360,7 @@ def test_no_later_receipt_settles_what_collided(open_world: OpenWorld) -> None:
 
 def test_nothing_that_names_the_strangers_message_is_kept_as_ours(open_world: OpenWorld) -> None:
     """A job is asked about by our ids: the number and the segments in the answer are the stranger's."""
-    world = open_world(beta={"receipts": "a-secret-of-some-length"})
+    world = open_world(beta={"webhook_secret": "a-secret-of-some-length"})
     strangers_use(world, "beta", 2)
     world.enqueue(messages(2, route="beta"))
     world.dispatch("beta")
@@ -372,7 +372,7 @@ def test_nothing_that_names_the_strangers_message_is_kept_as_ours(open_world: Op
 
 
 def test_one_strangers_end_among_ours_leaves_the_others_their_own(open_world: OpenWorld) -> None:
-    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world = open_world(provider=ENDLESS, webcom={"webhook_secret": "a-secret-of-some-length"})
     world.enqueue(messages(2, route="webcom"))
     world.dispatch("webcom")
     ids = [
@@ -448,7 +448,7 @@ class Undated(Transport):
 
 def test_the_state_of_an_old_number_needs_its_instant(open_world: OpenWorld) -> None:
     """webcom gives the old number for an id that was used: their number alone says nothing."""
-    world = open_world(webcom={"receipts": "a-secret-of-some-length"})
+    world = open_world(webcom={"webhook_secret": "a-secret-of-some-length"})
     world.enqueue(messages(2, route="webcom"))
     world.dispatch("webcom")
     world.provider.settle_down()
@@ -560,7 +560,7 @@ def test_a_clock_that_is_off_is_visible_and_nothing_is_lost_by_it(open_world: Op
 
 
 def test_finals_stay_whatever_is_told_later(open_world: OpenWorld) -> None:
-    world = open_world(provider=ENDLESS, webcom={"receipts": "a-secret-of-some-length"})
+    world = open_world(provider=ENDLESS, webcom={"webhook_secret": "a-secret-of-some-length"})
     world.enqueue(messages(1, route="webcom"))
     world.dispatch("webcom")
     [row] = world.rows("SELECT provider_message_id FROM messages")

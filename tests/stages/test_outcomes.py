@@ -135,7 +135,7 @@ def names(world: World) -> dict[str, int]:
 def test_their_ids_are_noted_where_receipts_may_come(
     open_world: OpenWorld, route: str, by_ours: bool
 ) -> None:
-    world = open_world(provider=ENDLESS, **{route: {"receipts": SECRET}})
+    world = open_world(provider=ENDLESS, **{route: {"webhook_secret": SECRET}})
     world.enqueue(messages(4, route=route))
 
     world.dispatch(route)
@@ -160,7 +160,7 @@ def test_where_no_receipts_come_no_names_are_kept(open_world: OpenWorld, route: 
 @pytest.mark.parametrize("route", ["smart", "plain"])
 def test_names_are_written_with_the_answer_that_tells_them(open_world: OpenWorld, route: str) -> None:
     """In the same transaction: a receipt that finds one finds the other."""
-    world = open_world(provider=ENDLESS, **{route: {"receipts": SECRET}})
+    world = open_world(provider=ENDLESS, **{route: {"webhook_secret": SECRET}})
     world.enqueue(messages(3, route=route))
 
     world.dispatch(route)
@@ -174,7 +174,7 @@ def test_names_are_written_with_the_answer_that_tells_them(open_world: OpenWorld
 
 
 def test_what_rescue_finds_is_named_too(open_world: OpenWorld) -> None:
-    world = open_world(provider=ENDLESS, webcom={"receipts": SECRET})
+    world = open_world(provider=ENDLESS, webcom={"webhook_secret": SECRET})
     world.enqueue(messages(3, route="webcom"))
     world.provider.script({"do": "drop_after", "times": 1, "when": {"command": "send"}})
     world.dispatch("webcom")
@@ -449,7 +449,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("case", WRITTEN.values(), ids=WRITTEN)
 def test_an_outcome_is_written_down(open_world: OpenWorld, case: Written) -> None:
-    world = open_world(webcom={"receipts": SECRET})
+    world = open_world(webcom={"webhook_secret": SECRET})
     world.enqueue([message(1, route="webcom")])
     package = claimed(world, "webcom")
     (item,) = package.items

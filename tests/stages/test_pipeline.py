@@ -157,9 +157,9 @@ def test_a_fleet_working_side_by_side_in_bad_weather(open_world: OpenWorld) -> N
         "poll_max": "100ms",
         "job_first": "20ms",
         "job_max": "100ms",
-        "doubt_first": "20ms",
-        "doubt_wait": "200ms",
-        "doubt_wait_job": "600ms",
+        "in_doubt_first": "20ms",
+        "in_doubt_wait": "200ms",
+        "in_doubt_wait_job": "600ms",
     }
     world = open_world(provider=LIFE, alpha=hasty, beta=hasty)
     for lane, part in entries(campaign(600), 50):

@@ -81,7 +81,7 @@ class Desk:
 
 @pytest.fixture
 def desk(setup: Setup) -> Desk:
-    common = {"url": "http://127.0.0.1:1", "receipts": SECRET}
+    common = {"url": "http://127.0.0.1:1", "webhook_secret": SECRET}
     login = {"login": "shop", "password": "secret", **common}
     runtime = setup.runtime(
         smart={"provider": "smartswitch", **login},

@@ -24,7 +24,7 @@ from tests.waiting import eventually
 SENDING, SENT, DELIVERED, IN_DOUBT = Status.SENDING, Status.SENT, Status.DELIVERED, Status.IN_DOUBT
 QUEUED, REJECTED = Status.QUEUED, Status.REJECTED
 SENDS: dict[str, Any] = {"when": {"provider": "webcom-xml", "command": "send"}}
-WAIT = timedelta(seconds=65)  # the default doubt_wait
+WAIT = timedelta(seconds=65)  # the default in_doubt_wait
 
 
 def gateway(**options: Any) -> SandboxOptions:

@@ -138,7 +138,7 @@ def test_rescue(wide: World) -> None:
 @pytest.fixture
 def pushing(open_world: OpenWorld) -> World:
     """A thousand messages sent to a provider that pushes receipts."""
-    world = open_world(webcom={"receipts": "a-secret-of-some-length"})
+    world = open_world(webcom={"webhook_secret": "a-secret-of-some-length"})
     world.enqueue(messages(COUNT, route="webcom"))
     world.dispatch("webcom")
     assert world.statuses() == {Status.SENT: COUNT}

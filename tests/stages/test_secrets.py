@@ -203,7 +203,7 @@ CREDENTIALS = {
     "the path of receipts": "a-secret-p",
 }
 BY_ROUTE: dict[str, dict[str, object]] = {
-    "smart": {"receipts": "a-secret-path-of-ours"},  # credentials and texts are in the address
+    "smart": {"webhook_secret": "a-secret-path-of-ours"},  # credentials and texts are in the address
     "plain": {"params_in": "query"},  # the same
     "webcom": {},
 }

@@ -19,7 +19,7 @@ SENT, DELIVERED, IN_DOUBT, QUEUED = Status.SENT, Status.DELIVERED, Status.IN_DOU
 UNCONFIRMED = Status.UNCONFIRMED
 SENDS: dict[str, Any] = {"when": {"provider": "smartswitch"}}
 SECRET = "a-secret-of-some-length"
-PUSHES: dict[str, object] = {"receipts": SECRET}
+PUSHES: dict[str, object] = {"webhook_secret": SECRET}
 TOGETHER: dict[str, object] = {**PUSHES, "call_items": 10}
 """Several messages in a call."""
 

@@ -17,33 +17,36 @@ from tests.webhooks.world import SECRET, Table, make_lines
     ["short", SECRET[:19], f"{SECRET}/x", f"{SECRET} ", f"{SECRET}é", f"{SECRET}%41", "." * 30],
 )
 def test_a_secret_that_can_be_guessed_or_misread_is_refused_and_not_shown(secret: str) -> None:
-    with pytest.raises(SettingsError, match=r"routes\.form\.receipts must be at least 20 letters") as problem:
-        endpoints(make_lines(form={"receipts": secret}))
+    with pytest.raises(
+        SettingsError, match=r"routes\.form\.webhook_secret must be at least 20 letters"
+    ) as problem:
+        endpoints(make_lines(form={"webhook_secret": secret}))
     assert secret not in str(problem.value)
 
 
 @pytest.mark.parametrize("given", ["nowhere", "10.0.0.0/33", "10.0.0.1,,x", "10.0.0.1; 10.0.0.2"])
 def test_addresses_that_are_none_are_refused(given: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(repr(given))):
-        endpoints(make_lines(form={"receipts_from": given}))
+        endpoints(make_lines(form={"webhook_allow_from": given}))
 
 
 def test_a_provider_that_brings_none_is_refused() -> None:
     lines = make_lines(form={})
     silent = replace(lines["form"], dialect=cast("Dialect", object()))
-    with pytest.raises(SettingsError, match=r"routes\.form\.receipts: smartswitch brings none"):
+    with pytest.raises(SettingsError, match=r"routes\.form\.webhook_secret: smartswitch brings none"):
         endpoints({"form": silent})
 
 
 @pytest.mark.parametrize(
-    ("table", "found"), [({"receipts": ""}, set()), ({"receipts": "A-z_0" * 4}, {"form"}), ({}, {"form"})]
+    ("table", "found"),
+    [({"webhook_secret": ""}, set()), ({"webhook_secret": "A-z_0" * 4}, {"form"}), ({}, {"form"})],
 )
 def test_only_who_has_a_secret_has_an_entrance(table: Table, found: set[str]) -> None:
     assert endpoints(make_lines(form=table)).keys() == found
 
 
 def test_no_two_doors_open_by_one_mistake() -> None:
-    found = endpoints(make_lines(form={}, other={"login": "other", "receipts": SECRET[::-1]}))
+    found = endpoints(make_lines(form={}, other={"login": "other", "webhook_secret": SECRET[::-1]}))
     assert authenticate(found, "form", SECRET, "") is found["form"]
     assert authenticate(found, "other", SECRET, "") is None
     assert authenticate({}, "form", SECRET, "") is None

@@ -258,14 +258,14 @@ def test_callers_are_told_apart_by_their_address(
     ledger: Ledger, allowed: str, caller: str, status: int
 ) -> None:
     """Which a proxy says that is believed: here every one on this machine."""
-    with opened(ledger, make_lines(form={"receipts_from": allowed})) as world:
+    with opened(ledger, make_lines(form={"webhook_allow_from": allowed})) as world:
         [name] = world.sent()
         assert world.form(name, headers={"x-forwarded-for": caller}).status_code == status
         assert world.statuses() == ["delivered" if status == 200 else "sent"]
 
 
 def test_a_proxy_that_is_not_trusted_is_a_caller_like_any_other(ledger: Ledger) -> None:
-    lines = make_lines(form={"receipts_from": "203.0.113.7"})
+    lines = make_lines(form={"webhook_allow_from": "203.0.113.7"})
     with opened(ledger, lines, trusted_proxies="192.0.2.1") as world:
         assert world.form("1", headers={"x-forwarded-for": "203.0.113.7"}).status_code == 404
 
@@ -291,7 +291,7 @@ def test_a_body_of_the_largest_size_is_read(world: World) -> None:
 
 
 def test_who_comes_too_fast_is_told_when_to_come_again(ledger: Ledger) -> None:
-    with opened(ledger, make_lines(form={"receipts_per_second": 2}, xml=OPEN["xml"])) as world:
+    with opened(ledger, make_lines(form={"webhook_per_second": 2}, xml=OPEN["xml"])) as world:
         said = [world.form("1") for _ in range(5)]
         late = [one for one in said if one.status_code == 429]
         assert len(late) >= 2
@@ -300,7 +300,7 @@ def test_who_comes_too_fast_is_told_when_to_come_again(ledger: Ledger) -> None:
 
 
 def test_receipts_are_counted_and_not_calls(ledger: Ledger) -> None:
-    with opened(ledger, make_lines(xml={**OPEN["xml"], "receipts_per_second": 10})) as world:
+    with opened(ledger, make_lines(xml={**OPEN["xml"], "webhook_per_second": 10})) as world:
         assert world.xml([str(number) for number in range(1, 101)]).status_code == 200
         late = world.xml(["1"])
         assert (late.status_code, int(late.headers["retry-after"])) in [(429, 9), (429, 10)]

@@ -115,7 +115,7 @@ provider = "smartswitch"
 url = "http://127.0.0.1:1"
 login = "shop"
 password = "secret"
-receipts = "{SECRET}"
+webhook_secret = "{SECRET}"
 """
 
 
@@ -255,5 +255,5 @@ def test_an_address_that_is_taken_and_a_secret_too_short_are_said_in_a_sentence(
     routes = Path(environment["WORKER_ROUTES"])
     routes.write_text(ROUTES.replace(SECRET, "shortsecret"), "utf-8")
     said = fails("--port", "0")
-    assert "routes.form.receipts must be at least 20" in said
+    assert "routes.form.webhook_secret must be at least 20" in said
     assert "shortsecret" not in said

@@ -50,7 +50,13 @@ def test_every_message_comes_to_its_end(setup: Setup, ledger: Ledger, provider: 
             script = httpx.post(f"{url}/sandbox/faults", json=FAULTS[fault])
             assert script.status_code == 200, script.text
             runtime = setup.runtime(
-                one={"provider": provider, "url": url, "receipts": SECRET, "key": "", **PROVIDERS[provider]}
+                one={
+                    "provider": provider,
+                    "url": url,
+                    "webhook_secret": SECRET,
+                    "key": "",
+                    **PROVIDERS[provider],
+                }
             )
             book = Book(ledger)
             book.enqueue(messages(COUNT, route="one"))

@@ -31,7 +31,7 @@ OPEN: Mapping[str, Table] = {
 
 def make_lines(**tables: Table) -> dict[str, Route]:
     """Lines of these routes; a table without a provider gets smartswitch."""
-    common = {"url": "http://127.0.0.1:1", "receipts": SECRET, "receipts_per_second": 100_000}
+    common = {"url": "http://127.0.0.1:1", "webhook_secret": SECRET, "webhook_per_second": 100_000}
     login = {"login": "shop", "password": "secret"}
     return build_routes(
         {

@@ -43,7 +43,7 @@ def _often(routes: Iterable[RouteConfig]) -> dict[str, dict[str, Any]]:
     for route in routes:
         visits += [("dispatch", f"{route.name}:{lane.value}", TICK) for lane in Lane]
         visits += [("poll", route.name, TICK), ("rescue", route.name, RESCUE_TICK)]
-        visits += [("match", route.name, TICK)] if route.receipts else []
+        visits += [("match", route.name, TICK)] if route.webhook_secret else []
     return {
         f"{stage} {name}": {
             "task": f"bulk_dispatch.{stage}",
@@ -62,8 +62,8 @@ def _now_and_then(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
         f"watch {route.config.name}": {
             "task": "bulk_dispatch.watch",
             "args": [route.config.name],
-            "schedule": every(route.config.balance_every),
-            "last_run_at": steady_now() - route.config.balance_every,
+            "schedule": every(route.config.balance_interval),
+            "last_run_at": steady_now() - route.config.balance_interval,
             "options": _options("watch", route.config.name),
         }
         for route in routes

@@ -178,7 +178,7 @@ def _account(route: RouteConfig) -> Account:
         in_flight=route.in_flight,
         status_items=route.status_items,
         zone=_zone(route),
-        receipts=bool(route.receipts),
+        receipts=bool(route.webhook_secret),
         options=route.options,
     )
 

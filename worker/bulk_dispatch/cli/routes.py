@@ -67,11 +67,11 @@ def _plain(row: RouteRow, route: Route | None, refused: Sequence[RefusedQuestion
 
 def _about(row: RouteRow, route: Route | None) -> dict[str, Any]:
     """What the routes file says; a route that is gone from it strands its messages."""
-    least = route.config.balance_least if route else 0
+    least = route.config.balance_warn_below if route else 0
     return {
         "provider": route.config.provider if route else None,
         "mode": route.config.mode if route else None,
-        "balance_least": least,
+        "balance_warn_below": least,
         "balance_low": route is not None and row.balance is not None and is_low(route, row.balance),
     }
 
@@ -79,7 +79,7 @@ def _about(row: RouteRow, route: Route | None) -> dict[str, Any]:
 def _cells(row: RouteRow, about: dict[str, Any], refused: Sequence[RefusedQuestion]) -> tuple[object, ...]:
     counts = (f"{row.queued:,}", f"{row.on_the_wire:,}", f"{row.in_doubt:,}")
     gone = f"not in the routes file: {row.unfinished:,} messages are stranded"
-    low = f"the balance is below {about['balance_least']:,}" if about["balance_low"] else None
+    low = f"the balance is below {about['balance_warn_below']:,}" if about["balance_low"] else None
     kept = f"receipts that wait for their message: {row.receipts_kept:,}" if row.receipts_kept else None
     unanswered = (
         f"does not answer ({one.question}) since {one.refused_at:%Y-%m-%d %H:%M} UTC: {one.reason}"

@@ -64,7 +64,7 @@ def _balance(route: Route, told: BalanceReading | Failure | None) -> dict[str, A
         "balance": money(found.balance.amount) if found else None,
         "currency": found.balance.currency or None if found else None,
         "balance_at": found.at if found else None,
-        "balance_least": route.config.balance_least,
+        "balance_warn_below": route.config.balance_warn_below,
         "low": is_low(route, found.balance.amount) if found else None,
         "problem": str(told) if isinstance(told, Failure) else None,
     }
@@ -77,7 +77,7 @@ def _balance_cells(one: Mapping[str, Any]) -> tuple[object, ...]:
         one["route"],
         " ".join(filter(None, (one["balance"], one["currency"]))),
         f"{at:%Y-%m-%d %H:%M}" if at else None,
-        one["balance_least"] or None,
+        one["balance_warn_below"] or None,
         one["problem"] or ("LOW" if one["low"] else remark),
     )
 

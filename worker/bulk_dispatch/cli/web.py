@@ -20,7 +20,7 @@ def web(
         str, typer.Option(help="Who is believed about callers: addresses, networks, by commas; * for all.")
     ] = "127.0.0.1",
 ) -> None:
-    """Take receipts at /receipts/ROUTE/SECRET, by POST or GET, for routes with the key `receipts`.
+    """Take receipts at /receipts/ROUTE/SECRET, by POST or GET, for routes with the key `webhook_secret`.
 
     It serves until Ctrl-C. GET /health says whether receipts get into the ledger.
     """

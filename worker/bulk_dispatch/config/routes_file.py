@@ -61,7 +61,7 @@ class RouteConfig:
     token: str = field(default="", repr=False, metadata=takes("a credential", secret=True))
     """The token, where the provider gives one."""
 
-    receipts: str = field(
+    webhook_secret: str = field(
         default="",
         repr=False,
         metadata=takes("20 or more letters, digits, dashes and underscores", secret=True),
@@ -69,10 +69,10 @@ class RouteConfig:
     """The secret part of the path at which the provider delivers receipts (docs/how-to/receipts.md). Empty:
     none are taken."""
 
-    receipts_from: str = field(default="", metadata=takes("addresses and networks, separated by commas"))
+    webhook_allow_from: str = field(default="", metadata=takes("addresses and networks, separated by commas"))
     """Where receipts may come from. Empty: from everywhere."""
 
-    receipts_per_second: int = field(default=5000, metadata=takes("receipts a second"))
+    webhook_per_second: int = field(default=5000, metadata=takes("receipts a second"))
     """How many receipts each `worker web` lets in. More are answered 429, so that the provider tries
     again."""
 
@@ -162,20 +162,20 @@ class RouteConfig:
     job_max: timedelta = timedelta(seconds=60)
     """The longest wait between two questions about a job."""
 
-    doubt_first: timedelta = timedelta(seconds=5)
+    in_doubt_first: timedelta = timedelta(seconds=5)
     """When the provider is first asked about messages in doubt."""
 
-    doubt_wait: timedelta = timedelta(seconds=65)
+    in_doubt_wait: timedelta = timedelta(seconds=65)
     """With `ask`: a message that the provider has denied for so long was surely not taken. With `repeat`: the
     wait before it is sent again under the same id."""
 
-    doubt_wait_job: timedelta = timedelta(minutes=10)
+    in_doubt_wait_job: timedelta = timedelta(minutes=10)
     """The same where the message may still wait in a job at the provider."""
 
-    doubt_most: timedelta = timedelta(days=1)
+    in_doubt_max: timedelta = timedelta(days=1)
     """In doubt for longer, a message is neither queued again because the provider denies it, nor repeated:
     nobody publishes how long a provider remembers an id. If the provider knows it, that still settles it;
-    otherwise it waits for `worker resolve`. At least `doubt_wait` and `doubt_wait_job`."""
+    otherwise it waits for `worker resolve`. At least `in_doubt_wait` and `in_doubt_wait_job`."""
 
     reference_offset: int = field(default=0, metadata=takes("ids", may_be_zero=True))
     """Added to our ids at the provider. A new ledger begins in a range of its own, between 500 million
@@ -192,13 +192,13 @@ class RouteConfig:
     """The zone of the provider's times that carry none. Empty: what the dialect has (`Europe/Kyiv` for
     AlphaSMS, `Europe/Moscow` for webcom)."""
 
-    balance_least: int = field(
+    balance_warn_below: int = field(
         default=0, metadata=takes("money, in the account's currency", may_be_zero=True)
     )
     """With less money than this `worker routes list`, `worker doctor` and the log (`balance_low`) warn. 0:
     never."""
 
-    balance_every: timedelta = timedelta(minutes=10)
+    balance_interval: timedelta = timedelta(minutes=10)
     """How often a provider is asked for the money left and for its time, where it tells them."""
 
     options: Mapping[str, str] = field(default_factory=dict)
@@ -224,10 +224,10 @@ class RouteConfig:
                 f"got {self.lease}"
             )
 
-        if self.doubt_most < max(self.doubt_wait, self.doubt_wait_job):
+        if self.in_doubt_max < max(self.in_doubt_wait, self.in_doubt_wait_job):
             raise SettingsError(
-                f"routes.{self.name}.doubt_most must be at least doubt_wait and doubt_wait_job, "
-                f"got {self.doubt_most}"
+                f"routes.{self.name}.in_doubt_max must be at least in_doubt_wait and in_doubt_wait_job, "
+                f"got {self.in_doubt_max}"
             )
 
     @property
@@ -324,7 +324,7 @@ def names_only(key: str, name: str) -> str:  # noqa: ARG001 - of every key
 
 def receipts_only(key: str, name: str) -> str:
     """A `secret` for the door that receipts come by, which faces strangers: it knows no other."""
-    return from_environment(name) if key == "receipts" else name
+    return from_environment(name) if key == "webhook_secret" else name
 
 
 def _every_secret(key: str, name: str) -> str:  # noqa: ARG001 - of every key

@@ -31,13 +31,13 @@ SANDBOX_ROUTES: Mapping[str, Table] = {
     "sandbox-webcom": {
         "provider": "webcom-xml",
         "token": SANDBOX_KEY,
-        "receipts": SANDBOX_RECEIPTS,
+        "webhook_secret": SANDBOX_RECEIPTS,
     },
     "sandbox-smartswitch": {
         "provider": "smartswitch",
         "login": SANDBOX_LOGIN,
         "password": SANDBOX_PASSWORD,
-        "receipts": SANDBOX_RECEIPTS,
+        "webhook_secret": SANDBOX_RECEIPTS,
     },
 }
 """Every account of the sandbox as a route. `worker up`, `worker demo` and the fault matrix use them all."""
@@ -74,8 +74,8 @@ def sandbox_pushes(door: str, routes: Mapping[str, Table] = SANDBOX_ROUTES) -> t
     return tuple(
         part
         for name, own in routes.items()
-        if "receipts" in own
-        for part in ("--push", f"{own['provider']}={door}/receipts/{name}/{own['receipts']}")
+        if "webhook_secret" in own
+        for part in ("--push", f"{own['provider']}={door}/receipts/{name}/{own['webhook_secret']}")
     )
 
 

@@ -58,7 +58,10 @@ def watch(runtime: Runtime, name: str) -> Watched:
     ahead = None if Question.CLOCK in paused else ask_clock(runtime, route)
     if isinstance(told, BalanceReading) and is_low(route, told.balance.amount):
         log.warning(
-            "balance_low route=%s balance=%s least=%d", name, told.balance.amount, route.config.balance_least
+            "balance_low route=%s balance=%s least=%d",
+            name,
+            told.balance.amount,
+            route.config.balance_warn_below,
         )
     if isinstance(ahead, timedelta) and is_off(ahead):
         log.warning("clock_skew route=%s ahead=%.0fs", name, ahead.total_seconds())
@@ -73,7 +76,7 @@ def watch(runtime: Runtime, name: str) -> Watched:
 
 def is_low(route: Route, amount: Decimal) -> bool:
     """Whether so little money is left that somebody should be told."""
-    return 0 < route.config.balance_least > amount
+    return 0 < route.config.balance_warn_below > amount
 
 
 def is_off(ahead: timedelta) -> bool:

@@ -115,7 +115,7 @@ def _collision(route: Route, held: Sequence[Transition]) -> Failure | None:
 
 def name_messages(route: Route, connection: Connection, told: Iterable[tuple[int, StatusReport]]) -> None:
     """Note by which ids receipts will name messages (their ledger ids, with the report that told)."""
-    if not route.config.receipts or not isinstance(route.dialect, Receipts):
+    if not route.config.webhook_secret or not isinstance(route.dialect, Receipts):
         return
     names: list[tuple[str, int]] = []
     for message_id, report in told:
@@ -133,7 +133,7 @@ def _name_found(
     """Note the names of messages whose id at the provider was not known before, once the reports that tell
     it are settled: what has collided by then gets no name, for it is another's."""
     unnamed = {message.id: report for message, report in found if not message.provider_message_id}
-    strangers = in_collision(connection, list(unnamed)) if unnamed and route.config.receipts else set()
+    strangers = in_collision(connection, list(unnamed)) if unnamed and route.config.webhook_secret else set()
     name_messages(route, connection, ((id_, told) for id_, told in unnamed.items() if id_ not in strangers))
 
 
@@ -153,7 +153,7 @@ def _suppress_unwilling(
 
 def first_look(route: Route) -> Looks:
     """When a package just sent is looked at for the first time."""
-    return Looks(poll=route.config.poll_first, rescue=route.config.doubt_first)
+    return Looks(poll=route.config.poll_first, rescue=route.config.in_doubt_first)
 
 
 def first_looks(route: Route, package_ids: Iterable[int]) -> dict[int, Looks]:

@@ -291,7 +291,7 @@ class _Round:
         return {
             package.id: Looks(
                 poll=self._next(package, self._wait(package, jobs, chance)),
-                rescue=self.route.config.doubt_first,
+                rescue=self.route.config.in_doubt_first,
             )
             for package in self.leased
         }

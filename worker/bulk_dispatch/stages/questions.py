@@ -62,7 +62,7 @@ def heard(
                     log.info("question_answered route=%s question=%s", name, question)
     elif refuses(failure):
         refusal = NOT_OFFERED.because(failure.code, failure.detail) if is_not_offered(failure) else failure
-        first, most = route.config.doubt_first, max(RARELY, route.config.poll_max)
+        first, most = route.config.in_doubt_first, max(RARELY, route.config.poll_max)
         with runtime.ledger.begin() as connection:
             if note_refused(connection, name, question, str(refusal), first, most):
                 log.warning("question_refused route=%s question=%s failure=%r", name, question, str(refusal))

@@ -50,7 +50,7 @@ def rescue(runtime: Runtime, name: str) -> Rescued:
     """Take up lapsed packages of a route, then settle a bounded amount of doubt."""
     route = runtime.routes[name]
     with runtime.ledger.begin() as connection:
-        lapsed = doubt_lapsed(connection, name, route.config.doubt_first)
+        lapsed = doubt_lapsed(connection, name, route.config.in_doubt_first)
     if lapsed:
         log.warning("leases_expired route=%s packages=%s", name, lapsed)
     done = _WAYS.get(route.doubt, _by_policy)(runtime, route)
@@ -99,7 +99,7 @@ def _decided(runtime: Runtime, route: Route, message: Decidable) -> Transition:
 
 def _rare_looks(route: Route, leased: Sequence[Leased]) -> Mapping[int, Looks]:
     """As long again as it has been in doubt: what is held for days may yet be given another policy."""
-    first, most = route.config.doubt_first, route.config.poll_max
+    first, most = route.config.in_doubt_first, route.config.poll_max
     return {
         package.id: Looks(poll=route.config.poll_first, rescue=min(max(first, package.doubted_for), most))
         for package in leased
@@ -126,7 +126,7 @@ def _by_asking(runtime: Runtime, route: Route) -> Settled:
             )
         )
         messages = doubtful_messages(connection, [package.id for package in leased])
-    if refused and refused.paused and refused.lasts >= config.doubt_wait:
+    if refused and refused.paused and refused.lasts >= config.in_doubt_wait:
         return _by_policy(runtime, route, DoubtPolicy.HOLD)
     if not leased:
         return Settled()
@@ -190,19 +190,19 @@ def _news(
 def _patience(route: Route, package: Leased) -> timedelta:
     """How long they may deny a message and still have it: longer if it may wait in a job there."""
     job = package.job or route.config.mode == "async"
-    return route.config.doubt_wait_job if job else route.config.doubt_wait
+    return route.config.in_doubt_wait_job if job else route.config.in_doubt_wait
 
 
 def _surely_denied(route: Route, package: Leased) -> bool:
     """Denied before this time too, and for long enough: a request still under way would have arrived. And not
     for so long that they may have forgotten it."""
-    in_time = _patience(route, package) <= package.doubted_for <= route.config.doubt_most
+    in_time = _patience(route, package) <= package.doubted_for <= route.config.in_doubt_max
     return package.tries > 0 and in_time
 
 
 def _looks(route: Route, leased: Sequence[Leased]) -> Mapping[int, Looks]:
     """The next question: by the back-off, and right when patience ends."""
-    backoff = Backoff(route.config.doubt_first, route.config.doubt_wait)
+    backoff = Backoff(route.config.in_doubt_first, route.config.in_doubt_wait)
     return {
         package.id: Looks(
             poll=route.config.poll_first,

@@ -72,7 +72,7 @@ def _turn(runtime: Runtime, route: Route) -> Settled | None:
         leased = lease_doubts(
             connection, config.name, messages=1, lease=config.lease, accounts=config.account_ids
         )
-        ripe = [one.id for one in leased if config.doubt_wait <= one.doubted_for <= config.doubt_most]
+        ripe = [one.id for one in leased if config.in_doubt_wait <= one.doubted_for <= config.in_doubt_max]
         skew = clock_skew(connection, config.name) if isinstance(route.dialect, Clocks) else None
         doubtful = doubtful_items(connection, ripe, route.dialect.limits, skew or timedelta(0))
     items = [item for _, item in doubtful if item.kind in route.dialect.kinds]
@@ -146,8 +146,8 @@ def _of_the_route(said: _Said) -> Failure | None:
 
 def _look(route: Route, package: Leased) -> Looks:
     """When they have had time to forget that the request is the same; then ever rarer."""
-    left = route.config.doubt_wait - package.doubted_for
-    wait = Backoff(route.config.doubt_wait, route.config.poll_max).delay(package.tries + 1)
+    left = route.config.in_doubt_wait - package.doubted_for
+    wait = Backoff(route.config.in_doubt_wait, route.config.poll_max).delay(package.tries + 1)
     return Looks(
         poll=route.config.poll_first, rescue=max(left, timedelta(seconds=1)) if left > timedelta(0) else wait
     )

@@ -71,7 +71,7 @@ class Endpoint:
 
 def endpoints(routes: Mapping[str, Route], clock: Callable[[], float] = monotonic) -> dict[str, Endpoint]:
     """The entrances of those routes that have one. Raises SettingsError, naming the route."""
-    return {name: _endpoint(route, clock) for name, route in routes.items() if route.config.receipts}
+    return {name: _endpoint(route, clock) for name, route in routes.items() if route.config.webhook_secret}
 
 
 def authenticate(found: Mapping[str, Endpoint], route: str, secret: str, address: str) -> Endpoint | None:
@@ -84,24 +84,26 @@ def authenticate(found: Mapping[str, Endpoint], route: str, secret: str, address
 def _endpoint(route: Route, clock: Callable[[], float]) -> Endpoint:
     config = route.config
     if not isinstance(route.dialect, Receipts):
-        raise SettingsError(f"routes.{config.name}.receipts: {config.provider} brings none; leave it out")
-    if not SECRET.fullmatch(config.receipts):
         raise SettingsError(
-            f"routes.{config.name}.receipts must be at least {SECRET_LEAST} letters, digits, "
+            f"routes.{config.name}.webhook_secret: {config.provider} brings none; leave it out"
+        )
+    if not SECRET.fullmatch(config.webhook_secret):
+        raise SettingsError(
+            f"routes.{config.name}.webhook_secret must be at least {SECRET_LEAST} letters, digits, "
             f"dashes and underscores"
         )
-    bucket = Bucket(config.receipts_per_second, clock)
-    return Endpoint(config.name, route.dialect, _networks(config), bucket, _digest(config.receipts))
+    bucket = Bucket(config.webhook_per_second, clock)
+    return Endpoint(config.name, route.dialect, _networks(config), bucket, _digest(config.webhook_secret))
 
 
 def _networks(route: RouteConfig) -> list[Network]:
-    parts = [part.strip() for part in route.receipts_from.split(",") if part.strip()]
+    parts = [part.strip() for part in route.webhook_allow_from.split(",") if part.strip()]
     try:
         return [ip_network(part, strict=False) for part in parts]
     except ValueError:
         raise SettingsError(
-            f"routes.{route.name}.receipts_from must be addresses and networks, by commas, "
-            f"got {route.receipts_from!r}"
+            f"routes.{route.name}.webhook_allow_from must be addresses and networks, by commas, "
+            f"got {route.webhook_allow_from!r}"
         ) from None
 
 

@@ -47,7 +47,7 @@ def check_route_states(settings: Settings, ledger: Ledger) -> Iterator[CheckResu
     with ledger.begin() as connection:
         rows = route_rows(connection)
         strange = elsewhere(connection, accounts)
-        old = overdue(connection, {name: route.config.doubt_most for name, route in routes.items()})
+        old = overdue(connection, {name: route.config.in_doubt_max for name, route in routes.items()})
         refused = all_refused(connection)
     for row in rows:
         if row.name in routes:
@@ -74,7 +74,7 @@ def _doubt(row: RouteRow, route: Route, old: int, strange: int) -> Iterator[Chec
     """What is being settled is as it should be; what waits for a person is told."""
     held = row.in_doubt if route.doubt is DoubtPolicy.HOLD else 0
     if held or old:
-        since = f", {old} of them for longer than {route.config.doubt_most}" if old else ""
+        since = f", {old} of them for longer than {route.config.in_doubt_max}" if old else ""
         seen = f"{row.in_doubt} messages of {row.name} are in doubt{since}: see `worker resolve`"
         yield CheckResult("doubt", "warning", seen)
     elif row.in_doubt:
@@ -94,9 +94,9 @@ def _account(row: RouteRow, route: Route) -> Iterator[CheckResult]:
     """What the route's provider told, when it was last asked."""
     if row.balance is not None and is_low(route, row.balance):
         seen = f"{money(row.balance)} {row.currency or ''}".strip()
-        least = route.config.balance_least
+        least = route.config.balance_warn_below
         yield CheckResult(
-            "balance", "warning", f"{seen} are left at {row.name}, below its balance_least of {least}"
+            "balance", "warning", f"{seen} are left at {row.name}, below its balance_warn_below of {least}"
         )
     if row.clock_skew is not None and isinstance(route.dialect, Clocks) and is_off(row.clock_skew):
         way = "ahead of" if row.clock_skew > timedelta(0) else "behind"
