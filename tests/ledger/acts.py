@@ -556,6 +556,6 @@ class Door:
         elif self.what == "stop":
             door.state, door.until = "stopped", None
         elif self.what == "open" or (self.what == "works" and door.failures and not still):
-            door.state, door.until, door.failures, door.unresolvable = "open", None, 0, set()
+            door.state, door.until, door.failures, door.unresolvable = "active", None, 0, set()
         elif self.what == "works" and door.state != "stopped":
             door.unresolvable = set()  # they do answer

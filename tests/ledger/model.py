@@ -72,7 +72,7 @@ class ModelPackage:
 class ModelRoute:
     """A route's door."""
 
-    state: str = "open"
+    state: str = "active"
     until: int | None = None
     failures: int = 0
     unresolvable: set[int] = field(default_factory=set)  # which of them left doubt
