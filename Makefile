@@ -29,11 +29,11 @@ up: $(STAMP) ## Run everything here: servers, workers, beat, Flower, sandbox
 test: $(STAMP) ## Run the tests but for the slow ones, on embedded servers (JOBS=processes)
 	$(PYTEST) -m "not slow"
 
-test-slow: $(STAMP) ## Run the slow ones: whole installations that are started, killed and starved
-	$(PYTEST) -m slow
+test-slow: $(STAMP) ## Run the slow ones: whole installations, killed and starved; properties on many examples
+	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=many
 
-test-all: $(STAMP) ## Run all tests
-	$(PYTEST)
+test-all: $(STAMP) ## Run all tests, each property on many examples
+	$(PYTEST) --hypothesis-profile=many
 
 coverage: $(STAMP) ## Measure which lines and branches the tests reach that are not slow, in all processes
 	rm -rf build/coverage

@@ -31,8 +31,9 @@ from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.server import running
 from tests.faults.proxy import Proxy, Target
 
-hypothesis.settings.register_profile("suite", deadline=None)  # other programs use this machine too
-hypothesis.settings.load_profile("suite")
+hypothesis.settings.register_profile("few", deadline=None, max_examples=25)  # others use this machine too
+hypothesis.settings.register_profile("many", deadline=None, max_examples=100)  # for the slow half
+hypothesis.settings.load_profile("few")  # unless --hypothesis-profile names the other
 
 COLLECTED = pytest.StashKey[list[pytest.Item]]()
 """All tests that were found, before some of them are chosen by their marks."""

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from hypothesis import settings
 
 from tests.conftest import COLLECTED
 from tests.guards.repository import ROOT, text
@@ -11,10 +12,13 @@ SLOW = {
     "tests/cli/test_whole.py": "`worker up` and `worker demo` start everything there is",
     "tests/e2e/": "installations of their own, which are killed, starved and changed; the wheel; the pages",
     "tests/faults/test_faults.py": "an installation, and what befalls it",
+    "tests/ledger/test_model.py": "more lives, of the same kind",
 }
 """Where slow tests are, and what they are. All others are to be quick."""
 
 FEW = 100
+
+MANY = "--hypothesis-profile=many"
 
 
 def recipe(target: str) -> str:
@@ -25,8 +29,14 @@ def recipe(target: str) -> str:
 
 def test_each_test_is_in_one_of_the_halves() -> None:
     assert recipe("test") == '$(PYTEST) -m "not slow"'
-    assert recipe("test-slow") == "$(PYTEST) -m slow"
-    assert recipe("test-all") == "$(PYTEST)"
+    assert recipe("test-slow") == f'$(PYTEST) -m "slow or hypothesis" {MANY}'
+    assert recipe("test-all") == f"$(PYTEST) {MANY}"
+
+
+def test_the_slow_half_tries_a_property_on_more_examples() -> None:
+    """The plugin of Hypothesis marks its tests "hypothesis"."""
+    few, many = (settings.get_profile(name).max_examples for name in ("few", "many"))
+    assert 10 <= few < many
 
 
 def test_ci_runs_both_halves() -> None:

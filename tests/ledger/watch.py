@@ -109,7 +109,7 @@ class Watch:
         return {
             row.id: (
                 row.state,
-                *(row.route, row.items, row.job, row.poll_count, row.inquiry_count),
+                *(row.route, row.message_count, row.job, row.poll_count, row.inquiry_count),
                 *(_ticks(clock) for clock in (row.poll_in, row.rescue_in, row.doubted_in)),
             )
             for row in self.packages

@@ -48,7 +48,7 @@ from tests.providers.rules import (
 )
 from tests.providers.seeds import SEEDS, Target, targets
 
-few = settings(max_examples=100, deadline=None)
+more = settings(max_examples=3 * settings().max_examples)
 
 
 def accounts() -> list[tuple[str, Account]]:
@@ -461,7 +461,6 @@ def acceptable(text: str) -> bool:
 
 
 @every_provider
-@few
 @given(texts=st.lists(any_text.filter(acceptable), min_size=1, max_size=5))
 def test_every_text_a_message_may_hold_arrives_as_it_was(provider: str, texts: list[str]) -> None:
     sample, _, speaker = of(provider)
@@ -522,7 +521,6 @@ def test_every_receipt_is_acknowledged_whatever_it_says(provider: str) -> None:
 
 
 @every_account
-@few
 @given(body=st.binary(max_size=300))
 def test_random_bytes_decide_nothing(provider: str, account: Account, body: bytes) -> None:
     sample = sample_of(provider)
@@ -555,7 +553,7 @@ def mutations(draw: st.DrawFn, whole: bytes) -> bytes:
 
 
 @every_provider
-@settings(max_examples=300, deadline=None)
+@more
 @given(data=st.data())
 def test_a_damaged_answer_is_read_or_refused_but_never_raises(provider: str, data: st.DataObject) -> None:
     sample, account, speaker = of(provider)
@@ -572,7 +570,7 @@ def test_every_kind_is_carried_by_somebody() -> None:
 
 
 @every_provider
-@settings(max_examples=300, deadline=None)
+@more
 @given(seed=st.integers(0, 2**32))
 def test_an_answer_of_good_form_and_any_content_is_held_to_the_rules(provider: str, seed: int) -> None:
     sample, account, speaker = of(provider)
