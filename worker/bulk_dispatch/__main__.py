@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """See bulk_dispatch.cli.main. Who is interrupted while it is being loaded gets no traceback either."""
+    """See bulk_dispatch.cli.main. An interrupt while it is being loaded shows no traceback either."""
     try:
         from bulk_dispatch.cli import main as run
 

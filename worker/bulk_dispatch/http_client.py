@@ -235,7 +235,7 @@ class _Pools:
     """A pool for each length of time that its connections may be idle: httpcore knows one for a whole pool.
 
     It never uses a connection again that it knows to be closed. But their end, or our request, may be under
-    way: who hangs up just then has read nothing, and we cannot know that.
+    way: a server that hangs up just then has read nothing, and we cannot know that.
     """
 
     def __init__(self, patience: _Patience, http: httpx.BaseTransport | None) -> None:

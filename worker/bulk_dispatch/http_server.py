@@ -37,7 +37,7 @@ class HttpServer(uvicorn.Server):
             self._on_ready(_url(bound))
 
     async def answer(self, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
-        """Answer whoever calls there, until `stop`; `on_ready` gets the base URL as soon as that is so."""
+        """Answer calls there, until `stop`; `on_ready` gets the base URL as soon as that is so."""
         self._on_ready = on_ready
         await self.serve([bound])
 

@@ -21,7 +21,7 @@ CELERYS: Mapping[str, int] = {
 
 
 class SaidOnce(logging.Filter):
-    """Lets the first of a spell through: of a trouble, by who meets it, whichever stage or wake-up it was."""
+    """Lets the first of a spell through: of a trouble, whichever stage or wake-up meets it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

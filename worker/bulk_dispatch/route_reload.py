@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class RouteTable:
     """The routes of a routes file.
 
-    Whoever begins a step takes `routes` as they are then, and keeps to them: reading again makes others, and
+    A step takes `routes` as they are when it begins, and keeps to them: reading again makes others, and
     changes none. A file that cannot be used leaves everything as it was.
     """
 

@@ -1,5 +1,5 @@
 """The check of a file: every row a message or refused with its reason, and what people want to know before
-any of it leaves. Nothing here talks to anybody: who knows the routes and the ledger is passed in.
+any of it leaves. Nothing here does I/O: what knows the routes and the ledger is passed in.
 """
 
 import re

@@ -59,7 +59,7 @@ def _decoded(stream: BinaryIO) -> Iterator[Iterator[str]]:
     try:
         yield text
     finally:
-        text.detach()  # whoever opened the bytes closes them
+        text.detach()  # the caller opened the bytes, and closes them
 
 
 # -- what kind of file it is
@@ -161,7 +161,7 @@ def _check_encoding(stream: BinaryIO) -> None:
             if line.isascii():
                 continue
             if not NOT_UTF8.search(line):
-                return  # the exception: whoever reads the rows names each
+                return  # the exception: the reader of the rows names each
             first = first or number
             if len(foreign) < SAMPLE:
                 foreign += line.encode("utf-8", "surrogateescape")

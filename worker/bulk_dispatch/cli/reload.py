@@ -15,7 +15,7 @@ from bulk_dispatch.intake import Intake
 from bulk_dispatch.monitoring.heartbeat import STALL_AFTER, Heartbeat, read_heartbeats
 from bulk_dispatch.routing import build_routes
 
-NOBODY = "no worker and no beat is running; whoever starts reads the routes file as it is"
+NOBODY = "no worker and no beat is running; the next to start reads the routes file as it is"
 
 
 def reload(

@@ -159,7 +159,7 @@ def export(as_json: Json = False) -> None:
 
 
 def _pages(ledger: Ledger) -> Iterator[list[Listed]]:
-    """The whole list, each part read by itself: whoever reads slowly must not keep a transaction open."""
+    """The whole list, each part read by itself: a slow reader must not keep a transaction open."""
     after = ""
     while True:
         with ledger.begin() as connection:

@@ -12,7 +12,7 @@ from bulk_dispatch.domain.validation import mask
 
 
 class PackageState(StrEnum):
-    """What became of a request. The package id is the fence for whoever writes about its messages."""
+    """What became of a request. The package id is the fence for writes about its messages."""
 
     OPEN = "open"  # leased by a dispatcher; the request may be on the wire; settled, or in doubt by rescue
     SETTLED = (

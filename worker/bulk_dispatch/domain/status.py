@@ -38,7 +38,7 @@ class EventType(StrEnum):
     SETTLE = "settle"  # dispatch, poll (jobs), rescue, receipts, or a person
     REPORT = "report"  # poll, receipts
     READ = "read"  # the same: somebody has read it. An event and an instant, not a status
-    COLLIDE = "collide"  # whoever hears of it: what they tell is of another message that had its id before
+    COLLIDE = "collide"  # any stage: what the provider tells is of another message that had its id before
 
 
 TRANSITIONS: dict[EventType, dict[Status | None, frozenset[Status]]] = {
@@ -108,4 +108,4 @@ CORRECTABLE = frozenset({Status.SUPPRESSED, Status.EXPIRED, Status.REJECTED, Sta
 nobody got anything. Unless the message stood in one of TAKEN before."""
 
 TAKEN = frozenset({Status.SENT, Status.IN_DOUBT})
-"""Who stood here once was taken by a provider, or perhaps was."""
+"""A message that stood here once was taken by a provider, or perhaps was."""

@@ -91,8 +91,8 @@ class Ledger:
             yield connection
 
     def lacks(self) -> str:
-        """What the server's settings lack, in one sentence, for whoever starts; empty if nothing, or if it
-        cannot be asked now.
+        """What the server's settings lack, in one sentence, for a process that starts; empty if nothing, or
+        if it cannot be asked now.
 
         Raises TooOldError: nobody should wait for a server that will never do.
         """
@@ -101,7 +101,7 @@ class Ledger:
                 return server_settings(connection).warning
         except TooOldError:
             raise
-        except LedgerError:  # it is away: that passes, and whoever needs it says so
+        except LedgerError:  # it is away: that passes, and what needs it says so
             return ""
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ class ColumnDumper(RecursiveDumper):
         return _texts([None if value is None else self._written(value) for value in obj]).encode()
 
     def _written(self, value: Any) -> str:
-        """As psycopg writes it, who also says what is wrong with a text that cannot be written."""
+        """As psycopg writes it; psycopg also says what is wrong with a text that cannot be written."""
         dumped = self._tx.get_dumper(value, PyFormat.TEXT).dump(value)
         return bytes(dumped or b"").decode()
 

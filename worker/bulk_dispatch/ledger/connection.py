@@ -1,9 +1,10 @@
 """Connections that notice when the network behind them has gone silent.
 
-A network that swallows packets says nothing: whoever waits for an answer over it waits on. The kernel's own
-time-outs find out in 11 s (see `KERNEL`), unless somebody between acknowledges every byte, as proxies and
-service meshes do. So whoever has waited a while asks the server, over a new connection, whether it is still
-at work on the statement. A slow statement is waited for; one that the server knows nothing of is given up.
+A network that swallows packets says nothing: a process that waits for an answer over it waits on. The
+kernel's own time-outs find out in 11 s (see `KERNEL`), unless somebody between acknowledges every byte, as
+proxies and service meshes do. So a process that has waited a while asks the server, over a new connection,
+whether it is still at work on the statement. A slow statement is waited for; one that the server knows
+nothing of is given up.
 
 A pooler between, such as PgBouncer, gives its clients process ids that the server knows nothing of. Whoever
 asks by way of one learns nothing, so nothing is given up: there the kernel's time-outs are alone.

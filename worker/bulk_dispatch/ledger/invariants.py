@@ -1,7 +1,7 @@
 """What the ledger claims of its rows at every committed instant. `bulk_dispatch.ledger.audit` verifies it.
 
 What is only a matter of time is no invariant: a lease that ran out, a clock that is due, a route that nobody
-serves. So whoever audits a ledger at work gets no false alarm, and a breach always means that something wrote
+serves. So an audit of a ledger at work gives no false alarm, and a breach always means that something wrote
 past the transitions, that one of them is wrong, or that the disk lies.
 
 Much of it is a CHECK or a UNIQUE too, and asked all the same: an index can be corrupt, a constraint dropped.

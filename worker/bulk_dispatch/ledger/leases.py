@@ -1,4 +1,4 @@
-"""Leases: whose turn it is to look at a package. To lease is to move its clock; who dies lets it run out."""
+"""Leases: which process looks at a package. A lease moves its clock; if the process dies, it runs out."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def _lease_statement(clock: str, tries: str, condition: str, count: str = "") ->
 # None: any. A package that left before accounts were noted is taken for one of these accounts.
 _KNOWN_TO = "{accounts} = '{{}}' OR coalesce(account = ANY({accounts}), true)"
 
-# What is open is its dispatcher's alone: a question about what he is just sending would be denied.
+# What is open is its dispatcher's alone: a question about what it is just sending would be denied.
 _LEASE_POLLS = _lease_statement(
     "poll_at", "poll_count", f"state <> '{PackageState.OPEN}'", ", poll_count = p.poll_count + 1"
 )
@@ -94,8 +94,8 @@ def lease_doubts(
 ) -> list[Leased]:
     """Packages in doubt that are due to be asked about, or decided, with about `messages` messages in all.
 
-    Who asks names the ids of the account asked: another one denies what it never had, and a denial is worth a
-    second sending.
+    The caller names the ids of the account asked: another one denies what it never had, and a denial is worth
+    a second sending.
     """
     return _leased(connection, _LEASE_DOUBTS, route, messages, lease, accounts=list(accounts))
 
@@ -125,8 +125,8 @@ def _leased(
 
 
 def answered(connection: Connection, package_ids: Iterable[int]) -> None:
-    """Count a question about packages, now that it was answered. Not when it is put: who dies over it has
-    learnt nothing, and the next denial must not pass for the second."""
+    """Count a question about packages, now that it was answered. Not when it is put: a process that dies over
+    it has learnt nothing, and the next denial must not pass for the second."""
     connection.execute(
         text("UPDATE packages SET inquiry_count = inquiry_count + 1 WHERE id = ANY(CAST(:ids AS bigint[]))"),
         {"ids": list(package_ids)},

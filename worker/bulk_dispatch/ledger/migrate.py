@@ -90,7 +90,7 @@ def _run(ledger: Ledger, work: "Callable[[Config], None]") -> tuple[str, ...]:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("SET LOCAL lock_timeout = 0"))  # a second upgrade waits for the first
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
-        # Whoever comes to a table after us waits behind us, also where we wait for a long read of it.
+        # What comes to a table after us waits behind us, also where we wait for a long read of it.
         connection.execute(text("SET LOCAL lock_timeout = '3s'"))
         config.attributes["connection"] = connection
         work(config)

@@ -166,7 +166,7 @@ def drop_surplus(connection: Connection, route: str) -> int:
 
 
 def _drop(connection: Connection, route: str, count: int, condition: str = "", **values: object) -> int:
-    """Forget the oldest. Who drops or takes never waits for another who does."""
+    """Forget the oldest. To drop or take never waits for another that does."""
     dropped = connection.execute(
         text(f"""
             DELETE FROM unmatched_receipts WHERE id IN (

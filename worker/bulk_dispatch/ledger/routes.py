@@ -30,8 +30,8 @@ HAS_ROOM = f"(SELECT room FROM ({_OPEN_PACKAGES}) AS p)"  # noqa: S608 - our own
 """One more package of a lane may be on the wire, as far as others are committed (see `places`)."""
 
 MAY_SEND = f"({HAS_ROOM} AND EXISTS (SELECT FROM routes WHERE name = :route AND {ROUTE_IS_ACTIVE}))"
-"""The route is active and has room. A first look, without a lock: who opens a package locks the route first,
-and looks again."""
+"""The route is active and has room. A first look, without a lock: a claim that opens a package locks the
+route, and looks again."""
 
 LOCKED_ROUTE = f"FROM routes WHERE name = :route AND {ROUTE_IS_ACTIVE} FOR NO KEY UPDATE"
 """Locks the route until the transaction ends, if it is active; no row if it is not, or not registered. So

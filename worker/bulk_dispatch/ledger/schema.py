@@ -150,7 +150,7 @@ packages = Table(
     Column("job", Text),  # the provider's job id
     Column("opened_at", _INSTANT, nullable=False, server_default=_NOW),
     Column("in_doubt_since", _INSTANT),  # when it was first in doubt
-    Column("poll_at", _INSTANT),  # the next look at what was sent; also the lease of whoever looks now
+    Column("poll_at", _INSTANT),  # the next look at what was sent; also the lease of the poll that looks now
     Column("rescue_at", _INSTANT),  # open: when its lease runs out; in doubt: the next question
     Column("poll_count", Integer, nullable=False, server_default=text("0")),  # looks so far
     Column(
@@ -215,7 +215,7 @@ routes = Table(
     Column("currency", Text),
     Column("balance_at", _INSTANT),
     Column("clock_skew", Interval),  # how far their clock was ahead of ours, when last asked
-    Column("resubmit_lease_until", _INSTANT),  # the lease of whoever sends again to settle doubt
+    Column("resubmit_lease_until", _INSTANT),  # the lease of the process that sends again to settle doubt
     Column(
         "unresolvable_failures", ARRAY(Integer), nullable=False, server_default=text("'{}'")
     ),  # failures that left doubt
@@ -296,5 +296,5 @@ conflicts = Table(
     Column("seen_at", _INSTANT),  # when somebody looked; until then the doctor tells of it
     UniqueConstraint("client_id", "producer", "digest"),
 )
-# Whoever asks wants the latest.
+# Those who ask want the latest.
 Index("ix_conflicts_at", conflicts.c.at, conflicts.c.id)

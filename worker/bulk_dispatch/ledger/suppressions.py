@@ -22,7 +22,7 @@ class Listed:
 MEANT = "(CAST(:numbers AS text[]) IS NULL OR s.recipient = ANY (CAST(:numbers AS text[])))"
 """Of a row s of the suppression list: it is one of :numbers; any row is, if these are NULL."""
 
-# Sorted, so that two who add the same numbers meet in the same order and cannot deadlock.
+# Sorted, so that two that add the same numbers lock in the same order and cannot deadlock.
 _ADD = text(f"""
     INSERT INTO suppressions (recipient, added_at, reason)
     SELECT recipient, coalesce(added_at, now()), reason

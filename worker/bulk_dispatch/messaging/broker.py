@@ -22,7 +22,7 @@ class BrokerConnection(Connection):
     """
 
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
-        """See kombu. Who asks for other intervals gets them."""
+        """See kombu. A caller that asks for other intervals gets them."""
         soon = {"interval_start": 1, "interval_step": 1, "interval_max": 2}
         super().ensure_connection(*args, **{**soon, **options})
         return self
@@ -102,7 +102,7 @@ class _QoS(InHand):
 
 
 class _Channel(Queues):
-    """A channel that can still be used by whoever holds a task that came over it, once it is closed."""
+    """A channel that can still be used by a worker that holds a task that came over it, once it is closed."""
 
     QoS = _QoS
 

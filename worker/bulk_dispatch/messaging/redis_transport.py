@@ -27,7 +27,7 @@ redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
 return redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """
 
-# Who takes it out of the notes puts it back: nobody else can have done so.
+# The process that takes it out of the notes puts it back: no other can have done so.
 _RESTORE = """
 redis.call('ZREM', KEYS[1], ARGV[1])
 if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
@@ -85,7 +85,8 @@ class InHand(QoS):
             found.eval(_RESTORE, len(keys), *keys, tag, pushes.side, *pushes.pushed.values())
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
-        """Put back what was taken long ago, by who died with it; see kombu. That can wait for some room."""
+        """Put back what was taken long ago, by a worker that died with it; see kombu. That can wait for some
+        room."""
         try:
             super().restore_visible(*args, **options)
         except self.channel.ResponseError as problem:
@@ -106,7 +107,7 @@ class Queues(Channel):
     QoS = InHand
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
-        """A wake-up, or an answer to who asked for it: what we put there is little."""
+        """A wake-up, or an answer to its caller: what we put there is little."""
         if options.get("_publish_batch") is not None:
             super()._put(queue, message, **options)
             return

@@ -1,4 +1,4 @@
-"""What `bulk_dispatch.enqueue` is given, by whoever sends it."""
+"""What `bulk_dispatch.enqueue` is given, by whatever sends it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

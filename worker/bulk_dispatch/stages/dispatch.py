@@ -216,7 +216,7 @@ def _refusing(connection: Connection, route: Route, package: Package, same: Sequ
     """Whether they refuse message after message in the same words that we do not know. One such refusal is
     about its message; so many are about all of them: hardly one is to blame, so those of this answer may try
     again, and what is still queued had better stay so."""
-    lock_packages(connection, [package.id])  # before the route, as everybody does who settles
+    lock_packages(connection, [package.id])  # before the route, as every settlement does
     streak = note_refusals(connection, route.config.name, same[0], len(same))
     if streak < SAME_REFUSALS:
         return None

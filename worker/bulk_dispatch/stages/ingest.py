@@ -48,7 +48,7 @@ LaneOfRoute: TypeAlias = tuple[str, Lane]
 @dataclass(frozen=True, slots=True)
 class Ingested:
     """What a step, or a part of one, did, in messages. `more` if it stopped because a step is bounded; `wake`
-    are the lanes that messages were entered into, for whoever called to wake their dispatchers."""
+    are the lanes that messages were entered into, for the caller to wake their dispatchers."""
 
     new: int = 0
     duplicates: int = 0

@@ -267,8 +267,8 @@ class _Round:
     def _limits(self, heard: "_Heard") -> list[tuple[OpenMessage, timedelta]]:
         """The messages, each with the age of its package until which an end is waited for.
 
-        Who does not answer at all gets one longest wait more; who cannot be asked, none. What could have been
-        asked about, and was not because its turn did not come, waits on.
+        A provider that does not answer at all gets one longest wait more; one that cannot be asked, none.
+        What could have been asked about, and was not because its turn did not come, waits on.
         """
         can_be_asked = isinstance(self.route.dialect, Statuses) and not self._is_silent(heard)
         unheard = [message for message in heard.messages if message.id not in heard.reports]

@@ -1,7 +1,8 @@
 """Questions: what is put to a provider beside messages, and what a refusal of it does.
 
-Not every page is in everybody's contract. Who refuses a kind of question is asked it ever more rarely, up to
-once an hour, and goes on being given messages: sending finds out by itself whether the account is well.
+Not every page is in everybody's contract. A provider that refuses a kind of question is asked it ever more
+rarely, up to once an hour, and goes on being given messages: sending finds out by itself whether the account
+is well.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Entrances: who may bring receipts for a route, and how many."""
+"""Endpoints: which callers may bring receipts for a route, and how many."""
 
 import hashlib
 import hmac

@@ -2,7 +2,7 @@
 
 They come by POST or by GET, as the provider's side is set, and to the address with a slash behind it, too.
 A receipt is acknowledged after its commit and not before. Nothing that comes in is logged, nor where it came
-in: the address is the secret, and its query names messages. Whoever is turned away is counted.
+in: the address is the secret, and its query names messages. A caller that is turned away is counted.
 """
 
 import asyncio
@@ -166,7 +166,7 @@ class WebhookApp:
 
 
 class _RefusalLog:
-    """Counts who was turned away, and says it now and then: who knocks must not fill the log."""
+    """Counts callers that were turned away, and says it now and then: callers must not fill the log."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

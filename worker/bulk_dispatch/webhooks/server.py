@@ -1,4 +1,4 @@
-"""The server of the door: the writer at work beside it, and bounds on who calls."""
+"""The server of the webhooks: the writer at work beside it, and bounds on callers."""
 
 import asyncio
 import logging
@@ -39,8 +39,8 @@ class BindAddress:
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's, with bounds on the head of a first request: who holds connections without one would close
-    the door to all others."""
+    """uvicorn's, with bounds on the head of a first request: a caller that holds connections without one
+    would close the door to all others."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Hang up unless a head comes soon."""

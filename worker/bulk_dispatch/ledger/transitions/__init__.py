@@ -2,9 +2,9 @@
 leaves, writes its event rows in the same statement, and returns what it really changed.
 
 Locks are taken in one order everywhere: package, its messages, the route last. Claim skips messages that
-others hold, and locks the route while it holds those it picked: whoever has locked a route must not wait
-for a message. Bulk claims of a route first wait for each other, by a lock that nobody else takes. A repeat
-locks the route first, and then packages that nobody holds. Instants are the database's own.
+others hold, and locks the route while it holds those it picked: a transaction that has locked a route must
+not wait for a message. Bulk claims of a route first wait for each other, by a lock that nobody else takes. A
+repeat locks the route first, and then packages that nobody holds. Instants are the database's own.
 """
 
 from bulk_dispatch.ledger.transitions.cancel import (

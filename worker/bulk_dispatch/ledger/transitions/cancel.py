@@ -12,7 +12,7 @@ from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.suppressions import MEANT
 from bulk_dispatch.ledger.transitions.transition import Transition, apply
 
-# Locked in one order, so that two who withdraw the same messages wait for each other and not in a circle.
+# Locked in one order, so that two that withdraw the same messages wait for each other and not in a circle.
 _NAMED = text("""
     SELECT id, client_id FROM messages
     WHERE client_id = ANY(CAST(:ids AS text[])) AND producer = :producer AND corrected_by IS NULL

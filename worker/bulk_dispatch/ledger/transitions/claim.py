@@ -126,7 +126,7 @@ def claim(connection: Connection, request: ClaimRequest, lane: Lane, untold: Spa
     provider can be asked to cancel it.
 
     The route is locked last, from the decision to the commit, so that no urgent message waits while another
-    claim picks. Who finds it full or shut by then takes nothing. Bulk claims of a route go one by one.
+    claim picks. If it is full or shut by then, nothing is taken. Bulk claims of a route go one by one.
     """
     picked = _pick(connection, request, lane, untold)
     if not picked.items:

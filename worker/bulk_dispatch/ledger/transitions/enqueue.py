@@ -57,7 +57,7 @@ _STANDING = f"""
 _ENTERED = f"{', '.join(_COLUMNS)}, status, due_at, finalized_at"
 
 # Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
-# Begins with its type, as transitions do, for whoever looks at what the database is doing.
+# Begins with its type, as transitions do, for people who look at what the database is doing.
 _ENQUEUE = text(f"""
     /* {EventType.ENQUEUE} */ WITH offered AS (
         {sql_rows(_COLUMNS)}
@@ -74,10 +74,10 @@ _ENQUEUE = text(f"""
     SELECT count(*) FROM entered
 """)  # noqa: S608 - our own constants
 
-# Locked in the same order. Whoever waits here finds it corrected by another, and leaves it alone. What one
-# transaction brings twice is a conflict, though the first of the two be suppressed at once: nobody can have
-# seen that it came to nothing. All that is written comes out of one CTE: to join two of them would take a
-# walk through the one for each row of the other.
+# Locked in the same order. A transaction that waits here finds it corrected by another, and leaves it alone.
+# What one transaction brings twice is a conflict, though the first of the two be suppressed at once: nobody
+# can have seen that it came to nothing. All that is written comes out of one CTE: to join two of them would
+# take a walk through the one for each row of the other.
 _CORRECT = text(f"""
     /* {EventType.ENQUEUE} */ WITH offered AS (
         {sql_rows(_COLUMNS)}

@@ -55,7 +55,7 @@ _COLUMNS = {
 
 
 def _move_statement(event_type: EventType) -> TextClause:
-    """Begins with its type, for whoever looks at what the database is doing. News from before its
+    """Begins with its type, for people who look at what the database is doing. News from before its
     message left collides, whatever it says: it is of another, and nothing it names is kept as ours."""
     held = sources(EventType.COLLIDE, Status.IN_DOUBT)
     return text(f"""

@@ -28,7 +28,8 @@ class AlreadyRunningError(LocalError):
 
 @contextmanager
 def only_one(data_dir: Path, info: Mapping[str, Any]) -> Iterator[None]:
-    """Holds the data directory for this run, and tells `info` (ports, addresses) to whoever comes second.
+    """Holds the data directory for this run, and tells `info` (ports, addresses) to a process that comes
+    second.
 
     AlreadyRunningError when another run has it. A killed run has not: the kernel let go of its lock.
     """
@@ -43,7 +44,7 @@ def only_one(data_dir: Path, info: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _take(lock: FileLock, data_dir: Path) -> None:
-    """Takes the lock, or learns who has it; who just took it may not have said so yet."""
+    """Takes the lock, or learns which process has it; one that just took it may not have said so yet."""
     first: dict[str, Any] = {}
 
     def decided() -> bool:

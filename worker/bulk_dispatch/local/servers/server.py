@@ -42,7 +42,7 @@ class ManagedServer(Protocol):
     @property
     def log(self) -> Path: ...
     @property
-    def stop_signal(self) -> Signals: ...  # end cleanly, whoever is connected
+    def stop_signal(self) -> Signals: ...  # end cleanly, whatever is connected
     @property
     def kill_signal(self) -> Signals: ...  # end now; the next start recovers
 

@@ -51,7 +51,9 @@ class Pair:
     def ensure(self, starting: FileLock, say: Say) -> list[str]:
         """Finds both running or starts them; the names of those it started."""
         try:
-            if self._stopping.exists():  # who began it was killed; until it is over, they still answer
+            if (
+                self._stopping.exists()
+            ):  # the process that began it was killed; until it is over, they still answer
                 self.stop()
                 self.place.open_sockets()
             return [server.name for server in (self.redis, self.postgres) if ensure(server, starting.fd, say)]

@@ -1,7 +1,7 @@
 """The pair of servers of one data directory, shared by every process that uses it.
 
 Each user holds a share of `holders.lock`; starting and stopping is done holding `starting.lock` alone.
-Whoever leaves and can then have `holders.lock` alone was the last, and stops the servers. A newcomer
+A process that leaves and can then have `holders.lock` alone was the last, and stops the servers. A newcomer
 takes its share under `starting.lock` too, so it comes either before that look or after the stop.
 """
 
@@ -28,8 +28,8 @@ def embedded(
 ) -> Iterator[Addresses]:
     """PostgreSQL and Redis of `data_dir`, found running or started; the last one to leave stops them.
 
-    The durability is chosen by whoever starts them. `notify` gets a sentence now and then, for stderr.
-    LocalError says in one sentence why it cannot be.
+    The durability is chosen by the process that starts them. `notify` gets a sentence now and then, for
+    stderr. LocalError says in one sentence why it cannot be.
     """
     data_dir = data_directory(data_dir)
     with opened(data_dir / HOLDERS) as holder:
@@ -67,7 +67,7 @@ def kept_running(
 
 
 def revive(data_dir: Path, durability: Durability, notify: Say) -> None:
-    """Starts what has died of the pair. Only for whoever holds it."""
+    """Starts what has died of the pair. Only for the process that holds it."""
     data_dir = data_directory(data_dir)
     with alone(data_dir / STARTING) as starting:
         for name in Pair.of(data_dir, durability, notify).ensure(starting, notify):
