@@ -13,9 +13,10 @@ from bulk_dispatch.http_client import steady
 from bulk_dispatch.ledger.queries import Event
 from bulk_dispatch.providers.interface import Answered, StatusReport
 from bulk_dispatch.stages.concurrency import calls
-from bulk_dispatch.stages.dispatch import Dispatched, _record
+from bulk_dispatch.stages.dispatch import Dispatched
 from bulk_dispatch.stages.poll import Polled
 from bulk_dispatch.stages.rescue import Rescued
+from bulk_dispatch.stages.submissions import record_submission
 from tests.factories import message, messages
 from tests.stages.test_dispatch import dead_port
 from tests.stages.world import ENDLESS, OpenWorld, World
@@ -564,7 +565,7 @@ def test_what_comes_in_with_the_same_words_afterwards_is_queued_again_too(open_w
 
     line = world.line("plain")
     words = [StatusReport(item.reference, Status.REJECTED, WORDS, strange=True) for item in late.items]
-    _record(world.runtime, line, late, Answered(words))
+    record_submission(world.runtime, line, late, Answered(words))
 
     assert world.statuses() == {REJECTED: 9, QUEUED: 3}
     assert world.history(1).events[-1].code == WORDS

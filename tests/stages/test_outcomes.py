@@ -19,10 +19,10 @@ from bulk_dispatch.ledger.transitions import Looks, Package, Read, Transition
 from bulk_dispatch.providers.interface import COLLISION, CREDENTIALS, MONEY, Answered, StatusReport
 from bulk_dispatch.routing import accept
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
-from bulk_dispatch.stages.dispatch import _record
 from bulk_dispatch.stages.outcomes import Outcome, record
 from bulk_dispatch.stages.route_health import apply_failure, worst
 from bulk_dispatch.stages.status_reports import is_end, note_segments
+from bulk_dispatch.stages.submissions import record_submission
 from tests.factories import message, messages
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
 from tests.waiting import eventually
@@ -44,7 +44,7 @@ def claimed(world: World, route: str) -> Package:
 
 def answered(world: World, route: str, package: Package, reports: Sequence[StatusReport]) -> None:
     """As if the provider had said so."""
-    _record(world.runtime, world.line(route), package, Answered(reports))
+    record_submission(world.runtime, world.line(route), package, Answered(reports))
 
 
 # -- the end of a first channel

@@ -16,8 +16,8 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.in_doubt import DoubtSelection, Resolution, chunks, resolve
 from bulk_dispatch.ledger.transitions import ClaimRequest, Looks, Package, claim
 from bulk_dispatch.providers.interface import Reply
-from bulk_dispatch.stages.dispatch import _record
 from bulk_dispatch.stages.rescue import Rescued, rescue
+from bulk_dispatch.stages.submissions import record_submission
 from tests.factories import message, messages
 from tests.stages.test_poll import BAD_REPORTS, named
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
@@ -271,7 +271,7 @@ def late_writer(world: World, package: Package, reply: Reply) -> None:
     """The dispatcher that was thought dead comes back with the answer in hand."""
     line = world.line()
     outcome = line.dialect.read_submit(package.items, reply)
-    _record(world.runtime, line, package, outcome)
+    record_submission(world.runtime, line, package, outcome)
 
 
 def test_a_dispatcher_that_settles_while_it_is_doubted_settles(world: World) -> None:
@@ -347,7 +347,7 @@ def test_a_job_number_that_comes_too_late_is_settled_by_asking(world: World) -> 
     world.rescue("beta")
 
     line = world.line("beta")
-    _record(world.runtime, line, package, line.dialect.read_submit(package.items, reply))
+    record_submission(world.runtime, line, package, line.dialect.read_submit(package.items, reply))
 
     assert world.statuses() == {IN_DOUBT: 4}
     assert world.states() == {"in_doubt": 1}

@@ -14,8 +14,8 @@ from bulk_dispatch.ledger.transitions import Package
 from bulk_dispatch.providers.interface import Reply
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
-from bulk_dispatch.stages.dispatch import _record
 from bulk_dispatch.stages.rescue import Rescued
+from bulk_dispatch.stages.submissions import record_submission
 from tests.factories import message, messages
 from tests.stages.test_concurrency import Clock
 from tests.stages.world import ENDLESS, KIND, OpenWorld, World
@@ -217,7 +217,7 @@ def test_a_dispatcher_that_comes_back_after_the_repeat_changes_nothing(open_worl
     before = known(world)
 
     line = world.line("webcom")
-    _record(world.runtime, line, package, line.dialect.read_submit(package.items, reply))
+    record_submission(world.runtime, line, package, line.dialect.read_submit(package.items, reply))
 
     assert known(world) == before == theirs(world)
     assert world.walked() == ["queued", "sending", "in_doubt", "sent"]

@@ -26,13 +26,13 @@ class NonCatchUpScheduler(Scheduler):
     so that a weekend without workers does not fill Redis.
     """
 
-    _lines: Mapping[str, Route] | None = None
+    _routes: Mapping[str, Route] | None = None
 
     def tick(self, *args: Any, **options: Any) -> Any:
         """See Celery; by the routes of now."""
         routes = self.app.process.routes.routes
-        if self._lines is not routes:
-            self._lines = routes
+        if self._routes is not routes:
+            self._routes = routes
             self.merge_inplace(beat_entries(routes.values()))
         return super().tick(*args, **options)
 

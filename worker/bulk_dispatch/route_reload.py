@@ -21,19 +21,19 @@ class RouteTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._secret: Secret | None = None
-        self._lines: Mapping[str, Route] | None = None
+        self._routes: Mapping[str, Route] | None = None
         self.kept = ""  # why the routes are still the old ones, if the file could not be read again
 
     def read(self, secret: Secret | None = None) -> Mapping[str, Route]:
         """Read the file; from now on credentials come from there. Raises SettingsError."""
         self._secret = secret
-        self._lines = build_routes(read_routes(self._path, secret))
-        return self._lines
+        self._routes = build_routes(read_routes(self._path, secret))
+        return self._routes
 
     @property
     def routes(self) -> Mapping[str, Route]:
         """The routes as they are now. Raises SettingsError if the file was never read, and cannot be."""
-        return self.read(self._secret) if self._lines is None else self._lines
+        return self.read(self._secret) if self._routes is None else self._routes
 
     @property
     def digests(self) -> dict[str, str]:
@@ -45,7 +45,7 @@ class RouteTable:
         try:
             routes = read_routes(self._path, self._secret)
             if routes != {name: route.config for name, route in self.routes.items()}:
-                self._lines = build_routes(routes)
+                self._routes = build_routes(routes)
         except SettingsError as problem:
             self.kept = str(problem)
             log.error("routes_kept problem=%s", problem)

@@ -24,7 +24,7 @@ class RefusedEntry(NamedTuple):
 def entries(
     lines: Iterable[str], number: Callable[[str], str], reason: str = ""
 ) -> Iterator[Listed | RefusedEntry]:
-    """What stands in the lines of a file, each with its end; `why` where a line says nothing of that.
+    """What stands in the lines of a file, each with its end; `reason` where a line says nothing of that.
 
     `number` reads a number, or raises MessageError.
 

@@ -23,8 +23,8 @@ from bulk_dispatch.stages.status_reports import Tried
 class Outcome:
     """What came of a step for messages in packages of one route, to be written down by `record`.
 
-    `looks` names every package concerned, with its next checks. A `why` of None stands for the trouble's own
-    words.
+    `looks` names every package concerned, with its next checks. A `reason` of None stands for the words of
+    the trouble.
     """
 
     looks: Mapping[int, Looks]

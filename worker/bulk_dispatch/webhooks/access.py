@@ -48,7 +48,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The entrance of one route."""
+    """The endpoint of one route."""
 
     route: str
     dialect: Receipts
@@ -70,15 +70,15 @@ class Endpoint:
 
 
 def endpoints(routes: Mapping[str, Route], clock: Callable[[], float] = monotonic) -> dict[str, Endpoint]:
-    """The entrances of those routes that have one. Raises SettingsError, naming the route."""
+    """The endpoints of those routes that have one. Raises SettingsError, naming the route."""
     return {name: _endpoint(route, clock) for name, route in routes.items() if route.config.webhook_secret}
 
 
 def authenticate(found: Mapping[str, Endpoint], route: str, secret: str, address: str) -> Endpoint | None:
-    """The entrance, if all is right. What is wrong is not to be learnt, nor by the time it takes."""
-    entrance = found.get(route)
-    right = hmac.compare_digest(_digest(secret), entrance.digest if entrance else NO_SECRET)
-    return entrance if entrance and right and entrance.admits(address) else None
+    """The endpoint, if all is right. What is wrong is not to be learnt, nor by the time it takes."""
+    endpoint = found.get(route)
+    right = hmac.compare_digest(_digest(secret), endpoint.digest if endpoint else NO_SECRET)
+    return endpoint if endpoint and right and endpoint.admits(address) else None
 
 
 def _endpoint(route: Route, clock: Callable[[], float]) -> Endpoint:

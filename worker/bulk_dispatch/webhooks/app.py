@@ -1,4 +1,4 @@
-"""The door: an ASGI application. Receipts come to /receipts/ROUTE/SECRET; /health says whether they get on.
+"""The webhooks: an ASGI application. Receipts come to /receipts/ROUTE/SECRET; /health says if they get on.
 
 They come by POST or by GET, as the provider's side is set, and to the address with a slash behind it, too.
 A receipt is acknowledged after its commit and not before. Nothing that comes in is logged, nor where it came
@@ -63,12 +63,12 @@ class _GoneError(Exception):
 
 
 class WebhookApp:
-    """The application, for the entrances there are."""
+    """The application, for the endpoints there are."""
 
     def __init__(
         self, endpoints: Mapping[str, Endpoint], writer: Writer, clock: Callable[[], float] = monotonic
     ) -> None:
-        self._entrances = endpoints
+        self._endpoints = endpoints
         self._writer = writer
         self._turned_away = _RefusalLog(clock)
         self._bodies = self._held = 0
@@ -88,27 +88,27 @@ class WebhookApp:
             case ["", "health"]:
                 return HEALTHY if await self._writer.works() else UNHEALTHY
             case ["", "receipts", route, secret] | ["", "receipts", route, secret, ""]:
-                entrance = authenticate(self._entrances, route, secret, _address(scope))
-                if entrance is not None:
-                    return await self._receive(entrance, scope, receive)
-                known = route if route in self._entrances else "-"  # what else stands there is theirs
+                endpoint = authenticate(self._endpoints, route, secret, _address(scope))
+                if endpoint is not None:
+                    return await self._receive(endpoint, scope, receive)
+                known = route if route in self._endpoints else "-"  # what else stands there is theirs
                 self._turned_away.note("stranger", known)
                 return NOBODY
         self._turned_away.note("stranger")
         return NOBODY
 
-    async def _receive(self, entrance: Endpoint, scope: Scope, receive: Receive) -> Answer:
+    async def _receive(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Answer:
         """What is answered to somebody who may come in, with one place in the room for the body."""
         if scope["method"] not in ("POST", "GET"):
-            return self._refuse(entrance, NOT_SO)
+            return self._refuse(endpoint, NOT_SO)
         if self._bodies >= BODIES:
-            return self._refuse(entrance, FULL)
+            return self._refuse(endpoint, FULL)
         self._bodies += 1
         body = bytearray()
         try:
             if refusal := await self._read(body, receive):
-                return self._refuse(entrance, refusal)
-            return await self._take(entrance, _push(scope, body))
+                return self._refuse(endpoint, refusal)
+            return await self._take(endpoint, _push(scope, body))
         finally:
             self._bodies -= 1
             self._held -= len(body)
@@ -133,35 +133,35 @@ class WebhookApp:
             return TOO_SLOW
         return None
 
-    async def _take(self, entrance: Endpoint, push: Push) -> Answer:
+    async def _take(self, endpoint: Endpoint, push: Push) -> Answer:
         """Read, count, write, acknowledge."""
-        if wait := entrance.bucket.wait():
-            return self._refuse(entrance, Answer(429, b"too fast", retry_after=wait))
-        entrance.bucket.spend(1)
+        if wait := endpoint.bucket.wait():
+            return self._refuse(endpoint, Answer(429, b"too fast", retry_after=wait))
+        endpoint.bucket.spend(1)
         try:
-            receipts = entrance.dialect.read_receipts(push)
+            receipts = endpoint.dialect.read_receipts(push)
         except Exception as problem:
             # Without what it says, for that may quote what came in.
-            log.error("receipts_crashed route=%s problem=%s", entrance.route, type(problem).__name__)
-            return self._refuse(entrance, FAILED)
+            log.error("receipts_crashed route=%s problem=%s", endpoint.route, type(problem).__name__)
+            return self._refuse(endpoint, FAILED)
         if isinstance(receipts, Failure):
-            return self._refuse(entrance, UNREADABLE)
-        entrance.bucket.spend(len(receipts) - 1)
+            return self._refuse(endpoint, UNREADABLE)
+        endpoint.bucket.spend(len(receipts) - 1)
         try:
-            written = await self._writer.put(entrance.route, receipts)
+            written = await self._writer.put(endpoint.route, receipts)
         except RefusedError:
-            return self._refuse(entrance, UNREADABLE)
+            return self._refuse(endpoint, UNREADABLE)
         if not written:
-            return self._refuse(entrance, AWAY)
-        said = entrance.dialect.acknowledge(receipts)
+            return self._refuse(endpoint, AWAY)
+        said = endpoint.dialect.acknowledge(receipts)
         return Answer(200, said.body, said.media_type)
 
     def tell(self) -> None:
         """Say at the end who was turned away and is not told of yet."""
         self._turned_away.tell()
 
-    def _refuse(self, entrance: Endpoint, answer: Answer) -> Answer:
-        self._turned_away.note(str(answer.status), entrance.route)
+    def _refuse(self, endpoint: Endpoint, answer: Answer) -> Answer:
+        self._turned_away.note(str(answer.status), endpoint.route)
         return answer
 
 

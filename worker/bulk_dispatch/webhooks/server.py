@@ -73,7 +73,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(http_server.HttpServer):
-    """The door, and its writer at work."""
+    """The webhooks, and its writer at work."""
 
     def __init__(self, app: WebhookApp, writer: Writer, trusted_proxies: str) -> None:
         super().__init__(
@@ -102,7 +102,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` gets the base URL once it answers. Main thread only.
 
-    Raises SettingsError for a route whose entrance cannot be, OSError if the address is taken.
+    Raises SettingsError for a route whose endpoint cannot be, OSError if the address is taken.
     """
     server = _server(ledger, routes, place)
     with http_server.bound_socket(place.host, place.port) as bound:
@@ -111,7 +111,7 @@ def serve(
 
 @contextmanager
 def running(ledger: Ledger, routes: Mapping[str, Route], place: BindAddress) -> Iterator[str]:
-    """The door in a thread of this process, for tests; yields its base URL."""
+    """The webhooks in a thread of this process, for tests; yields its base URL."""
     server = _server(ledger, routes, place)
     with http_server.bound_socket(place.host, place.port) as bound, http_server.running(server, bound) as url:
         yield url
