@@ -190,8 +190,10 @@ def test_a_file_is_imported_and_what_is_queued_for_the_whole_list_is_suppressed(
         "known": 0,
         "refused": 1,
         "errors": errors,
+        "left_out": ["name"],
         "suppressed": 3,
     }
+    assert "columns left out: name" in ran.err
     assert list(book.statuses().values()) == ["suppressed", "suppressed", "queued", "suppressed"]
     reasons = book.rows("SELECT reason FROM suppressions ORDER BY recipient")
     assert [row.reason for row in reasons] == ["by SMS", "imported from optouts.csv", None]

@@ -22,11 +22,15 @@ class RefusedEntry(NamedTuple):
 
 
 def entries(
-    lines: Iterable[str], number: Callable[[str], str], reason: str = ""
+    lines: Iterable[str],
+    number: Callable[[str], str],
+    reason: str = "",
+    leave_out: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Iterator[Listed | RefusedEntry]:
     """What stands in the lines of a file, each with its end; `reason` where a line says nothing of that.
 
-    `number` reads a number, or raises MessageError.
+    `number` reads a number, or raises MessageError. `leave_out` is told of columns that are not read, if the
+    heading has such.
 
     Each line is read by itself: no field of ours holds a line end, so no stray quote swallows what follows.
     Raises UnreadableError for a heading that does not name the recipient.
@@ -37,6 +41,8 @@ def entries(
     if first is None:
         return
     read = _reader(first[1].removeprefix("\ufeff"))
+    if others := [name for name in read.names if name and name not in FIELDS]:
+        leave_out(others)
     if not read.headed:
         yield _entry(first[0], {"recipient": first[1].removeprefix("\ufeff")}, number, reason)
     for place, line in filled:

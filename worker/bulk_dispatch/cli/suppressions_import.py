@@ -9,10 +9,11 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from bulk_dispatch.campaign.heading import shown
 from bulk_dispatch.campaign.source import UnreadableError, lines_of, opened
 from bulk_dispatch.cli.arguments import remark
 from bulk_dispatch.cli.context import opened_runtime, servers
-from bulk_dispatch.cli.output import Json, complain, progress
+from bulk_dispatch.cli.output import Json, complain, progress, say
 from bulk_dispatch.cli.suppressions_file import RefusedEntry, entries
 from bulk_dispatch.cli.suppressions_withdraw import Region, number, tell, withdraw
 from bulk_dispatch.ledger.suppressions import Listed, put
@@ -48,8 +49,15 @@ def import_file(
         "--reason", reason or ("imported" if file == "-" else f"imported from {Path(file).name}"), 200
     )
     with servers() as settings, opened_runtime(settings) as runtime:
-        done = _put(runtime, file, lambda lines: entries(lines, lambda it: number(it, region), reason))
+        left_out: list[str] = []
+        done = _put(
+            runtime,
+            file,
+            lambda lines: entries(lines, lambda it: number(it, region), reason, left_out.extend),
+        )
         tally = withdraw(runtime)
+    if left_out:
+        say(f"columns left out: {', '.join(map(shown, left_out))}")
     for error in done.errors:
         complain(error)
     if done.refused > NAMED:
@@ -59,6 +67,7 @@ def import_file(
         "added": done.added,
         "known": done.read - done.added,
         "refused": done.refused,
+        "left_out": [shown(name) for name in left_out],
         "errors": done.errors,
     }
     sentence = f"{done.read:,} read, {done.added:,} of them not on the list; {done.refused:,} lines refused."
