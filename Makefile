@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 REDIS8 := $(CURDIR)/.redis8
 
-# As many processes as there are cores, or JOBS. They start a few hundred others: each is to find the modules compiled.
+# Two processes more than there are cores, or JOBS. They start a few hundred others: each is to find the modules compiled.
 PROCESSES := -n $(or $(JOBS),auto) --dist loadgroup
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest $(PROCESSES)
 
@@ -78,12 +78,13 @@ format: $(STAMP) ## Put the code into the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Typer 0.29 loads pydantic, which doubles the time that every command takes to start.
-HELD := typer<0.29
+# Typer 0.29 loads pydantic, which doubles the time that every command takes to start. pytest 9.2 keeps the
+# names of tests where pytest-xdist 3.8 does not write, so that groups of tests are not kept together.
+HELD := typer<0.29 pytest<9.2
 
 lock: $(STAMP) ## Resolve the dependencies anew into requirements.lock
 	$(BIN)/pip install --quiet uv
-	echo "$(HELD)" | $(BIN)/uv pip compile pyproject.toml --constraints - --extra embedded --extra dev --universal --python-version 3.11 \
+	printf '%s\n' $(foreach held,$(HELD),"$(held)") | $(BIN)/uv pip compile pyproject.toml --constraints - --extra embedded --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade -o requirements.lock
 
 clean: ## Remove the virtual environment and what tools left behind

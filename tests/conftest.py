@@ -4,6 +4,7 @@ By default the servers are the embedded ones. WORKER_TEST_DATABASE_URL and WORKE
 suite at others (a PostgreSQL that may create databases, and a Redis whose databases 0 and 1 may be emptied).
 """
 
+import gc
 import itertools
 import json
 import os
@@ -31,7 +32,7 @@ from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.server import running
 from tests.faults.proxy import Proxy, Target
 
-hypothesis.settings.register_profile("few", deadline=None, max_examples=25)  # others use this machine too
+hypothesis.settings.register_profile("few", deadline=None, max_examples=10)  # others use this machine too
 hypothesis.settings.register_profile("many", deadline=None, max_examples=100)  # for the slow half
 hypothesis.settings.load_profile("few")  # unless --hypothesis-profile names the other
 
@@ -45,14 +46,20 @@ _numbers = itertools.count(1)
 
 @pytest.hookimpl(optionalhook=True)  # of xdist, without which the tests run too
 def pytest_xdist_auto_num_workers() -> int:
-    """A process for each core we may use, and two at least: they often wait."""
-    return max(2, len(os.sched_getaffinity(0)))
+    """Two more than there are cores for us: they often wait."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """See COLLECTED."""
     config.stash[COLLECTED] = list(items)
+
+
+def pytest_collection_finish() -> None:
+    """All that was collected stays until the end: the garbage collector need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -113,10 +120,13 @@ class SharedDatabase:
     """A database that all tests of this process use, one after the other, emptied before each."""
 
     url: str
-    _connection: Connection  # kept: to connect anew would take longer than to empty
+    ledger: (
+        Ledger  # kept with its connections: each new one has the catalog to read, and its statements to plan
+    )
+    _connection: Connection
 
     def emptied(self, statement: str) -> str:
-        """Run this statement once nobody is connected any more; the URL.
+        """Run this statement once nobody is in the midst of anything; the URL.
 
         What an earlier test left open, or a process that it killed, would hold locks.
         """
@@ -127,7 +137,8 @@ class SharedDatabase:
 
 _DISCONNECT = """
     SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND backend_type = 'client backend' AND state <> 'idle'
+      AND pid <> pg_backend_pid()
 """
 
 _DELETE_ROWS = "".join(
@@ -147,8 +158,8 @@ def shared_database(servers: Addresses, room: str, template: str = "template1") 
     """A database for many tests, while it lasts."""
     with database(servers, room, template) as url:
         engine = create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            yield SharedDatabase(url, connection)
+        with engine.connect() as connection, closing(Ledger.connect(url)) as ledger:
+            yield SharedDatabase(url, ledger, connection)
         engine.dispose()
 
 
@@ -193,11 +204,13 @@ def own_database_url(servers: Addresses, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """The book, empty."""
-    ledger = Ledger.connect(database_url)
-    yield ledger
-    ledger.close()
+def ledger(database_url: str, _migrated: SharedDatabase) -> Iterator[Ledger]:
+    """The book, empty. Its connections go on to the next test, but where a test has a database of its own."""
+    if database_url == _migrated.url:
+        yield _migrated.ledger
+        return
+    with closing(Ledger.connect(database_url)) as ledger:
+        yield ledger
 
 
 @pytest.fixture

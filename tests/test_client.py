@@ -498,6 +498,7 @@ def stranded(settings: Settings) -> Iterator[Dispatcher]:
     dispatcher.close()
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_away_is_an_error_that_says_so(stranded: Dispatcher) -> None:
     with pytest.raises(EnqueueError) as caught:
         stranded.enqueue(message(1))
@@ -506,6 +507,7 @@ def test_a_redis_that_is_away_is_an_error_that_says_so(stranded: Dispatcher) -> 
     assert message(1).text not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_away_is_the_same_error_for_many(stranded: Dispatcher) -> None:
     with pytest.raises(EnqueueError, match="not handed over: Redis cannot be reached"):
         stranded.enqueue_many(messages(3))
@@ -582,6 +584,7 @@ else:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_an_application_opens_a_dispatcher_from_its_environment(settings: Settings, intake: Intake) -> None:
     assert from_env(settings.environment()) == "enqueued"
 
@@ -589,6 +592,7 @@ def test_an_application_opens_a_dispatcher_from_its_environment(settings: Settin
     assert (entered.client_id, entered.route) == ("a", "alpha")
 
 
+@pytest.mark.slow
 def test_an_application_needs_no_secret_to_enqueue(setup: Setup, intake: Intake) -> None:
     settings = setup.routes(alpha={"url": URL, "key": "env:NOBODY_HAS_SET_THIS"})
 

@@ -377,6 +377,7 @@ def test_given_a_server_that_hangs_up_on_what_it_kept_then_fresh_connections_lea
     assert doubtful.taken is Acceptance.UNKNOWN  # as it was, and must be: nobody can know
 
 
+@pytest.mark.slow
 def test_given_a_connection_that_was_idle_for_too_long_then_a_new_one_is_made(
     transport: Transport, peer: StartPeer
 ) -> None:
@@ -630,6 +631,7 @@ SLOW: dict[str, tuple[Behaviour, bytes]] = {
 
 
 @pytest.mark.parametrize(("behave", "body"), SLOW.values(), ids=SLOW)
+@pytest.mark.slow
 def test_a_slow_peer_is_cut_off_at_the_deadline(
     transport: Transport, peer: StartPeer, behave: Behaviour, body: bytes
 ) -> None:
@@ -645,6 +647,7 @@ def test_a_slow_peer_is_cut_off_at_the_deadline(
     assert lasted < (QUICK + SECOND).total_seconds() + 2  # of a busy machine
 
 
+@pytest.mark.slow
 def test_a_slow_answer_in_time_is_an_answer(transport: Transport, peer: StartPeer) -> None:
     def behave(connection: socket.socket, peer: Peer) -> None:
         peer.take(connection)

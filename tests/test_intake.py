@@ -492,6 +492,7 @@ def at_own(own: OwnRedis) -> Iterator[Intake]:
         yield intake
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_not_there_is_one_sentence_without_a_credential() -> None:
     intake = Intake.connect("redis://anna:s3cret@127.0.0.1:1/0")
 
@@ -513,6 +514,7 @@ def test_an_address_that_is_none_is_one_sentence_without_a_credential(url: str) 
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_redis_that_asks_for_a_password_is_one_sentence(own: OwnRedis, at_own: Intake) -> None:
     at_own.client.config_set("requirepass", "s3cret")
     stranger = Intake.connect(own.server.intake_url)
@@ -629,6 +631,7 @@ def test_entries_are_still_there_after_a_restart(own: OwnRedis, at_own: Intake) 
     assert at_own.waiting()[Lane.BULK] == 2
 
 
+@pytest.mark.slow
 def test_an_add_rides_over_a_restart(own: OwnRedis, at_own: Intake) -> None:
     at_own.add(Lane.BULK, [message(1)])
     own.stop()

@@ -123,6 +123,7 @@ def test_given_the_answer_to_a_reload_is_lost_then_it_is_asked_for_once(
     assert intake.asked_to_reload("anybody").fleet == 2
 
 
+@pytest.mark.slow
 def test_given_the_answers_of_what_may_be_repeated_are_lost_then_they_are_as_without(
     proxy: Proxy, far: Intake, intake: Intake
 ) -> None:
@@ -181,6 +182,7 @@ def own_connects() -> Iterator[list[object]]:
     own = None
 
 
+@pytest.mark.slow
 def test_given_an_answer_is_lost_and_nobody_connects_any_more_then_all_is_tried_six_times_more() -> None:
     with gone_silent() as url, closing(Intake.connect(url)) as far, own_connects() as connects:
         with pytest.raises(IntakeError, match=r"^Redis cannot be reached"):
@@ -189,6 +191,7 @@ def test_given_an_answer_is_lost_and_nobody_connects_any_more_then_all_is_tried_
         assert len(connects) == 1 + TRIES
 
 
+@pytest.mark.slow
 def test_given_more_threads_than_connections_when_redis_holds_its_breath_then_all_wait_and_none_is_refused(
     setup: Setup, proxy: Proxy, intake: Intake
 ) -> None:

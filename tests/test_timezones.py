@@ -60,6 +60,7 @@ def test_what_can_be_told_without_an_offset(name: str, moment: str, told: str) -
 @pytest.mark.parametrize(
     "name", ["Europe/Kyiv", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"]
 )
+@pytest.mark.slow
 def test_whatever_is_told_names_one_moment_that_is_not_earlier(name: str) -> None:
     place = zone(name)
     for quarter in range(4 * 24 * 366):

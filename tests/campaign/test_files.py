@@ -309,6 +309,7 @@ def test_an_array_that_cannot_be_read_on_is_told_by_its_line(content: str) -> No
     assert BROKEN[content] in str(problem.value)
 
 
+@pytest.mark.slow
 def test_an_array_of_many_is_read_piece_by_piece() -> None:
     def lines() -> Iterator[str]:
         yield "[\n"

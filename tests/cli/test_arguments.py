@@ -43,6 +43,7 @@ CASES = [(COMMANDS[at % len(COMMANDS)], *slip) for at, slip in enumerate([*SLIPS
 
 
 @pytest.mark.parametrize(("words", "option", "name", "said"), CASES, ids=lambda part: str(part)[:40])
+@pytest.mark.slow
 def test_given_a_name_that_is_none_when_selected_by_then_it_fails_and_near_names_are_told(
     shell: Shell, campaigns: Book, words: list[str], option: str, name: str, said: str
 ) -> None:

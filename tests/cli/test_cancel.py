@@ -24,6 +24,7 @@ def shell(setup: Setup) -> Shell:
     return Shell.at(setup.routes(alpha=ROUTE, beta=BETA), setup.folder)
 
 
+@pytest.mark.slow
 def test_a_campaign_is_withdrawn_with_a_reason(shell: Shell, book: Book) -> None:
     book.enqueue([message(1, campaign="spring"), message(2, route="beta", campaign="spring"), message(3)])
 
@@ -38,6 +39,7 @@ def test_a_campaign_is_withdrawn_with_a_reason(shell: Shell, book: Book) -> None
     assert (again.code, again.out) == (0, "Nothing was there to cancel.\n")
 
 
+@pytest.mark.slow
 def test_everything_and_a_route_can_be_meant(shell: Shell, book: Book) -> None:
     book.enqueue([message(1), message(2, route="beta"), message(3, route="gone", campaign="spring")])
 
@@ -47,6 +49,7 @@ def test_everything_and_a_route_can_be_meant(shell: Shell, book: Book) -> None:
     assert set(book.statuses().values()) == {"cancelled"}
 
 
+@pytest.mark.slow
 def test_named_messages_that_are_not_cancelled_are_told(shell: Shell, book: Book) -> None:
     book.enqueue([message(1)])
     book.settle(book.package([message(2, route="beta")]), Status.IN_DOUBT)
@@ -104,6 +107,7 @@ def test_what_waits_in_the_intake_is_told(shell: Shell, setup: Setup) -> None:
     assert "2 messages still wait in the intake" in ran.err
 
 
+@pytest.mark.slow
 def test_who_is_interrupted_leaves_whole_steps_behind(shell: Shell, book: Book) -> None:
     """Somebody holds a message of the second step, so that the first is done when the signal comes."""
     book.enqueue(messages(7000))

@@ -157,6 +157,7 @@ FAILURES = [
         {"WORKER_REDIS_URL": "redis://:hush@127.0.0.1:9/0"},
         "Redis cannot be reached",
         id="no Redis there",
+        marks=pytest.mark.slow,
     ),
     pytest.param(["up"], {}, "WORKER_DATABASE_URL", id="up with servers of one's own"),
 ]
@@ -361,6 +362,7 @@ class TestASchemaThatIsNotOurs:
         """A database of this test's own."""
         return own_database_url
 
+    @pytest.mark.slow
     def test_a_database_that_is_not_migrated_is_said_with_the_remedy(
         self, shell: Shell, database_url: str
     ) -> None:
@@ -429,6 +431,7 @@ def test_a_paused_route_stays_paused_until_it_is_resumed(shell: Shell) -> None:
     assert shell.worker("routes", "resume", "alpha", "--json").json == {"route": "alpha", "state": "active"}
 
 
+@pytest.mark.slow
 def test_a_route_that_left_the_routes_file_is_named_with_what_it_strands(
     shell: Shell, ledger: Ledger
 ) -> None:

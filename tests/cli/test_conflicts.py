@@ -139,6 +139,7 @@ def test_all_of_a_producer_is_cancelled_where_no_ids_are_given(shell: Shell, boo
     assert shell.worker("cancel", "--producer", "shop", "--all").code == 2
 
 
+@pytest.mark.slow
 def test_ids_and_producers_are_read_as_they_were_when_the_message_came(shell: Shell, book: Book) -> None:
     book.bring([message(2, client_id=" order-2", producer="shop ")], Status.IN_DOUBT)
     book.enqueue([message(1, client_id="order-1\u200b", producer="shop ")])

@@ -113,6 +113,7 @@ def test_only_what_was_selected_is_put_back(shell: Shell, intake: Intake) -> Non
 # -- drop
 
 
+@pytest.mark.slow
 def test_letters_are_dropped(shell: Shell, intake: Intake) -> None:
     ids = bury(intake, *((f"reason {number % 2}", raw(number)) for number in range(1100)))
 

@@ -80,6 +80,7 @@ def test_a_sound_installation_is_told_to_be_sound(patient: Patient) -> None:
     }
 
 
+@pytest.mark.slow
 def test_conflicts_are_counted_until_somebody_has_looked(patient: Patient, ledger: Ledger) -> None:
     with ledger.begin() as connection:
         enqueue(connection, messages(2))
@@ -544,6 +545,7 @@ def of_severity(patient: Patient, severity: int) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_given_the_exit_codes_when_the_doctor_ends_then_the_worst_finding_decides(shell: Shell) -> None:
     ran = shell.worker("doctor", "--json")
 

@@ -18,6 +18,8 @@ from tests.conftest import Setup
 from tests.factories import message
 from tests.old_postgres import old_postgres
 
+pytestmark = pytest.mark.slow
+
 SAID = "PostgreSQL 16 is too old; 18 is needed"
 ONE = ["--to", "+380931110001", "--sender", "Shop", "--text", "Hello"]
 FILE = "client_id,recipient,sender,text\norder-1,+380931110001,Shop,Hello\n"

@@ -110,6 +110,7 @@ def test_given_a_yes_then_they_go_the_way_of_all_messages(
     assert sum(one.valid_until is not None for one in sent) == 1
 
 
+@pytest.mark.slow
 def test_given_the_provider_s_word_then_it_is_told_in_words(shell: Shell, intake: Intake, book: Book) -> None:
     running = shell.start("probe", "sandbox-sync", *TO, "--yes", "--json")
     carried = len(CARRIED["sandbox-sync"])

@@ -75,6 +75,7 @@ def test_who_has_not_or_has_others_is_named_and_the_code_is_1(
     assert problem in ran.json["processes"][0]["problem"]
 
 
+@pytest.mark.slow
 def test_who_was_silent_before_is_told_and_is_no_failure(
     shell: Shell, intake: Intake, digests: dict[str, str]
 ) -> None:

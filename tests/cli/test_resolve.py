@@ -111,6 +111,7 @@ def test_people_see_no_number_no_text_and_no_secret(shell: Shell, book: Book) ->
         assert "lost: no answer came" in ran.out
 
 
+@pytest.mark.slow
 def test_the_list_is_bounded_and_says_how_many_more(shell: Shell, book: Book) -> None:
     doubted(book, messages(53))
 
@@ -256,6 +257,7 @@ def test_a_selection_is_settled(shell: Shell, book: Book, words: list[str], expe
     assert rejected == {f"client-{number}" for number in expected}
 
 
+@pytest.mark.slow
 def test_thousands_are_settled_in_several_chunks(shell: Shell, book: Book) -> None:
     doubted(book, messages(2500))
 
@@ -295,6 +297,7 @@ def test_a_route_that_left_the_routes_file_is_listed_and_settled(shell: Shell, b
     assert shell.worker("resolve", "--route", "gone", "--as", "sent", *SAID, "--json").json["settled"] == 2
 
 
+@pytest.mark.slow
 def test_what_others_are_writing_is_waited_for_and_kept(shell: Shell, book: Book) -> None:
     doubted(book, messages(2))
     [package_id] = {row.package_id for row in book.messages().values()}
@@ -314,6 +317,7 @@ def test_what_others_are_writing_is_waited_for_and_kept(shell: Shell, book: Book
     assert book.statuses() == {"client-1": "sent", "client-2": "rejected"}
 
 
+@pytest.mark.slow
 def test_what_stops_in_the_midst_says_what_is_left(shell: Shell, book: Book, ledger: Ledger) -> None:
     """Somebody holds the second of two packages for longer than anybody waits."""
     doubted(book, messages(1000))

@@ -79,6 +79,7 @@ def test_every_route_is_asked_for_its_balance(shell: Shell) -> None:
     assert (smart["can_be_asked"], smart["balance"], smart["problem"]) == (False, None, None)
 
 
+@pytest.mark.slow
 def test_people_see_the_money_and_a_warning(shell: Shell) -> None:
     shown = shell.worker("routes", "balance", COLUMNS="150").out
 
@@ -120,6 +121,7 @@ def test_receipts_that_wait_for_their_message_are_told(shell: Shell, ledger: Led
 # -- prices
 
 
+@pytest.mark.slow
 def test_prices_are_told_of_numbers_that_are_not_shown(shell: Shell) -> None:
     numbers = ["+380930000001", "+380 93 000 00 02", "+380930000001"]
 
@@ -139,6 +141,7 @@ def test_prices_are_told_of_numbers_that_are_not_shown(shell: Shell) -> None:
 # -- what they hold
 
 
+@pytest.mark.slow
 def test_what_a_provider_holds_is_listed_without_numbers(
     setup: Setup, shell: Shell, tables: dict[str, dict[str, object]], ledger: Ledger
 ) -> None:
@@ -169,6 +172,7 @@ def test_nothing_held_is_said(shell: Shell) -> None:
 # -- the suppression list
 
 
+@pytest.mark.slow
 def test_their_stop_list_is_put_on_ours(shell: Shell, ledger: Ledger) -> None:
     ran = shell.worker("suppressions", "pull", "web", "--json")
 
@@ -224,6 +228,7 @@ def told(settings: Settings) -> dict[str, CheckResult]:
     return {finding.what: finding for finding in examine(settings, patience=0.1)}
 
 
+@pytest.mark.slow
 def test_the_doctor_tells_of_money_and_of_clocks(shell: Shell, settings: Settings, ledger: Ledger) -> None:
     assert not {"balance", "their clock"} & told(settings).keys()
     shell.worker("routes", "balance")
@@ -240,6 +245,7 @@ def test_the_doctor_tells_of_money_and_of_clocks(shell: Shell, settings: Setting
 # -- questions that are refused
 
 
+@pytest.mark.slow
 def test_given_a_question_that_is_refused_when_listed_then_since_when_and_why_are_told(
     shell: Shell, settings: Settings, ledger: Ledger
 ) -> None:

@@ -35,6 +35,7 @@ def number(which: int) -> str:
 # -- one by one
 
 
+@pytest.mark.slow
 def test_a_number_is_added_and_what_is_queued_for_it_is_suppressed(shell: Shell, book: Book) -> None:
     book.enqueue(messages(2))
 
@@ -98,6 +99,7 @@ def test_a_number_is_removed_and_has_messages_again(shell: Shell, book: Book) ->
     assert book.statuses() == {"client-1": "queued"}
 
 
+@pytest.mark.slow
 def test_one_can_ask_whether_a_number_is_on_the_list(shell: Shell, book: Book) -> None:
     book.do(put, [Listed(number(1), SPRING, "asked [by] phone"), Listed(number(2), SPRING)])
 
@@ -300,6 +302,7 @@ class TestAnUpgrade:
         """A database of this test's own, whose schema it changes."""
         return own_database_url
 
+    @pytest.mark.slow
     def test_an_upgrade_tells_what_became_of_the_list(self, shell: Shell, book: Book) -> None:
         book.suppress(["+380931110001", "+3800931110001"])
         downgrade(book.ledger, "0005")

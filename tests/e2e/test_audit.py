@@ -3,10 +3,14 @@ again, every committed instant keeps what the ledger claims."""
 
 import time
 
+import pytest
+
 from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.ledger.audit import audit
 from tests.e2e.conftest import Install, Installation
 from tests.factories import message
+
+pytestmark = pytest.mark.slow
 
 MESSAGES = 4000
 FAULTS = [

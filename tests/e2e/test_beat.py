@@ -17,6 +17,8 @@ from tests.e2e.conftest import Install, Installation
 from tests.faults.proxy import Proxy, Target
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 IN_ORDER = ExitRecord("beat", 0, killed=False)
 
 

@@ -10,6 +10,8 @@ from tests.e2e.conftest import Install
 from tests.factories import message
 from tests.faults import clock
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600
 
 

@@ -17,6 +17,8 @@ from bulk_dispatch.messaging.wakeup import BACKLOG
 from tests.conftest import Setup
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 ROUTE: dict[str, object] = {"url": "http://127.0.0.1:9"}
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from bulk_dispatch.domain.status import Status
 from tests.e2e.conftest import Install, Installation
@@ -16,6 +17,8 @@ from tests.guards.repository import ROOT, text
 from tests.ports import held_ports
 from tests.terminal import Terminal, bare_environment
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 COMMAND = re.compile(r"^    \$ (.*)$", re.MULTILINE)
 UNAIDED = ("beat", "poll", "urgent")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from bulk_dispatch.config.settings import child_environment
 from bulk_dispatch.local.processes import process_set
@@ -11,6 +12,8 @@ from tests.e2e.conftest import Installation
 from tests.factories import message
 from tests.ports import held_ports
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 
 def test_flower_shows_workers_and_tasks_but_no_texts(installation: Installation) -> None:

@@ -14,6 +14,8 @@ from tests.conftest import Setup
 from tests.e2e.conftest import Install
 from tests.factories import message
 
+pytestmark = pytest.mark.slow
+
 ROOM = 2 * 2**20  # bytes that are free at first
 
 

@@ -30,6 +30,7 @@ def in_flight(installation: Installation) -> bool:
     return installation.books().by_status.get(Status.SENDING, 0) > 0
 
 
+@pytest.mark.slow
 def test_two_thousand_messages_over_two_routes_are_each_taken_once_and_final(
     installation: Installation,
 ) -> None:
@@ -106,6 +107,7 @@ def _broker(installation: Installation) -> "redis.Redis":
     return redis.Redis(unix_socket_path=options["path"], db=1)
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_in_part_is_asked_message_by_message(installation: Installation) -> None:
     installation.script({"when": {"command": "message-async"}, "times": 2, "do": "job_failed", "share": 0.5})
 

@@ -1,10 +1,13 @@
 """`worker probe` beside a real installation, for every dialect: all of its messages arrive, once each."""
 
 import httpx
+import pytest
 
 from bulk_dispatch.domain.status import FINAL
 from tests.cli.conftest import Shell
 from tests.e2e.conftest import Installation
+
+pytestmark = pytest.mark.slow
 
 ROUTES = ("alpha", "plain", "webcom", "switch")
 """A route for each dialect."""

@@ -26,6 +26,8 @@ from tests.guards.repository import pages
 from tests.terminal import Terminal, bare_environment, still_running, up
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PAGES = {path: found for path, page in pages().items() if (found := blocks(page))}
 BLOCKS = [block for found in PAGES.values() for block in found]
 LINES = [line for block in BLOCKS if block.kind in SHELLS for line in typed(block.body)]

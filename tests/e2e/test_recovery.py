@@ -26,6 +26,8 @@ from tests.factories import message, messages
 from tests.faults.proxy import Proxy, Target
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PROMPTLY = 15.0  # seconds after the end of a fault
 
 

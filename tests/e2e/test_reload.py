@@ -17,6 +17,8 @@ from tests.e2e.conftest import Install, Installation, swift
 from tests.factories import message, messages
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 ALPHA: dict[str, dict[str, object]] = {"alpha": {"mode": "sync"}}
 BOTH: dict[str, dict[str, object]] = {**ALPHA, "beta": {"mode": "async"}}
 NAMES = ("urgent", "bulk", "poll", "beat")

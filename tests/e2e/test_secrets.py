@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import pytest
 from celery import Celery
 
 from bulk_dispatch.domain.message import Message
@@ -12,6 +13,8 @@ from tests.e2e.conftest import Install, Installation
 from tests.factories import message
 from tests.stages.test_dispatch import dead_port
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 LOGIN, PASSWORD = "shop-of-olena", "pass&word=73 91/Жу"
 TEXT = "Ваш код 739154 & <ніхто> не знає"

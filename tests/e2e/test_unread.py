@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from celery import Celery
 
 from bulk_dispatch.config.settings import child_environment
@@ -15,6 +16,8 @@ from bulk_dispatch.local.processes.supervisor import Supervisor
 from bulk_dispatch.messaging.celery_app import DEFAULT_QUEUE
 from tests.conftest import Setup
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 TEXT = "Ваш код 739154"
 MESSAGE = {"client_id": "a", "recipient": "+380931110001", "sender": "Shop", "text": TEXT}

@@ -3,10 +3,13 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from tests.e2e.conftest import Install, Installation
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 
 def seen(installation: Installation) -> Any:

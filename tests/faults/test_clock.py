@@ -109,12 +109,14 @@ def test_the_wall_clock_is_off_and_the_other_is_not(minutes: int) -> None:
 
 
 @pytest.mark.parametrize("minutes", [5, -5])
+@pytest.mark.slow
 def test_waiting_takes_as_long_as_it_should(minutes: int) -> None:
     for wait, took in ran(WAITS, 60 * minutes).items():
         assert 0.19 < took < 5, wait
 
 
 @pytest.mark.parametrize("minutes", [5, -5])
+@pytest.mark.slow
 def test_servers_are_reached_and_keep_their_own_time(servers: Addresses, minutes: int) -> None:
     seen = ran(SERVERS, 60 * minutes, servers.database_url, servers.redis_url)
 

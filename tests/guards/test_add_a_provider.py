@@ -12,6 +12,8 @@ import pytest
 from bulk_dispatch.providers.interface import Feature
 from tests.guards.repository import ROOT, text
 
+pytestmark = pytest.mark.slow
+
 PAGE = text("docs/how-to/add-a-provider.md")
 REGISTRY = "worker/bulk_dispatch/providers/__init__.py"
 FILES = dict(re.findall(r"^```py\n# (\S+\.py)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))

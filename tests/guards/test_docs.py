@@ -161,6 +161,7 @@ def missing(site: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_the_site_has_a_first_page_and_all_that_its_pages_show(site: Path) -> None:
     assert (site / "index.html").is_file()
     assert missing(site) == []
@@ -180,6 +181,7 @@ def test_what_is_remote_or_missing_is_found(asset: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "page", ["reference/statuses", "explanation/architecture", "explanation/performance"]
 )
+@pytest.mark.slow
 def test_a_page_of_the_site_shows_its_drawing(page: str, site: Path) -> None:
     shown = re.findall(r'<img [^>]*src="([^"]+\.svg)"', (site / f"{page}.html").read_text("utf-8"))
 
@@ -191,6 +193,7 @@ def test_no_page_has_a_drawing_that_only_some_places_show(page: str) -> None:
     assert {block.kind for block in blocks(PAGES[page])} & {"mermaid", "dot", "plantuml"} == set()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_ends_the_build_and_is_named(tmp_path: Path) -> None:
     wrong = {
         "a": "[to a page](none.md)",

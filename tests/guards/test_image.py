@@ -130,6 +130,7 @@ def needed(wanted: Iterable[Requirement]) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_what_we_depend_on_is_all_that_running_loads() -> None:
     """A module that is here because of a development tool only would be missing in production."""
     held = needed(map(Requirement, pyproject()["project"]["dependencies"])) | {"bulk-dispatch-worker"}

@@ -157,6 +157,7 @@ def test_the_rules_hold(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
+@pytest.mark.slow
 def test_breaches_are_refused(contract: str, checkout: Path) -> None:
     """Each breach is in a file of its own, so one run tells of all."""
     breaches = [breach for breach in BREACHES if breach.contract == contract]

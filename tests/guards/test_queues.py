@@ -94,6 +94,7 @@ def task_table() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_task_is_a_stage_or_enqueue(task_table: dict[str, Any]) -> None:
     assert task_table["tasks"] == {f"bulk_dispatch.{stage}" for stage in STAGES} | {"bulk_dispatch.enqueue"}
     assert task_table["default"] == DEFAULT_QUEUE

@@ -156,6 +156,7 @@ def forgotten(book: Book) -> list[tuple[int, str]]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(draw=st.data())
+@pytest.mark.slow
 def test_the_books_balance_after_any_sequence_of_steps(book: Book, draw: st.DataObject) -> None:
     book.rows("TRUNCATE messages, packages, events, duplicate_counts, conflicts, suppressions")
     life = Life(book)

@@ -120,6 +120,7 @@ def test_those_withdrawn_by_name_are_named(book: Book) -> None:
     assert book.do(cancel, ["client-2"]) == 0
 
 
+@pytest.mark.slow
 def test_the_queue_is_read_by_its_index(book: Book) -> None:
     """A large ledger with a small queue: whoever read all of it would see a hundred times as much."""
     for start in range(0, 20_000, 5000):

@@ -497,6 +497,7 @@ def test_packages_of_another_route_do_not_count(book: Book) -> None:
 # -- races ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_racing_for_one_queue_get_every_message_exactly_once(book: Book, other: Book) -> None:
     urgent = [message(n, client_id=f"u-{n}", lane=Lane.URGENT) for n in range(100)]
     book.enqueue([*messages(500), *urgent])

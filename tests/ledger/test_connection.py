@@ -114,6 +114,7 @@ def told(work: Callable[[], object]) -> str:
     return "done"
 
 
+@pytest.mark.slow
 def test_a_statement_swallowed_by_a_silent_network_is_given_up_when_the_server_can_be_asked(
     network: Proxy, address: dict[str, Any]
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_statement_swallowed_by_a_silent_network_is_given_up_when_the_server_c
         assert connection.closed
 
 
+@pytest.mark.slow
 def test_a_slow_statement_is_waited_for(network: Proxy, address: dict[str, Any]) -> None:
     with Hasty.open(**address, autocommit=True) as connection:
         connection.execute("SELECT pg_sleep(2)")
@@ -203,6 +205,7 @@ def pooled(database_url: str, address: dict[str, Any]) -> Iterator[Callable[...,
         yield start
 
 
+@pytest.mark.slow
 def test_behind_a_pooler_nothing_is_given_up(pooled: Callable[..., dict[str, Any]]) -> None:
     with Hasty.open(**pooled(), autocommit=True) as connection:
         assert connection.info.backend_pid == 2**30
@@ -210,6 +213,7 @@ def test_behind_a_pooler_nothing_is_given_up(pooled: Callable[..., dict[str, Any
         connection.execute("SELECT pg_sleep(2)")
 
 
+@pytest.mark.slow
 def test_a_question_without_an_answer_is_given_up_and_the_statement_is_not(
     pooled: Callable[..., dict[str, Any]],
 ) -> None:
@@ -228,6 +232,7 @@ def test_a_question_without_an_answer_is_given_up_and_the_statement_is_not(
 # -- a ledger
 
 
+@pytest.mark.slow
 def test_a_ledger_behind_a_network_that_swallowed_its_connections_is_back_in_seconds(
     network: Proxy, database_url: str
 ) -> None:

@@ -279,6 +279,7 @@ def test_who_waited_for_one_that_gave_up_corrects_it_himself(book: Book, other: 
     assert book.books().total == 2
 
 
+@pytest.mark.slow
 def test_many_who_correct_the_same_in_another_order_enter_each_once(book: Book, other: Book) -> None:
     for number in range(4):
         ours = [message(n, client_id=f"round-{number}-{n}") for n in range(300)]

@@ -262,6 +262,7 @@ def test_two_writers_of_the_same_ids_in_another_order_enter_each_once(book: Book
     assert book.books().balanced
 
 
+@pytest.mark.slow
 def test_two_writers_of_the_same_conflicts_in_another_order_record_each_once(book: Book, other: Book) -> None:
     book.enqueue(messages(300))
     for number in range(6):

@@ -79,6 +79,7 @@ def described(ledger: Ledger) -> dict[str, set[Any]]:
         }
 
 
+@pytest.mark.slow
 def test_a_database_goes_up_down_to_nothing_and_up_again(bare: Ledger) -> None:
     assert behind(bare) == ("", head())
 
@@ -148,6 +149,7 @@ def references(ledger: Ledger) -> list[int]:
         return list(connection.execute(text("SELECT reference FROM messages ORDER BY id")).scalars())
 
 
+@pytest.mark.slow
 def test_a_new_ledger_begins_in_a_range_of_its_own_and_remembers_it(bare: Ledger) -> None:
     upgrade(bare)
     earlier = begins(bare)
@@ -390,6 +392,7 @@ def test_ids_from_before_are_read_as_they_are_now_and_the_same_file_sends_nothin
     assert book.rows("SELECT count(*) FROM messages WHERE client_id = '\u00e9'") == [(2,)]
 
 
+@pytest.mark.slow
 def test_an_id_whose_normal_form_is_taken_stays_as_it_is_and_is_told(bare: Ledger) -> None:
     upgrade(bare)
     book = Book(bare)
@@ -562,6 +565,7 @@ def test_what_is_ahead_will_do_for_workers_alone(bare: Ledger) -> None:
         check_migrated(bare)
 
 
+@pytest.mark.slow
 def test_an_upgrade_waits_for_a_long_read_only_so_long(bare: Ledger) -> None:
     """Else whoever comes to the table after it waits as well."""
     upgrade(bare)

@@ -42,7 +42,9 @@ from tests.ledger.model import TICK, DeliveryReceipt, Look, Model, ModelRoute, W
 from tests.ledger.race import Outcome, race
 from tests.ledger.watch import Watch
 
-SEEDS = [0, 1, *(pytest.param(number, marks=pytest.mark.slow) for number in range(2, 5))]
+pytestmark = pytest.mark.slow
+
+SEEDS = range(5)
 FEW = settings(max_examples=11, stateful_step_count=40, derandomize=True)
 MANY = settings(max_examples=1000, stateful_step_count=60)
 LONG_RUN = os.environ.get("HYPOTHESIS_PROFILE") == "long"

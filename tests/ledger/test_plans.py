@@ -20,6 +20,8 @@ from tests.benchmarks.whole import FILL
 from tests.factories import messages
 from tests.ledger.book import LOOK, ROUTE, Book
 
+pytestmark = pytest.mark.slow
+
 OLD = 200_000  # with a quarter of it no plan went wrong that went wrong over millions
 COUNT = 1000
 MOST = 20  # rows a message that the plans of a step may handle; today 3 to 11

@@ -180,6 +180,7 @@ def test_what_nobody_claims_in_an_hour_is_forgotten(book: Book) -> None:
     assert kept(book) == ["new", "new"]
 
 
+@pytest.mark.slow
 def test_of_too_many_the_oldest_go(book: Book) -> None:
     keep(book, [DeliveryReceipt("oldest", None), DeliveryReceipt("older", None)])
     book.rows(

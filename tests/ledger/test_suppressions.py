@@ -230,6 +230,7 @@ def _plan_of_the_look(book: Book, recipients: Sequence[str]) -> str:
         return "\n".join(plan.scalars())
 
 
+@pytest.mark.slow
 class TestANewList:
     @pytest.fixture
     def database_url(self, own_database_url: str) -> str:

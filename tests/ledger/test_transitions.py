@@ -152,6 +152,7 @@ def accepted(connection: Connection, statement: str, values: dict[str, Any]) -> 
     return True
 
 
+@pytest.mark.slow
 def test_the_database_takes_events_on_the_transition_and_no_others(refusing: Connection) -> None:
     insert = (
         "INSERT INTO events (message_id, type, from_status, to_status) "

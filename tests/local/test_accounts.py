@@ -15,6 +15,8 @@ from bulk_dispatch.local.servers.server import Durability
 from bulk_dispatch.local.servers.shared import embedded
 from tests.local.world import PATIENCE, Holder, processes_in, python, sql
 
+pytestmark = pytest.mark.slow
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the servers as somebody else")
 
 

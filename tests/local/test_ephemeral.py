@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bulk_dispatch.local.servers.ephemeral import throwaway
 from tests.local.world import PATIENCE, processes_in, python, sql
 
@@ -15,6 +17,7 @@ with throwaway(Path(sys.argv[1])) as (folder, addresses):
 """
 
 
+@pytest.mark.slow
 def test_a_throwaway_works_and_is_gone_afterwards(folder: Path) -> None:
     with throwaway(folder) as (data_dir, addresses):
         assert sql(addresses, "select 1") == 1
@@ -24,6 +27,7 @@ def test_a_throwaway_works_and_is_gone_afterwards(folder: Path) -> None:
     assert not processes_in(folder)
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_cleared_away_by_the_next_but_not_what_is_in_use(folder: Path) -> None:
     killed, alive = python(HOLD, str(folder)), python(HOLD, str(folder))
     assert killed.stdout is not None

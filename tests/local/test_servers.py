@@ -30,6 +30,8 @@ from tests.local.world import (
     sql,
 )
 
+pytestmark = pytest.mark.slow
+
 FAST = Durability.KILL
 
 

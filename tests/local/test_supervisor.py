@@ -165,6 +165,7 @@ def test_a_sink_that_is_gone_ends_the_wait_and_blocks_nobody() -> None:
         assert supervisor.stop()[0].code == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_no_child_and_its_last_wish_is_done(tmp_path: Path) -> None:
     supervise = """
 import sys

@@ -103,6 +103,7 @@ def test_given_a_lost_connection_when_redis_is_back_then_the_task_is_acknowledge
     assert (near.llen(QUEUE), near.hlen("unacked")) == (0, 0)
 
 
+@pytest.mark.slow
 def test_given_a_connection_closed_in_order_then_the_task_that_went_back_is_let_go_of_without_a_word(
     take: Take, near: Redis
 ) -> None:
@@ -115,6 +116,7 @@ def test_given_a_connection_closed_in_order_then_the_task_that_went_back_is_let_
     assert (near.llen(QUEUE), near.hlen("unacked")) == (1, 0)
 
 
+@pytest.mark.slow
 def test_given_a_task_that_went_back_and_is_in_another_hand_when_it_is_handed_back_then_it_is_not_lost(
     take: Take, near: Redis
 ) -> None:
@@ -128,6 +130,7 @@ def test_given_a_task_that_went_back_and_is_in_another_hand_when_it_is_handed_ba
     assert (near.llen(QUEUE), near.hlen("unacked")) == (1, 0)
 
 
+@pytest.mark.slow
 def test_given_redis_away_when_a_task_is_handed_back_then_that_is_done_with_the_next_one(
     take: Take, proxy: Proxy, near: Redis
 ) -> None:
@@ -145,6 +148,7 @@ def test_given_redis_away_when_a_task_is_handed_back_then_that_is_done_with_the_
     assert (near.llen(QUEUE), near.hlen("unacked")) == (1, 0)
 
 
+@pytest.mark.slow
 def test_given_a_redis_that_gave_a_task_and_refuses_to_note_it_then_it_goes_back_when_redis_is_back(
     app: Celery, take: Take, near: Redis
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_worker_that_came_up_has_a_heartbeat_before_it_worked(
     assert heartbeat.max_step == timedelta(minutes=9)
 
 
+@pytest.mark.slow
 def test_a_step_in_hand_and_a_step_ended_are_told_apart(reporter: HeartbeatReporter, intake: Intake) -> None:
     before, _ = read_heartbeats(intake)
     with reporter.step():
@@ -77,6 +78,7 @@ def test_a_step_in_hand_and_a_step_ended_are_told_apart(reporter: HeartbeatRepor
     assert ended.last_success_at >= before
 
 
+@pytest.mark.slow
 def test_instants_are_those_of_redis_and_of_the_work_not_of_the_writing(
     servers: Addresses, intake: Intake
 ) -> None:
@@ -122,6 +124,7 @@ def test_work_done_ends_the_trouble(reporter: HeartbeatReporter, intake: Intake)
     assert heartbeat.last_error == ""
 
 
+@pytest.mark.slow
 def test_a_heartbeat_is_written_once_a_second_at_most(reporter: HeartbeatReporter, intake: Intake) -> None:
     written: list[str] = []
     with intake.client.monitor() as monitor:  # type: ignore[no-untyped-call]
@@ -201,6 +204,7 @@ def told_again(intake: Intake) -> Heartbeat:
     return second
 
 
+@pytest.mark.slow
 def test_a_step_in_hand_is_told_again_and_again(reporter: HeartbeatReporter, intake: Intake) -> None:
     with reporter.step():
         heartbeat = told_again(intake)
@@ -209,6 +213,7 @@ def test_a_step_in_hand_is_told_again_and_again(reporter: HeartbeatReporter, int
     assert heartbeat.sent_at - heartbeat.last_activity_at > timedelta(seconds=0.9)
 
 
+@pytest.mark.slow
 def test_who_has_nothing_to_do_says_so_again_but_seldom(servers: Addresses, intake: Intake) -> None:
     class Chatty(HeartbeatReporter):
         idle = 0.1
@@ -428,6 +433,7 @@ def test_a_process_tells_which_routes_it_knows(reader: Reader, intake: Intake) -
     assert (heartbeat.routes, heartbeat.kept, heartbeat.reloads) == ({"alpha": "d1"}, "", 0)
 
 
+@pytest.mark.slow
 def test_a_process_with_nothing_to_do_follows_when_all_are_asked(reader: Reader, intake: Intake) -> None:
     reader.reporter.present()
     eventually(lambda: the_heartbeat(intake))
@@ -443,6 +449,7 @@ def test_a_process_with_nothing_to_do_follows_when_all_are_asked(reader: Reader,
     assert reader.times == 1
 
 
+@pytest.mark.slow
 def test_a_process_with_a_long_step_in_hand_follows_too(reader: Reader, intake: Intake) -> None:
     with reader.reporter.step():
         eventually(lambda: the_heartbeat(intake))
@@ -451,6 +458,7 @@ def test_a_process_with_a_long_step_in_hand_follows_too(reader: Reader, intake: 
         assert eventually(lambda: (heartbeat := the_heartbeat(intake)) and heartbeat.reloads == 1, within=10)
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_all_processes_of_that_name_and_no_others(
     servers: Addresses, reader: Reader, intake: Intake
 ) -> None:

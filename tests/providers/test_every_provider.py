@@ -323,6 +323,7 @@ def test_a_doctype_spoils_even_a_good_answer(provider: str) -> None:
 
 
 @every_provider
+@pytest.mark.slow
 def test_cut_anywhere_an_answer_says_no_more_than_it_did_whole(provider: str) -> None:
     sample, account, speaker = of(provider)
     for name, question, whole in _answers(sample, speaker):

@@ -178,6 +178,7 @@ def test_a_rule_for_send_meets_every_provider(customer: Customer, name: str) -> 
     assert customer.taken() == 0
 
 
+@pytest.mark.slow
 def test_what_every_provider_took_survives_kill_9(tmp_path: Path) -> None:
     with started(tmp_path / "journal") as first:
         _send_all(first.customer)
@@ -214,6 +215,7 @@ def test_states_are_told_out_of_order_by_a_fault(another: Another) -> None:
     assert states[1] not in {"delivered", "undeliverable", "expired", "rejected"}
 
 
+@pytest.mark.slow
 def test_after_a_restart_the_news_of_the_last_minute_are_told(tmp_path: Path) -> None:
     with listening() as listener:
         with started(tmp_path / "journal") as first:

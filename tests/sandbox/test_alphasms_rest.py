@@ -245,6 +245,7 @@ def test_each_segment_costs_and_the_balance_is_noisy(another: Another) -> None:
     assert round(balance(customer), 6) == Decimal("0.1")
 
 
+@pytest.mark.slow
 def test_without_money_messages_are_refused_with_206(another: Another) -> None:
     customer = another(SandboxOptions(alphasms=AlphasmsOptions(money=1, price=0.9, viber_price=0.5)))
 

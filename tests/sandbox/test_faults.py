@@ -160,6 +160,7 @@ def test_slow_takes_first_and_answers_late(customer: Customer) -> None:
     assert customer.taken() == 1
 
 
+@pytest.mark.slow
 def test_slow_before_takes_after_the_caller_has_gone(customer: Customer) -> None:
     customer.script({"do": "slow_before", "seconds": 1, "times": 1})
 

@@ -14,6 +14,7 @@ from tests.sandbox.process import started
 KEPT = ("taken", "twice", "repeats_refused", "refused", "jobs", "largest_package")
 
 
+@pytest.mark.slow
 def test_everything_taken_is_still_known_after_kill_9(tmp_path: Path) -> None:
     journal = tmp_path / "room" / "journal"
     with started(journal) as first:
@@ -36,6 +37,7 @@ def test_everything_taken_is_still_known_after_kill_9(tmp_path: Path) -> None:
         assert int(customer.see("messages/6")["sms_id"]) == int(customer.see("messages/4")["sms_id"]) + 1
 
 
+@pytest.mark.slow
 def test_a_message_taken_without_an_answer_survives(tmp_path: Path) -> None:
     with started(tmp_path / "journal") as first:
         first.customer.script({"do": "slow", "seconds": 60})
@@ -48,6 +50,7 @@ def test_a_message_taken_without_an_answer_survives(tmp_path: Path) -> None:
         assert codes(second.customer.send(msg(1))) == [208]
 
 
+@pytest.mark.slow
 def test_a_line_cut_off_by_the_kill_is_dropped_and_writing_goes_on(another: Another, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with started(path) as first:

@@ -19,6 +19,8 @@ FOUR = [msg(own) for own in range(1, 5)]
 MANY = [msg(own) for own in range(1, 3001)]  # an answer larger than what a socket holds
 KILLABLE = SandboxOptions(may_kill=True)
 
+pytestmark = pytest.mark.slow
+
 # Says what it got, so that one can see how far it came.
 CALLER = """
 import sys

@@ -76,6 +76,7 @@ def test_a_message_without_an_own_id_is_told_by_the_gateways(another: Another, l
     assert f'"message_id": "{number}"' in call.body.decode()
 
 
+@pytest.mark.slow
 def test_many_calls_go_through_few_connections(customer: Customer, listener: Listener) -> None:
     listen(customer, listener.url)
     customer.send(*(msg(own, f"+38093{own:07d}") for own in range(1, 501)))

@@ -19,6 +19,7 @@ from tests.sandbox.process import started
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_a_signal_ends_it_and_exit_code_is_0(how: signal.Signals) -> None:
     with started() as sandbox:
         assert sandbox.customer.see("health") == {"ok": True}
@@ -26,6 +27,7 @@ def test_a_signal_ends_it_and_exit_code_is_0(how: signal.Signals) -> None:
         assert sandbox.end(how) == 0
 
 
+@pytest.mark.slow
 def test_it_does_not_wait_for_the_slowest_fault() -> None:
     with started() as sandbox:
         sandbox.customer.script({"do": "slow", "seconds": 3600})
@@ -47,6 +49,7 @@ def test_a_taken_port_is_an_error_at_once(customer: Customer) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_it_comes_back_on_the_same_port() -> None:
     with started() as first:
         port = first.customer.http.base_url.port
@@ -59,6 +62,7 @@ def test_it_comes_back_on_the_same_port() -> None:
         assert codes(second.customer.send(msg(1))) == [1]
 
 
+@pytest.mark.slow
 def test_more_requests_at_once_than_allowed_are_throttled(another: Another) -> None:
     customer = another(SandboxOptions(parallel_limit=2))
     customer.script({"do": "slow", "seconds": 1, "times": 2})

@@ -184,6 +184,7 @@ def test_states_are_told_once_to_who_asked(another: Another, status: int) -> Non
         assert end == "delivered"
 
 
+@pytest.mark.slow
 def test_after_kill_9_numbers_go_on(tmp_path: Path) -> None:
     with started(tmp_path / "journal") as first:
         [one, two] = data(post(first.customer, TWO))

@@ -121,6 +121,7 @@ def test_or_it_is_left_out(another: Another, name: str) -> None:
     assert [line["id"] for line, _ in lines(response)] == ["1"]
 
 
+@pytest.mark.slow
 def test_the_mix_decides_the_ends_and_the_same_seed_decides_them_alike(another: Another) -> None:
     mix = Mix(delivered=0.4, undeliverable=0.3, expired=0.2, rejected=0.1)
     instant = Timings(first=0, final=(0, 0))

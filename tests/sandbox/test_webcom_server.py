@@ -252,6 +252,7 @@ def test_viber_tells_twice(another: Another) -> None:
         assert ear.get(2) == [(number, "deliver"), (number, "read")]
 
 
+@pytest.mark.slow
 def test_only_what_was_not_acknowledged_comes_again(another: Another) -> None:
     with listening() as (url, ear):
         shop = another(OPTIONS)
@@ -280,6 +281,7 @@ def test_the_script_reaches_pushes(another: Another) -> None:
     assert Counter(one for one, _ in told)[number] == 1
 
 
+@pytest.mark.slow
 def test_after_kill_9_it_knows_what_it_took(tmp_path: Path) -> None:
     with started(tmp_path / "journal") as first:
         numbers = ids(post(first.customer, TWO))

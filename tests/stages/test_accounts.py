@@ -36,6 +36,7 @@ def elsewhere_now(world: World, other: World, route: str) -> World:
 
 
 @pytest.mark.parametrize("route", ["alpha", "beta", "webcom"])
+@pytest.mark.slow
 def test_doubt_is_settled_by_the_account_it_left_by_and_no_other(open_world: OpenWorld, route: str) -> None:
     world = open_world(webcom={})
     doubtful(world, route)
@@ -78,6 +79,7 @@ def test_another_offset_is_another_name_for_every_message(open_world: OpenWorld,
     assert world.until_final(route) == {DELIVERED: 4}
 
 
+@pytest.mark.slow
 def test_a_job_left_elsewhere_is_in_doubt_until_its_account_is_back(open_world: OpenWorld) -> None:
     world = open_world()
     world.enqueue(messages(4, route="beta"))

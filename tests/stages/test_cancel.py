@@ -92,6 +92,7 @@ def test_only_what_is_selected_is_withdrawn(
     assert found == {f"client-{number}" for number in cancelled}
 
 
+@pytest.mark.slow
 def test_a_large_campaign_is_withdrawn_in_bounded_steps(world: World) -> None:
     """Among as many messages of another, which stay."""
     batch = 2 * STEP + 100
@@ -105,6 +106,7 @@ def test_a_large_campaign_is_withdrawn_in_bounded_steps(world: World) -> None:
     assert world.statuses() == {Status.QUEUED: batch, Status.CANCELLED: batch - 1}
 
 
+@pytest.mark.slow
 def test_messages_of_one_instant_are_all_found(world: World) -> None:
     """They share their due instant, so that the place in the queue is a matter of ids."""
     world.enqueue(messages(STEP + 1))
@@ -113,6 +115,7 @@ def test_messages_of_one_instant_are_all_found(world: World) -> None:
     assert counted(cancel_all(world.runtime, ALL, WHY)) == {Fate.CANCELLED_QUEUED: STEP + 1}
 
 
+@pytest.mark.slow
 def test_what_is_interrupted_stays_done_and_goes_on_when_said_again(world: World) -> None:
     world.enqueue(messages(STEP + 10))
     steps = cancel_all(world.runtime, CancelSelection("alpha"), WHY)

@@ -265,6 +265,7 @@ def test_states_of_used_ids_are_not_taken_over(open_world: OpenWorld, route: str
     held(world, 4, route)
 
 
+@pytest.mark.slow
 def test_an_id_that_was_used_while_ours_waited_for_its_time_is_a_strangers(open_world: OpenWorld) -> None:
     """Enqueued on Monday for Friday; on Wednesday another ledger used its id."""
     world = open_world(beta={})

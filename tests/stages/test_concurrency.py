@@ -76,6 +76,7 @@ def test_each_message_is_a_call_and_all_are_one_package(open_world: OpenWorld) -
     assert world.states() == {"settled": 3}
 
 
+@pytest.mark.slow
 def test_many_calls_are_on_the_wire_at_once_and_no_more_than_in_flight(open_world: OpenWorld) -> None:
     world = open_world(plain={"in_flight": 4})
     world.enqueue(plain(12))
@@ -393,6 +394,7 @@ def test_an_answer_that_comes_after_the_lease_ran_out_still_counts(open_world: O
 # -- states, asked one by one
 
 
+@pytest.mark.slow
 def test_states_are_asked_for_many_at_once(open_world: OpenWorld) -> None:
     world = open_world(plain={"in_flight": 4})
     world.enqueue(plain(12))

@@ -288,6 +288,7 @@ def test_the_pause_grows_with_failures_in_a_row_up_to_its_most(world: World) -> 
     assert pauses == [1, 2, 4, 8, 10, 10]
 
 
+@pytest.mark.slow
 def test_no_more_packages_are_on_the_wire_than_parallel(open_world: OpenWorld) -> None:
     world = open_world(alpha={"parallel": 3, "package_items": 1})
     world.enqueue(messages(12))

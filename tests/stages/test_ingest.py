@@ -138,6 +138,7 @@ def test_nothing_is_begun_once_the_worker_is_stopping(world: World, intake: Inta
     assert intake.waiting()[Lane.BULK] == 3
 
 
+@pytest.mark.slow
 def test_a_step_is_bounded_and_says_that_there_may_be_more(world: World, intake: Intake) -> None:
     many = OCTETS // 1500 * ROUNDS  # a few more than fit: each is more than its text
     for each in messages(many, text="x" * 1500):

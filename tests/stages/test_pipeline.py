@@ -23,6 +23,8 @@ from tests.stages.mortal import Died, Fate, mortal
 from tests.stages.world import KEY, KIND, QUICK, OpenWorld, World
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 LIFE = SandboxOptions(key=KEY, mix=Mix(refused=0.02), timings=QUICK)
 """A provider as in life: some are refused, some never arrive."""
 

@@ -183,6 +183,7 @@ def test_what_is_still_under_way_stays_sent_and_is_looked_at_again(open_world: O
     assert world.states() == {"settled": 1}
 
 
+@pytest.mark.slow
 def test_a_package_is_asked_only_for_what_is_open(open_world: OpenWorld) -> None:
     slow_for_some = replace(KIND, timings=replace(QUICK, final=(0.01, 60)))
     world = open_world(provider=slow_for_some)
@@ -252,6 +253,7 @@ def test_while_a_job_waits_its_messages_stay_sending(open_world: OpenWorld) -> N
     assert world.provider.requests("job") == 5
 
 
+@pytest.mark.slow
 def test_a_job_runs_and_then_completes(open_world: OpenWorld) -> None:
     world = open_world(provider=PASSING_JOBS)
     world.enqueue(messages(3, route="beta"))
@@ -270,6 +272,7 @@ def test_a_job_runs_and_then_completes(open_world: OpenWorld) -> None:
     assert world.until_final() == {DELIVERED: 3}
 
 
+@pytest.mark.slow
 def test_of_a_job_that_failed_in_part_none_is_sent_twice_and_none_is_lost(world: World) -> None:
     world.enqueue(messages(10, route="beta"))
     world.provider.script({"do": "job_failed", "share": 0.4, "times": 1})
@@ -360,6 +363,7 @@ def test_messages_refused_inside_a_job_are_rejected(open_world: OpenWorld) -> No
     assert world.history(5).events[-1].code == "203"
 
 
+@pytest.mark.slow
 def test_money_running_out_inside_a_job_queues_what_is_denied_twice(world: World) -> None:
     world.provider.script({"do": "message_code", "code": 206, "when": {"command": "message-async"}})
     world.enqueue(messages(4, route="beta"))
@@ -445,6 +449,7 @@ def test_not_being_let_in_when_asking_for_a_job_stops_no_sending(world: World) -
     assert world.route("beta").state == "active"
 
 
+@pytest.mark.slow
 def test_when_nobody_answers_for_one_job_the_others_are_not_asked_for_either(open_world: OpenWorld) -> None:
     """A silent provider takes a whole time-out for each question: the leases would run out."""
     world = open_world(beta={"package_items": 1, "connect_timeout": "1s", "timeout": "200ms"})

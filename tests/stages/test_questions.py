@@ -82,6 +82,7 @@ def test_given_a_question_that_is_refused_when_polled_then_questions_pause_and_s
     assert world.statuses() == {SENT: 5}
 
 
+@pytest.mark.slow
 def test_given_a_refusal_when_time_goes_by_then_it_is_asked_ever_more_rarely_and_once_an_hour_at_last(
     open_world: OpenWorld,
 ) -> None:

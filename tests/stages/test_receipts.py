@@ -233,6 +233,7 @@ def test_of_strangers_nothing_is_left_after_an_hour(desk: Desk) -> None:
     assert desk.match() == ReceiptCounts(dropped=1)
 
 
+@pytest.mark.slow
 def test_of_too_many_strangers_the_oldest_go(desk: Desk) -> None:
     desk.book.rows(
         "INSERT INTO unmatched_receipts (route, provider_message_id) "
@@ -417,6 +418,7 @@ def test_a_receipt_waits_for_who_looks_at_its_package_and_then_respects_it(desk:
     assert desk.walked()[-2:] == ["sent", "expired"]
 
 
+@pytest.mark.slow
 def test_many_who_take_the_same_in_any_order_never_block_each_other(desk: Desk) -> None:
     """Packages are locked in one order, whatever routes they are of and whoever comes: no deadlock."""
     packages = {

@@ -138,6 +138,7 @@ def test_what_it_had_not_sent_is_sent_once_under_the_same_id(world: World) -> No
 # -- denied twice, and for long enough
 
 
+@pytest.mark.slow
 def test_what_they_deny_is_queued_again_only_when_denied_twice_and_for_long_enough(world: World) -> None:
     doubtful(world)
     world.passes(seconds=-6)  # a fresh doubt
@@ -211,6 +212,7 @@ def test_what_may_wait_in_a_job_is_denied_for_longer(world: World) -> None:
 
 
 @pytest.mark.parametrize("unknown_id", ["answered", "left out"])
+@pytest.mark.slow
 def test_known_ones_are_adopted_and_the_others_sent_once_under_the_same_id(
     open_world: OpenWorld, unknown_id: Any
 ) -> None:
@@ -623,6 +625,7 @@ def test_between_two_looks_nothing_of_what_is_held_is_touched(open_world: OpenWo
     assert world.rows("SELECT xmin, * FROM packages") == before
 
 
+@pytest.mark.slow
 def test_more_held_packages_than_a_step_takes_are_looked_at_in_several_and_then_rest(
     open_world: OpenWorld,
 ) -> None:
@@ -684,6 +687,7 @@ def test_hold_still_takes_up_what_a_dead_dispatcher_left(open_world: OpenWorld) 
 # -- several rescuers
 
 
+@pytest.mark.slow
 def test_two_rescuers_at_once_do_no_harm(open_world: OpenWorld) -> None:
     world = open_world(alpha={"package_items": 10})
     world.enqueue(messages(100))

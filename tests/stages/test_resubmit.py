@@ -418,6 +418,7 @@ def test_that_a_repeat_is_turned_away_says_nothing_of_the_first(open_world: Open
     assert world.provider.taken == 4
 
 
+@pytest.mark.slow
 def test_the_same_document_soon_after_is_refused_and_nobody_gets_it_twice(open_world: OpenWorld) -> None:
     """Text 19: they take the same request once a minute."""
     world = open_world(provider=replace(KIND, webcom=WebcomOptions(identical_seconds=2)), webcom={})

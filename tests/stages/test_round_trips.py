@@ -156,6 +156,7 @@ def test_receipts(pushing: World) -> None:
     assert trips == {"statements": 5, "commits": 1, "commands": 0, "requests": 0}
 
 
+@pytest.mark.slow
 def test_receipts_that_came_too_early(pushing: World) -> None:
     ids = [row.id for row in pushing.rows("SELECT id FROM messages")]
     told = [DeliveryReceipt(f"early-{id_}", Status.DELIVERED, "deliver", datetime.now(UTC)) for id_ in ids]

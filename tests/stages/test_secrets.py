@@ -69,6 +69,7 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCa
         yield caplog
 
 
+@pytest.mark.slow
 def test_a_run_through_every_fault_tells_nothing(
     open_world: OpenWorld, everything_logged: pytest.LogCaptureFixture
 ) -> None:
@@ -225,6 +226,7 @@ SPOILT: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("route", BY_ROUTE)
+@pytest.mark.slow
 def test_whatever_goes_wrong_with_an_address_full_of_secrets_nobody_reads_them(
     open_world: OpenWorld, everything_logged: pytest.LogCaptureFixture, route: str
 ) -> None:

@@ -132,6 +132,7 @@ def test_what_is_unknown_is_taken_and_kept(world: World) -> None:
     assert world.kept() == 1
 
 
+@pytest.mark.slow
 def test_many_at_once_are_all_answered_and_all_written(world: World) -> None:
     names = world.sent(300)
     with ThreadPoolExecutor(20) as many:
@@ -353,6 +354,7 @@ def test_who_hangs_up_is_nobodys_concern(world: World) -> None:
     assert world.get("/health").status_code == 200
 
 
+@pytest.mark.slow
 def test_who_says_nothing_or_never_ends_his_head_is_hung_up_on(world: World) -> None:
     """Held connections would close the door to all others."""
     place = urlsplit(world.url)

@@ -24,6 +24,8 @@ from tests.ledger.book import Background, Book
 from tests.waiting import eventually
 from tests.webhooks.world import OPEN, SECRET, World, make_lines, opened
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Wire:

@@ -97,6 +97,7 @@ def test_nobody_is_told_before_the_commit() -> None:
     assert asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_away_for_a_moment_is_waited_for() -> None:
     ledger = opened(away=range(1, 4))
 
@@ -108,6 +109,7 @@ def test_a_ledger_that_is_away_for_a_moment_is_waited_for() -> None:
     assert ledger.commits == [{"a": ["1", "2", "3"]}]
 
 
+@pytest.mark.slow
 def test_who_has_waited_too_long_is_told_so_and_is_not_written_behind_his_back_later() -> None:
     ledger = opened(away=range(1, 10**9))
 

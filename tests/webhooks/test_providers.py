@@ -20,6 +20,8 @@ from tests.ledger.book import Book
 from tests.waiting import eventually
 from tests.webhooks.world import SECRET, make_lines, opened
 
+pytestmark = pytest.mark.slow
+
 COUNT = 100
 LOGIN = {"login": "sandbox", "password": "sandbox-password"}
 ENDS = {"delivered", "undeliverable", "expired", "rejected"}
