@@ -4,7 +4,6 @@ By default the servers are the embedded ones. WORKER_TEST_DATABASE_URL and WORKE
 suite at others (a PostgreSQL that may create databases, and a Redis whose databases 0 and 1 may be emptied).
 """
 
-import gc
 import itertools
 import json
 import os
@@ -21,6 +20,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 
 from bulk_dispatch.config.server_urls import next_database
 from bulk_dispatch.config.settings import Settings
+from bulk_dispatch.gc_tuning import tune_gc
 from bulk_dispatch.intake import Intake
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.migrate import upgrade
@@ -57,9 +57,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """All that was collected stays until the end: the garbage collector need not look at it each time."""
-    gc.collect()
-    gc.freeze()
+    """All that was collected stays until the end."""
+    tune_gc()
 
 
 @pytest.fixture

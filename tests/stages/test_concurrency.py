@@ -22,6 +22,8 @@ from tests.stages.test_dispatch import dead_port
 from tests.stages.world import ENDLESS, OpenWorld, World
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SENDING, SENT, DELIVERED, IN_DOUBT = Status.SENDING, Status.SENT, Status.DELIVERED, Status.IN_DOUBT
 QUEUED, REJECTED = Status.QUEUED, Status.REJECTED
 SENDS: dict[str, Any] = {"when": {"provider": "alphasms-http", "command": "send"}}

@@ -13,6 +13,8 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import LedgerError
 from bulk_dispatch.webhooks.batch_writer import MOST, RefusedError, Writer
 
+pytestmark = pytest.mark.slow
+
 
 def receipt(name: str) -> DeliveryReceipt:
     return DeliveryReceipt(name, Status.DELIVERED)
