@@ -85,10 +85,10 @@ FILL = (
     FROM generate_series(1, %(count)s) AS n
     """,
     """
-    INSERT INTO events (message_id, package_id, type, from_status, to_status, code)
-    SELECT n, CASE WHEN e.type <> 'enqueue' THEN 1 + (n - 1) / 1000 END, e.type, e.from_status,
-        e.to_status, e.code
-    FROM generate_series(1, %(count)s) AS n, (VALUES
+    INSERT INTO journal (package_id, type, from_status, to_status, code, message_count, message_ids)
+    SELECT CASE WHEN e.type <> 'enqueue' THEN p END, e.type, e.from_status, e.to_status, e.code, 1000,
+           ARRAY(SELECT generate_series(1000 * (p - 1) + 1, 1000 * p))
+    FROM generate_series(1, %(count)s / 1000) AS p, (VALUES
         ('enqueue', NULL, 'queued', NULL), ('claim', 'queued', 'sending', NULL),
         ('settle', 'sending', 'sent', '1'), ('report', 'sent', 'delivered', '102')
     ) AS e (type, from_status, to_status, code)
@@ -103,7 +103,7 @@ def fill(place: Installation, count: int) -> None:
         indexes = postgres.execute(
             """
             SELECT indexname, indexdef FROM pg_indexes
-            WHERE tablename IN ('messages', 'events') AND indexname LIKE 'ix\\_%%'
+            WHERE tablename IN ('messages', 'journal') AND indexname LIKE 'ix\\_%%'
             """,
             (),
         ).fetchall()
@@ -130,7 +130,7 @@ def _ended(postgres: Any, after: int) -> int:
 
 
 def _size(postgres: Any) -> float:
-    tables = "('messages'), ('events'), ('packages')"
+    tables = "('messages'), ('journal'), ('packages')"
     [(size,)] = postgres.execute(
         f"SELECT sum(pg_total_relation_size(t::regclass)) FROM (VALUES {tables}) v (t)"
     )

@@ -73,7 +73,7 @@ def test_people_get_a_line_an_invariant_and_the_rows_of_a_broken_one(shell: Shel
 def test_rows_that_are_left_out_are_counted(shell: Shell, ledger: Ledger) -> None:
     with ledger.begin() as connection:
         enqueue(connection, messages(25))
-        connection.exec_driver_sql("DELETE FROM events")
+        connection.exec_driver_sql("DELETE FROM journal")
 
     ran = shell.worker("books", "--check")
 

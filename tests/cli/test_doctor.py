@@ -176,7 +176,7 @@ def _doubted(patient: Patient, account: str = "", ago: str = "0") -> Iterator[Pa
         settle(connection, moves, {package.id: look})
         connection.exec_driver_sql(
             f"UPDATE packages SET in_doubt_since = now() - interval '{ago}';"
-            f"UPDATE events SET at = now() - interval '{ago}'"
+            f"UPDATE journal SET at = now() - interval '{ago}'"
         )
     yield patient
 

@@ -15,7 +15,7 @@ from bulk_dispatch.messaging.inspection import sees
 from tests.cli.conftest import ROUTE, Shell
 from tests.conftest import Setup
 from tests.factories import message, messages
-from tests.ledger.book import LOOK, Book
+from tests.ledger.book import LOOK, ONE_BY_ONE, Book
 
 HELD: dict[str, object] = {**ROUTE, "in_doubt": "hold"}
 ASKED: dict[str, object] = {**ROUTE, "mode": "async", "key": "hush-4711", "reference_offset": 1_000_000}
@@ -245,9 +245,10 @@ def test_a_selection_is_settled(shell: Shell, book: Book, words: list[str], expe
     doubted(book, [message(3, route="beta", campaign="spring")])
     collided(book, [message(4)])
     book.rows("UPDATE packages SET in_doubt_since = now() - interval '3 hours'")
+    book.rows(ONE_BY_ONE)
     book.rows(
-        "UPDATE events SET at = now() - interval '3 hours' WHERE message_id = "
-        "(SELECT id FROM messages WHERE client_id = 'client-2')"
+        "UPDATE journal SET at = now() - interval '3 hours' WHERE message_ids = "
+        "ARRAY(SELECT id FROM messages WHERE client_id = 'client-2')"
     )
 
     ran = shell.worker("resolve", *words, "--as", "rejected", *SAID, "--json")

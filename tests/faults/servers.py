@@ -91,7 +91,7 @@ class Servers:
 
     @contextmanager
     def held(self, lock: str) -> Iterator[None]:
-        """Hold a lock that others run into: `TABLE events IN SHARE MODE` stops every write of history."""
+        """Hold a lock that others run into: `TABLE journal IN SHARE MODE` stops every write of history."""
         with self.administrator() as connection, connection.transaction():
             connection.execute(f"LOCK {lock}")
             yield

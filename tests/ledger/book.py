@@ -38,6 +38,17 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 _Result = TypeVar("_Result")
 
+ONE_BY_ONE = """
+    WITH told AS (DELETE FROM journal RETURNING *)
+    INSERT INTO journal (package_id, at, type, from_status, to_status, code, note, message_count, message_ids,
+                         happened_at)
+    SELECT t.package_id, t.at, t.type, t.from_status, t.to_status, t.code, t.note, 1, ARRAY[u.message_id],
+           CASE WHEN u.happened_at IS NOT NULL THEN ARRAY[u.happened_at] END
+    FROM told t, unnest(t.message_ids, t.happened_at) AS u (message_id, happened_at)
+    ORDER BY t.id, u.message_id
+"""
+"""As if a statement of its own had moved each message: what a test writes into the journal is of one."""
+
 
 @dataclass(frozen=True)
 class Book:

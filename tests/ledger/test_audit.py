@@ -17,11 +17,12 @@ from bulk_dispatch.domain.status import CORRECTABLE, Status
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.audit import Finding, audit
 from bulk_dispatch.ledger.invariants import INVARIANTS, VIEWS
+from bulk_dispatch.ledger.journal import OF_MESSAGE
 from bulk_dispatch.ledger.transitions import Package, Transition, settle, split, take_job
 from bulk_dispatch.local.servers.server_pair import Addresses
 from tests.conftest import database
 from tests.factories import message
-from tests.ledger.book import LEASE, LONG_AGO, LOOK, Book
+from tests.ledger.book import LEASE, LONG_AGO, LOOK, ONE_BY_ONE, Book
 from tests.ledger.test_books import STEPS, Life
 
 
@@ -122,6 +123,13 @@ class Author:
             second = self.book.claim().package
             assert second is not None
             self.book.settle(second, Status.SENT)
+        collided = self.package("collided")
+        self.book.do(
+            settle,
+            [],
+            {collided.id: LOOK},
+            collided=[Transition(item.id, collided.id, Status.IN_DOUBT) for item in collided.items],
+        )
         late = self.package("late")
         for status in (Status.IN_DOUBT, Status.SENT):
             self.book.settle(late, status)
@@ -158,6 +166,13 @@ def test_a_ledger_in_which_everything_has_happened_is_sound(written: Book) -> No
     assert audited(written) == ()
 
 
+def test_the_history_of_a_message_is_found_whole(written: Book) -> None:
+    """By its packages, and by where its id lies; as reading the whole journal finds it."""
+    found = written.rows(f"SELECT m.id, e.id FROM messages m JOIN journal e ON {OF_MESSAGE} ORDER BY 1, 2")
+
+    assert found == written.rows("SELECT message_id, id FROM events ORDER BY 1, 2")
+
+
 @settings(
     max_examples=15,
     deadline=None,  # a busy machine is no failure
@@ -166,7 +181,7 @@ def test_a_ledger_in_which_everything_has_happened_is_sound(written: Book) -> No
 @given(draw=st.data())
 @pytest.mark.slow
 def test_no_sequence_of_steps_breaks_an_invariant(book: Book, draw: st.DataObject) -> None:
-    book.rows("TRUNCATE messages, packages, events, duplicate_counts, conflicts, suppressions")
+    book.rows("TRUNCATE messages, packages, journal, duplicate_counts, conflicts, suppressions")
     life = Life(book)
 
     for event_type in draw.draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=20)):
@@ -230,6 +245,10 @@ def id_of(client_id: str) -> str:
     return f"(SELECT id FROM messages WHERE client_id = '{client_id}')"
 
 
+def ids_of(client_id: str) -> str:
+    return f"ARRAY(SELECT id FROM messages WHERE client_id = '{client_id}')"
+
+
 def corrected_by_queued(client_id: str) -> str:
     """Make a message that is queued into what went out in the stead of this one."""
     return f"""
@@ -240,13 +259,15 @@ def corrected_by_queued(client_id: str) -> str:
 
 
 def event_set(change: str, client_id: str, to_status: Status) -> str:
-    return f"UPDATE events SET {change} WHERE message_id = {id_of(client_id)} AND to_status = '{to_status}'"
+    return (
+        f"UPDATE journal SET {change} WHERE message_ids = {ids_of(client_id)} AND to_status = '{to_status}'"
+    )
 
 
 def event_added(client_id: str, event_type: str, from_status: str, to_status: str) -> str:
     return f"""
-        INSERT INTO events (message_id, package_id, type, from_status, to_status)
-        VALUES ({id_of(client_id)}, {package_of(client_id)}, {event_type}, {from_status}, {to_status})
+        INSERT INTO journal (message_ids, message_count, package_id, type, from_status, to_status)
+        VALUES ({ids_of(client_id)}, 1, {package_of(client_id)}, {event_type}, {from_status}, {to_status})
     """
 
 
@@ -256,23 +277,26 @@ BREAKAGES = [
     ),
     Breakage("events_have_messages", "DELETE FROM messages WHERE client_id = 'late-1'", "late-1", "event"),
     Breakage(
-        "messages_have_events", f"DELETE FROM events WHERE message_id = {id_of('queued-1')}", "queued-1"
+        "messages_have_events", f"DELETE FROM journal WHERE message_ids = {ids_of('queued-1')}", "queued-1"
     ),
     Breakage("status_is_told", message_set("status = 'undeliverable'", "delivered-1"), "delivered-1"),
     Breakage("status_is_told", message_set("status = 'suppressed'", "delivered-1"), "delivered-1"),
     Breakage(
         "histories_hang_together",
-        f"DELETE FROM events WHERE message_id = {id_of('delivered-2')} AND to_status = 'sent'",
+        f"DELETE FROM journal WHERE message_ids = {ids_of('delivered-2')} AND to_status = 'sent'",
         "delivered-2",
     ),
     Breakage(
         "histories_hang_together",
-        f"DELETE FROM events WHERE message_id = {id_of('sent-1')} AND type = 'enqueue'",
+        f"DELETE FROM journal WHERE message_ids = {ids_of('sent-1')} AND type = 'enqueue'",
         "sent-1",
     ),
     Breakage(
         "histories_hang_together",
-        f"INSERT INTO events (message_id, type, to_status) VALUES ({id_of('queued-1')}, 'enqueue', 'queued')",
+        f"""
+            INSERT INTO journal (message_ids, message_count, type, to_status)
+            VALUES ({ids_of("queued-1")}, 1, 'enqueue', 'queued')
+        """,
         "queued-1",
     ),
     Breakage(
@@ -306,13 +330,20 @@ BREAKAGES = [
         "events_keep_the_fence",
         event_set(f"package_id = {package_of('sent-1')}", "queued-1", Status.QUEUED),
         "queued-1",
+        also=("packages_are_remembered",),
     ),
     Breakage(
         "events_keep_the_fence",
         event_set(f"package_id = {package_of('sending-1')}", "delivered-1", Status.SENT),
         "delivered-1",
+        also=("packages_are_remembered",),
     ),
-    Breakage("fence_is_told", message_set("package_id = NULL", "delivered-1"), "delivered-1"),
+    Breakage(
+        "fence_is_told",
+        message_set("package_id = NULL", "delivered-1"),
+        "delivered-1",
+        also=("packages_are_remembered",),
+    ),
     Breakage(
         "fence_is_told",
         message_set(f"package_id = {package_of('again-unsent-1')}", "partly-queued-1"),
@@ -418,7 +449,7 @@ BREAKAGES = [
     Breakage("numbers_are_not_given_again", "ALTER SEQUENCE message_reference RESTART", "queued-2"),
     Breakage(
         "numbers_are_not_given_again",
-        "ALTER TABLE events ALTER COLUMN id RESTART",
+        "ALTER TABLE journal ALTER COLUMN id RESTART",
         "queued-2",
         "event",
     ),
@@ -429,10 +460,22 @@ BREAKAGES = [
     ),
     Breakage(
         "numbers_are_not_given_again",
-        "SELECT setval('events_id_seq', (SELECT max(id) FROM events), false)",
+        "SELECT setval('journal_id_seq', (SELECT max(id) FROM journal), false)",
         "queued-2",
         "event",
     ),
+    Breakage(
+        "packages_are_remembered",
+        message_set("earlier_packages = NULL", "again-refused-1"),
+        "again-refused-1",
+    ),
+    Breakage(
+        "packages_are_remembered",
+        message_set("earlier_packages = '{1000000}'", "again-unsent-2"),
+        "again-unsent-2",
+    ),
+    Breakage("collisions_are_told", message_set("collided = true", "in_doubt-1"), "in_doubt-1"),
+    Breakage("collisions_are_told", message_set("collided = NULL", "collided-1"), "collided-1"),
     Breakage("corrected_came_to_nothing", corrected_by_queued("delivered-1"), "delivered-1"),
     Breakage("corrected_came_to_nothing", corrected_by_queued("cancelled-1"), "cancelled-1"),
     Breakage("corrected_came_to_nothing", corrected_by_queued("refused-late-1"), "refused-late-1"),
@@ -481,7 +524,7 @@ def test_a_write_past_the_transitions_breaks_its_invariant_alone_and_is_named(
 
 
 def _unguard(connection: Connection) -> None:
-    """Drop what would refuse the write."""
+    """Drop what would refuse the write, and have a row of the journal for each message."""
     for table, constraint in connection.execute(
         text("""
             SELECT t.relname, c.conname FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
@@ -490,6 +533,7 @@ def _unguard(connection: Connection) -> None:
     ).all():
         connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}"))
     connection.execute(text("DROP INDEX uq_messages_client_id_producer"))
+    connection.execute(text(ONE_BY_ONE))
 
 
 def _name(connection: Connection, breakage: Breakage) -> str:
@@ -517,7 +561,7 @@ def test_every_invariant_has_a_name_of_its_own_and_a_claim() -> None:
 
 def test_all_breaches_are_counted_and_the_oldest_named(book: Book) -> None:
     book.enqueue([message(number) for number in range(101, 113)])
-    book.rows("DELETE FROM events")
+    book.rows("DELETE FROM journal")
 
     with book.ledger.snapshot() as connection:
         [finding] = audit(connection, most=10)

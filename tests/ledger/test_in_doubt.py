@@ -27,7 +27,7 @@ from bulk_dispatch.ledger.leases import doubt_lapsed, lease_doubts
 from bulk_dispatch.ledger.queries import history
 from bulk_dispatch.ledger.transitions import Clock, Package, Transition, settle
 from tests.factories import message, messages
-from tests.ledger.book import LOOK, ROUTE, Book, at_once, blocked
+from tests.ledger.book import LOOK, ONE_BY_ONE, ROUTE, Book, at_once, blocked
 
 HOUR = timedelta(hours=1)
 S, R, Q, F, D = Status.SENT, Status.REJECTED, Status.QUEUED, Status.FAILED, Status.IN_DOUBT
@@ -192,10 +192,11 @@ def test_the_last_doubt_is_the_one_that_is_told(book: Book) -> None:
 def aged(book: Book, client_id: str) -> None:
     """As if this message had been in doubt for three hours, and its package for a day."""
     book.rows("UPDATE packages SET in_doubt_since = now() - interval '1 day'")
+    book.rows(ONE_BY_ONE)
     book.rows(
         """
-        UPDATE events e SET at = now() - interval '3 hours' FROM messages m
-        WHERE m.id = e.message_id AND m.client_id = :id AND e.to_status = 'in_doubt'
+        UPDATE journal e SET at = now() - interval '3 hours' FROM messages m
+        WHERE m.id = ANY(e.message_ids) AND m.client_id = :id AND e.to_status = 'in_doubt'
         """,
         id=client_id,
     )

@@ -35,6 +35,7 @@ from bulk_dispatch.ledger.transitions.transition import apply
 from tests.conftest import Setup
 from tests.factories import message, messages
 from tests.ledger.book import LOOK, Book, at_once, eventually
+from tests.ledger.test_audit import Author, audited
 
 # -- up and down -----------------------------------------------------------------------------------------
 
@@ -334,11 +335,45 @@ def test_the_way_back_keeps_the_numbers_and_is_refused_where_it_has_no_words_for
     ):
         downgrade(bare, before("stops_hold"))
     assert behind(bare) == (head(), head())
-    book.rows("DELETE FROM events WHERE to_status = 'suppressed' RETURNING 1")
+    book.rows("DELETE FROM journal WHERE to_status = 'suppressed' RETURNING 1")
     downgrade(bare, before("stops_hold"))
 
     assert list(listed(bare)) == [message(1).recipient]
     assert upgrade(bare) == head()
+
+
+# -- events, and the journal in their stead ---------------------------------------------------------------
+
+
+def test_a_history_is_kept_on_the_way_to_the_journal_and_back(bare: Ledger) -> None:
+    upgrade(bare)
+    book = Book(bare)
+    Author(book).write()
+    told, packages, collided = _histories(book), _earlier(book), _collided(book)
+
+    downgrade(bare, before("journal"))
+    assert _histories(book) == told
+    upgrade(bare)
+
+    assert _histories(book) == told
+    assert _collided(book) == collided != []
+    assert _earlier(book) == packages
+    assert audited(book) == ()
+
+
+def _histories(book: Book) -> list[Any]:
+    return book.rows("""
+        SELECT message_id, type, from_status, to_status, package_id, code, note, at, happened_at
+        FROM events ORDER BY message_id, id
+    """)
+
+
+def _earlier(book: Book) -> dict[int, Any]:
+    return {row.id: row.earlier_packages for row in book.rows("SELECT id, earlier_packages FROM messages")}
+
+
+def _collided(book: Book) -> list[Any]:
+    return book.rows("SELECT id FROM messages WHERE collided ORDER BY id")
 
 
 # -- ids that look the same ------------------------------------------------------------------------------

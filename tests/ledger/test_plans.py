@@ -14,6 +14,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import open_messages
+from bulk_dispatch.ledger.queries import history
 from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import ClaimRequest, Clock, Package, Transition, claim, enqueue, settle
 from tests.benchmarks.whole import FILL
@@ -109,3 +110,13 @@ def test_what_is_offered_again_is_looked_up_and_corrected_by_indexes_alone(full:
 
     most = 2 * MOST * COUNT  # each is several statements; today 4 to 23 rows a message
     assert {step: rows for step, rows in work.items() if not COUNT <= rows <= most} == {}
+
+
+def test_the_history_of_one_message_is_found_by_indexes_alone(full: Book) -> None:
+    package = full.claim(items=COUNT).package
+    assert package
+    full.settle(package, Status.SENT)
+
+    rows = work_of(full, lambda book: history(book, messages(1)[0].client_id))
+
+    assert 3 <= rows <= 2 * MOST

@@ -57,7 +57,6 @@ def use(world: World, route: str, first: int, many: int) -> None:
 def sent_after_all(world: World, by: str = "1 hour") -> None:
     """Our messages left so long after whatever has happened at the provider until now."""
     world.rows(f"UPDATE packages SET opened_at = now() + interval '{by}' RETURNING id")
-    world.rows(f"UPDATE events SET at = now() + interval '{by}' WHERE type = 'claim' RETURNING id")
 
 
 def until_in_doubt(world: World, route: str, many: int) -> None:
@@ -290,7 +289,10 @@ def test_the_end_of_a_first_sending_is_ours_however_late_the_second(open_world: 
     world.provider.settle_down()
     settled_by_a_person(world, "alpha", Resolution.REQUEUE)
     world.dispatch()
-    world.rows("UPDATE packages SET opened_at = now() + interval '1 hour' WHERE id > 1 RETURNING id")
+    world.rows(
+        "UPDATE packages SET opened_at = now() + interval '1 hour' "
+        "WHERE id > (SELECT min(id) FROM packages) RETURNING id"
+    )
 
     world.rows("UPDATE packages SET rescue_at = now() WHERE rescue_at IS NOT NULL RETURNING id")
     world.rescue()

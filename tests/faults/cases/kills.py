@@ -13,7 +13,7 @@ from tests.waiting import eventually
 
 MESSAGES = "TABLE messages IN SHARE MODE"  # no message is entered or moved
 PACKAGES = "TABLE packages IN SHARE MODE"  # no package is opened or moved
-EVENTS = "TABLE events IN SHARE MODE"  # nothing is recorded
+JOURNAL = "TABLE journal IN SHARE MODE"  # nothing is recorded
 
 ONE_PACKAGE = 150
 LEASE = 6.0  # seconds, and one more than the routes' own
@@ -109,7 +109,7 @@ def report_before_commit(world: World, batch: Batch) -> None:
     world.provider.script({"do": "slow", "seconds": 0.5, "when": {"command": "status"}, "times": 1})
     world.enqueue(batch)
     world.provider.await_met()
-    with world.servers.held(EVENTS):
+    with world.servers.held(JOURNAL):
         world.await_lock_waiter("WITH told")
         world.fleet.kill("poll")
 
@@ -117,7 +117,7 @@ def report_before_commit(world: World, batch: Batch) -> None:
 def rescue_taking_up(world: World, batch: Batch) -> None:
     """One package, so that nobody else writes: whoever waits for the lock is rescue."""
     by_the_sandbox(world, batch, point="kill_after", command="message", times=1)
-    with world.servers.held(EVENTS):
+    with world.servers.held(JOURNAL):
         world.await_lock_waiter("WITH told")
         world.fleet.kill("poll")
 
@@ -139,7 +139,7 @@ def rescue_settling(world: World, batch: Batch) -> None:
     )
     world.enqueue(batch)
     world.provider.await_met()
-    with world.servers.held(EVENTS):
+    with world.servers.held(JOURNAL):
         world.await_lock_waiter("WITH told")
         world.fleet.kill("poll")
 
@@ -220,7 +220,7 @@ def cancel_cut_short(world: World, batch: Batch) -> None:
     withdraw = ("cancel", "--campaign", batch.name)
     world.enqueue(batch)
     world.await_status(batch, Status.SENDING, Status.SENT)
-    with world.servers.held(EVENTS):
+    with world.servers.held(JOURNAL):
         world.cut_short(*withdraw, when=lambda: world.await_lock_waiter("/* cancel */"))
     world.cut_short(*withdraw, when=lambda: world.await_status(batch, Status.CANCELLED))
     world.fleet.kill("bulk", "poll")
@@ -256,7 +256,7 @@ KILLS = (
     Case("job_killed_with_all_taken", sandbox_kills("kill_after", "message-async"), routes=("async",)),
     Case(
         "dispatch_killed_before_it_wrote_the_answer",
-        partial(while_settling, lock=EVENTS, statement="WITH told"),
+        partial(while_settling, lock=JOURNAL, statement="WITH told"),
         messages=ONE_PACKAGE,
         routes=("sync",),
     ),

@@ -58,7 +58,7 @@ def door_killed_before_its_commit(world: World, batch: Batch) -> None:
     """Receipts come and cannot be written down; then the door dies over them."""
     world.enqueue(batch)
     world.await_status(batch, Status.SENT)
-    with world.servers.held("TABLE events IN SHARE MODE"):
+    with world.servers.held("TABLE journal IN SHARE MODE"):
         eventually(lambda: not world.door_answers())  # its one hand waits, with what was pushed
         world.web.kill(DEFAULT_QUEUE)
     eventually(world.door_answers)

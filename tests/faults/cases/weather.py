@@ -14,7 +14,7 @@ from tests.faults.servers import Servers
 from tests.faults.world import Batch, World
 from tests.waiting import eventually
 
-EVENTS = "TABLE events IN SHARE MODE"  # nothing is recorded: whoever has something to record waits
+JOURNAL = "TABLE journal IN SHARE MODE"  # nothing is recorded: whoever has something to record waits
 IN_HAND = 3.0  # seconds at most that a step is held: PostgreSQL lets nobody wait for a lock longer than five
 WHILE = 8.0  # seconds that Redis refuses: many attempts
 
@@ -28,7 +28,7 @@ def in_hand(world: World, batch: Batch) -> Iterator[Callable[[], None]]:
     world.enqueue(batch, slice(quarter))
     world.await_status(batch, Status.SENT)
     with ExitStack() as held:
-        held.enter_context(world.servers.held(EVENTS))
+        held.enter_context(world.servers.held(JOURNAL))
         world.enqueue(batch, slice(quarter, middle))
         eventually(lambda: world.fleet_holds("bulk", "poll"), within=30, every=0.1)
         yield held.close

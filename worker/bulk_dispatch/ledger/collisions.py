@@ -12,24 +12,22 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.status import EventType, Status
+from bulk_dispatch.ledger.journal import OF_MESSAGE
 
-COLLIDED = f"""coalesce((
-    SELECT e.type = '{EventType.COLLIDE}' FROM events e
-    WHERE e.message_id = m.id AND e.to_status = '{Status.IN_DOUBT}' ORDER BY e.id DESC LIMIT 1
-), false)"""  # noqa: S608 - our own constants
+COLLIDED = "m.collided IS TRUE"
 """Of a message m in doubt: it is so for a collision."""
 
 # Nearly all news is later than the package that its message lies in: only what is not needs a look at when
 # the message was first claimed. A clock that is known to be behind tells instants as much too early.
-EARLY = f"""
+EARLY = """
     LEFT JOIN packages p ON p.id = n.package_id
     LEFT JOIN LATERAL (
-        SELECT min(e.at) - n.happened_at AS early FROM events e
-        WHERE n.happened_at < p.opened_at - n.behind
-          AND e.message_id = n.message_id AND e.type = '{EventType.CLAIM}'
+        SELECT min(f.opened_at) - n.happened_at AS early
+        FROM messages m JOIN packages f ON f.id = ANY(m.earlier_packages || m.package_id)
+        WHERE n.happened_at < p.opened_at - n.behind AND m.id = n.message_id
     ) c ON c.early > n.behind AND c.early > n.behind - least(
         (SELECT r.clock_skew FROM routes r WHERE r.name = p.route), interval '0')
-"""  # noqa: S608 - our own constants
+"""
 """Joined to news n: c.early is how long it happened before its message first left, if it did: so it is of
 another."""
 
@@ -44,9 +42,9 @@ def first_sent(connection: Connection, message_ids: Sequence[int]) -> set[int]:
     them: whatever was tried before was surely not taken."""
     found = connection.execute(
         text(f"""
-            SELECT id FROM unnest(CAST(:ids AS bigint[])) AS m (id) WHERE NOT EXISTS (
-                SELECT FROM events e WHERE e.message_id = m.id
-                AND e.to_status = '{Status.IN_DOUBT}' AND e.type <> '{EventType.COLLIDE}'
+            SELECT id FROM messages m WHERE id = ANY(CAST(:ids AS bigint[])) AND NOT EXISTS (
+                SELECT FROM journal e WHERE e.to_status = '{Status.IN_DOUBT}'
+                AND e.type <> '{EventType.COLLIDE}' AND {OF_MESSAGE}
             )
         """),  # noqa: S608 - our own constants
         {"ids": list(message_ids)},

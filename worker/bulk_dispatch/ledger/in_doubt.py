@@ -78,6 +78,10 @@ _FOUND = f"""
     FROM packages p JOIN messages m ON m.package_id = p.id AND m.status = '{Status.IN_DOUBT}'
     WHERE p.rescue_at IS NOT NULL
 """
+_LAST_DOUBT_AT = f"""
+    SELECT max(e.at) FROM journal e
+    WHERE e.package_id = m.package_id AND e.to_status = '{Status.IN_DOUBT}' AND m.id = ANY(e.message_ids)
+"""  # noqa: S608 - our own constants
 _PARTS = {
     "client_ids": "m.client_id = ANY(CAST(:client_ids AS text[])) AND m.corrected_by IS NULL",
     "producer": "m.producer = :producer",
@@ -86,7 +90,7 @@ _PARTS = {
     "collided": COLLIDED,
     # A message may have fallen in doubt later than its package did, never sooner: its own event says when.
     "older_than": f"""p.in_doubt_since <= now() - :older_than AND now() - :older_than >= (
-        SELECT max(e.at) FROM events e WHERE e.message_id = m.id AND e.to_status = '{Status.IN_DOUBT}')""",  # noqa: S608
+        {_LAST_DOUBT_AT})""",
 }
 
 
@@ -157,8 +161,10 @@ def in_doubt(connection: Connection, selection: DoubtSelection, limit: int | Non
                 ORDER BY p.in_doubt_since, m.id LIMIT :limit
             ) l
             LEFT JOIN LATERAL (
-                SELECT at, code, note, type FROM events
-                WHERE message_id = l.id AND to_status = '{Status.IN_DOUBT}' ORDER BY id DESC LIMIT 1
+                SELECT at, code, note, type FROM journal
+                WHERE package_id = l.package_id AND l.id = ANY(message_ids)
+                  AND to_status = '{Status.IN_DOUBT}'
+                ORDER BY id DESC LIMIT 1
             ) e ON true
             ORDER BY l.in_doubt_since, l.id
         """),  # noqa: S608 - our own constants
@@ -202,8 +208,7 @@ def overdue(connection: Connection, longest: Mapping[str, timedelta]) -> dict[st
               AND EXISTS (SELECT FROM unnest(CAST(:routes AS text[]), CAST(:longest AS interval[]))
                           AS a (route, longest)
                           WHERE a.route = p.route AND p.in_doubt_since <= now() - a.longest
-                            AND now() - a.longest >= (SELECT max(e.at) FROM events e
-                                WHERE e.message_id = m.id AND e.to_status = '{Status.IN_DOUBT}'))
+                            AND now() - a.longest >= ({_LAST_DOUBT_AT}))
             GROUP BY m.route ORDER BY m.route
         """),  # noqa: S608 - our own constants
         {"routes": list(longest), "longest": list(longest.values())},

@@ -14,6 +14,7 @@ from bulk_dispatch.domain.doubt_policy import POLICIES
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, EventType, Status, transitions_of
+from bulk_dispatch.ledger.journal import OF_MESSAGE
 from bulk_dispatch.ledger.schema import sql_list
 
 
@@ -70,8 +71,9 @@ _HISTORIES = View(
                CASE WHEN m.id IS NULL THEN CAST(t.first_id AS text) ELSE {_NAME} END AS name,
                m.id AS there, m.status, m.lane, m.kind AS what, m.route, m.due_at, m.finalized_at,
                m.package_id, m.attempts, m.in_doubt AS policy, p.state AS package_state,
-               p.route AS package_route, t.message_id AS told, t.jump, t.unlawful, t.off_package, t.sents,
-               t.reports, t.to_status AS told_status, t.package_id AS told_package
+               p.route AS package_route, m.earlier_packages, m.collided, t.message_id AS told, t.jump,
+               t.unlawful, t.off_package, t.sents, t.reports, t.packages, t.to_status AS told_status,
+               t.package_id AS told_package, t.type AS told_type
         FROM messages m
         FULL JOIN (
             SELECT message_id, min(id) AS first_id,
@@ -92,6 +94,8 @@ _HISTORIES = View(
                        WHERE type = '{EventType.COLLIDE}' AND from_status = '{Status.SENT}'
                    ) AS sents,
                    count(*) FILTER (WHERE type IN ('{EventType.SETTLE}', '{EventType.REPORT}')) AS reports,
+                   array_agg(package_id) FILTER (WHERE package_id IS DISTINCT FROM held) AS packages,
+                   max(type) FILTER (WHERE last) AS type,
                    max(to_status) FILTER (WHERE last) AS to_status,
                    max(package_id) FILTER (WHERE last) AS package_id
             FROM (
@@ -162,6 +166,27 @@ _HISTORIES = View(
             """,
         ),
         Invariant(
+            "packages_are_remembered",
+            "a message knows all packages that its events tell of",
+            """
+                there IS NOT NULL
+                AND NOT array_remove(packages, NULL) <@ array_remove(earlier_packages || package_id, NULL)
+            """,
+            """
+                'its events tell of a package that is none of '
+                || array_to_string(earlier_packages || package_id, ', ', 'none')
+            """,
+        ),
+        Invariant(
+            "collisions_are_told",
+            "a message has collided exactly while its last event is a collision",
+            f"(told_type = '{EventType.COLLIDE}') <> (collided IS TRUE)",
+            """
+                CASE WHEN collided IS TRUE THEN 'collided, but its last event does not say so'
+                     ELSE 'its last event is a collision, and yet it has not collided' END
+            """,
+        ),
+        Invariant(
             "packages_hold_their_messages",
             "what is sending, in doubt or sent is in a package that somebody still comes by for",
             _MISPLACED,
@@ -228,9 +253,9 @@ _PACKAGES = View(
             FROM messages WHERE package_id IS NOT NULL GROUP BY package_id
         ) m USING (id)
         FULL JOIN (
-            SELECT package_id AS id, count(*) AS events,
-                   count(*) FILTER (WHERE type = '{EventType.CLAIM}') AS claims
-            FROM events WHERE package_id IS NOT NULL GROUP BY package_id
+            SELECT package_id AS id, sum(message_count) AS events,
+                   sum(message_count) FILTER (WHERE type = '{EventType.CLAIM}') AS claims
+            FROM journal WHERE package_id IS NOT NULL GROUP BY package_id
         ) e USING (id)
         LEFT JOIN routes r ON r.name = p.route
     """,  # noqa: S608 - our own constants
@@ -377,8 +402,8 @@ _CORRECTIONS = View(
     f"""
         SELECT m.id, 'message' AS kind, {_NAME} AS name, m.status, c.id AS there,
                (c.client_id, c.producer) IS DISTINCT FROM (m.client_id, m.producer) AS of_another,
-               EXISTS (SELECT FROM events e WHERE e.message_id = m.id
-                       AND e.to_status IN ({sql_list(TAKEN)})) AS taken,
+               EXISTS (SELECT FROM journal e
+                       WHERE e.to_status IN ({sql_list(TAKEN)}) AND {OF_MESSAGE}) AS taken,
                count(*) OVER (PARTITION BY m.corrected_by) AS times
         FROM messages m LEFT JOIN messages c ON c.id = m.corrected_by WHERE m.corrected_by IS NOT NULL
     """,  # noqa: S608 - our own constants
@@ -416,7 +441,7 @@ _NUMBERS = View(
         UNION ALL
         SELECT e.id, 'event', CAST(e.id AS text), e.id,
                CASE WHEN s.is_called THEN s.last_value + 1 ELSE s.last_value END
-        FROM (SELECT max(id) AS id FROM events) e, events_id_seq s
+        FROM (SELECT max(id) AS id FROM journal) e, journal_id_seq s
     """,  # noqa: S608 - our own constants
     (
         Invariant(

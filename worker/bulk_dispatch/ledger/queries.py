@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import client_id_of
+from bulk_dispatch.ledger.journal import OF_MESSAGE
 from bulk_dispatch.ledger.schema import PROVIDER
 
 
@@ -73,8 +74,8 @@ def history(connection: Connection, client_id: str, producer: str = "") -> Histo
         text(f"""
             SELECT e.at, e.type, e.from_status, e.to_status, e.package_id, e.code, e.note,
                 {PROVIDER} AS provider
-            FROM events e LEFT JOIN packages p ON p.id = e.package_id
-            WHERE e.message_id = :id ORDER BY e.id
+            FROM messages m JOIN journal e ON {OF_MESSAGE} LEFT JOIN packages p ON p.id = e.package_id
+            WHERE m.id = :id ORDER BY e.id
         """),  # noqa: S608 - our own constants
         {"id": found.id},
     )
@@ -162,7 +163,10 @@ def books(connection: Connection) -> Books:
     standing = by_status(connection)
     recorded = dict.fromkeys(Status, 0)
     for from_status, to_status, count in connection.execute(
-        text("SELECT from_status, to_status, count(*) FROM events GROUP BY from_status, to_status")
+        text("""
+            SELECT from_status, to_status, sum(message_count)::bigint FROM journal
+            GROUP BY from_status, to_status
+        """)
     ):
         if to_status in _KNOWN:
             recorded[Status(to_status)] += count
@@ -189,8 +193,8 @@ def _endings(connection: Connection) -> tuple[Ending, ...]:
     """Why messages did not arrive, the commonest first. An end is entered once."""
     rows = connection.execute(
         text(f"""
-            SELECT e.to_status, {PROVIDER}, e.code, count(*)
-            FROM events e LEFT JOIN packages p ON p.id = e.package_id
+            SELECT e.to_status, {PROVIDER}, e.code, sum(e.message_count)::bigint
+            FROM journal e LEFT JOIN packages p ON p.id = e.package_id
             WHERE e.to_status = ANY(CAST(:ends AS text[])) AND e.code IS NOT NULL
             GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 3
         """),  # noqa: S608 - our own constants

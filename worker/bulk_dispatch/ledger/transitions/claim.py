@@ -11,6 +11,7 @@ from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState, fitting
 from bulk_dispatch.domain.status import EventType, Status, sources
+from bulk_dispatch.ledger.journal import sql_journal
 from bulk_dispatch.ledger.outbound import COLUMNS, item
 from bulk_dispatch.ledger.provider_account import clock_skew, trusted_ahead
 from bulk_dispatch.ledger.routes import HAS_ROOM, LOCKED_ROUTE, MAY_SEND, places, refusal
@@ -90,6 +91,14 @@ LISTED = """
 """
 """Which of :recipients are on the suppression list."""
 
+_JOURNAL_CLAIMS = sql_journal(
+    "moved",
+    package_id="package_id",
+    type=f"'{EventType.CLAIM}'",
+    from_status="from_status",
+    to_status=f"'{Status.SENDING}'",
+)
+
 # A statement of its own, after the route is locked: it must count what was committed while we waited, and see
 # who was put on the suppression list. If anybody was, it opens nothing and says who: as a rule nobody was,
 # and a statement for the list alone would cost as much again as the look-up.
@@ -104,8 +113,7 @@ _CLAIM = text(f"""
           AND status IN ({sql_list(s for s in sources(EventType.CLAIM, Status.SENDING) if s)})
         RETURNING m.id, m.package_id, old.status AS from_status
     ), written AS (
-        INSERT INTO events (message_id, package_id, type, from_status, to_status)
-        SELECT id, package_id, '{EventType.CLAIM}', from_status, '{Status.SENDING}' FROM moved
+        {_JOURNAL_CLAIMS}
     )
     SELECT (SELECT id FROM opened) AS id, (SELECT count(*) FROM moved) AS moved,
            ARRAY(SELECT recipient FROM listed) AS listed
@@ -260,7 +268,7 @@ def split(connection: Connection, package: Package, lease: timedelta, reason: st
         half_id: int = connection.execute(_OPEN_HALF, values).scalar_one()
         connection.execute(
             text("""
-                UPDATE messages SET package_id = :half_id
+                UPDATE messages SET package_id = :half_id, earlier_packages = earlier_packages || package_id
                 WHERE id = ANY(CAST(:ids AS bigint[])) AND package_id = :package_id AND status = 'sending'
             """),
             {"half_id": half_id, "package_id": package.id, "ids": [item.id for item in items]},

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from bulk_dispatch.domain.message import Foreseen, Message, Said, differences
 from bulk_dispatch.domain.status import CORRECTABLE, TAKEN, Status
+from bulk_dispatch.ledger.journal import OF_MESSAGE
 from bulk_dispatch.ledger.schema import sql_list
 
 
@@ -28,7 +29,7 @@ _Key: TypeAlias = tuple[str, str]
 
 MISTAKEN = f"""
     m.corrected_by IS NULL AND m.status IN ({sql_list(CORRECTABLE)})
-    AND NOT EXISTS (SELECT FROM events e WHERE e.message_id = m.id AND e.to_status IN ({sql_list(TAKEN)}))
+    AND NOT EXISTS (SELECT FROM journal e WHERE e.to_status IN ({sql_list(TAKEN)}) AND {OF_MESSAGE})
 """
 """Of a message m: it came to its end, and nobody can have got it."""
 

@@ -15,6 +15,7 @@ from bulk_dispatch.domain.content import Content, Sms
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.bulk_params import bound, sql_rows
+from bulk_dispatch.ledger.journal import sql_journal
 from bulk_dispatch.ledger.transitions.duplicates import MISTAKEN, Conflict, differing, record
 
 
@@ -69,10 +70,17 @@ _ENQUEUE = text(f"""
         ON CONFLICT (client_id, producer) WHERE corrected_by IS NULL DO NOTHING
         RETURNING id, status
     ), written AS (
-        INSERT INTO events (message_id, type, to_status) SELECT id, '{EventType.ENQUEUE}', status FROM entered
+        {sql_journal("entered", type=f"'{EventType.ENQUEUE}'", to_status="status")}
     )
     SELECT count(*) FROM entered
 """)  # noqa: S608 - our own constants
+
+_JOURNAL_CORRECTIONS = sql_journal(
+    "corrected",
+    type=f"'{EventType.ENQUEUE}'",
+    to_status="status",
+    note="'in the stead of one that was ' || came_to",
+)
 
 # Locked in the same order. A transaction that waits here finds it corrected by another, and leaves it alone.
 # What one transaction brings twice is a conflict, though the first of the two be suppressed at once: nobody
@@ -90,13 +98,11 @@ _CORRECT = text(f"""
     ), corrected AS (
         UPDATE messages m SET corrected_by = nextval('messages_id_seq')
         FROM mistaken t WHERE m.id = t.mistaken_id
-        RETURNING m.corrected_by AS new_id, t.*
+        RETURNING m.corrected_by AS id, t.*
     ), entered AS (
-        INSERT INTO messages (id, {_ENTERED}) OVERRIDING SYSTEM VALUE SELECT new_id, {_ENTERED} FROM corrected
+        INSERT INTO messages (id, {_ENTERED}) OVERRIDING SYSTEM VALUE SELECT id, {_ENTERED} FROM corrected
     ), written AS (
-        INSERT INTO events (message_id, type, to_status, note)
-        SELECT new_id, '{EventType.ENQUEUE}', status, 'in the stead of one that was ' || came_to
-            FROM corrected
+        {_JOURNAL_CORRECTIONS}
     )
     SELECT count(*) FROM corrected
 """)  # noqa: S608 - our own constants

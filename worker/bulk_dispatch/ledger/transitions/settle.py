@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.collisions import TAKEN_BEFORE
+from bulk_dispatch.ledger.journal import sql_journal
 from bulk_dispatch.ledger.schema import sql_list, sql_transitions
 from bulk_dispatch.ledger.transitions.transition import Transition, TransitionCounts, apply, lock_packages
 
@@ -140,6 +141,15 @@ class Read:
     happened_at: datetime | None = None
 
 
+_JOURNAL_READS = sql_journal(
+    "moved",
+    "happened_at",
+    package_id="package_id",
+    type=f"'{EventType.READ}'",
+    from_status="status",
+    to_status="status",
+    code="code",
+)
 _READ = text(f"""
     WITH news AS (
         SELECT DISTINCT ON (message_id) * FROM unnest(
@@ -152,8 +162,7 @@ _READ = text(f"""
           AND (m.status, m.status) IN ({sql_transitions(EventType.READ)})
         RETURNING m.id, m.package_id, m.status, n.code, n.happened_at
     ), written AS (
-        INSERT INTO events (message_id, package_id, type, from_status, to_status, code, happened_at)
-        SELECT id, package_id, '{EventType.READ}', status, status, code, happened_at FROM moved
+        {_JOURNAL_READS}
     )
     SELECT count(*) FROM moved
 """)  # noqa: S608 - our own constants

@@ -12,6 +12,7 @@ from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import FINAL, EventType, Status, sources
 from bulk_dispatch.ledger.bulk_params import bound, sql_rows
 from bulk_dispatch.ledger.collisions import EARLY, TOLD_TOO_EARLY, told_too_early
+from bulk_dispatch.ledger.journal import sql_journal
 from bulk_dispatch.ledger.routes import stop_route
 from bulk_dispatch.ledger.schema import sql_list, sql_transitions
 
@@ -58,6 +59,17 @@ def _move_statement(event_type: EventType) -> TextClause:
     """Begins with its type, for people who look at what the database is doing. News from before its
     message left collides, whatever it says: it is of another, and nothing it names is kept as ours."""
     held = sources(EventType.COLLIDE, Status.IN_DOUBT)
+    collides = "true" if event_type is EventType.COLLIDE else "n.early IS NOT NULL"
+    journal = sql_journal(
+        "moved",
+        "happened_at",
+        package_id="package_id",
+        type=f"CASE WHEN collided IS NULL THEN '{event_type}' ELSE '{EventType.COLLIDE}' END",
+        from_status="from_status",
+        to_status="to_status",
+        code="code",
+        note=f"CASE WHEN collided IS NULL THEN coalesce(note, :reason) ELSE '{TOLD_TOO_EARLY}' END",
+    )
     return text(f"""
         /* {event_type} */ WITH told AS (
             {sql_rows(_COLUMNS)}
@@ -67,6 +79,9 @@ def _move_statement(event_type: EventType) -> TextClause:
             UPDATE messages m SET
                 status = CASE WHEN n.early IS NULL THEN n.to_status ELSE '{Status.IN_DOUBT}' END,
                 package_id = CASE WHEN n.to_status <> '{Status.QUEUED}' THEN m.package_id END,
+                earlier_packages = CASE WHEN n.to_status = '{Status.QUEUED}'
+                    THEN m.earlier_packages || m.package_id ELSE m.earlier_packages END,
+                collided = CASE WHEN {collides} THEN true END,
                 due_at = CASE WHEN n.to_status = '{Status.QUEUED}'
                               THEN now() + n.delay END,
                 finalized_at = CASE WHEN n.to_status IN ({sql_list(FINAL)}) AND n.early IS NULL
@@ -85,13 +100,7 @@ def _move_statement(event_type: EventType) -> TextClause:
                 n.happened_at,
                       n.note, n.early, CASE WHEN n.early IS NOT NULL THEN m.route END AS collided
         ), written AS (
-            INSERT INTO events (message_id, package_id, type, from_status, to_status, code, note, happened_at)
-            SELECT id, package_id, CASE WHEN collided IS NULL THEN '{event_type}'
-                ELSE '{EventType.COLLIDE}' END,
-                   from_status, to_status, code,
-                   CASE WHEN collided IS NULL THEN coalesce(note, :reason) ELSE '{TOLD_TOO_EARLY}' END,
-                   happened_at
-            FROM moved
+            {journal}
         )
         SELECT to_status, collided, count(*) AS messages, max(early) AS early
         FROM moved GROUP BY to_status, collided
