@@ -48,6 +48,7 @@ NOT_ENTERED = {
 
 NOT_RUN = {
     "": "a drawing of the folders, and of the import rules that pyproject.toml has",
+    "sql": "rights of a role; tests/ledger/test_joined.py gives them",
     "py": "files of a new provider; tests/guards/test_add_a_provider.py puts them in their places",
 }
 """Kinds of blocks that nobody can run, and why."""

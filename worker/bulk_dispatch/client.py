@@ -24,8 +24,9 @@ from bulk_dispatch.domain.validation import check_name, client_id_of, instant
 
 if TYPE_CHECKING:  # each of these is loaded when first needed
     from bulk_dispatch.intake import Intake, Parcel
-    from bulk_dispatch.ledger import Connection, Ledger
+    from bulk_dispatch.ledger import Ledger
     from bulk_dispatch.ledger.conflicts import ConflictCursor, RecordedConflict
+    from bulk_dispatch.ledger.joined import CallersConnection
     from bulk_dispatch.ledger.queries import History
     from bulk_dispatch.messaging.wakeup import Notifier
     from bulk_dispatch.routing import Route
@@ -58,13 +59,15 @@ class Dispatcher:
             )
         return cls(settings)
 
-    def enqueue(self, message: Message, *, connection: "Connection | None" = None) -> None:
+    def enqueue(self, message: Message, *, connection: "CallersConnection | None" = None) -> None:
         """Hand over one message; it leaves within milliseconds if nothing is ahead of it.
 
-        With `connection`, the message is written into the ledger inside your own SQLAlchemy transaction:
-        it exists if and only if you commit. Call `notify()` after the commit, or it waits for the next tick
-        (a second). Raises MessageError naming the field, ClientIdConflict (only with `connection`: through
-        Redis a conflict is found later, and recorded), EnqueueError if Redis is away.
+        With `connection`, the message is written into the ledger inside your own transaction: it exists if
+        and only if you commit. That is a connection or a session of SQLAlchemy, a connection of psycopg, or
+        `django.db.connection`. Call `notify()` after the commit, or it waits for the next tick (a second).
+        Raises MessageError naming the field, ClientIdConflict (only with `connection`: through Redis a
+        conflict is found later, and recorded), TypeError for another kind of connection, ValueError for one
+        that is in no transaction, EnqueueError if Redis is away.
         """
         routed = self.accept(message)
         if connection is None:
@@ -215,12 +218,12 @@ class Dispatcher:
             return False
         return True
 
-    def _write(self, connection: "Connection", messages: list[Message]) -> None:
-        from bulk_dispatch.ledger.server import check_connection
+    def _write(self, theirs: "CallersConnection", messages: list[Message]) -> None:
+        from bulk_dispatch.ledger.joined import joined
         from bulk_dispatch.ledger.transitions import enqueue
 
-        check_connection(connection)
-        entered = enqueue(connection, messages)
+        with joined(theirs) as connection:
+            entered = enqueue(connection, messages)
         for conflict in entered.conflicts:
             raise ClientIdConflict(conflict.client_id, conflict.fields)
 

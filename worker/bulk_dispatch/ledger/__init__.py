@@ -70,7 +70,7 @@ class Ledger:
             },
         )
         event.listen(engine, "do_connect", _connector(least))
-        event.listen(engine, "handle_error", _keep_discreet)
+        event.listen(engine, "handle_error", keep_discreet)
         return cls(engine)
 
     @contextmanager
@@ -158,7 +158,7 @@ def _connector(least: int) -> Callable[[object, object, Any, Any], ProbingConnec
     return connect
 
 
-def _keep_discreet(context: ExceptionContext) -> None:
+def keep_discreet(context: ExceptionContext) -> None:
     """Leave of an error what it is, not whom it is about: its DETAIL and CONTEXT quote the whole row."""
     of_driver, of_sqlalchemy = context.original_exception, context.sqlalchemy_exception
     what = getattr(getattr(of_driver, "diag", None), "message_primary", None)

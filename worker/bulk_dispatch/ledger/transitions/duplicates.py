@@ -34,7 +34,7 @@ MISTAKEN = f"""
 """Of a message m: it came to its end, and nobody can have got it."""
 
 _STORED = """
-    SELECT client_id, producer, kind, recipient, sender, text, content FROM messages
+    SELECT client_id, producer, kind, recipient, sender, text, content::text FROM messages
     WHERE client_id = ANY(CAST(:client_ids AS text[])) AND producer = ANY(CAST(:producers AS text[]))
       AND corrected_by {is_it} NULL
 """
@@ -95,7 +95,7 @@ def said_in(connection: Connection, campaign: str) -> Iterator[Said]:
     it has no index for that."""
     rows = connection.execution_options(yield_per=5000).execute(
         text(f"""
-            SELECT kind, recipient, sender, text, content FROM messages
+            SELECT kind, recipient, sender, text, content::text FROM messages
             WHERE campaign = :campaign AND status NOT IN ({sql_list({*CORRECTABLE, Status.CANCELLED})})
         """),  # noqa: S608 - our own constants
         {"campaign": campaign},
@@ -124,7 +124,8 @@ def _keys(offered: Iterable[Message]) -> dict[str, list[str]]:
 
 
 def _said(row: Row[Any]) -> Said:
-    words = {**(row.content or {}), **({"text": row.text} if row.text else {})}
+    content = json.loads(row.content) if row.content else {}  # which applications read in ways of their own
+    words = {**content, **({"text": row.text} if row.text else {})}
     return Said(row.kind, row.recipient, row.sender, words)
 
 

@@ -1,0 +1,134 @@
+"""Somebody else's transaction, joined: what is written exists if and only if they commit.
+
+SQLAlchemy's own connections and sessions are used as they are. A connection of psycopg, which is also what
+Django has, is lent to an engine of ours that begins, commits, rolls back and closes nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGExecutionContext_psycopg
+
+from bulk_dispatch.ledger import keep_discreet
+from bulk_dispatch.ledger.bulk_params import ColumnDumper
+from bulk_dispatch.ledger.server import check_connection, check_version
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session, scoped_session
+
+TAKEN = "a connection or session of SQLAlchemy, a connection of psycopg, or Django's"
+
+
+class DjangoConnection(Protocol):
+    """As much of `django.db.connection` as is used."""
+
+    connection: Any
+
+    def ensure_connection(self) -> None: ...
+
+
+CallersConnection: TypeAlias = (
+    "Connection | Session | scoped_session[Any] | psycopg.Connection[Any] | DjangoConnection"
+)
+
+
+@contextmanager
+def joined(theirs: CallersConnection) -> Iterator[Connection]:
+    """A connection for statements of ours in the transaction of `theirs`: see TAKEN. It is theirs to end.
+
+    Raises TypeError for what is none of these, ValueError for one outside a transaction, where each statement
+    would be committed by itself; TooOldError.
+    """
+    known = _of_sqlalchemy(theirs)
+    if known is not None:
+        check_connection(known)
+        yield known
+        return
+    lent = _of_psycopg(theirs)
+    check_version(lent.info.server_version)
+    before = _LENT.set(lent)
+    try:
+        with _engine().connect() as connection:
+            yield connection
+    finally:
+        _LENT.reset(before)
+
+
+def _of_sqlalchemy(theirs: object) -> Connection | None:
+    from sqlalchemy.orm import Session, scoped_session  # most applications that get here have loaded it
+
+    if isinstance(theirs, Session | scoped_session):
+        return theirs.connection()
+    return theirs if isinstance(theirs, Connection) else None
+
+
+def _of_psycopg(theirs: Any) -> "psycopg.Connection[Any]":
+    if hasattr(theirs, "ensure_connection"):  # Django's, which connects when it is first used
+        theirs.ensure_connection()
+        theirs = theirs.connection
+    if not isinstance(theirs, psycopg.Connection):
+        kind = f"{type(theirs).__module__}.{type(theirs).__qualname__}"
+        raise TypeError(f"connection: {kind} is not taken; it must be {TAKEN} with psycopg 3")
+    if theirs.autocommit and theirs.info.transaction_status is TransactionStatus.IDLE:
+        raise ValueError("connection: it commits each statement by itself; begin a transaction first")
+    return theirs
+
+
+# -- the engine for connections that are lent
+
+
+class _LentContext(PGExecutionContext_psycopg):
+    """Cursors of psycopg's plain kind, whatever theirs are: tuples for rows, and our way to send columns."""
+
+    def create_default_cursor(self) -> Any:
+        cursor = psycopg.Cursor(_LENT.get(), row_factory=tuple_row)
+        cursor.adapters.register_dumper(list, ColumnDumper)
+        return cursor
+
+
+class LentDialect(PGDialect_psycopg):
+    """Leaves the connection, and the transaction that it is in, to whoever lent it."""
+
+    supports_statement_cache = True
+    execution_ctx_cls = _LentContext
+
+    def on_connect(self) -> None:
+        """Nothing is set up."""
+
+    def do_begin(self, _: Any) -> None:
+        """It is begun."""
+
+    def do_commit(self, _: Any) -> None:
+        """Not ours to commit."""
+
+    def do_rollback(self, _: Any) -> None:
+        """Not ours to roll back."""
+
+    def do_close(self, _: Any) -> None:
+        """Not ours to close."""
+
+
+_LENT: ContextVar["psycopg.Connection[Any]"] = ContextVar("lent")
+
+
+@cache
+def _engine() -> Engine:
+    registry.register("postgresql.lent", __name__, LentDialect.__name__)
+    engine = create_engine(
+        "postgresql+lent://",
+        creator=_LENT.get,
+        poolclass=NullPool,
+        pool_reset_on_return=None,
+        use_native_hstore=False,
+        hide_parameters=True,  # they are texts and numbers of people
+    )
+    event.listen(engine, "handle_error", keep_discreet)
+    return engine
