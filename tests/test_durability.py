@@ -165,12 +165,12 @@ class Call:
     failed: list[Exception]
 
     @classmethod
-    def of(cls, dispatcher: Dispatcher, *offered: Message) -> "Call":
+    def of(cls, dispatcher: Dispatcher, offered: Message) -> "Call":
         failed: list[Exception] = []
 
         def call() -> None:
             try:
-                dispatcher.enqueue_many(offered, durability=FSYNC)
+                dispatcher.enqueue(offered, durability=FSYNC)
             except Exception as problem:
                 failed.append(problem)
 
@@ -339,7 +339,7 @@ def test_given_a_message_is_refused_then_it_is_not_said_to_be_in_redis(
         dispatcher.enqueue(message(2), durability="redis")  # for its fsync the same connection would wait
         disk.client.set("worker:intake:urgent:waiting", 200_000)
 
-        with pytest.raises(EnqueueError, match="^1 messages not handed over: 200000 urgent messages wait"):
+        with pytest.raises(EnqueueError, match=r"^1 messages not handed over: 200000 urgent messages wait"):
             dispatcher.enqueue(message(3, lane=Lane.URGENT), durability=FSYNC)
 
         assert disk.entries(Lane.URGENT) == []
@@ -366,19 +366,19 @@ def test_given_the_answer_is_lost_then_the_repeat_waits_too_although_its_connect
         closing(Dispatcher(replace(settings, redis_url=f"redis://127.0.0.1:{proxy.port}/0"))) as dispatcher,
         refused_if_old(disk),
     ):
-        dispatcher.enqueue(message(1), durability=FSYNC)
+        dispatcher.enqueue(message(1, lane=Lane.URGENT), durability=FSYNC)
         disk.appendfsync("no")
         before = proxy.counts.accepted
 
         cut = proxy.cut_after(0, "down")
         call = Call.of(dispatcher, message(2, lane=Lane.URGENT))
         assert cut.wait(10)
-        eventually(lambda: proxy.counts.accepted > before and disk.waits())
+        eventually(lambda: proxy.counts.accepted > before and (disk.waits() or not call.thread.is_alive()))
         assert call.thread.is_alive()
 
         disk.appendfsync("always")
         call.end()
-        assert len(disk.entries(Lane.URGENT)) == 1
+        assert len(disk.entries(Lane.URGENT)) == 2
 
 
 @pytest.mark.parametrize("lane", Lane)
