@@ -11,7 +11,7 @@ PROCESSES := -n $(or $(JOBS),auto) --dist loadgroup
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest $(PROCESSES)
 
 ABOUT_REDIS := tests/test_intake.py tests/test_lost_answers.py tests/test_redis.py tests/test_client.py \
-	tests/messaging/test_wakeup.py tests/monitoring/test_heartbeat.py tests/monitoring/test_readiness.py tests/stages/test_ingest.py \
+	tests/test_durability.py tests/messaging/test_wakeup.py tests/monitoring/test_heartbeat.py tests/monitoring/test_readiness.py tests/stages/test_ingest.py \
 	tests/stages/test_round_trips.py $(addprefix tests/e2e/test_,pipeline.py doors.py beat.py full.py recovery.py reload.py unread.py)
 
 .DEFAULT_GOAL := help

@@ -110,6 +110,7 @@ def test_everything_an_application_needs_is_in_one_place() -> None:
         "DoubtPolicy",
         "EnqueueError",
         "Flash",
+        "FsyncUnconfirmedError",
         "Kind",
         "Lane",
         "Message",

@@ -139,6 +139,7 @@ FAILURES = [
     pytest.param([*SEND, "--route", "beta"], {}, "must be one of alpha", id="an unknown route"),
     pytest.param([*SEND, "--lane", "slow"], {}, "urgent, bulk", id="an unknown lane"),
     pytest.param([*SEND, "--in-doubt", "ask"], {}, "hold, resend, fail", id="a policy that is none"),
+    pytest.param([*SEND, "--durability", "disk"], {}, "redis, fsync", id="a durability that is none"),
     pytest.param(["status", "nobody"], {}, "nobody", id="an id nobody knows"),
     pytest.param(["books"], {"WORKER_REDIS_URL": ""}, "together", id="one address of two"),
     pytest.param(["routes", "list"], {"WORKER_ROUTES": "gone.toml"}, "gone.toml", id="no routes file"),

@@ -30,6 +30,7 @@ def test_the_environment_says_where_things_are() -> None:
             "WORKER_ROUTES": "/etc/routes.toml",
             "WORKER_DATA_DIR": "/var/lib/worker",
             "WORKER_LOG_LEVEL": "debug",
+            "WORKER_DURABILITY": "fsync",
             "SOMETHING_ELSE": "x",
         }
     )
@@ -41,6 +42,7 @@ def test_the_environment_says_where_things_are() -> None:
         routes=Path("/etc/routes.toml"),
         data_dir=Path("/var/lib/worker"),
         log_level="DEBUG",
+        durability="fsync",
     )
     assert not settings.embedded
 
@@ -65,6 +67,7 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "redis elsewhere": ({**BOTH, "WORKER_REDIS_URL": "http://:s3cret@cache"}, "WORKER_REDIS_URL"),
     "redis nonsense": ({**BOTH, "WORKER_REDIS_URL": "s3cret"}, "WORKER_REDIS_URL"),
     "redis database": ({**BOTH, "WORKER_REDIS_URL": "redis://:s3cret@cache/first"}, "WORKER_REDIS_URL"),
+    "durability": ({"WORKER_DURABILITY": "memory"}, "WORKER_DURABILITY must be one of redis, fsync"),
     "log level": ({"WORKER_LOG_LEVEL": "loud"}, "WORKER_LOG_LEVEL must be one of DEBUG, INFO"),
 }
 

@@ -10,7 +10,7 @@
 Importing this is quick: neither Celery nor SQLAlchemy nor Redis is loaded before it is needed.
 """
 
-from bulk_dispatch.client import Dispatcher, EnqueueError
+from bulk_dispatch.client import Dispatcher, EnqueueError, FsyncUnconfirmedError
 from bulk_dispatch.domain.content import Flash, Kind, Ping, Sms, VCard, Viber, ViberSms, Voice, WapPush
 from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import ClientIdConflict, Lane, Message
@@ -23,6 +23,7 @@ __all__ = [
     "DoubtPolicy",
     "EnqueueError",
     "Flash",
+    "FsyncUnconfirmedError",
     "Kind",
     "Lane",
     "Message",

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bulk_dispatch.config.routes_file import names_only, read_routes
-from bulk_dispatch.config.settings import Settings, SettingsError
+from bulk_dispatch.config.settings import DURABILITIES, FSYNC, Settings, SettingsError, check_choice
 from bulk_dispatch.domain.message import (
     PRODUCER_LIMIT,
     ClientIdConflict,
@@ -33,33 +34,58 @@ if TYPE_CHECKING:  # each of these is loaded when first needed
 
 HIGH_WATER = 200_000  # messages in a lane's stream; a producer waits while there are more
 
+FSYNCED_TOGETHER = 20
+"""Parcels for which one fsync is waited: ten thousand messages, since it may take a second."""
+
+T = TypeVar("T")
+
 
 class EnqueueError(RuntimeError):
     """The message could not be handed over, and is not. One sentence; try again later."""
+
+
+class FsyncUnconfirmedError(EnqueueError):
+    """The messages are in Redis, which has not confirmed that they are on its disk.
+
+    The same call may safely be repeated under the same client ids: the ledger knows them again.
+    """
 
 
 class Dispatcher:
     """Hands messages over. Safe to share between threads; open one per process and keep it.
 
     What `enqueue` promises when it returns: the messages are in Redis, and will be sent once per client id.
-    Redis writes its log to disk every second, so a power cut (not a crash) may lose about the last second;
-    with `connection=` the promise is your own commit.
+    Redis writes its log to disk every second, so a power cut (not a crash) may lose about the last second.
+    With `durability="fsync"`, of one call, or of the settings for all, Redis has confirmed that they are on
+    its disk; with `connection=` the promise is your own commit.
     """
 
     def __init__(self, settings: Settings) -> None:
+        """One for these settings. With `durability` fsync it asks Redis at once whether it can confirm that,
+        unless Redis is away. Raises SettingsError if it cannot."""
         self._settings = settings
+        if settings.durability == FSYNC:
+            self._check_fsync()
 
     @classmethod
-    def from_env(cls) -> "Dispatcher":
-        """A dispatcher for the WORKER_… environment variables. Raises SettingsError, naming the variable."""
+    def from_env(cls, *, durability: str | None = None) -> "Dispatcher":
+        """A dispatcher for the WORKER_… environment variables. Raises SettingsError, naming the variable.
+        `durability`, "redis" or "fsync", goes before WORKER_DURABILITY."""
         settings = Settings.from_env()
+        settings = replace(settings, durability=_durability(durability, settings))
         if settings.embedded:
             raise SettingsError(
                 "WORKER_DATABASE_URL and WORKER_REDIS_URL are not set; `worker up` prints the ones it serves"
             )
         return cls(settings)
 
-    def enqueue(self, message: Message, *, connection: "CallersConnection | None" = None) -> None:
+    def enqueue(
+        self,
+        message: Message,
+        *,
+        connection: "CallersConnection | None" = None,
+        durability: str | None = None,
+    ) -> None:
         """Hand over one message; it leaves within milliseconds if nothing is ahead of it.
 
         With `connection`, the message is written into the ledger inside your own transaction: it exists if
@@ -68,33 +94,52 @@ class Dispatcher:
         Raises MessageError naming the field, ClientIdConflict (only with `connection`: through Redis a
         conflict is found later, and recorded), TypeError for another kind of connection, ValueError for one
         that is in no transaction, EnqueueError if Redis is away.
+
+        With `durability="fsync"` it returns once Redis has the message on its disk. Raises
+        FsyncUnconfirmedError if Redis does not confirm that, and SettingsError if it never can; nothing is
+        enqueued then. ValueError beside `connection`.
         """
+        fsync = _durability(durability, self._settings) == FSYNC
         routed = self.accept(message)
         if connection is None:
             for parcel in parcels([routed]):
                 with _handing_over(parcel.count):
-                    self._add(parcel)
+                    self._add([parcel], fsync=fsync)
+        elif durability is not None:
+            raise ValueError("durability is not for connection=: there the message is as safe as your commit")
         else:
             self._write(connection, [routed])
 
     def enqueue_many(
-        self, messages: Iterable[Message], progress: Callable[[int], None] = lambda _: None
+        self,
+        messages: Iterable[Message],
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        durability: str | None = None,
     ) -> int:
         """Hand over any number of messages, in constant memory; returns how many.
 
         Waits while more than HIGH_WATER messages of a lane are ahead. `progress` is told the count so far.
         Raises like `enqueue`; messages before the one at fault are handed over (hand the rest over again:
-        client ids make that safe).
+        client ids make that safe). With `durability="fsync"` one fsync is awaited for some thousands.
         """
-        return self.hand_over(parcels(map(self.accept, messages)), progress)
+        return self.hand_over(parcels(map(self.accept, messages)), progress, durability=durability)
 
-    def hand_over(self, packed: "Iterable[Parcel]", progress: Callable[[int], None] = lambda _: None) -> int:
+    def hand_over(
+        self,
+        packed: "Iterable[Parcel]",
+        progress: Callable[[int], None] = lambda _: None,
+        *,
+        durability: str | None = None,
+    ) -> int:
         """Hand over what `parcels` has packed, as `enqueue_many` does after it."""
+        fsync = _durability(durability, self._settings) == FSYNC
         count = 0
-        for parcel in packed:
-            with _handing_over(parcel.count):
-                self._add_when_there_is_room(parcel)
-            count += parcel.count
+        for some in _of_one_lane(packed, FSYNCED_TOGETHER if fsync else 1):
+            messages = sum(parcel.count for parcel in some)
+            with _handing_over(messages):
+                self._add_when_there_is_room(some, fsync=fsync)
+            count += messages
             progress(count)
         return count
 
@@ -193,27 +238,38 @@ class Dispatcher:
 
     # -- the way in
 
-    def _add(self, parcel: "Parcel") -> None:
+    def _check_fsync(self) -> None:
+        """Now, and not with the first message; but an application may start while Redis is away."""
+        from bulk_dispatch.intake import Intake
+
+        with (
+            suppress(EnqueueError),
+            _handing_over(0),
+            closing(Intake.connect(self._settings.redis_url, tries=0)) as intake,
+        ):
+            intake.check_fsync()
+
+    def _add(self, some: "Sequence[Parcel]", *, fsync: bool) -> None:
         notifier = (
             self._notifier
         )  # first: what is wrong with the broker's address must be told before, not after
-        self._intake.add_parcel(parcel)
-        notifier.notify("ingest", parcel.lane.value)
+        self._intake.add_parcels(some, fsync=fsync)
+        notifier.notify("ingest", some[0].lane.value)
 
-    def _add_when_there_is_room(self, parcel: "Parcel") -> None:
+    def _add_when_there_is_room(self, some: "Sequence[Parcel]", *, fsync: bool) -> None:
         """Back-pressure: Redis is for messages on their way, not for keeping them."""
-        while not self._added(parcel):
-            self._notifier.notify("ingest", parcel.lane.value)
+        while not self._added(some, fsync=fsync):
+            self._notifier.notify("ingest", some[0].lane.value)
             time.sleep(0.05)
 
-    def _added(self, parcel: "Parcel") -> bool:
-        """Whether there was room for it, as others left it."""
+    def _added(self, some: "Sequence[Parcel]", *, fsync: bool) -> bool:
+        """Whether there was room for them, as others left it."""
         from bulk_dispatch.intake import CrowdedError
 
-        if self._intake.waiting()[parcel.lane] >= HIGH_WATER:
+        if self._intake.waiting()[some[0].lane] >= HIGH_WATER:
             return False
         try:
-            self._add(parcel)
+            self._add(some, fsync=fsync)
         except CrowdedError:
             return False
         return True
@@ -275,14 +331,29 @@ class Dispatcher:
 
 @contextmanager
 def _handing_over(count: int) -> Iterator[None]:
-    """Say what did not happen when Redis is away, or an address is none."""
-    from bulk_dispatch.intake import IntakeError
+    """Say what did not happen when Redis is away, or an address is none, or no fsync is confirmed."""
+    from bulk_dispatch.intake import IntakeError, NoFsyncError, UnsyncedError
     from bulk_dispatch.messaging.celery_app import BrokerError
 
     try:
         yield
+    except NoFsyncError as problem:
+        raise SettingsError(str(problem)) from None
+    except UnsyncedError as problem:
+        raise FsyncUnconfirmedError(
+            f"{count} messages are in Redis, but perhaps not on its disk: {problem}; the same call may "
+            "safely be repeated under the same client ids"
+        ) from problem
     except (IntakeError, BrokerError) as problem:
         raise EnqueueError(f"{count} messages not handed over: {problem}") from problem
+
+
+def _durability(asked: str | None, settings: Settings) -> str:
+    """What a call asks for, or else the settings. Raises SettingsError."""
+    if asked is None:
+        return settings.durability
+    check_choice("durability", asked, DURABILITIES)
+    return asked
 
 
 def parcels(messages: Iterable[Message]) -> "Iterator[Parcel]":
@@ -292,21 +363,29 @@ def parcels(messages: Iterable[Message]) -> "Iterator[Parcel]":
     """
     from bulk_dispatch.intake import Parcel
 
-    for head in _heads(messages):
+    for head in _heads(messages, CHUNK):
         for lane in Lane:
             if chunk := [message for message in head if message.lane is lane]:
                 yield Parcel.of(lane, chunk)
 
 
-def _heads(messages: Iterable[Message]) -> Iterator[list[Message]]:
-    """CHUNK messages at a time. If making one fails, those before it come first, then the failure."""
-    stream = iter(messages)
+def _of_one_lane(packed: "Iterable[Parcel]", most: int) -> "Iterator[list[Parcel]]":
+    """Parcels that are handed over together: of so many, those of one lane, in order."""
+    for head in _heads(packed, most):
+        for lane in Lane:
+            if some := [parcel for parcel in head if parcel.lane is lane]:
+                yield some
+
+
+def _heads(made: Iterable[T], most: int) -> Iterator[list[T]]:
+    """So many at a time. If making one fails, those before it come first, then the failure."""
+    stream = iter(made)
     failure: Exception | None = None
     while failure is None:
-        head: list[Message] = []
+        head: list[T] = []
         try:
-            for message in islice(stream, CHUNK):
-                head.append(message)  # noqa: PERF402 - what was made before a failure must not be lost
+            for one in islice(stream, most):
+                head.append(one)  # noqa: PERF402 - what was made before a failure must not be lost
         except Exception as problem:
             failure = problem
         if head:

@@ -45,6 +45,37 @@ def fullness(client: "redis.Redis") -> float | None:
     return int(memory["used_memory"]) / most if most else 0.0
 
 
+def without_fsync(client: "redis.Redis") -> str:
+    """What a server is that cannot confirm an fsync, in a few words; empty for one that can. Raises as
+    redis-py does if it is away, or does not let us ask."""
+    appendfsync = _configured(client, "appendfsync")
+    if appendfsync != "no" and _knows_waitaof(client):  # with `no`, nothing is ever confirmed
+        return ""
+    settings = {"appendonly": _setting(client, "appendonly"), "appendfsync": appendfsync}
+    told = [f"{name} {value}" for name, value in settings.items() if value]
+    return " with ".join([_product(client), " and ".join(told)] if told else [_product(client)])
+
+
+def _knows_waitaof(client: "redis.Redis") -> bool:
+    """Whether WAITAOF is there and has an append-only file to wait for. This one waits for nothing, or for a
+    millisecond."""
+    try:
+        client.waitaof(1, 0, 1)
+    except redis.ResponseError as problem:
+        if "unknown command" in str(problem) or "appendonly is disabled" in str(problem):
+            return False
+        raise
+    return True
+
+
+def _product(client: "redis.Redis") -> str:
+    """Name and version: Valkey tells for which Redis it may be taken, too."""
+    told = _info(client, "server")
+    if version := told.get("valkey_version"):
+        return f"Valkey {version}"
+    return f"Redis {told.get('redis_version', 'of a version that it does not tell')}"
+
+
 def _identity(client: "redis.Redis") -> str:
     where = client.connection_pool.connection_kwargs
     address = ":".join(str(where.get(part)) for part in ("host", "port", "path"))

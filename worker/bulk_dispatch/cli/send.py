@@ -3,6 +3,7 @@
 import shlex
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from bulk_dispatch.cli.output import Json, complain, emit, out, say
 from bulk_dispatch.cli.send_file import Sending, Ways, made
 from bulk_dispatch.cli.send_preview import as_plain, cautions, totals
 from bulk_dispatch.client import Dispatcher
+from bulk_dispatch.config.settings import DURABILITIES, check_choice
 from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import FIELDS, Message
 from bulk_dispatch.domain.validation import MessageError
@@ -94,6 +96,13 @@ def send(
     refused: Annotated[
         str, typer.Option(help="Where rows that are refused are written, as CSV. Default: beside the file.")
     ] = "",
+    durability: Annotated[
+        str | None,
+        typer.Option(
+            help="redis, or fsync: wait until Redis has confirmed that it is on its disk. "
+            "Default: WORKER_DURABILITY."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Hand messages over: one by options, or many from a file.
@@ -129,8 +138,10 @@ def send(
         as_json=as_json,
         given_id=client_id is not None,
     )
+    if durability is not None:
+        check_choice("--durability", durability, DURABILITIES)
     with servers() as settings:
-        dispatcher = Dispatcher(settings)
+        dispatcher = Dispatcher(replace(settings, durability=durability or settings.durability))
         try:
             if lacks := dispatcher.lacks():
                 complain(lacks)

@@ -22,6 +22,9 @@ class SettingsError(ValueError):
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
+FSYNC = "fsync"
+DURABILITIES = ("redis", FSYNC)
+
 
 def takes(
     unit: str = "", *, may_be_zero: bool = False, choices: tuple[str, ...] = (), secret: bool = False
@@ -60,6 +63,13 @@ class Settings:
     log_level: str = field(default="INFO", metadata=takes(choices=LOG_LEVELS))
     """What workers and beat log: this and what is graver."""
 
+    durability: str = field(default="redis", metadata=takes(choices=DURABILITIES))
+    """When a `Dispatcher` and `worker send` have handed a message over. `redis`: when Redis has it, whose
+    `appendfsync` says how soon it is on the disk. `fsync`: when Redis has confirmed that it is on the disk.
+    That takes Redis 7.2 or newer, or Valkey, with `appendonly yes` and an `appendfsync` of `always` or
+    `everysec` (docs/explanation/guarantees.md); with any other, opening a `Dispatcher` fails. Tasks are taken
+    in as before."""
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """The settings the environment gives. Raises SettingsError, naming the variable."""
@@ -68,6 +78,8 @@ class Settings:
         _check_together(values)
         level = (values["log_level"] or "INFO").upper()
         check_choice("WORKER_LOG_LEVEL", level, LOG_LEVELS)
+        durability = values["durability"] or "redis"
+        check_choice("WORKER_DURABILITY", durability, DURABILITIES)
         redis_url = _checked("WORKER_REDIS_URL", values["redis_url"], redis_address)
         broker_url = _checked("WORKER_BROKER_URL", values["broker_url"], broker_address)
         return cls(
@@ -77,6 +89,7 @@ class Settings:
             routes=Path(values["routes"] or "routes.toml"),
             data_dir=_data_dir(values["data_dir"]),
             log_level=level,
+            durability=durability,
         )
 
     @property

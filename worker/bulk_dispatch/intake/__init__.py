@@ -15,6 +15,8 @@ from bulk_dispatch.intake.connection import (
     CrowdedError,
     IntakeError,
     IntakeNotAllowedError,
+    NoFsyncError,
+    UnsyncedError,
 )
 from bulk_dispatch.intake.dead_letters import DeadLetterCommands
 from bulk_dispatch.intake.entries import DeadLetter, Entry, Parcel, instant_of
@@ -29,7 +31,8 @@ from bulk_dispatch.redis_server import RedisServer
 __all__ = [
     "ANSWER", "CONNECTIONS", "CONSUMER", "DEAD", "FLEET", "GROUP", "HEARTBEATS", "KEEPALIVE", "ROOM",
     "TIGHT", "TRIES", "CrowdedError", "DeadLetter", "Entry", "Intake", "IntakeError",
-    "IntakeNotAllowedError", "Parcel", "Place", "ReloadCounts", "SetAside", "Unrouted", "instant_of",
+    "IntakeNotAllowedError", "NoFsyncError", "Parcel", "Place", "ReloadCounts", "SetAside", "Unrouted",
+    "UnsyncedError", "instant_of",
 ]  # fmt: skip
 
 

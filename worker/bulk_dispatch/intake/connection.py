@@ -18,6 +18,10 @@ ANSWER = 3
 """Seconds that Redis has for an answer, and for a connection. It needs a moment; what takes longer is a
 network gone silent, and a process that waits for that hangs for as long after the network is back."""
 
+FSYNC_ANSWER = 2.5
+"""Seconds that Redis has to confirm an fsync. With `appendfsync everysec` it takes up to one, and on a busy
+disk two. Less than ANSWER, within which it must have said that it cannot."""
+
 TRIES = 6  # after the first: over a restart of a few seconds
 CONNECTIONS = 100  # of a process, at most; opened as needed
 
@@ -41,6 +45,14 @@ class IntakeError(RuntimeError):
 
 class IntakeNotAllowedError(IntakeError):
     """Redis is there, and our account may not do that."""
+
+
+class NoFsyncError(IntakeError):
+    """This Redis, as it is set up, confirms no fsync. Nothing was written."""
+
+
+class UnsyncedError(IntakeError):
+    """It was written, and Redis has not confirmed that it is on the disk."""
 
 
 class CrowdedError(IntakeError):
@@ -78,6 +90,34 @@ class IntakeConnection:
     def _run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Have Redis carry out one of our scripts."""
         return self._scripts[script](keys, args)
+
+    def _run_fsynced(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """The same for one that returns something if it has written, and wait until that is on Redis's disk.
+        Raises UnsyncedError.
+
+        WAITAOF waits for what its own connection wrote last, and on a new connection for nothing: so both
+        go together over one, and if the answer is lost both are repeated. The script then has to write again.
+        """
+        answer, fsynced = self._together(script, keys, args)
+        if isinstance(answer, redis.exceptions.NoScriptError):
+            self.client.script_load(script)
+            answer, fsynced = self._together(script, keys, args)
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer:  # nothing was written: what it waited for is older
+            return answer
+        if isinstance(fsynced, Exception):
+            raise UnsyncedError(f"Redis refuses: {fsynced}")
+        if not fsynced[0]:
+            raise UnsyncedError(f"Redis has confirmed no fsync within {FSYNC_ANSWER:g} s")
+        return answer
+
+    def _together(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+        """What Redis answers to a script and to WAITAOF, over one connection; errors are answers."""
+        with self.client.pipeline(transaction=False) as both:
+            both.evalsha(self._scripts[script].sha, len(keys), *keys, *args)
+            both.waitaof(1, 0, int(FSYNC_ANSWER * 1000))
+            return both.execute(raise_on_error=False)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

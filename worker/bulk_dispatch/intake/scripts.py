@@ -51,14 +51,25 @@ return found
 # one takes nothing at all between MULTI and EXEC, not even questions.
 _EVEN_IF_FULL = "redis.call('PERSIST', KEYS[{}])\n"
 
-# Add an entry, once: if it is asked for again, since the answer was lost, the token that it left tells. The
-# token's key is the thread's own, so that there are never many; a command is repeated within a minute.
-ADD = """
-local token, count = ARGV[1], ARGV[2]
+# If it is asked for again, since the answer was lost, the token that it left tells. The token's key is the
+# thread's own, so that there are never many; a command is repeated within a minute. It writes all the same:
+# WAITAOF waits for what its own connection wrote last, and what wrote the first time was another connection.
+_DONE_BEFORE = """
 local last = redis.call('GET', KEYS[1])
-if last and string.sub(last, 1, #token) == token then return string.sub(last, #token + 1) end
-local id = redis.call('XADD', KEYS[2], '*', 'n', count, 'm', ARGV[3])
-redis.call('INCRBY', KEYS[3], count)
+if last and string.sub(last, 1, #token) == token then
+  redis.call('PEXPIRE', KEYS[1], 120000)
+  return string.sub(last, #token + 1)
+end
+"""
+
+# Add entries to a lane, once, all of them or none.
+ADD = f"""
+local token, id = ARGV[1], ''
+{_DONE_BEFORE}
+for i = 2, #ARGV, 2 do
+  id = redis.call('XADD', KEYS[2], '*', 'n', ARGV[i], 'm', ARGV[i + 1])
+  redis.call('INCRBY', KEYS[3], ARGV[i])
+end
 redis.call('SET', KEYS[1], token .. id, 'PX', 120000)
 return id
 """
@@ -66,8 +77,7 @@ return id
 # it was taken in. The token is as above.
 TAKE_IN = f"""{_EVEN_IF_FULL.format(2)}
 local token, entries, letters = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local last = redis.call('GET', KEYS[1])
-if last and string.sub(last, 1, #token) == token then return string.sub(last, #token + 1) end
+{_DONE_BEFORE}
 for i = 1, entries do
   if tonumber(redis.call('GET', KEYS[2 * i + 1]) or 0) >= {CROWDED} then return '' end
 end
