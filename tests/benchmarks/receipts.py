@@ -193,12 +193,12 @@ def _web(addresses: Addresses, folder: Path) -> Iterator[tuple[int, int]]:
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as web:
         try:
             assert web.stderr is not None
-            yield _port(web.stderr), web.pid
+            yield port_of(web.stderr), web.pid
         finally:
             web.terminate()
 
 
-def _port(said: Iterable[str]) -> int:
+def port_of(said: Iterable[str]) -> int:
     """Where `worker web` listens. Before it says so it may have remarks about the servers."""
     for line in said:
         if told := ADDRESS.search(line):
