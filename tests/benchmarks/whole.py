@@ -2,7 +2,6 @@
 ends; over an empty ledger or a full one, with few processes or many, by this build or another. What it costs
 in processor time, disk and memory, and proof that nothing was lost or sent twice meanwhile."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,9 +92,7 @@ def run(
 def check(place: Installation, count: int) -> None:
     """Each was taken once, and the books balance."""
     place.check(count)
-    found = json.loads(place.worker("books", "--json"))
-    if (found["total"], found["balanced"]) != (count, True):
-        raise RuntimeError(f"the books have {found['total']} of {count} messages: {found['unbalanced']}")
+    place.worker("books")  # fails if they do not
 
 
 @contextmanager
