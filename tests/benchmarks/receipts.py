@@ -10,12 +10,13 @@ import asyncio
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,12 +30,14 @@ from bulk_dispatch.ledger.migrate import upgrade
 from bulk_dispatch.ledger.transitions import Transition, settle
 from bulk_dispatch.local.servers.ephemeral import throwaway
 from bulk_dispatch.local.servers.server_pair import Addresses
+from tests.benchmarks.installation import spent
 from tests.factories import messages
 from tests.ledger.book import LOOK, Book
 
 SECRET = "a-secret-of-some-length"
 CONNECTIONS = 64
 RECEIPTS = 30_000  # a case
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/receipts")
 ROUTES = f"""
 [routes.form]
 provider = "smartswitch"
@@ -190,10 +193,17 @@ def _web(addresses: Addresses, folder: Path) -> Iterator[tuple[int, int]]:
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as web:
         try:
             assert web.stderr is not None
-            said = web.stderr.readline()
-            yield int(said.partition("127.0.0.1:")[2].partition("/")[0]), web.pid
+            yield port_of(web.stderr), web.pid
         finally:
             web.terminate()
+
+
+def port_of(said: Iterable[str]) -> int:
+    """Where `worker web` listens. Before it says so it may have remarks about the servers."""
+    for line in said:
+        if told := ADDRESS.search(line):
+            return int(told[1])
+    raise RuntimeError("worker web ended before it listened")
 
 
 @dataclass(frozen=True)
@@ -231,7 +241,7 @@ def _measure(book: Book, case: Case, count: int, web: tuple[int, int]) -> Found:
     with urllib.request.urlopen(f"http://127.0.0.1:{web[0]}/health", timeout=10) as healthy:
         healthy.read()  # connected now
     processes = [row.pid for row in book.rows("SELECT pid FROM pg_stat_activity")]
-    before, postgres_before = _spent(web[1]), sum(map(_spent, processes))
+    before, postgres_before = spent(web[1]), sum(map(spent, processes))
     commits, ended = _commits(book), _ended(book)
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.receipts", "--provide"],
@@ -249,17 +259,11 @@ def _measure(book: Book, case: Case, count: int, web: tuple[int, int]) -> Found:
         calls_per_second=round(len(taken) / found["seconds"]),
         p50_ms=round(taken[len(taken) // 2] * 1000, 1),
         p99_ms=round(taken[len(taken) * 99 // 100] * 1000, 1),
-        web_us=round((_spent(web[1]) - before) / count * 1e6),
-        postgres_us=round((sum(map(_spent, processes)) - postgres_before) / count * 1e6),
+        web_us=round((spent(web[1]) - before) / count * 1e6),
+        postgres_us=round((sum(map(spent, processes)) - postgres_before) / count * 1e6),
         commits=_commits(book) - commits,
         ended=_ended(book) - ended,
     )
-
-
-def _spent(process: int) -> float:
-    """Seconds of processor time so far."""
-    fields = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _ended(book: Book) -> int:

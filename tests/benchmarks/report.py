@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
+from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.latency import Latency
 from tests.benchmarks.parts import Part
-from tests.benchmarks.reading import CASES, Reading
 from tests.benchmarks.stop_list import USUAL, LookUp
+from tests.benchmarks.whole_ledger import Times
 
 TITLE = "Messages a second, from the file to their ends, on two cores"
 
@@ -21,8 +22,6 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "growth_ratio": ("≥", 0.9),
     "max_rss_mb": ("≤", 150),
     "million_s": ("≤", 90),
-    "reading_ratio_latin": ("≤", 1),
-    "reading_ratio_cyrillic": ("≤", 0.333),
     "stop_list_share_of_claim": ("≤", 0.03),
 }
 
@@ -45,19 +44,20 @@ class Report:
     redis_mb_per_million: float | None = None
     million_s: float | None = None
     parts: Sequence[Part] = ()
-    reading: Reading = field(default_factory=Reading)
     look_ups: Sequence[LookUp] = ()
+    comparison: Comparison | None = None
+    whole_ledger: Times | None = None
 
     def see_rss(self, found: Mapping[str, float]) -> None:
         """Keep the most of each process."""
         for name, size in found.items():
             self.rss_mb[name] = max(size, self.rss_mb.get(name, 0.0))
 
-    def figures(self) -> dict[str, float | None]:
-        """The line for machines; None where nothing was measured."""
+    def figures(self) -> dict[str, float]:
+        """The line for machines: what was measured."""
         whole, floor = _median(self.end_to_end), _median(self.floor)
         today = max(filter(None, map(_median, self.today.values())), default=None)  # the faster of them
-        return {
+        found = {
             "end_to_end_per_s": _rounded(whole),
             "floor_per_s": _rounded(floor),
             "task_per_message_per_s": _rounded(today, 1),
@@ -72,14 +72,17 @@ class Report:
             "redis_mb_per_million": _rounded(self.redis_mb_per_million),
             "ledger_mb_per_million": _rounded(self.ledger_mb_per_million),
             "million_s": _rounded(self.million_s, 1),
-            **{f"reading_ratio_{case}": self.reading.ratio(case) for case in CASES},
             "stop_list_share_of_claim": _rounded(_share(self.look_ups), 3),
+            **(self.comparison.figures() if self.comparison else {}),
+            **(self.whole_ledger.figures() if self.whole_ledger else {}),
         }
+        return {name: value for name, value in found.items() if value is not None}
 
     def tables(self) -> str:
         """Markdown, as it stands in docs/explanation/performance.md."""
         figures = self.figures()
         blocks = [
+            *(self.comparison.tables() if self.comparison else []),
             ["| way | messages a second | rounds, slowest to fastest |", "|---|---:|---|"]
             + [
                 f"| {name} | {_rounded(_median(found)):,} | {_spread(found)} |"
@@ -89,7 +92,7 @@ class Report:
             + [
                 f"| {name} | {figures[name]} | {sign} {goal:g} |"
                 for name, (sign, goal) in GOALS.items()
-                if figures[name] is not None
+                if name in figures
             ],
             ["| process | peak MB |", "|---|---:|"]
             + [f"| {name} | {size:.0f} |" for name, size in sorted(self.rss_mb.items())],
@@ -98,7 +101,7 @@ class Report:
                 f"| {one.name} | {one.ours:.1f} | {one.postgres:.1f} | {one.redis:.1f} | {one.wall:.1f} |"
                 for one in self.parts
             ],
-            self.reading.table(),
+            self.whole_ledger.table() if self.whole_ledger else [],
             [
                 "| numbers on the suppression list | a claim, µs a message | to look there | of a claim |",
                 "|---:|---:|---:|---:|",

@@ -29,7 +29,7 @@ TABLE = """
     CREATE TABLE today (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, client_id text NOT NULL UNIQUE,
         recipient text NOT NULL, sender text NOT NULL, text text NOT NULL, status text NOT NULL,
-        provider_id text, created_at timestamptz NOT NULL DEFAULT now(), finalized_at timestamptz)
+        provider_message_id text, created_at timestamptz NOT NULL DEFAULT now(), finalized_at timestamptz)
 """
 THREADS = 8  # of each of two processes
 ASK_AFTER = LOOK

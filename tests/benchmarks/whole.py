@@ -1,27 +1,35 @@
 """The whole way: messages from a file through `worker send`, Celery workers, beat and the sandbox to their
-ends; over an empty ledger or a full one, with few processes or many. What it costs in memory, and proof that
-nothing was lost or sent twice meanwhile."""
+ends; over an empty ledger or a full one, with few processes or many, by this build or another. What it costs
+in processor time, disk and memory, and proof that nothing was lost or sent twice meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from bulk_dispatch.ledger import Ledger
-from bulk_dispatch.ledger.queries import books
+import psycopg
+
 from tests.benchmarks.installation import (
     AS_SHIPPED,
-    ROUTE,
     Installation,
     await_ended,
     await_workers,
     peak_mb,
     sending,
+    servers,
+    spent,
+    spent_by_ended_children,
     workers,
     working,
     write_campaign,
 )
 
 Tell = Callable[[int], None]
+
+ENDED = "SELECT count(*), max(finalized_at) FROM messages WHERE id > %s AND finalized_at IS NOT NULL"
+"""How many have ended, and when the last one did. All that is known here of a ledger's tables: both builds of
+a comparison must have it."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +38,30 @@ class Run:
 
     messages: int
     seconds: float
+    cpu_s: float  # processor time of our processes and of both servers
+    ledger_mb: float  # what these messages added to the database
+    wal_mb: float  # and to its write-ahead log
     rss_mb: dict[str, float]  # of each process at its peak
-    ledger_mb: float  # what these messages added to it
 
     @property
     def per_second(self) -> float:
         """From the start of `worker send` to the end of the last message."""
         return self.messages / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Processor time a message, in microseconds."""
+        return self.cpu_s / self.messages * 1e6
+
+    @property
+    def ledger_mb_per_million(self) -> float:
+        """Of the database."""
+        return self.ledger_mb / self.messages * 1e6
+
+    @property
+    def wal_mb_per_million(self) -> float:
+        """Of the write-ahead log."""
+        return self.wal_mb / self.messages * 1e6
 
 
 def run(
@@ -47,91 +72,56 @@ def run(
     file = write_campaign(place.folder / "campaign.csv", count, f"campaign-{number}", number * count)
     with place.postgres() as postgres, working(place, workers(place, processes)) as running:
         await_workers(place)
-        before, size = _last(postgres), _size(postgres)
+        postgres.execute("SET max_parallel_workers_per_gather = 0")  # what looks is one process, and left out
+        [(last,)] = postgres.execute("SELECT coalesce(max(id), 0) FROM messages")
+        costs = _Costs(place, postgres)
+        before = costs.read(running.pids().values())
         [(began,)] = postgres.execute("SELECT clock_timestamp()")
         with sending(place, file) as producer:
-            await_ended(lambda: _ended(postgres, before), count, tell)
+            await_ended(lambda: _ended(postgres, last)[0], count, tell)
             rss = {"send": peak_mb(producer.pid)} if producer.poll() is None else {}
-        [(ended,)] = postgres.execute("SELECT max(finalized_at) FROM messages WHERE id > %s", (before,))
+        after = costs.read(running.pids().values())
         rss |= {name: peak_mb(pid) for name, pid in running.pids().items()}
-        added = _size(postgres) - size
+        _, ended = _ended(postgres, last)
+        assert ended is not None
         check(place, count * (number + 1))
-        return Run(count, (ended - began).total_seconds(), rss, added)
+    cpu_s, ledger_mb, wal_mb = (late - early for late, early in zip(after, before, strict=True))
+    return Run(count, (ended - began).total_seconds(), cpu_s, ledger_mb, wal_mb, rss)
 
 
 def check(place: Installation, count: int) -> None:
     """Each was taken once, and the books balance."""
     place.check(count)
-    ledger = Ledger.connect(place.addresses.database_url)
-    with ledger.snapshot() as connection:
-        found = books(connection)
-    ledger.close()
-    if not found.balanced:
-        raise RuntimeError(f"the books do not balance: {found.unbalanced}")
+    place.worker("books")  # fails if they do not
 
 
-FILL = (
-    """
-    INSERT INTO packages (route, lane, state, message_count)
-    SELECT %(route)s, 'bulk', 'closed', 1000 FROM generate_series(1, %(count)s / 1000)
-    """,
-    """
-    INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text,
-        segments_estimated, status,
-                          package_id, provider_message_id, segments_billed, finalized_at)
-    SELECT 'old-' || n, %(route)s, 'bulk', 'sms', 'old', '+38050' || lpad(n::text, 8, '0'), 'Shop',
-           'Your order ' || n || ' is ready. See you!', 1, 'delivered',
-           1 + (n - 1) / 1000, (10 ^ 9 + n)::bigint::text, 1, now()
-    FROM generate_series(1, %(count)s) AS n
-    """,
-    """
-    INSERT INTO journal (package_id, type, from_status, to_status, code, message_count, message_ids)
-    SELECT CASE WHEN e.type <> 'enqueue' THEN p END, e.type, e.from_status, e.to_status, e.code, 1000,
-           ARRAY(SELECT generate_series(1000 * (p - 1) + 1, 1000 * p))
-    FROM generate_series(1, %(count)s / 1000) AS p, (VALUES
-        ('enqueue', NULL, 'queued', NULL), ('claim', 'queued', 'sending', NULL),
-        ('settle', 'sending', 'sent', '1'), ('report', 'sent', 'delivered', '102')
-    ) AS e (type, from_status, to_status, code)
-    """,
-)
+@contextmanager
+def held_snapshot(place: Installation) -> Iterator[None]:
+    """Another session keeps a transaction open that sees the ledger as it is now, as a dump would."""
+    with psycopg.connect(place.conninfo) as session:
+        session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        session.execute("SELECT 1")
+        yield
+        session.execute("SELECT 1")  # fails if it has not lived until here
 
 
-def fill(place: Installation, count: int) -> None:
-    """Let the ledger hold so many messages that ended long ago. Their indexes are made afterwards."""
-    place.migrate()
-    with place.postgres() as postgres:
-        indexes = postgres.execute(
-            """
-            SELECT indexname, indexdef FROM pg_indexes
-            WHERE tablename IN ('messages', 'journal') AND indexname LIKE 'ix\\_%%'
-            """,
-            (),
-        ).fetchall()
-        for name, _ in indexes:
-            postgres.execute(f"DROP INDEX {name}".encode())
-        for statement in FILL:
-            postgres.execute(statement, {"route": ROUTE, "count": count})
-        for _, definition in indexes:
-            postgres.execute(definition.encode())
-        postgres.execute("VACUUM (ANALYZE, FREEZE)")
-        postgres.execute("CHECKPOINT")
+@dataclass(frozen=True)
+class _Costs:
+    """Read before and after; the sandbox, this process and its session are left out."""
+
+    place: Installation
+    postgres: "psycopg.Connection[Any]"
+
+    def read(self, ours: Iterable[int]) -> tuple[float, float, float]:
+        """Seconds of processor time, MB of the database, MB of its write-ahead log, so far."""
+        theirs = [process for server in servers(self.place).values() for process in server]
+        measured = {*ours, *theirs} - {self.postgres.info.backend_pid}
+        [(size, written)] = self.postgres.execute(
+            "SELECT pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"
+        )
+        return sum(map(spent, measured)) + spent_by_ended_children(), size / 1e6, float(written) / 1e6
 
 
-def _last(postgres: Any) -> int:
-    [(found,)] = postgres.execute("SELECT coalesce(max(id), 0) FROM messages")
-    return int(found)
-
-
-def _ended(postgres: Any, after: int) -> int:
-    [(count,)] = postgres.execute(
-        "SELECT count(*) FROM messages WHERE id > %s AND finalized_at IS NOT NULL", (after,)
-    )
-    return int(count)
-
-
-def _size(postgres: Any) -> float:
-    tables = "('messages'), ('journal'), ('packages')"
-    [(size,)] = postgres.execute(
-        f"SELECT sum(pg_total_relation_size(t::regclass)) FROM (VALUES {tables}) v (t)"
-    )
-    return float(size) / 1e6
+def _ended(postgres: "psycopg.Connection[Any]", after: int) -> tuple[int, datetime | None]:
+    [(count, last)] = postgres.execute(ENDED, (after,))
+    return int(count), last

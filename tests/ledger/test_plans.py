@@ -17,7 +17,7 @@ from bulk_dispatch.ledger.packages import open_messages
 from bulk_dispatch.ledger.queries import history
 from bulk_dispatch.ledger.routes import register_routes
 from bulk_dispatch.ledger.transitions import ClaimRequest, Clock, Package, Transition, claim, enqueue, settle
-from tests.benchmarks.whole import FILL
+from tests.benchmarks.filled_ledger import FILL
 from tests.factories import messages
 from tests.ledger.book import LOOK, ROUTE, Book
 
