@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from psycopg.rows import dict_row
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bulk_dispatch import ClientIdConflict, Dispatcher
@@ -42,29 +42,35 @@ def libpq(url: str) -> str:
 
 
 @contextmanager
-def _connection(url: str) -> Iterator[Any]:
+def _engine(url: str) -> Iterator[Engine]:
     engine = create_engine(url)
-    with engine.begin() as connection:
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[Any]:
+    with _engine(url) as engine, engine.begin() as connection:
         yield connection
-    engine.dispose()
 
 
 @contextmanager
 def _session(url: str) -> Iterator[Any]:
-    engine = create_engine(url)
-    with Session(engine) as session, session.begin():
+    with _engine(url) as engine, Session(engine) as session, session.begin():
         yield session
-    engine.dispose()
 
 
 @contextmanager
 def _scoped_session(url: str) -> Iterator[Any]:
-    engine = create_engine(url)
-    sessions = scoped_session(sessionmaker(engine))
-    with sessions.begin():
-        yield sessions
-    sessions.remove()
-    engine.dispose()
+    with _engine(url) as engine:
+        sessions = scoped_session(sessionmaker(engine))
+        try:
+            with sessions.begin():
+                yield sessions
+        finally:
+            sessions.remove()
 
 
 @contextmanager
