@@ -1,6 +1,8 @@
 """The server that the ledger lives on: the least version it may have, and the settings a promise leans on."""
 
+import re
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
@@ -58,3 +60,40 @@ def server_settings(connection: Connection) -> ServerSettings:
     version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
     off = (name for name in GUARDS if connection.execute(text(f"SHOW {name}")).scalar_one() == "off")
     return ServerSettings(version // 10_000, tuple(off))
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHolder:
+    """A session that has seen the database as it was, for so long: what was changed since cannot be cleared
+    away, and each claim walks over it."""
+
+    pid: int | None  # of a session; none of a transaction that was prepared
+    name: str  # of its application and account, or of the prepared transaction
+    held_for: timedelta
+    query: str  # its last one, without the values in it
+
+
+_HOLDERS = text("""
+    SELECT pid, concat_ws(', ', nullif(application_name, ''), usename) AS name,
+           now() - xact_start AS held_for, query
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND backend_type IN ('client backend', 'walsender')
+      AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND xact_start < now() - :held_for
+    UNION ALL
+    SELECT NULL, 'the prepared transaction ' || gid, now() - prepared, '' FROM pg_prepared_xacts
+    WHERE database = current_database() AND prepared < now() - :held_for
+    ORDER BY held_for DESC
+""")
+
+_VALUE = re.compile(r"""\$(\w*)\$.*?(?:\$\1\$|$)|'(?:[^']|'')*(?:'|$)|\b\d[\d.]*""", re.DOTALL)
+
+
+def snapshot_holders(connection: Connection, held_for: timedelta) -> list[SnapshotHolder]:
+    """Who has held a snapshot of this database for so long, the longest first. Of others' sessions only those
+    that our account may see."""
+    rows = connection.execute(_HOLDERS, {"held_for": held_for})
+    return [
+        SnapshotHolder(row.pid, row.name, row.held_for, " ".join(_VALUE.sub("?", row.query or "").split()))
+        for row in rows
+    ]

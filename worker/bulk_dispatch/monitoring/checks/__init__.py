@@ -15,7 +15,12 @@ from bulk_dispatch.monitoring.checks.broker import (
     check_reachable,
 )
 from bulk_dispatch.monitoring.checks.intake import check_dead_letters, check_unrouted, check_writable
-from bulk_dispatch.monitoring.checks.ledger import check_conflicts, check_durability, check_migration
+from bulk_dispatch.monitoring.checks.ledger import (
+    check_conflicts,
+    check_durability,
+    check_migration,
+    check_snapshots,
+)
 from bulk_dispatch.monitoring.checks.redis_settings import (
     DISPATCHER,
     check_eviction,
@@ -46,6 +51,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[CheckResult]:
         yield from _of_one(
             ("database", lambda: check_migration(ledger)),
             ("durability", lambda: check_durability(ledger)),
+            ("snapshots", lambda: check_snapshots(ledger)),
             ("conflicts", lambda: check_conflicts(ledger)),
         )
         yield from _of_one(

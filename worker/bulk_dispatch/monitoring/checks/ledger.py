@@ -1,12 +1,18 @@
 """Checks of the ledger: is it there and migrated, does it keep what it confirms, are there conflicts."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.conflicts import unseen_conflicts
 from bulk_dispatch.ledger.migrate import behind
-from bulk_dispatch.ledger.server import server_settings
+from bulk_dispatch.ledger.server import server_settings, snapshot_holders
 from bulk_dispatch.monitoring.checks.result import CheckResult
+
+HELD_FOR = timedelta(seconds=30)
+"""So long a transaction may last; ours take milliseconds, but for books and audits."""
+
+QUERY_SHOWN = 60  # characters of a statement
 
 
 def check_migration(ledger: Ledger) -> Iterator[CheckResult]:
@@ -26,6 +32,22 @@ def check_durability(ledger: Ledger) -> Iterator[CheckResult]:
         server = server_settings(connection)
     if server.lazy:
         yield CheckResult("durability", "bad", server.warning)
+
+
+def check_snapshots(ledger: Ledger, held_for: timedelta = HELD_FOR) -> Iterator[CheckResult]:
+    """Nobody holds on to the ledger as it was for so long that what has changed since slows claims down."""
+    with ledger.begin() as connection:
+        holders = snapshot_holders(connection, held_for)
+    for holder in holders:
+        name = f"{holder.name} (pid {holder.pid})" if holder.pid else holder.name
+        end = f"SELECT pg_terminate_backend({holder.pid})" if holder.pid else "ROLLBACK PREPARED"
+        query = f", last with: {holder.query[:QUERY_SHOWN]}" if holder.query else ""
+        yield CheckResult(
+            "snapshots",
+            "warning",
+            f"{name} has been in one transaction for {int(holder.held_for.total_seconds())} s{query}; until "
+            f"it ends, rows of messages that went out cannot be cleared away, and claims get slower: {end}",
+        )
 
 
 def check_conflicts(ledger: Ledger) -> Iterator[CheckResult]:
