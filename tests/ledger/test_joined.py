@@ -16,6 +16,7 @@ from bulk_dispatch import ClientIdConflict, Dispatcher
 from bulk_dispatch.domain.content import WapPush
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger import Ledger
+from bulk_dispatch.ledger.joined import engine
 from tests.conftest import Setup
 from tests.factories import message
 from tests.guards.page import blocks
@@ -42,30 +43,30 @@ def libpq(url: str) -> str:
 
 
 @contextmanager
-def _engine(url: str) -> Iterator[Engine]:
-    engine = create_engine(url)
+def opened_engine(url: str) -> Iterator[Engine]:
+    own = create_engine(url)
     try:
-        yield engine
+        yield own
     finally:
-        engine.dispose()
+        own.dispose()
 
 
 @contextmanager
 def _connection(url: str) -> Iterator[Any]:
-    with _engine(url) as engine, engine.begin() as connection:
+    with opened_engine(url) as own, own.begin() as connection:
         yield connection
 
 
 @contextmanager
 def _session(url: str) -> Iterator[Any]:
-    with _engine(url) as engine, Session(engine) as session, session.begin():
+    with opened_engine(url) as own, Session(own) as session, session.begin():
         yield session
 
 
 @contextmanager
 def _scoped_session(url: str) -> Iterator[Any]:
-    with _engine(url) as engine:
-        sessions = scoped_session(sessionmaker(engine))
+    with opened_engine(url) as own:
+        sessions = scoped_session(sessionmaker(own))
         try:
             with sessions.begin():
                 yield sessions
@@ -126,6 +127,8 @@ WAYS: dict[str, Opens] = {
 
 @pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def opens(request: pytest.FixtureRequest) -> Opens:
+    """As the first that this process has to do with."""
+    engine.cache_clear()
     way: Opens = request.param
     return way
 

@@ -56,7 +56,7 @@ def joined(theirs: CallersConnection) -> Iterator[Connection]:
     check_version(lent.info.server_version)
     before = _LENT.set(lent)
     try:
-        with _engine().connect() as connection:
+        with engine().connect() as connection:
             yield connection
     finally:
         _LENT.reset(before)
@@ -100,6 +100,9 @@ class LentDialect(PGDialect_psycopg):
     supports_statement_cache = True
     execution_ctx_cls = _LentContext
 
+    def initialize(self, _: Any) -> None:
+        """Nothing is asked: our statements are plain text, and the connection knows its server's version."""
+
     def on_connect(self) -> None:
         """Nothing is set up."""
 
@@ -120,9 +123,10 @@ _LENT: ContextVar["psycopg.Connection[Any]"] = ContextVar("lent")
 
 
 @cache
-def _engine() -> Engine:
+def engine() -> Engine:
+    """The engine for connections that are lent: one for all, since it holds none."""
     registry.register("postgresql.lent", __name__, LentDialect.__name__)
-    engine = create_engine(
+    made = create_engine(
         "postgresql+lent://",
         creator=_LENT.get,
         poolclass=NullPool,
@@ -130,5 +134,5 @@ def _engine() -> Engine:
         use_native_hstore=False,
         hide_parameters=True,  # they are texts and numbers of people
     )
-    event.listen(engine, "handle_error", keep_discreet)
-    return engine
+    event.listen(made, "handle_error", keep_discreet)
+    return made
