@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 REDIS8 := $(CURDIR)/.redis8
 
-# Two processes more than there are cores, or JOBS. They start a few hundred others: each is to find the modules compiled.
+# As many processes as tests/conftest.py says, or JOBS. They start a few hundred others: each is to find the modules compiled.
 PROCESSES := -n $(or $(JOBS),auto) --dist loadgroup
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest $(PROCESSES)
 

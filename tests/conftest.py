@@ -45,9 +45,11 @@ _numbers = itertools.count(1)
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist, without which the tests run too
-def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores for us: they often wait."""
-    return len(os.sched_getaffinity(0)) + 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A process for each core that we may use, and two at least; of quick tests, which often wait, two more.
+    The slow ones start so many processes that more of them at once would run into their time-outs."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + 2 if config.getoption("markexpr") == "not slow" else max(2, cores)
 
 
 @pytest.hookimpl(tryfirst=True)
