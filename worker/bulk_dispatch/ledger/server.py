@@ -1,7 +1,7 @@
 """The server that the ledger lives on: the least version it may have, and the settings a promise leans on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Connection, text
@@ -70,7 +70,7 @@ class SnapshotHolder:
     pid: int | None  # of a session; none of a transaction that was prepared
     name: str  # of its application and account, or of the prepared transaction
     held_for: timedelta
-    query: str  # its last one, without the values in it
+    query: str = field(repr=False)  # its last one, without the values in it
 
 
 _HOLDERS = text("""
