@@ -1,8 +1,8 @@
 """The journal: a row for all that a statement changed alike, in place of an event for each message.
 
 Everything is copied, in one transaction: if it is broken off, the database stands where it stood, and
-`worker db upgrade` begins again. For a million messages it takes about half a minute, and room for the journal
-beside the events until it ends. Stop workers and applications first.
+`worker db upgrade` begins again. For a million messages it takes about half a minute, room for the journal beside
+the events until it ends, and temporary room to sort the events. Stop workers and applications first.
 """
 
 import sqlalchemy as sa
@@ -90,6 +90,7 @@ def upgrade() -> None:
     """)
     op.drop_table("events")
     op.execute(f"CREATE VIEW events AS {EVENTS}")
+    op.execute("ANALYZE journal")
 
 
 def downgrade() -> None:

@@ -106,7 +106,9 @@ def _django_connection(url: str) -> Any:
     found = {name: str(parts.get(key) or "") for name, key in names.items()}
     if not django_settings.configured:
         django_settings.configure(
-            DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", **found}}, USE_TZ=True
+            DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", **found}},
+            USE_TZ=True,
+            TIME_ZONE=None,
         )
         django.setup()
     from django.db import connection
@@ -204,8 +206,10 @@ def test_outside_a_transaction_nothing_is_written(
     with (
         psycopg.connect(libpq(database_url), autocommit=True) as one,
         closing(_django_connection(database_url)) as other,
+        opened_engine(database_url) as own,
+        own.execution_options(isolation_level="AUTOCOMMIT").connect() as third,
     ):
-        for theirs in (one, other):
+        for theirs in (one, other, third):
             with pytest.raises(ValueError, match="it commits each statement by itself; begin a transaction"):
                 dispatcher.enqueue(message(1), connection=theirs)
 

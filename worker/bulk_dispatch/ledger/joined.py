@@ -24,6 +24,8 @@ from bulk_dispatch.ledger.server import check_connection, check_version
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
+OUTSIDE = "connection: it commits each statement by itself; begin a transaction first"
+
 TAKEN = "a connection or session of SQLAlchemy, a connection of psycopg, or Django's"
 
 
@@ -50,6 +52,8 @@ def joined(theirs: CallersConnection) -> Iterator[Connection]:
     known = _of_sqlalchemy(theirs)
     if known is not None:
         check_connection(known)
+        if getattr(known.connection.dbapi_connection, "autocommit", False):
+            raise ValueError(OUTSIDE)
         yield known
         return
     lent = _of_psycopg(theirs)
@@ -78,7 +82,7 @@ def _of_psycopg(theirs: Any) -> "psycopg.Connection[Any]":
         kind = f"{type(theirs).__module__}.{type(theirs).__qualname__}"
         raise TypeError(f"connection: {kind} is not taken; it must be {TAKEN} with psycopg 3")
     if theirs.autocommit and theirs.info.transaction_status is TransactionStatus.IDLE:
-        raise ValueError("connection: it commits each statement by itself; begin a transaction first")
+        raise ValueError(OUTSIDE)
     return theirs
 
 
