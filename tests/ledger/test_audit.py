@@ -18,6 +18,7 @@ from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.audit import Finding, audit
 from bulk_dispatch.ledger.invariants import INVARIANTS, VIEWS
 from bulk_dispatch.ledger.journal import OF_MESSAGE
+from bulk_dispatch.ledger.schema import BLOCK
 from bulk_dispatch.ledger.transitions import Package, Transition, settle, split, take_job
 from bulk_dispatch.local.servers.server_pair import Addresses
 from tests.conftest import database
@@ -227,6 +228,7 @@ class Breakage:
     kind: str = "message"
     count: int = 1
     also: tuple[str, ...] = ()  # what cannot but break with it
+    which: str = "min"  # of its events: the first, or "max" for the last
 
 
 def message_set(change: str, client_id: str) -> str:
@@ -247,6 +249,15 @@ def id_of(client_id: str) -> str:
 
 def ids_of(client_id: str) -> str:
     return f"ARRAY(SELECT id FROM messages WHERE client_id = '{client_id}')"
+
+
+def sent_together(first: str, second: str) -> str:
+    """Tell that two messages were sent in the row that was of the second, in this order."""
+    return f"""
+        WITH gone AS (DELETE FROM journal WHERE message_ids = {ids_of(first)} AND to_status = 'sent')
+        UPDATE journal SET message_ids = {ids_of(first)} || {ids_of(second)}, message_count = 2
+        WHERE message_ids = {ids_of(second)} AND to_status = 'sent'
+    """
 
 
 def corrected_by_queued(client_id: str) -> str:
@@ -476,6 +487,23 @@ BREAKAGES = [
     ),
     Breakage("collisions_are_told", message_set("collided = true", "in_doubt-1"), "in_doubt-1"),
     Breakage("collisions_are_told", message_set("collided = NULL", "collided-1"), "collided-1"),
+    Breakage("journal_is_in_order", sent_together("sent-2", "sent-1"), "sent-1", "event", which="max"),
+    Breakage(
+        "journal_keeps_to_blocks",
+        f"""
+            WITH far AS (
+                INSERT INTO messages (id, client_id, status, due_at, lane, kind, route, recipient,
+                                      sender, text)
+                OVERRIDING SYSTEM VALUE
+                SELECT id + {BLOCK}, 'far', status, now(), lane, kind, route, recipient, sender, text
+                FROM messages WHERE client_id = 'queued-1' RETURNING id
+            )
+            UPDATE journal SET message_ids = message_ids || (SELECT id FROM far), message_count = 2
+            WHERE message_ids = {ids_of("queued-1")}
+        """,
+        "queued-1",
+        "event",
+    ),
     Breakage("corrected_came_to_nothing", corrected_by_queued("delivered-1"), "delivered-1"),
     Breakage("corrected_came_to_nothing", corrected_by_queued("cancelled-1"), "cancelled-1"),
     Breakage("corrected_came_to_nothing", corrected_by_queued("refused-late-1"), "refused-late-1"),
@@ -540,7 +568,7 @@ def _name(connection: Connection, breakage: Breakage) -> str:
     """What the row is called, before it is broken."""
     asked = {
         "package": f"SELECT {package_of(breakage.of)}",
-        "event": f"SELECT min(id) FROM events WHERE message_id = {id_of(breakage.of)}",
+        "event": f"SELECT {breakage.which}(id) FROM events WHERE message_id = {id_of(breakage.of)}",
     }.get(breakage.kind)
     return str(connection.execute(text(asked)).scalar_one()) if asked else breakage.of
 

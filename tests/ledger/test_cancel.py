@@ -9,10 +9,12 @@ import pytest
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.ledger.audit import audit
 from bulk_dispatch.ledger.packages import held_messages, live_packages, open_messages
 from bulk_dispatch.ledger.provider_account import TRUSTED, note_balance, note_clock
 from bulk_dispatch.ledger.queries import now, route_names, route_rows
 from bulk_dispatch.ledger.routes import register_routes
+from bulk_dispatch.ledger.schema import BLOCK
 from bulk_dispatch.ledger.transitions import (
     ClaimRequest,
     Queue,
@@ -118,6 +120,21 @@ def test_those_withdrawn_by_name_are_named(book: Book) -> None:
 
     assert book.do(cancel_named, ["client-3", "client-1", "nobody", "client-2"]) == ["client-2", "client-3"]
     assert book.do(cancel, ["client-2"]) == 0
+
+
+def test_what_lies_far_apart_is_told_of_by_blocks(book: Book) -> None:
+    """Of names from anywhere one row would lie about every id there is, and be read for each of them."""
+    for number in range(5):
+        book.enqueue([message(1000 * number + n) for n in range(1000)])
+    names = [message(number).client_id for number in range(0, 5000, 50)]
+
+    assert book.cancel(names) == 100
+
+    rows = book.rows("SELECT message_ids FROM journal WHERE to_status = 'cancelled'")
+    assert sum(len(row.message_ids) for row in rows) == 100
+    assert 2 <= len(rows) <= 3
+    assert all(row.message_ids[0] // BLOCK == row.message_ids[-1] // BLOCK for row in rows)
+    assert book.do(audit) == ()
 
 
 @pytest.mark.slow

@@ -1,12 +1,15 @@
 """Messages written inside the transaction of an application, whichever library holds it."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 import django
+import django.db
 import psycopg
 import pytest
+import sqlalchemy.exc
 from django.conf import settings as django_settings
 from psycopg.rows import dict_row
 from sqlalchemy import Engine, create_engine
@@ -113,6 +116,7 @@ def _django_connection(url: str) -> Any:
         django.setup()
     from django.db import connection
 
+    connection.settings_dict["OPTIONS"] = {"options": str(parts.get("options", ""))}
     return connection
 
 
@@ -171,6 +175,44 @@ def test_what_the_caller_does_before_and_after_is_in_the_same_transaction(
         theirs.rollback()
 
     assert book.statuses() == {}
+
+
+ERRORS = {
+    "connection of SQLAlchemy": sqlalchemy.exc.DBAPIError,
+    "session of SQLAlchemy": sqlalchemy.exc.DBAPIError,
+    "scoped session of SQLAlchemy": sqlalchemy.exc.DBAPIError,
+    "Django": django.db.OperationalError,
+}
+"""What the library raises when the database refuses; psycopg for the others."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_database_refuses_is_an_error_of_the_caller_s_library_without_a_text(
+    way: str, database_url: str, dispatcher: Dispatcher, book: Book
+) -> None:
+    with book.ledger.engine.connect() as other:
+        other.exec_driver_sql("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+
+        with pytest.raises(ERRORS.get(way, psycopg.errors.LockNotAvailable)) as caught:
+            enqueue_without_waiting(WAYS[way], database_url, dispatcher)
+
+    assert message(1).text not in "".join(traceback.format_exception(caught.value))
+
+
+def enqueue_without_waiting(opens: Opens, url: str, dispatcher: Dispatcher) -> None:
+    with opens(f"{url}{'&' if '?' in url else '?'}options=-clock_timeout%3D100ms") as theirs:
+        dispatcher.enqueue(message(1), connection=theirs)
+
+
+def test_a_savepoint_that_is_rolled_back_takes_the_message_with_it(
+    database_url: str, dispatcher: Dispatcher, book: Book
+) -> None:
+    with psycopg.connect(libpq(database_url)) as theirs:
+        dispatcher.enqueue(message(1), connection=theirs)
+        with theirs.transaction(force_rollback=True):
+            dispatcher.enqueue(message(2), connection=theirs)
+
+    assert book.statuses() == {"client-1": Status.QUEUED}
 
 
 def test_repeats_and_conflicts_are_told_to_every_caller(

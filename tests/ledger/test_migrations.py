@@ -64,6 +64,7 @@ LOOKS: dict[str, str] = {
         SELECT c.relname, c.relkind, c.reloptions::text FROM pg_class c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'S', 'p', 'f')
     """,
+    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'",
     "triggers and functions": """
         SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
         UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
@@ -132,7 +133,9 @@ def test_a_migrated_database_is_the_schema_to_the_letter(ledger: Ledger, bare: L
 
     for name in LOOKS:
         assert migrated[name] == created[name], name
-    assert all(migrated[name] for name in ("columns", "constraints", "indexes", "sequences", "others"))
+    assert all(
+        migrated[name] for name in ("columns", "constraints", "indexes", "sequences", "others", "views")
+    )
 
 
 # -- our ids at the providers ------------------------------------------------------------------------------

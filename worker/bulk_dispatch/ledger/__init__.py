@@ -12,6 +12,7 @@ from sqlalchemy.exc import (
     IntegrityError,
     OperationalError,
     ProgrammingError,
+    StatementError,
 )
 
 from bulk_dispatch.ledger.bulk_params import ColumnDumper
@@ -159,10 +160,17 @@ def _connector(least: int) -> Callable[[object, object, Any, Any], ProbingConnec
 
 
 def keep_discreet(context: ExceptionContext) -> None:
-    """Leave of an error what it is, not whom it is about: its DETAIL and CONTEXT quote the whole row."""
-    of_driver, of_sqlalchemy = context.original_exception, context.sqlalchemy_exception
+    """What an engine does with errors: see `hush`."""
+    hush(context.original_exception, context.sqlalchemy_exception)
+
+
+def hush(of_driver: BaseException | None, of_sqlalchemy: StatementError | None) -> None:
+    """Leave of an error what it is, not whom it is about: its DETAIL and CONTEXT quote the whole row, and its
+    parameters are texts and numbers of people."""
     what = getattr(getattr(of_driver, "diag", None), "message_primary", None)
-    if what:
+    if of_driver is not None and what:
         of_driver.args = (what,)
         if of_sqlalchemy is not None:
             of_sqlalchemy.args = (f"({type(of_driver).__name__}) {what}",)
+    if of_sqlalchemy is not None:
+        of_sqlalchemy.hide_parameters = True

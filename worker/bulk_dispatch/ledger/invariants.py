@@ -15,7 +15,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, EventType, Status, transitions_of
 from bulk_dispatch.ledger.journal import OF_MESSAGE
-from bulk_dispatch.ledger.schema import sql_list
+from bulk_dispatch.ledger.schema import BLOCK, sql_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,6 +453,28 @@ _NUMBERS = View(
     ),
 )
 
+_JOURNAL = View(
+    "the journal",
+    """
+        SELECT id, 'event' AS kind, CAST(id AS text) AS name, package_id, message_ids, message_count
+        FROM journal
+    """,
+    (
+        Invariant(
+            "journal_is_in_order",
+            "a row of the journal names each message once, in their order",
+            "message_ids <> ARRAY(SELECT DISTINCT unnest(message_ids) ORDER BY 1)",
+            "'its ids are not in their order, or one is there twice'",
+        ),
+        Invariant(
+            "journal_keeps_to_blocks",
+            "what names no package is of messages whose ids lie close together",
+            f"package_id IS NULL AND message_ids[1] / {BLOCK} <> message_ids[message_count] / {BLOCK}",
+            "'of no package, and its messages lie far apart'",
+        ),
+    ),
+)
+
 _CONFLICTS = View(
     "conflicts",
     f"""
@@ -500,6 +522,7 @@ VIEWS = (
     _PROVIDER_IDS,
     _CORRECTIONS,
     _NUMBERS,
+    _JOURNAL,
     _CONFLICTS,
     _ROUTES,
 )

@@ -5,7 +5,7 @@ Django has, is lent to an engine of ours that begins, commits, rolls back and cl
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -16,8 +16,9 @@ from psycopg.rows import tuple_row
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg, PGExecutionContext_psycopg
+from sqlalchemy.exc import DBAPIError
 
-from bulk_dispatch.ledger import keep_discreet
+from bulk_dispatch.ledger import hush, keep_discreet
 from bulk_dispatch.ledger.bulk_params import ColumnDumper
 from bulk_dispatch.ledger.server import check_connection, check_version
 
@@ -47,23 +48,45 @@ def joined(theirs: CallersConnection) -> Iterator[Connection]:
     """A connection for statements of ours in the transaction of `theirs`: see TAKEN. It is theirs to end.
 
     Raises TypeError for what is none of these, ValueError for one outside a transaction, where each statement
-    would be committed by itself; TooOldError.
+    would be committed by itself; TooOldError; and what the library of `theirs` raises when the database
+    refuses, so that who tries again for that does so here too.
     """
     known = _of_sqlalchemy(theirs)
     if known is not None:
         check_connection(known)
         if getattr(known.connection.dbapi_connection, "autocommit", False):
             raise ValueError(OUTSIDE)
-        yield known
+        with _discreet():
+            yield known
         return
     lent = _of_psycopg(theirs)
     check_version(lent.info.server_version)
     before = _LENT.set(lent)
     try:
-        with engine().connect() as connection:
+        with _errors_of(theirs), engine().connect() as connection:
             yield connection
     finally:
         _LENT.reset(before)
+
+
+@contextmanager
+def _discreet() -> Iterator[None]:
+    """No text and no number in an error, whatever their engine would show."""
+    try:
+        yield
+    except DBAPIError as problem:
+        hush(problem.orig, problem)
+        raise
+
+
+@contextmanager
+def _errors_of(theirs: object) -> Iterator[None]:
+    """Errors of the database as psycopg raises them, or Django."""
+    with getattr(theirs, "wrap_database_errors", nullcontext()):
+        try:
+            yield
+        except DBAPIError as problem:
+            raise (problem.orig or problem) from None
 
 
 def _of_sqlalchemy(theirs: object) -> Connection | None:

@@ -214,7 +214,8 @@ Index("ix_journal_package_id", journal.c.package_id, postgresql_where=text("pack
 
 SPAN = "int8range({journal}message_ids[1], {journal}message_ids[{journal}message_count], '[]')"
 """The ids that a row of the journal lies between."""
-# What names no package is the entry into the book, or an end in the queue: of ids that lie close together.
+BLOCK = 4096
+"""A row that names no package is of ids of one block, so that few of them lie about any one id."""
 Index(
     "ix_journal_span",
     text(SPAN.format(journal="")),

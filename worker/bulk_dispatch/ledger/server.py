@@ -1,4 +1,5 @@
-"""The server that the ledger lives on: the least version it may have, and the settings a promise leans on."""
+"""The server that the ledger lives on: the least version it may have, the settings a promise leans on, and who
+else is at it in a way that is in our way."""
 
 import re
 from dataclasses import dataclass, field
