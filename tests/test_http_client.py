@@ -22,16 +22,8 @@ import pytest
 from backports import zstd
 
 from bulk_dispatch.http_client import KEEPALIVE, RENAMED, REPLY_LIMIT, SORTED, Transport, steady
-from bulk_dispatch.providers.interface import (
-    LOST,
-    NOT_SENT,
-    UNREADABLE,
-    Acceptance,
-    Failure,
-    Reply,
-    Request,
-    RouteAction,
-)
+from bulk_dispatch.providers.failures import LOST, NOT_SENT, UNREADABLE, Acceptance, Failure, RouteAction
+from bulk_dispatch.providers.interface import Reply, Request
 
 SECRET = "s3cret"
 BODY = b"<message>Your code is 271828</message>"

@@ -1,8 +1,8 @@
 """What is ready to leave comes back from the disk as it went there."""
 
 from bulk_dispatch.campaign.spool import Spool
-from bulk_dispatch.client import parcels
 from bulk_dispatch.domain.message import Lane
+from bulk_dispatch.packing import parcels
 from tests.factories import messages
 
 

@@ -16,13 +16,13 @@ from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers import dialect
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.providers.interface import (
     Account,
     Acknowledgement,
     Answered,
     Asked,
     Dialect,
-    Failure,
     JobReport,
     Jobs,
     JobTaken,

@@ -18,17 +18,8 @@ from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import FINAL, TRANSITIONS, EventType, Status
 from bulk_dispatch.providers.account import Balance, Price, Scheduled
-from bulk_dispatch.providers.interface import (
-    FAILURES,
-    Acceptance,
-    Account,
-    Answered,
-    Failure,
-    JobReport,
-    JobTaken,
-    Request,
-    StatusReport,
-)
+from bulk_dispatch.providers.failures import FAILURES, Acceptance, Failure
+from bulk_dispatch.providers.interface import Account, Answered, JobReport, JobTaken, Request, StatusReport
 
 SETTLES = TRANSITIONS[EventType.SETTLE][Status.SENDING] - {Status.FAILED}
 """What an answer to a submit may say of a message. Giving a message up is for us to decide, not for them."""

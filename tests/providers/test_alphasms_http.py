@@ -18,7 +18,7 @@ from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Price
 from bulk_dispatch.providers.alphasms import http_codes as codes_file
 from bulk_dispatch.providers.alphasms.http import AlphaSmsHttp
-from bulk_dispatch.providers.interface import (
+from bulk_dispatch.providers.failures import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -26,16 +26,18 @@ from bulk_dispatch.providers.interface import (
     THROTTLED,
     UNREADABLE,
     Acceptance,
+    Failure,
+    RouteAction,
+)
+from bulk_dispatch.providers.interface import (
     Account,
     Acknowledgement,
     Answered,
     Asked,
-    Failure,
     Jobs,
     Push,
     Reply,
     Request,
-    RouteAction,
     Schedules,
     StatusReport,
 )

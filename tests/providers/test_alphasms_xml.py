@@ -20,7 +20,7 @@ from bulk_dispatch.providers.account import Balance, Price
 from bulk_dispatch.providers.alphasms import codes as codes_file
 from bulk_dispatch.providers.alphasms import messages as messages_file
 from bulk_dispatch.providers.alphasms.xml import AlphaSmsXml
-from bulk_dispatch.providers.interface import (
+from bulk_dispatch.providers.failures import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -28,10 +28,12 @@ from bulk_dispatch.providers.interface import (
     SERVER_ERROR,
     THROTTLED,
     UNREADABLE,
+    Failure,
+)
+from bulk_dispatch.providers.interface import (
     Account,
     Acknowledgement,
     Asked,
-    Failure,
     JobPhase,
     JobReport,
     Jobs,

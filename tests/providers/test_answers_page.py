@@ -16,18 +16,16 @@ from bulk_dispatch.domain.status import FINAL, Status
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers.alphasms import codes as xml_codes
 from bulk_dispatch.providers.alphasms import http_codes
+from bulk_dispatch.providers.failures import Acceptance, Failure, RouteAction
 from bulk_dispatch.providers.interface import (
-    Acceptance,
     Account,
     Answered,
     Asked,
-    Failure,
     JobPhase,
     JobReport,
     JobTaken,
     Push,
     Reply,
-    RouteAction,
     StatusReport,
 )
 from bulk_dispatch.providers.smartswitch import codes as smart_codes

@@ -16,22 +16,16 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import OutboundMessage, fitting
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers import PROVIDERS, dialect
-from bulk_dispatch.providers.interface import (
+from bulk_dispatch.providers.failures import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
     SERVER_ERROR,
     THROTTLED,
     UNREADABLE,
-    Account,
-    Answered,
-    Dialect,
     Failure,
-    Receipts,
-    Reply,
-    Schedules,
-    Statuses,
 )
+from bulk_dispatch.providers.interface import Account, Answered, Dialect, Receipts, Reply, Schedules, Statuses
 from tests.providers.bodies import NONSENSE, SPLINTERS
 from tests.providers.harness import NOW, Sample, reply_of, sample_of
 from tests.providers.mutate import mutated

@@ -12,6 +12,7 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.providers import PROVIDERS, dialect
 from bulk_dispatch.providers import account as account_features
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.providers.interface import (
     Account,
     Acknowledgement,
@@ -19,7 +20,6 @@ from bulk_dispatch.providers.interface import (
     Asked,
     Cancels,
     Dialect,
-    Failure,
     Feature,
     Push,
     Receipts,

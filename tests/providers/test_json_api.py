@@ -2,9 +2,9 @@
 
 import pytest
 
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.providers.formats import json_api
 from bulk_dispatch.providers.formats.json_api import Document
-from bulk_dispatch.providers.interface import Failure
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from bulk_dispatch.providers.alphasms.http import KEYS, SPOKEN
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.providers.formats import json_api, xml
 from bulk_dispatch.providers.formats.key_value import read as read_pairs
-from bulk_dispatch.providers.interface import Failure, Reply
+from bulk_dispatch.providers.interface import Reply
 from tests.providers.questions import Question, questions
 from tests.providers.rules import decides_nothing
 from tests.providers.test_every_provider import every_provider, of

@@ -15,7 +15,7 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import OutboundMessage, fitting
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
-from bulk_dispatch.providers.interface import (
+from bulk_dispatch.providers.failures import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -23,11 +23,13 @@ from bulk_dispatch.providers.interface import (
     SERVER_ERROR,
     THROTTLED,
     UNREADABLE,
+    Failure,
+)
+from bulk_dispatch.providers.interface import (
     Account,
     Acknowledgement,
     Answered,
     Cancels,
-    Failure,
     Push,
     Receipts,
     Reply,

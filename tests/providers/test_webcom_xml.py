@@ -17,7 +17,7 @@ from bulk_dispatch.domain.package import Limits, OutboundMessage, fitting
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
-from bulk_dispatch.providers.interface import (
+from bulk_dispatch.providers.failures import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
@@ -25,12 +25,14 @@ from bulk_dispatch.providers.interface import (
     SERVER_ERROR,
     THROTTLED,
     UNREADABLE,
+    Failure,
+)
+from bulk_dispatch.providers.interface import (
     Account,
     Acknowledgement,
     Asked,
     Cancels,
     Clocks,
-    Failure,
     Push,
     Receipts,
     Request,

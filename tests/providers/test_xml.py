@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import xml
-from bulk_dispatch.providers.interface import UNREADABLE, Failure
 from tests.providers.harness import as_document
 
 CODE = "471199"  # stands for whatever a provider may echo

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from bulk_dispatch.http_client import KEEPALIVE, Transport
 from bulk_dispatch.intake import DeadLetter, Entry, Intake, Place
 from bulk_dispatch.ledger import Ledger
-from bulk_dispatch.providers.interface import Failure, Reply, Request
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Reply, Request
 from bulk_dispatch.runtime import Runtime
 
 

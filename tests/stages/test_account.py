@@ -15,7 +15,8 @@ import pytest
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.provider_account import TRUSTED
 from bulk_dispatch.providers.account import Price, Scheduled, Scheduling
-from bulk_dispatch.providers.interface import Account, Failure, Reply
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Account, Reply
 from bulk_dispatch.providers.webcom.xml import WebcomXml
 from bulk_dispatch.sandbox.alphasms.options import AlphasmsOptions
 from bulk_dispatch.sandbox.options import SandboxOptions

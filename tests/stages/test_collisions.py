@@ -18,7 +18,8 @@ from bulk_dispatch.http_client import Transport
 from bulk_dispatch.ledger.audit import audit
 from bulk_dispatch.ledger.in_doubt import DoubtSelection, Resolution, chunks, in_doubt, resolve
 from bulk_dispatch.ledger.routes import open_route
-from bulk_dispatch.providers.interface import Failure, Reply, Request
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Reply, Request
 from bulk_dispatch.sandbox.options import SandboxOptions
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.cancel import Fate, cancel_names

@@ -16,7 +16,8 @@ from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.collisions import way_out
 from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.ledger.transitions import Looks, Package, Read, Transition
-from bulk_dispatch.providers.interface import COLLISION, CREDENTIALS, MONEY, Answered, StatusReport
+from bulk_dispatch.providers.failures import COLLISION, CREDENTIALS, MONEY
+from bulk_dispatch.providers.interface import Answered, StatusReport
 from bulk_dispatch.routing import accept
 from bulk_dispatch.sandbox.webcom.options import WebcomOptions
 from bulk_dispatch.stages.outcomes import Outcome, record

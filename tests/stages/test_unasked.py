@@ -7,7 +7,7 @@ import pytest
 
 from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure
+from bulk_dispatch.providers.failures import LOST, NOT_SENT, Failure
 from bulk_dispatch.stages.poll import Polled
 from bulk_dispatch.stages.receipts import ReceiptCounts, take
 from bulk_dispatch.stages.rescue import Rescued

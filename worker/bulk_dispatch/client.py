@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from bulk_dispatch.config.routes_file import names_only, read_routes
 from bulk_dispatch.config.settings import DURABILITIES, FSYNC, Settings, SettingsError, check_choice
@@ -22,6 +22,7 @@ from bulk_dispatch.domain.message import (
 )
 from bulk_dispatch.domain.package import CHUNK
 from bulk_dispatch.domain.validation import check_name, client_id_of, instant
+from bulk_dispatch.packing import of_one_lane, parcels
 
 if TYPE_CHECKING:  # each of these is loaded when first needed
     from bulk_dispatch.intake import Intake, Parcel
@@ -36,8 +37,6 @@ HIGH_WATER = 200_000  # messages in a lane's stream; a producer waits while ther
 
 FSYNCED_TOGETHER = 20
 """Parcels for which one fsync is waited: ten thousand messages, since it may take a second."""
-
-T = TypeVar("T")
 
 
 class EnqueueError(RuntimeError):
@@ -135,7 +134,7 @@ class Dispatcher:
         """Hand over what `parcels` has packed, as `enqueue_many` does after it."""
         fsync = _durability(durability, self._settings) == FSYNC
         count = 0
-        for some in _of_one_lane(packed, FSYNCED_TOGETHER if fsync else 1):
+        for some in of_one_lane(packed, FSYNCED_TOGETHER if fsync else 1):
             messages = sum(parcel.count for parcel in some)
             with _handing_over(messages):
                 self._add_when_there_is_room(some, fsync=fsync)
@@ -354,42 +353,3 @@ def _durability(asked: str | None, settings: Settings) -> str:
         return settings.durability
     check_choice("durability", asked, DURABILITIES)
     return asked
-
-
-def parcels(messages: Iterable[Message]) -> "Iterator[Parcel]":
-    """Messages packed for the intake: as many as go into one entry, of one lane each, in order.
-
-    If making one fails, those before it come first, then the failure.
-    """
-    from bulk_dispatch.intake import Parcel
-
-    for head in _heads(messages, CHUNK):
-        for lane in Lane:
-            if chunk := [message for message in head if message.lane is lane]:
-                yield Parcel.of(lane, chunk)
-
-
-def _of_one_lane(packed: "Iterable[Parcel]", most: int) -> "Iterator[list[Parcel]]":
-    """Parcels that are handed over together: of so many, those of one lane, in order."""
-    for head in _heads(packed, most):
-        for lane in Lane:
-            if some := [parcel for parcel in head if parcel.lane is lane]:
-                yield some
-
-
-def _heads(made: Iterable[T], most: int) -> Iterator[list[T]]:
-    """So many at a time. If making one fails, those before it come first, then the failure."""
-    stream = iter(made)
-    failure: Exception | None = None
-    while failure is None:
-        head: list[T] = []
-        try:
-            for one in islice(stream, most):
-                head.append(one)  # noqa: PERF402 - what was made before a failure must not be lost
-        except Exception as problem:
-            failure = problem
-        if head:
-            yield head
-        elif failure is None:
-            return
-    raise failure

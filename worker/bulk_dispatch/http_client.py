@@ -18,7 +18,8 @@ import httpcore
 import httpx
 
 from bulk_dispatch.content_coding import CodingError, plain
-from bulk_dispatch.providers.interface import LOST, NOT_SENT, UNREADABLE, Failure, Reply, Request
+from bulk_dispatch.providers.failures import LOST, NOT_SENT, UNREADABLE, Failure
+from bulk_dispatch.providers.interface import Reply, Request
 
 HEADERS = {"User-Agent": "bulk-dispatch-worker", "Accept": "*/*", "Accept-Encoding": "identity"}
 REPLY_LIMIT = 16 * 1024 * 1024  # bytes; a thousand reports take a hundred thousand

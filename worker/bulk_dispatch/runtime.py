@@ -16,7 +16,8 @@ from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.leases import name_account
 from bulk_dispatch.ledger.migrate import check_migrated
 from bulk_dispatch.ledger.routes import register_routes
-from bulk_dispatch.providers.interface import Failure, Reply, Request
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Reply, Request
 from bulk_dispatch.routing import Route, build_routes
 
 

@@ -13,7 +13,7 @@ from bulk_dispatch.domain.money import money
 from bulk_dispatch.domain.numbers import phone_number
 from bulk_dispatch.domain.validation import mask
 from bulk_dispatch.providers.account import Price, Scheduled
-from bulk_dispatch.providers.interface import Failure
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.account import BalanceReading, ask_balance, ask_prices, ask_scheduled, is_low

@@ -15,12 +15,13 @@ from bulk_dispatch.campaign.spool import Spool
 from bulk_dispatch.cli.output import complain, emit, out, progress, say
 from bulk_dispatch.cli.send_preview import as_plain, cautions, many, totals
 from bulk_dispatch.cli.send_rejected_rows import Refusals
-from bulk_dispatch.client import Dispatcher, EnqueueError, parcels
+from bulk_dispatch.client import Dispatcher, EnqueueError
 from bulk_dispatch.domain.content import FIELDS as CONTENT_FIELDS
 from bulk_dispatch.domain.content import Kind, fields_of
 from bulk_dispatch.domain.message import FIELDS, Foreseen, Message, Said
 from bulk_dispatch.domain.validation import MessageError, member
 from bulk_dispatch.gc_tuning import tune_gc
+from bulk_dispatch.packing import parcels
 
 REQUIRED = ("client_id", "recipient")
 

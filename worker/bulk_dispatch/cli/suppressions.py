@@ -24,7 +24,7 @@ from bulk_dispatch.cli.suppressions_withdraw import (
 from bulk_dispatch.domain.validation import mask
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.suppressions import Listed, find, latest, page, suppress, unsuppress
-from bulk_dispatch.providers.interface import Failure
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.stages.account import import_stop_list
 
 SHOWN = 50  # numbers listed, unless --limit says otherwise

@@ -1,5 +1,5 @@
-"""The server that the ledger lives on: the least version it may have, the settings a promise leans on, and who
-else is at it in a way that is in our way."""
+"""The server that the ledger lives on: the least version it may have, the settings a promise leans on, and
+who else is at it in a way that slows us down."""
 
 import re
 from dataclasses import dataclass, field

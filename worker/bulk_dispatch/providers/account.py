@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from bulk_dispatch.providers.interface import Failure, Feature, Reply, Request
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Feature, Reply, Request
 
 
 @dataclass(frozen=True, slots=True)

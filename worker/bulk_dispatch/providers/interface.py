@@ -1,13 +1,12 @@
 """What a provider is to us: pure pairs of build and read. No I/O lives here or in any dialect.
 
 A dialect turns our values into a Request and their Reply into StatusReports; `http_client` carries the bytes.
-Whatever goes wrong is a Failure: a record that says whether they can have the messages, and what to do
-with the route. What is not proven untaken is in doubt.
+Whatever goes wrong is a Failure.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from typing import ClassVar, NamedTuple
@@ -19,90 +18,15 @@ from bulk_dispatch.domain.doubt_policy import DoubtPolicy
 from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
-
-
-class Acceptance(Enum):
-    """Can they have it?"""
-
-    NOT_ACCEPTED = "no"  # surely not: safe to queue again, here or elsewhere
-    UNKNOWN = "perhaps"  # nobody knows: in doubt
-
-
-class RouteAction(Enum):
-    """What a failure asks of the route."""
-
-    NONE = "none"  # carry on
-    PAUSE = "pause"  # back off, then try again by itself
-    STOP = "stop"  # nothing will work until a person has acted
-    BISECT = "halve"  # one message may be spoiling the document: look for it
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failure we know by name. `detail` is for people: never a text, a number or a credential."""
-
-    name: str
-    taken: Acceptance
-    remedy: RouteAction
-    meaning: str
-    code: str = ""
-    detail: str = ""
-    wait: timedelta = field(default=timedelta(0), compare=False)  # how long the route should pause at least
-
-    def because(self, code: str = "", detail: str = "") -> "Failure":
-        """The same failure with the provider's code, or with what was seen."""
-        return replace(self, code=code, detail=detail)
-
-    def doubted(self) -> "Failure":
-        """The same, where nobody knows whether they have it: to look for a bad message may repeat others."""
-        remedy = RouteAction.PAUSE if self.remedy is RouteAction.BISECT else self.remedy
-        return replace(self, taken=Acceptance.UNKNOWN, remedy=remedy)
-
-    def __str__(self) -> str:
-        about = ", ".join(part for part in (f"code {self.code}" if self.code else "", self.detail) if part)
-        return f"{self.name}: {self.meaning}" + (f" ({about})" if about else "")
-
-
-NOT_SENT = Failure("not_sent", Acceptance.NOT_ACCEPTED, RouteAction.PAUSE, "the request never left")
-LOST = Failure("lost", Acceptance.UNKNOWN, RouteAction.PAUSE, "the request left and no answer came")
-THROTTLED = Failure("throttled", Acceptance.NOT_ACCEPTED, RouteAction.PAUSE, "too fast for them")
-CREDENTIALS = Failure("credentials", Acceptance.NOT_ACCEPTED, RouteAction.STOP, "they do not let us in")
-MONEY = Failure("money", Acceptance.NOT_ACCEPTED, RouteAction.PAUSE, "money or quota used up")
-MALFORMED = Failure("malformed", Acceptance.NOT_ACCEPTED, RouteAction.BISECT, "they cannot read our document")
-MISDIRECTED = Failure(
-    "misdirected", Acceptance.NOT_ACCEPTED, RouteAction.STOP, "that address does not take messages"
-)
-NOT_OFFERED = Failure("not_offered", Acceptance.UNKNOWN, RouteAction.PAUSE, "they do not offer that")
-SERVER_ERROR = Failure("server_error", Acceptance.UNKNOWN, RouteAction.PAUSE, "they failed while answering")
-UNREADABLE = Failure("unreadable", Acceptance.UNKNOWN, RouteAction.PAUSE, "their answer cannot be understood")
-COLLISION = Failure(
-    "collision",
-    Acceptance.UNKNOWN,
-    RouteAction.STOP,
-    "another ledger has used this account, and our ids are taken there",
-)
-REFUSING = Failure(
-    "refusing",
-    Acceptance.NOT_ACCEPTED,
-    RouteAction.STOP,
-    "they refuse message after message in words we do not know",
-)
-
-FAILURES = (
-    NOT_SENT,
-    LOST,
-    THROTTLED,
+from bulk_dispatch.providers.failures import (
     CREDENTIALS,
-    MONEY,
     MALFORMED,
     MISDIRECTED,
     NOT_OFFERED,
     SERVER_ERROR,
-    UNREADABLE,
-    COLLISION,
-    REFUSING,
+    THROTTLED,
+    Failure,
 )
-"""Every failure there is."""
 
 
 class Mode(StrEnum):

@@ -17,7 +17,8 @@ from bulk_dispatch.ledger.queries import now
 from bulk_dispatch.ledger.questions import refused_questions
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.providers.account import Balance, Balances, Price, Prices, Scheduled, Scheduling, StopLists
-from bulk_dispatch.providers.interface import Clocks, Failure, Reply, Request
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Clocks, Reply, Request
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.provider_calls import chunks, exchanged, understood

@@ -8,7 +8,7 @@ from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.leases import renew
 from bulk_dispatch.ledger.transitions import Package, Transition, split
-from bulk_dispatch.providers.interface import Failure, RouteAction
+from bulk_dispatch.providers.failures import Failure, RouteAction
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import Outcome, first_looks, record

@@ -38,7 +38,8 @@ from bulk_dispatch.ledger.transitions import (
     cancel_next,
     suppress_next,
 )
-from bulk_dispatch.providers.interface import Answered, Cancels, Failure, Statuses, StatusReport
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Answered, Cancels, Statuses, StatusReport
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.concurrency import calls

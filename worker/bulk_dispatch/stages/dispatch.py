@@ -22,13 +22,8 @@ from bulk_dispatch.ledger.transitions import (
     Transition,
     claim,
 )
-from bulk_dispatch.providers.interface import (
-    Answered,
-    Clocks,
-    Failure,
-    RouteAction,
-    StatusReport,
-)
+from bulk_dispatch.providers.failures import Failure, RouteAction
+from bulk_dispatch.providers.interface import Answered, Clocks, StatusReport
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.bisection import Bisection

@@ -12,7 +12,8 @@ from bulk_dispatch.ledger.packages import OpenMessage
 from bulk_dispatch.ledger.routes import route_works
 from bulk_dispatch.ledger.suppressions import suppress
 from bulk_dispatch.ledger.transitions import Clock, Looks, Read, Transition, TransitionCounts, read, settle
-from bulk_dispatch.providers.interface import COLLISION, Failure, Receipts, Statuses, StatusReport
+from bulk_dispatch.providers.failures import COLLISION, Failure
+from bulk_dispatch.providers.interface import Receipts, Statuses, StatusReport
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.route_health import apply_failure

@@ -19,7 +19,8 @@ from bulk_dispatch.ledger.leases import PACKAGES, Leased, lease_polls, next_poll
 from bulk_dispatch.ledger.packages import OpenMessage, open_messages
 from bulk_dispatch.ledger.questions import RefusedQuestion, refused_questions
 from bulk_dispatch.ledger.transitions import Clock, Looks, Transition
-from bulk_dispatch.providers.interface import LOST, NOT_SENT, Failure, JobPhase, Jobs, Statuses, StatusReport
+from bulk_dispatch.providers.failures import LOST, NOT_SENT, Failure
+from bulk_dispatch.providers.interface import JobPhase, Jobs, Statuses, StatusReport
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import Outcome, record

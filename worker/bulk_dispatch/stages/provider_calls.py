@@ -14,20 +14,22 @@ from typing import TypeAlias, TypeVar
 from bulk_dispatch.domain.package import OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.ledger.packages import OpenMessage
-from bulk_dispatch.providers.interface import (
+from bulk_dispatch.providers.failures import (
     LOST,
     MALFORMED,
     NOT_OFFERED,
     NOT_SENT,
     THROTTLED,
     UNREADABLE,
+    Failure,
+    RouteAction,
+)
+from bulk_dispatch.providers.interface import (
     Answered,
     Asked,
-    Failure,
     JobTaken,
     Reply,
     Request,
-    RouteAction,
     Statuses,
     StatusReport,
 )

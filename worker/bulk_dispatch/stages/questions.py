@@ -11,15 +11,15 @@ from datetime import timedelta
 
 from bulk_dispatch.domain.question import Question
 from bulk_dispatch.ledger.questions import forget_refused, note_refused
-from bulk_dispatch.providers.interface import (
+from bulk_dispatch.providers.failures import (
     CREDENTIALS,
     MALFORMED,
     MISDIRECTED,
     NOT_OFFERED,
     UNREADABLE,
     Failure,
-    StatusReport,
 )
+from bulk_dispatch.providers.interface import StatusReport
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.route_health import worst

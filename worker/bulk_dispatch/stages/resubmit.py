@@ -14,15 +14,8 @@ from bulk_dispatch.ledger.packages import doubtful_items
 from bulk_dispatch.ledger.provider_account import clock_skew
 from bulk_dispatch.ledger.resubmissions import begin_resubmission, end_resubmission
 from bulk_dispatch.ledger.transitions import Clock, Looks, TransitionCounts
-from bulk_dispatch.providers.interface import (
-    NOT_SENT,
-    Acceptance,
-    Answered,
-    Clocks,
-    Failure,
-    RouteAction,
-    StatusReport,
-)
+from bulk_dispatch.providers.failures import NOT_SENT, Acceptance, Failure, RouteAction
+from bulk_dispatch.providers.interface import Answered, Clocks, StatusReport
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import Outcome, record

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from bulk_dispatch.domain.doubt_policy import SETTLING
 from bulk_dispatch.ledger import Connection
 from bulk_dispatch.ledger.routes import note_failure, pause_route, stop_route
-from bulk_dispatch.providers.interface import Acceptance, Failure, RouteAction
+from bulk_dispatch.providers.failures import Acceptance, Failure, RouteAction
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 

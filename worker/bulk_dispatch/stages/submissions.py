@@ -14,16 +14,8 @@ from bulk_dispatch.ledger.transitions import (
     lock_packages,
     take_job,
 )
-from bulk_dispatch.providers.interface import (
-    REFUSING,
-    UNREADABLE,
-    Acceptance,
-    Answered,
-    Failure,
-    JobTaken,
-    RouteAction,
-    StatusReport,
-)
+from bulk_dispatch.providers.failures import REFUSING, UNREADABLE, Acceptance, Failure, RouteAction
+from bulk_dispatch.providers.interface import Answered, JobTaken, StatusReport
 from bulk_dispatch.routing import Route
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.outcomes import Outcome, first_looks, record

@@ -15,7 +15,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from bulk_dispatch.providers.interface import Failure, Push
+from bulk_dispatch.providers.failures import Failure
+from bulk_dispatch.providers.interface import Push
 from bulk_dispatch.webhooks.access import Endpoint, authenticate
 from bulk_dispatch.webhooks.batch_writer import RefusedError, Writer
 

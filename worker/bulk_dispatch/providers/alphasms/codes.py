@@ -9,15 +9,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.providers.interface import (
-    CREDENTIALS,
-    MALFORMED,
-    MONEY,
-    SERVER_ERROR,
-    THROTTLED,
-    Failure,
-    JobPhase,
-)
+from bulk_dispatch.providers.failures import CREDENTIALS, MALFORMED, MONEY, SERVER_ERROR, THROTTLED, Failure
+from bulk_dispatch.providers.interface import JobPhase
 
 
 class CodeMeaning(NamedTuple):

@@ -29,19 +29,18 @@ from bulk_dispatch.providers.alphasms.codes import CODE
 from bulk_dispatch.providers.alphasms.http_codes import FAILURES, READ, STATES, SUBMITTED, errors_in
 from bulk_dispatch.providers.alphasms.limits import ZONE
 from bulk_dispatch.providers.alphasms.webhook import ID, read_hints
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import key_value
 from bulk_dispatch.providers.formats.key_value import Pairs, one
 from bulk_dispatch.providers.formats.numbers import SEGMENTS, currency, ended, money
 from bulk_dispatch.providers.formats.options import PLUS, Options
 from bulk_dispatch.providers.formats.unknown_words import kept
 from bulk_dispatch.providers.interface import (
-    UNREADABLE,
     Account,
     Answered,
     Asked,
     Cancels,
     Dialect,
-    Failure,
     Push,
     Receipts,
     Reply,

@@ -6,8 +6,8 @@ Source: AlphaSMS documentation, captured answers, and what public clients look f
 import re
 
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers.failures import CREDENTIALS, MISDIRECTED
 from bulk_dispatch.providers.formats.key_value import Pairs
-from bulk_dispatch.providers.interface import CREDENTIALS, MISDIRECTED
 
 SUBMITTED = {"id": Status.SENT, "receiver": Status.REJECTED}
 """What an answer to `send` amounts to, by what stands in it: an id, or the error about the receiver."""

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bulk_dispatch.domain.delivery_receipt import DeliveryReceipt
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats.webhook import Record, records
-from bulk_dispatch.providers.interface import UNREADABLE, Failure, Push
+from bulk_dispatch.providers.interface import Push
 
 IDS = ("id", "msg_id", "message_id")  # theirs or ours: they do not say
 ID = re.compile(r"(?!0+$)[0-9A-Za-z]{1,64}")

@@ -37,17 +37,16 @@ from bulk_dispatch.providers.alphasms.codes import (
 )
 from bulk_dispatch.providers.alphasms.limits import ZONE
 from bulk_dispatch.providers.alphasms.webhook import read_hints
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.formats.numbers import SEGMENTS, currency, ended, money
 from bulk_dispatch.providers.formats.options import PLUS, Options
 from bulk_dispatch.providers.interface import (
-    UNREADABLE,
     Account,
     Answered,
     Asked,
     Cancels,
     Dialect,
-    Failure,
     JobReport,
     Jobs,
     JobTaken,

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import noise
-from bulk_dispatch.providers.interface import UNREADABLE, Failure
 
 LARGEST = 1024 * 1024
 """Bytes we are willing to parse; fifty reports take ten thousand."""

@@ -8,8 +8,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import noise
-from bulk_dispatch.providers.interface import UNREADABLE, Failure, Reply
+from bulk_dispatch.providers.interface import Reply
 
 Pairs: TypeAlias = Mapping[str, Sequence[str]]
 """Every value of a key, in their order; keys in small letters."""

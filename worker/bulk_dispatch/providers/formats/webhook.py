@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.providers.formats import json_api
-from bulk_dispatch.providers.interface import Failure, Push
+from bulk_dispatch.providers.interface import Push
 
 Record: TypeAlias = Mapping[str, str]
 """Texts and whole numbers by name; what else JSON may hold is left out."""

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 from lxml import etree
 
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import noise
-from bulk_dispatch.providers.interface import UNREADABLE, Failure
 
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml gives its one element type no public name
 """An element that was read."""

@@ -4,7 +4,7 @@ Source: the public SMARTSwitch wiki, which publishes one code of an error.
 """
 
 from bulk_dispatch.domain.status import Status
-from bulk_dispatch.providers.interface import CREDENTIALS, MALFORMED, MONEY, THROTTLED, UNREADABLE
+from bulk_dispatch.providers.failures import CREDENTIALS, MALFORMED, MONEY, THROTTLED, UNREADABLE
 
 STATUSES = {
     "ok": Status.SENT,  # sent and charged

@@ -25,16 +25,15 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import MessageError
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import json_api
 from bulk_dispatch.providers.formats.numbers import SEGMENTS
 from bulk_dispatch.providers.formats.options import DIGITS, Options
 from bulk_dispatch.providers.formats.webhook import Record, records
 from bulk_dispatch.providers.interface import (
-    UNREADABLE,
     Account,
     Answered,
     Dialect,
-    Failure,
     Push,
     Receipts,
     Reply,

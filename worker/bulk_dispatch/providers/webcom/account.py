@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 from bulk_dispatch.domain.numbers import phone_number
 from bulk_dispatch.domain.validation import MessageError
 from bulk_dispatch.providers.account import Balance, Scheduled
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.formats.numbers import money
-from bulk_dispatch.providers.interface import UNREADABLE, Failure, Reply
+from bulk_dispatch.providers.interface import Reply
 from bulk_dispatch.providers.webcom.error_texts import text_of, theirs
 from bulk_dispatch.providers.webcom.responses import (
     MOMENT,

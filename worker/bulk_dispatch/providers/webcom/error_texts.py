@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers.failures import CREDENTIALS, MALFORMED, MISDIRECTED, MONEY, THROTTLED, Failure
 from bulk_dispatch.providers.formats import xml
-from bulk_dispatch.providers.interface import CREDENTIALS, MALFORMED, MISDIRECTED, MONEY, THROTTLED, Failure
 
 IDENTICAL = replace(THROTTLED, wait=timedelta(seconds=61))
 """They take the same request once a minute."""

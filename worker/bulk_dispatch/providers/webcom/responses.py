@@ -7,8 +7,9 @@ import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import numbers, xml
-from bulk_dispatch.providers.interface import UNREADABLE, Failure, Reply, read_http
+from bulk_dispatch.providers.interface import Reply, read_http
 from bulk_dispatch.providers.webcom.error_texts import REFUSALS, find, rooted, text_of
 
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")

@@ -6,8 +6,8 @@ Source: vendor documentation; the root `request` of a push is that of other gate
 from typing import NamedTuple
 
 from bulk_dispatch.domain.status import Status
+from bulk_dispatch.providers.failures import Failure
 from bulk_dispatch.providers.formats import json_api, xml
-from bulk_dispatch.providers.interface import Failure
 from bulk_dispatch.providers.webcom.error_texts import ENDS, STATES, rooted, text_of, theirs
 
 

@@ -23,11 +23,11 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.providers.account import Balance, Balances, Scheduled, Scheduling, StopLists
+from bulk_dispatch.providers.failures import UNREADABLE, Failure
 from bulk_dispatch.providers.formats import xml
 from bulk_dispatch.providers.formats.numbers import SEGMENTS
 from bulk_dispatch.providers.formats.options import Options
 from bulk_dispatch.providers.interface import (
-    UNREADABLE,
     Account,
     Acknowledgement,
     Answered,
@@ -35,7 +35,6 @@ from bulk_dispatch.providers.interface import (
     Cancels,
     Clocks,
     Dialect,
-    Failure,
     Push,
     Receipts,
     Reply,
