@@ -34,6 +34,8 @@ from tests.factories import message, messages
 from tests.faults.proxy import Proxy
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 ROUTE: dict[str, object] = {"url": "https://alphasms.net"}
 PROGRAM = str(redis_programs().folder / "redis-server")
 VERSION = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout
