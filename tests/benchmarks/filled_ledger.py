@@ -13,10 +13,10 @@ FILL = (
     """
     INSERT INTO messages (client_id, route, lane, kind, campaign, recipient, sender, text,
         segments_estimated, status,
-                          package_id, provider_message_id, segments_billed, finalized_at)
+                          package_id, provider_message_id, segments_billed, finalized_at, flow_id)
     SELECT 'old-' || n, %(route)s, 'bulk', 'sms', 'old', '+38050' || lpad(n::text, 8, '0'), 'Shop',
            'Your order ' || n || ' is ready. See you!', 1, 'delivered',
-           1 + (n - 1) / 1000, (10 ^ 9 + n)::bigint::text, 1, now()
+           1 + (n - 1) / 1000, (10 ^ 9 + n)::bigint::text, 1, now(), 0
     FROM generate_series(1, %(count)s) AS n
     """,
     """

@@ -485,6 +485,7 @@ BREAKAGES = [
         message_set("earlier_packages = '{1000000}'", "again-unsent-2"),
         "again-unsent-2",
     ),
+    Breakage("flows_go_by_names", message_set("campaign = 'else'", "queued-1"), "queued-1"),
     Breakage("collisions_are_told", message_set("collided = true", "in_doubt-1"), "in_doubt-1"),
     Breakage("collisions_are_told", message_set("collided = NULL", "collided-1"), "collided-1"),
     Breakage("journal_is_in_order", sent_together("sent-2", "sent-1"), "sent-1", "event", which="max"),
@@ -493,9 +494,10 @@ BREAKAGES = [
         f"""
             WITH far AS (
                 INSERT INTO messages (id, client_id, status, due_at, lane, kind, route, recipient,
-                                      sender, text)
+                                      sender, text, flow_id)
                 OVERRIDING SYSTEM VALUE
-                SELECT id + {BLOCK}, 'far', status, now(), lane, kind, route, recipient, sender, text
+                SELECT id + {BLOCK}, 'far', status, now(), lane, kind, route, recipient, sender, text,
+                       flow_id
                 FROM messages WHERE client_id = 'queued-1' RETURNING id
             )
             UPDATE journal SET message_ids = message_ids || (SELECT id FROM far), message_count = 2

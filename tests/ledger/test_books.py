@@ -232,8 +232,9 @@ def test_a_status_changed_behind_the_event_type_back_is_found_and_named(book: Bo
         ),
         (
             """
-                INSERT INTO messages (client_id, status, due_at, lane, kind, route, recipient, sender, text)
-                VALUES ('x', 'queued', now(), 'bulk', 'sms', 'alpha', '+380930000000', 'Shop', 'Hello')
+                INSERT INTO messages (client_id, status, due_at, lane, kind, route, recipient, sender, text,
+                                      flow_id)
+                VALUES ('x', 'queued', now(), 'bulk', 'sms', 'alpha', '+380930000000', 'Shop', 'Hello', 0)
             """,
             ("queued: 4 messages, 3 by the events",),
         ),

@@ -563,7 +563,7 @@ def test_a_snapshot_of_a_database_that_is_not_migrated_says_what_to_do(bare: Led
 def test_a_database_of_an_older_migration_says_what_to_do(bare: Ledger) -> None:
     upgrade(bare)
     with bare.begin() as connection:
-        connection.execute(text("ALTER TABLE messages DROP COLUMN campaign"))
+        connection.execute(text("ALTER TABLE messages DROP COLUMN flow_id"))
 
     with pytest.raises(LedgerError) as caught:
         Book(bare).enqueue(messages(1))

@@ -66,6 +66,7 @@ _CLOCKS = {
     "messages": ("due_at", "valid_until"),
     "packages": ("opened_at", "in_doubt_since", "poll_at", "rescue_at"),
     "routes": ("paused_until",),
+    "flows": ("claimed_at", "mark_due_at", "rewound_at"),
 }
 _PASSES = [
     text(f"UPDATE {table} SET {', '.join(f'{clock} = {clock} - :gone' for clock in clocks)}")

@@ -402,15 +402,15 @@ def test_what_is_in_doubt_is_read_as_it_would_leave_again(book: Book) -> None:
     book.enqueue([message(1, send_at=at, valid_until=at + 30 * DAY), message(2), message(3, campaign="May")])
     package = take(book, ahead=DAY).package
     assert package is not None
-    assert [int(item.recipient[-4:]) for item in package.items] == [2, 3, 1]
-    book.settle(package, [Status.IN_DOUBT, Status.SENT, Status.IN_DOUBT])
+    kept = {item.id: item for item in package.items if item.recipient[-4:] != "0002"}
+    results = [Status.IN_DOUBT if item.id in kept else Status.SENT for item in package.items]
+    book.settle(package, results)
 
     found = book.do(doubtful_items, [package.id], SHORT)
 
     assert [package_id for package_id, _ in found] == [package.id] * 2
-    before = {item.id: item for item in package.items}
     for _, again in found:
-        first = before[again.id]
+        first = kept[again.id]
         assert (again.reference, again.recipient) == (first.reference, first.recipient)
         assert (again.content, again.send_at) == (first.content, first.send_at)
         assert again.campaign == first.campaign

@@ -50,6 +50,7 @@ _CLOCKS = {
     "packages": ("opened_at", "in_doubt_since", "poll_at", "rescue_at"),
     "routes": ("paused_until", "changed_at"),
     "refused_questions": ("refused_at", "ask_at"),
+    "flows": ("claimed_at", "mark_due_at", "rewound_at"),
 }
 
 

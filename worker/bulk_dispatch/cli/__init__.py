@@ -22,6 +22,7 @@ COMMANDS = {
     "resolve": "resolve:resolve",
     "cancel": "cancel:cancel",
     "routes": "routes:app",
+    "flows": "flows:app",
     "probe": "probe:probe",
     "reload": "reload:reload",
     "suppressions": "suppressions:app",

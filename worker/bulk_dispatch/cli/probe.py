@@ -13,9 +13,8 @@ import typer
 
 from bulk_dispatch.cli.arguments import no_such
 from bulk_dispatch.cli.context import servers
-from bulk_dispatch.cli.output import Json, complain, emit, err, out, say, table
+from bulk_dispatch.cli.output import Json, complain, emit, err, many, out, say, table
 from bulk_dispatch.cli.probe_messages import Probe, probes
-from bulk_dispatch.cli.send_preview import many
 from bulk_dispatch.client import Dispatcher
 from bulk_dispatch.config.routes_file import names_only, read_routes
 from bulk_dispatch.config.settings import Settings

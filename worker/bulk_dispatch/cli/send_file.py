@@ -12,8 +12,8 @@ from bulk_dispatch.campaign.heading import Wanted, plain
 from bulk_dispatch.campaign.rows import Rows
 from bulk_dispatch.campaign.source import UnreadableError, lines_of, opened
 from bulk_dispatch.campaign.spool import Spool
-from bulk_dispatch.cli.output import complain, emit, out, progress, say
-from bulk_dispatch.cli.send_preview import as_plain, cautions, many, totals
+from bulk_dispatch.cli.output import complain, emit, many, out, progress, say
+from bulk_dispatch.cli.send_preview import as_plain, cautions, totals
 from bulk_dispatch.cli.send_rejected_rows import Refusals
 from bulk_dispatch.client import Dispatcher, EnqueueError
 from bulk_dispatch.domain.content import FIELDS as CONTENT_FIELDS

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bulk_dispatch.campaign.check import Report
+from bulk_dispatch.cli.output import many
 from bulk_dispatch.domain.segments import character_name
 
 SHOWN = 10  # characters, columns
@@ -64,8 +65,3 @@ def as_plain(report: Report) -> dict[str, Any]:
         "conflicts": report.conflicts,
         "new": report.new,
     }
-
-
-def many(count: int, what: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

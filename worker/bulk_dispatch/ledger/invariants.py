@@ -15,7 +15,7 @@ from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import PackageState
 from bulk_dispatch.domain.status import CORRECTABLE, FINAL, TAKEN, EventType, Status, transitions_of
 from bulk_dispatch.ledger.journal import OF_MESSAGE
-from bulk_dispatch.ledger.schema import BLOCK, sql_list
+from bulk_dispatch.ledger.schema import BLOCK, sql_flow_id, sql_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ _HISTORIES = View(
                CASE WHEN m.id IS NULL THEN CAST(t.first_id AS text) ELSE {_NAME} END AS name,
                m.id AS there, m.status, m.lane, m.kind AS what, m.route, m.due_at, m.finalized_at,
                m.package_id, m.attempts, m.in_doubt AS policy, p.state AS package_state,
-               p.route AS package_route, m.earlier_packages, m.collided, t.message_id AS told, t.jump,
+               p.route AS package_route, m.earlier_packages, m.collided, m.flow_id,
+               {sql_flow_id("m.")} AS flow_by_names, t.message_id AS told, t.jump,
                t.unlawful, t.off_package, t.sents, t.reports, t.packages, t.to_status AS told_status,
                t.package_id AS told_package, t.type AS told_type
         FROM messages m
@@ -197,6 +198,12 @@ _HISTORIES = View(
             "a package and its messages are of one route",
             "route <> package_route",
             "'of route ' || route || ' in package ' || package_id || ' of route ' || package_route",
+        ),
+        Invariant(
+            "flows_go_by_names",
+            "a message is of the flow that its route, lane, producer and campaign make",
+            "flow_id <> flow_by_names",
+            "'of flow ' || flow_id || ', by its names it is ' || flow_by_names",
         ),
         Invariant(
             "due_while_queued",

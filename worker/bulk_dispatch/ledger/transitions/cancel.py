@@ -9,16 +9,18 @@ from sqlalchemy import Connection, text
 
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.status import EventType, Status
+from bulk_dispatch.ledger.flows import OF_LANE
 from bulk_dispatch.ledger.suppressions import MEANT
 from bulk_dispatch.ledger.transitions.transition import Transition, apply
 
 # Locked in one order, so that two that withdraw the same messages wait for each other and not in a circle.
-_NAMED = text("""
+_IN_ORDER = "ORDER BY flow_id, due_at, id"
+_NAMED = text(f"""
     SELECT id, client_id FROM messages
     WHERE client_id = ANY(CAST(:ids AS text[])) AND producer = :producer AND corrected_by IS NULL
       AND due_at IS NOT NULL
-    ORDER BY due_at, id FOR UPDATE
-""")
+    {_IN_ORDER} FOR UPDATE
+""")  # noqa: S608 - our own constants
 
 
 def cancel(connection: Connection, client_ids: Sequence[str], note: str = "", producer: str = "") -> int:
@@ -51,18 +53,21 @@ class Queue:
 class QueueCursor:
     """A place in a queue: all up to this message has been seen."""
 
+    flow_id: int
     due_at: datetime
     message_id: int
 
 
 # By the index of the queue, from where the last part ended: what is withdrawn leaves dead entries in front,
 # and messages of other campaigns are read once.
-_AHEAD = """
-    messages WHERE route = :route AND lane = :lane AND due_at IS NOT NULL
-      AND (due_at, id) > (coalesce(CAST(:due_at AS timestamptz), '-infinity'), CAST(:message_id AS bigint))
+_AHEAD = f"""
+    messages WHERE route = :route AND flow_id {OF_LANE.format(lane=":lane")} AND due_at IS NOT NULL
+      AND (flow_id, due_at, id) > (
+          CAST(:flow_id AS bigint), CAST(:due_at AS timestamptz), CAST(:message_id AS bigint)
+      )
       AND enqueued_at <= :until
 """
-_NEXT = f"SELECT id, due_at FROM {_AHEAD} {{narrower}} ORDER BY due_at, id LIMIT :limit FOR UPDATE"  # noqa: S608
+_NEXT = f"SELECT flow_id, due_at, id FROM {_AHEAD} {{narrower}} {_IN_ORDER} LIMIT :limit FOR UPDATE"  # noqa: S608
 
 
 def cancel_next(
@@ -75,7 +80,7 @@ def cancel_next(
     values = {**_from(queue, after, limit), **given}
     rows = connection.execute(text(_NEXT.format(narrower=narrower)), values).all()
     _withdraw(connection, [row.id for row in rows], note)
-    place = QueueCursor(rows[-1].due_at, rows[-1].id) if len(rows) == limit else None
+    place = QueueCursor(*rows[-1]) if len(rows) == limit else None
     return len(rows), place
 
 
@@ -84,16 +89,16 @@ def cancel_next(
 # if it is still queued.
 _LOOK = text(f"""
     WITH looked AS MATERIALIZED (
-        SELECT id, due_at, recipient FROM {_AHEAD} ORDER BY due_at, id LIMIT :limit
+        SELECT flow_id, due_at, id, recipient FROM {_AHEAD} {_IN_ORDER} LIMIT :limit
     )
-    SELECT due_at, id, (SELECT count(*) FROM looked) AS looked,
+    SELECT flow_id, due_at, id, (SELECT count(*) FROM looked) AS looked,
            ARRAY(SELECT l.id FROM looked l JOIN suppressions s USING (recipient) WHERE {MEANT}) AS listed
-    FROM looked ORDER BY due_at DESC, id DESC LIMIT 1
+    FROM looked ORDER BY flow_id DESC, due_at DESC, id DESC LIMIT 1
 """)  # noqa: S608 - our own constants
-_STILL_QUEUED = text("""
+_STILL_QUEUED = text(f"""
     SELECT id FROM messages WHERE id = ANY(CAST(:ids AS bigint[])) AND due_at IS NOT NULL
-    ORDER BY due_at, id FOR UPDATE
-""")
+    {_IN_ORDER} FOR UPDATE
+""")  # noqa: S608 - our own constants
 
 
 def suppress_next(
@@ -116,7 +121,7 @@ def suppress_next(
     if last.listed:
         queued = connection.execute(_STILL_QUEUED, {"ids": last.listed}).scalars().all()
         _withdraw(connection, queued, note, Status.SUPPRESSED)
-    return len(queued), QueueCursor(last.due_at, last.id) if last.looked == limit else None
+    return len(queued), QueueCursor(last.flow_id, last.due_at, last.id) if last.looked == limit else None
 
 
 def _from(queue: Queue, after: QueueCursor | None, limit: int) -> dict[str, object]:
@@ -125,6 +130,7 @@ def _from(queue: Queue, after: QueueCursor | None, limit: int) -> dict[str, obje
         "route": queue.route,
         "lane": queue.lane.value,
         "until": queue.until,
+        "flow_id": after.flow_id if after else -1,
         "due_at": after.due_at if after else None,
         "message_id": after.message_id if after else 0,
         "limit": limit,

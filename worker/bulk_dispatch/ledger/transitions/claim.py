@@ -11,6 +11,7 @@ from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Lane
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState, fitting
 from bulk_dispatch.domain.status import EventType, Status, sources
+from bulk_dispatch.ledger.flows import SERVED, TURNS
 from bulk_dispatch.ledger.journal import sql_journal
 from bulk_dispatch.ledger.outbound import COLUMNS, item
 from bulk_dispatch.ledger.provider_account import clock_skew, trusted_ahead
@@ -56,25 +57,25 @@ class Claim:
 
 # What is scheduled may leave `ahead` of its time and no sooner: then the provider holds it. What waits for
 # another try may not leave before that, whatever its time. MAY_SEND names no column of m: it is judged once,
-# before a row is read or locked.
+# before a row is read or locked. The flows are gone through in their order, and no further than is needed.
 _PICK = f"""
-    SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
-    FROM messages m
-    WHERE {MAY_SEND}
-      AND m.route = :route AND m.due_at <= now() + CAST(:ahead AS interval)
-      AND (m.due_at <= now() OR m.due_at = m.send_at)
-      AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{narrower}}
-    ORDER BY m.lane DESC, m.due_at, m.id
-    LIMIT :items FOR UPDATE SKIP LOCKED
+    {TURNS}
+    SELECT m.* FROM turns t CROSS JOIN LATERAL (
+        SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
+        FROM messages m
+        WHERE m.route = :route AND m.flow_id = t.id
+          AND m.due_at <= now() + CAST(:ahead AS interval)
+          AND (m.due_at, m.id) >= (coalesce(t.mark_due_at, '-infinity'), coalesce(t.mark_id, 0))
+          AND (m.due_at <= now() OR m.due_at = m.send_at)
+          AND (m.send_at IS NULL OR m.send_at <= now() + CAST(:ahead AS interval)) {{narrower}}
+        ORDER BY m.due_at, m.id
+        LIMIT :items FOR UPDATE SKIP LOCKED
+    ) m
+    WHERE {MAY_SEND} LIMIT :items
 """  # noqa: S608 - our own constants
-_LANES: Mapping[Lane | None, str] = {**{lane: f"AND m.lane = '{lane}'" for lane in Lane}, None: ""}
 _TOLD = "AND (m.send_at IS NULL OR m.send_at <= now() OR m.send_at < :untold_from OR m.send_at >= :untold_to)"
-_PICKS = {
-    (lane, spared): text(_PICK.format(narrower=f"{of_lane} {_TOLD if spared else ''}"))
-    for lane, of_lane in _LANES.items()
-    for spared in (False, True)
-}
-"""By lane, None for both; and by whether times that cannot be told are spared."""
+_PICKS = {spared: text(_PICK.format(narrower=_TOLD if spared else "")) for spared in (False, True)}
+"""By whether times that cannot be told are spared."""
 
 # Else several would pick hundreds of messages each, and all but one find the route full.
 _BULK_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('bulk claim ' || :route, 0))")
@@ -111,9 +112,12 @@ _CLAIM = text(f"""
         UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
         WHERE m.id = ANY(CAST(:ids AS bigint[]))
           AND status IN ({sql_list(s for s in sources(EventType.CLAIM, Status.SENDING) if s)})
-        RETURNING m.id, m.package_id, old.status AS from_status
+        RETURNING m.id, m.package_id, m.lane, m.producer, coalesce(m.campaign, '') AS campaign,
+                  old.status AS from_status, old.due_at AS due_at
     ), written AS (
         {_JOURNAL_CLAIMS}
+    ), served AS (
+        {SERVED}
     )
     SELECT (SELECT id FROM opened) AS id, (SELECT count(*) FROM moved) AS moved,
            ARRAY(SELECT recipient FROM listed) AS listed
@@ -121,7 +125,8 @@ _CLAIM = text(f"""
 
 
 def claim(connection: Connection, request: ClaimRequest, lane: Lane, untold: Span | None = None) -> Claim:
-    """Take the next messages of a route into a package, if the route may send one more.
+    """Take the next messages of a route into a package, if the route may send one more: of the flow that was
+    served least, and where that has too few, of the next.
 
     The bulk lane leaves one of the parallel packages to the urgent lane; if there is only one, it takes
     urgent messages first. Those whose validity has passed expire here. Those that the provider holds until
@@ -167,6 +172,7 @@ def _pick(connection: Connection, request: ClaimRequest, lane: Lane, untold: Spa
     skew = clock_skew(connection, request.route) if request.clocked else timedelta(0)
     values = {
         "route": request.route,
+        "lanes": list(Lane) if lane is Lane.BULK and request.parallel == 1 else [lane],
         "items": limits.items,
         "ahead": trusted_ahead(request.ahead, skew),
         **places(lane, request.parallel),
@@ -174,8 +180,7 @@ def _pick(connection: Connection, request: ClaimRequest, lane: Lane, untold: Spa
     }
     if lane is Lane.BULK:
         connection.execute(_BULK_TURN, values)
-    whose = None if lane is Lane.BULK and request.parallel == 1 else lane  # of both, urgent sorts first
-    rows = connection.execute(_PICKS[whose, untold is not None], values).all()
+    rows = connection.execute(_PICKS[untold is not None], values).all()
     good = [row for row in rows if not row.late]
     expired = _expire(connection, [row for row in rows if row.late])
     if not good:

@@ -16,6 +16,7 @@ from bulk_dispatch.domain.message import Message
 from bulk_dispatch.domain.status import EventType, Status
 from bulk_dispatch.ledger.bulk_params import bound, sql_rows
 from bulk_dispatch.ledger.journal import sql_journal
+from bulk_dispatch.ledger.schema import sql_flow_id
 from bulk_dispatch.ledger.transitions.duplicates import MISTAKEN, Conflict, differing, record
 
 
@@ -51,11 +52,12 @@ _COLUMNS = {
 _STANDING = f"""
     CASE WHEN s.recipient IS NULL THEN '{Status.QUEUED}' ELSE '{Status.SUPPRESSED}' END AS status,
     CASE WHEN s.recipient IS NULL THEN greatest(now(), o.send_at) END AS due_at,
-    CASE WHEN s.recipient IS NOT NULL THEN now() END AS finalized_at
+    CASE WHEN s.recipient IS NOT NULL THEN now() END AS finalized_at,
+    {sql_flow_id("o.")} AS flow_id
 """
-"""Status, turn and end of an offered message o, by the suppression list s."""
+"""Status, turn, end and flow of an offered message o, by the suppression list s."""
 
-_ENTERED = f"{', '.join(_COLUMNS)}, status, due_at, finalized_at"
+_ENTERED = f"{', '.join(_COLUMNS)}, status, due_at, finalized_at, flow_id"
 
 # Sorted, so that two writers of the same ids meet in the same order and cannot deadlock.
 # Begins with its type, as transitions do, for people who look at what the database is doing.

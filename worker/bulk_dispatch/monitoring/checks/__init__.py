@@ -18,6 +18,7 @@ from bulk_dispatch.monitoring.checks.intake import check_dead_letters, check_unr
 from bulk_dispatch.monitoring.checks.ledger import (
     check_conflicts,
     check_durability,
+    check_flows,
     check_migration,
     check_snapshots,
 )
@@ -53,6 +54,7 @@ def examine(settings: Settings, patience: float = 1.5) -> Iterator[CheckResult]:
             ("durability", lambda: check_durability(ledger)),
             ("snapshots", lambda: check_snapshots(ledger)),
             ("conflicts", lambda: check_conflicts(ledger)),
+            ("flows", lambda: check_flows(ledger)),
         )
         yield from _of_one(
             ("intake", lambda: check_writable(intake)),

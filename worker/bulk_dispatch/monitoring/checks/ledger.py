@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.conflicts import unseen_conflicts
+from bulk_dispatch.ledger.flows import flows
 from bulk_dispatch.ledger.migrate import behind
 from bulk_dispatch.ledger.server import server_settings, snapshot_holders
 from bulk_dispatch.monitoring.checks.result import CheckResult
@@ -61,4 +62,19 @@ def check_conflicts(ledger: Ledger) -> Iterator[CheckResult]:
             "warning",
             f"{count} messages since {first:%Y-%m-%d %H:%M} UTC were not sent: their client ids had been "
             "used before, with other content; see `worker conflicts list --seen`, which takes them for seen",
+        )
+
+
+def check_flows(ledger: Ledger) -> Iterator[CheckResult]:
+    """No campaign waits because somebody paused it and forgot."""
+    with ledger.begin() as connection:
+        paused = [flow for flow in flows(connection) if flow.paused_at and flow.queued]
+    for flow in paused:
+        producer = f' --producer "{flow.producer}"' if flow.producer else ""
+        yield CheckResult(
+            "flows",
+            "warning",
+            f"{flow.queued} messages of campaign {flow.campaign or '(none)'} wait on {flow.route}, paused "
+            f"since {flow.paused_at:%Y-%m-%d %H:%M} UTC: {flow.reason}; to let them go: "
+            f'`worker flows resume --campaign "{flow.campaign}"{producer}`',
         )
