@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.package import Limits, OutboundMessage, PackageState
 from bulk_dispatch.domain.status import EventType, Status
+from bulk_dispatch.ledger.flows import FlowSelection, pause_flows, resume_flows
 from bulk_dispatch.ledger.in_doubt import Chunk, DoubtSelection, Resolution, Resolved, chunks, resolve
 from bulk_dispatch.ledger.leases import (
     Leased,
@@ -68,6 +69,7 @@ class Offer:
     number: int
     route: str
     lane: Lane = Lane.BULK
+    campaign: str = ""
     wording: str = "Hello"
     valid: int | None = None  # ticks from now; none left if not above 0
 
@@ -81,6 +83,7 @@ class Offer:
             text=f"m{self.number} {self.wording}",
             lane=self.lane,
             route=self.route,
+            campaign=self.campaign,
             valid_until=until,
         )
 
@@ -171,6 +174,25 @@ class Stop:
         (model.stopped.add if self.on else model.stopped.discard)(recipient(self.number))
 
 
+@dataclass(frozen=True)
+class Brake:
+    """Somebody pauses a campaign, on all routes, or lets it go on."""
+
+    campaign: str
+    on: bool
+    waits: ClassVar[bool] = True
+
+    def perform(self, connection: Connection) -> bool:
+        if self.on:
+            pause_flows(connection, FlowSelection(self.campaign), "wrong price")
+            return True
+        return resume_flows(connection, FlowSelection(self.campaign)) > 0
+
+    def judge(self, model: Model, outcome: bool, alone: bool) -> None:
+        assert outcome == (self.on or self.campaign in model.paused)
+        (model.paused.add if self.on else model.paused.discard)(self.campaign)
+
+
 # -- dispatchers ---------------------------------------------------------------------------------------
 
 
@@ -235,10 +257,19 @@ class Taking:
         assert all(map(model.unwanted, suppressed))
 
     def _judge_choice(self, model: Model, taken: Sequence[str], ended: Sequence[str], more: bool) -> None:
-        """Nobody is passed over whose turn it was."""
+        """Nobody is passed over whose turn it was: urgent ones come first, in a flow those who came first, and
+        all of a flow before any of the next."""
         due, picked = model.due(self.route, self.lanes), [*taken, *ended]
         assert len(picked) == min(self.items, len(due))
-        assert sorted(map(model.turn, picked)) == [model.turn(name) for name in due[: len(picked)]]
+        urgent = [name for name in due if model.flow(name)[0] is Lane.URGENT]
+        assert len([name for name in picked if name in urgent]) == min(self.items, len(urgent))
+        in_part = 0
+        for flow in {model.flow(name) for name in picked}:
+            wanted = [model.turn(name) for name in due if model.flow(name) == flow]
+            got = sorted(model.turn(name) for name in picked if model.flow(name) == flow)
+            assert got == wanted[: len(got)]
+            in_part += len(got) < len(wanted)
+        assert in_part <= 1
         assert more == (len(picked) == self.items or bool(ended and not taken))
 
     @property
@@ -249,7 +280,9 @@ class Taking:
     def _take(self, model: Model, package: Package) -> None:
         names = [client_id(item) for item in package.items]
         assert package.lane is model.messages[names[0]].lane
-        assert [model.turn(name) for name in names] == sorted(map(model.turn, names))
+        for flow in {model.flow(name) for name in names}:
+            turns = [model.turn(name) for name in names if model.flow(name) == flow]
+            assert turns == sorted(turns)
         assert [model.messages[name].attempts for name in names] == [item.attempts for item in package.items]
         for item, name in zip(package.items, names, strict=True):
             model.names[item.id] = name

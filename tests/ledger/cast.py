@@ -18,6 +18,7 @@ from bulk_dispatch.ledger.in_doubt import Chunk, Resolution
 from bulk_dispatch.ledger.transitions import Clock, Package
 from tests.ledger.acts import (
     Act,
+    Brake,
     Door,
     Enter,
     Halving,
@@ -38,6 +39,7 @@ from tests.ledger.acts import (
 from tests.ledger.model import DeliveryReceipt, Look, Who
 
 ROUTES = ("alpha", "beta")
+CAMPAIGNS = ("", "", "spring", "autumn")
 EVERYTHING = 1000
 
 _RESULTS = (Status.SENT, Status.QUEUED, Status.IN_DOUBT, Status.REJECTED, Status.FAILED)
@@ -95,7 +97,7 @@ class Cast:
     def acts(self) -> SearchStrategy[Act]:
         """Whatever anybody may do now. What stands here twice is done twice as often."""
         acts: list[_Way] = [*[self.offers] * 3, *[self.claims] * 3, self.withdrawals, self.doors, self.stops]
-        acts += [self.looks, self.looks, self.lapses, self.readings]
+        acts += [self.brakes, self.looks, self.looks, self.lapses, self.readings]
         if self.holdings:
             acts += [self.by_holder(self.reports)] * 3 + [self.by_holder(self.second_thoughts)] * 2
             acts += [self.by_holder(self.receipts)] + [self.by_holder(self.corrections)] * 2
@@ -118,6 +120,7 @@ class Cast:
             *[lambda: st.tuples(st.just(self.latest()), self.claims())] * 2,
             lambda: st.tuples(self.claims(), self.withdrawals() | st.just(self.latest())),
             lambda: st.tuples(self.stops(), self.claims()) | st.tuples(self.claims(), self.stops()),
+            lambda: st.tuples(self.brakes(), self.claims()) | st.tuples(self.claims(), self.brakes()),
             lambda: _ROUTE.flatmap(lambda route: self.last_room(route, busy[route])),
             lambda: self.looks().flatmap(lambda look: st.tuples(st.just(look), _again(look))),
             lambda: _two(st.builds(replace, self.doors(), route=st.just(ROUTES[1]))),
@@ -138,6 +141,7 @@ class Cast:
             number=st.integers(max(0, self.known - 4), self.known + 8),
             route=_ROUTE,
             lane=st.sampled_from([Lane.BULK, Lane.BULK, Lane.URGENT]),
+            campaign=st.sampled_from(CAMPAIGNS),
             wording=st.sampled_from(["Hello", "Hello", "Hello", "Hello", "Bye", "Sorry"]),
             valid=st.sampled_from([None, None, None, None, 0, 1, 4]),
         )
@@ -186,6 +190,10 @@ class Cast:
     def stops(self) -> SearchStrategy[Act]:
         """A number on the suppression list or off it."""
         return st.builds(Stop, number=st.integers(0, 6), on=st.booleans())
+
+    def brakes(self) -> SearchStrategy[Act]:
+        """A campaign is paused or goes on."""
+        return st.builds(Brake, campaign=st.sampled_from(CAMPAIGNS), on=st.booleans())
 
     def doors(self) -> SearchStrategy[Door]:
         """Open more often than shut, or little else would happen."""

@@ -37,6 +37,7 @@ class ModelMessage:
 
     route: str
     lane: Lane
+    campaign: str
     text: str
     recipient: str
     status: Status
@@ -121,6 +122,7 @@ class Model:
     names: dict[int, str] = field(default_factory=dict)  # the ledger's id to client id, once it was claimed
     hands: dict[str, Hand] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)  # campaigns
     duplicates: int = 0
     conflicts: set[str] = field(default_factory=set)
 
@@ -133,6 +135,7 @@ class Model:
         self.messages[message.client_id] = ModelMessage(
             message.route,
             message.lane,
+            message.campaign,
             message.text,
             message.recipient,
             status,
@@ -268,20 +271,25 @@ class Model:
         return Counter(package.lane for package in open_ones if package.route == route)
 
     def due(self, route: str, lanes: Collection[Lane]) -> list[str]:
-        """What may be claimed, first come first: urgent before bulk; of one tick in any order."""
+        """What may be claimed; of a flow first come first, of one tick in any order."""
         names = [
             name
             for name, message in self.messages.items()
             if message.route == route and message.due is not None and message.due <= self.now
-            if message.lane in lanes
+            if message.lane in lanes and message.campaign not in self.paused
         ]
         return sorted(names, key=self.turn)
 
-    def turn(self, name: str) -> tuple[bool, int]:
-        """Whose turn comes before whose."""
+    def flow(self, name: str) -> tuple[Lane, str]:
+        """Of those of a route."""
         message = self.messages[name]
-        assert message.due is not None
-        return message.lane is Lane.BULK, message.due
+        return message.lane, message.campaign
+
+    def turn(self, name: str) -> int:
+        """Whose turn comes before whose in a flow."""
+        due = self.messages[name].due
+        assert due is not None
+        return due
 
     def too_late(self, name: str) -> bool:
         """Whether its validity has passed."""

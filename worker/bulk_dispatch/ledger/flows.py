@@ -78,6 +78,7 @@ SERVED = f"""
     FROM (
         SELECT lane, producer, campaign, count(*) AS messages, min(due_at) AS due_at, min(id) AS id
         FROM moved GROUP BY lane, producer, campaign
+        ORDER BY lane, producer, campaign
     ) s, LATERAL (SELECT coalesce(({_LAST_START.format(lane="s.lane")}), 0) AS start_tag) v
     ON CONFLICT (id) DO UPDATE SET
         start_tag = greatest(flows.finish_tag, EXCLUDED.start_tag),
@@ -124,7 +125,8 @@ class Flow:
 WEIGHTS = (1, 1000)
 """The least weight, and the most."""
 
-# A person means what is still to come, too: so a row is made for each lane of each route there is.
+# A person means what is still to come, too: so a row is made for each lane of each route there is. Whoever
+# writes several rows of flows does it in one order, by route and lane, as claims do.
 _SET = """
     INSERT INTO flows (route, lane, producer, campaign, {columns})
     SELECT r.name, l.lane, :producer, :campaign, {values}
@@ -151,9 +153,13 @@ def resume_flows(connection: Connection, selection: FlowSelection) -> int:
     """Let paused flows take their turns again. Returns how many were paused."""
     resumed = connection.execute(
         text("""
-            UPDATE flows SET paused_at = NULL, reason = NULL
-            WHERE producer = :producer AND campaign = :campaign AND :route IN ('', route)
-              AND paused_at IS NOT NULL
+            WITH paused AS (
+                SELECT id FROM flows
+                WHERE producer = :producer AND campaign = :campaign AND :route IN ('', route)
+                  AND paused_at IS NOT NULL
+                ORDER BY route, lane FOR UPDATE
+            )
+            UPDATE flows f SET paused_at = NULL, reason = NULL FROM paused p WHERE f.id = p.id
         """),
         _values(selection),
     )
