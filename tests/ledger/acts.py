@@ -257,8 +257,8 @@ class Taking:
         assert all(map(model.unwanted, suppressed))
 
     def _judge_choice(self, model: Model, taken: Sequence[str], ended: Sequence[str], more: bool) -> None:
-        """Nobody is passed over whose turn it was: urgent ones come first, in a flow those who came first, and
-        all of a flow before any of the next."""
+        """Nobody is passed over whose turn it was: urgent ones come first, in a flow those who came first.
+        All of a flow comes before any of the next."""
         due, picked = model.due(self.route, self.lanes), [*taken, *ended]
         assert len(picked) == min(self.items, len(due))
         urgent = [name for name in due if model.flow(name)[0] is Lane.URGENT]
