@@ -18,11 +18,12 @@ from tests.guards.page import commands
 from tests.guards.repository import ROOT, celery_workers, consumed, option, services, text
 
 STAGES = {stage.__name__.rpartition(".")[2] for stage in (dispatch, ingest, poll, rescue)}
-STAGES |= {"match", "watch"}
+STAGES |= {"match", "watch", "close"}
 NAMES = {
     "ingest": [*Lane],
     "dispatch": [f"route:{lane}" for lane in Lane],
     **{stage: ["route"] for stage in ("poll", "rescue", "match", "watch")},
+    "close": ["journal"],
 }
 
 PLACES: dict[str, list[Sequence[str]]] = {

@@ -15,6 +15,7 @@ from bulk_dispatch.stages.account import can_be_watched
 from bulk_dispatch.stages.poll import TICK
 
 RESCUE_TICK = 2 * TICK
+CLOSING_TICK = timedelta(seconds=30)
 
 _START = datetime(2000, 1, 1, tzinfo=UTC)  # of the clock below; any instant would do
 
@@ -34,7 +35,7 @@ def every(interval: timedelta) -> schedule:
 
 def beat_entries(routes: Collection[Route]) -> dict[str, dict[str, Any]]:
     """The visits of these routes, as Celery's beat_schedule has them, by stage and name."""
-    return {**_often(route.config for route in routes), **_now_and_then(routes)}
+    return {**_often(route.config for route in routes), **_now_and_then(routes), **_closing()}
 
 
 def _often(routes: Iterable[RouteConfig]) -> dict[str, dict[str, Any]]:
@@ -68,6 +69,17 @@ def _now_and_then(routes: Iterable[Route]) -> dict[str, dict[str, Any]]:
         }
         for route in routes
         if can_be_watched(route)
+    }
+
+
+def _closing() -> dict[str, dict[str, Any]]:
+    return {
+        "close journal": {
+            "task": "bulk_dispatch.close",
+            "args": [],
+            "schedule": every(CLOSING_TICK),
+            "options": _options("close", "journal"),
+        }
     }
 
 

@@ -27,6 +27,7 @@ from bulk_dispatch.messaging.task_arguments import offered
 from bulk_dispatch.producer import HandedOver
 from bulk_dispatch.runtime import Runtime
 from bulk_dispatch.stages.account import watch as watch_stage
+from bulk_dispatch.stages.closing import close as close_stage
 from bulk_dispatch.stages.dispatch import dispatch as dispatch_stage
 from bulk_dispatch.stages.ingest import Ingested, LaneOfRoute
 from bulk_dispatch.stages.ingest import ingest as ingest_stage
@@ -105,6 +106,12 @@ def match(route: str) -> dict[str, Any]:
 def watch(route: str) -> dict[str, Any]:
     """Look at our account at a route's provider: the money left, the time there."""
     return _route_step(route, watch_stage)
+
+
+@app.task(name="bulk_dispatch.close", throws=AWAY)
+def close() -> dict[str, Any]:
+    """Sum up what the journal has told, for the books."""
+    return asdict(process.step("close", "journal", close_stage))
 
 
 def _route_step(route: str, stage: Callable[[Runtime, str], Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def checked_books(
     with ledger.snapshot() as connection:
         broken = audit(connection, tell=tell)
         tell("the count")
-        found = books(connection)
+        found = books(connection, whole=True)
     read = _plain_books(found, intake)
     read["balanced"] = read["balanced"] and not broken
     read["unbalanced"] += [f"{finding.invariant}: {finding.count} rows" for finding in broken]

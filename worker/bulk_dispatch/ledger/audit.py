@@ -13,7 +13,7 @@ class Breach:
     """A row that breaks an invariant. `name` is the client id of a message, the name of a route, the number
     of a package or an event. Holds no text and nobody's number."""
 
-    kind: str  # message, package, event or route
+    kind: str  # message, package, event, route or total
     name: str
     wrong: str
 

@@ -482,6 +482,30 @@ _JOURNAL = View(
     ),
 )
 
+_TOTALS = View(
+    "the totals of the journal",
+    """
+        SELECT row_number() OVER () AS id, 'total' AS kind,
+               from_status || ' to ' || to_status AS name,
+               coalesce(t.messages, 0) AS told, coalesce(j.messages, 0) AS messages
+        FROM (
+            SELECT coalesce(from_status, 'nothing') AS from_status, to_status, sum(message_count) AS messages
+            FROM journal_totals GROUP BY 1, 2
+        ) t FULL JOIN (
+            SELECT coalesce(from_status, 'nothing') AS from_status, to_status, sum(message_count) AS messages
+            FROM journal WHERE id <= (SELECT up_to FROM journal_closing) GROUP BY 1, 2
+        ) j USING (from_status, to_status)
+    """,
+    (
+        Invariant(
+            "totals_are_of_the_journal",
+            "the totals of the journal are the sums of its rows, as far as it is closed",
+            "told <> messages",
+            "told || ' messages by the totals, ' || messages || ' by the journal'",
+        ),
+    ),
+)
+
 _CONFLICTS = View(
     "conflicts",
     f"""
@@ -530,6 +554,7 @@ VIEWS = (
     _CORRECTIONS,
     _NUMBERS,
     _JOURNAL,
+    _TOTALS,
     _CONFLICTS,
     _ROUTES,
 )

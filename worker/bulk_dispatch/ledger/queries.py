@@ -1,6 +1,7 @@
 """Queries: what happened to a message, whether the books balance, and what else people are shown."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,8 @@ from sqlalchemy import Connection, text
 from bulk_dispatch.domain.status import Status
 from bulk_dispatch.domain.validation import client_id_of
 from bulk_dispatch.ledger.journal import OF_MESSAGE
-from bulk_dispatch.ledger.schema import PROVIDER
+from bulk_dispatch.ledger.schema import PROVIDER, sql_list
+from bulk_dispatch.ledger.totals import Total, totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def _may_be_asked_for(name: str) -> bool:
     return "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
+_IN_PACKAGES = (Status.SENDING, Status.IN_DOUBT, Status.SENT)
 _KNOWN = frozenset(Status)  # a word that is none cannot stand here; if it does, the counts do not balance
 
 
@@ -157,50 +160,61 @@ class Books:
         return not self.unbalanced
 
 
-def books(connection: Connection) -> Books:
-    """Count the messages, and prove the count: for every status, what entered it by the events, less what
-    left it, is what stands there. Best read in one snapshot."""
-    standing = by_status(connection)
+# What is open is found by what it waits for: its turn, or the clock of its package.
+_OPEN = text(f"""
+    SELECT '{Status.QUEUED}' AS status, count(*) FROM messages WHERE due_at IS NOT NULL
+    UNION ALL
+    SELECT m.status, count(*) FROM messages m JOIN (
+        SELECT id FROM packages WHERE poll_at IS NOT NULL
+        UNION SELECT id FROM packages WHERE rescue_at IS NOT NULL
+    ) p ON p.id = m.package_id
+    WHERE m.status IN ({sql_list(_IN_PACKAGES)}) GROUP BY m.status
+""")  # noqa: S608 - our own constants
+
+
+def books(connection: Connection, *, whole: bool = False) -> Books:
+    """The books by double entry: every change of a status takes from one account and gives to another, so for
+    each status what entered it by the journal, less what left it, is what stands there.
+
+    That is held against the messages themselves: against those that are open, so that it costs the same in a
+    ledger of any age; with `whole` against all. Best read in one snapshot.
+    """
+    moved = list(totals(connection))
     recorded = dict.fromkeys(Status, 0)
-    for from_status, to_status, count in connection.execute(
-        text("""
-            SELECT from_status, to_status, sum(message_count)::bigint FROM journal
-            GROUP BY from_status, to_status
-        """)
-    ):
-        if to_status in _KNOWN:
-            recorded[Status(to_status)] += count
-        if from_status in _KNOWN:
-            recorded[Status(from_status)] -= count
+    for one in moved:
+        if one.to_status in _KNOWN:
+            recorded[Status(one.to_status)] += one.count
+        if one.from_status in _KNOWN:
+            recorded[Status(one.from_status)] -= one.count
+    standing = by_status(connection) if whole else {**recorded, **_open(connection)}
     return Books(
         total=sum(standing.values()),
-        by_status=standing,
+        by_status={status: count for status in Status if (count := standing.get(status, 0))},
         duplicates=_one(connection, "SELECT coalesce(sum(count), 0) FROM duplicate_counts"),
         conflicts=_one(connection, "SELECT count(*) FROM conflicts"),
         unbalanced=tuple(
             f"{status}: {standing.get(status, 0)} messages, {recorded[status]} by the events"
             for status in Status
-            if standing.get(status, 0) != recorded[status]
+            if standing.get(status, 0) != recorded[status] or recorded[status] < 0
         ),
-        by_code=_endings(connection) if _FAILED & standing.keys() else (),
+        by_code=_endings(moved),
     )
 
 
-_FAILED = frozenset({Status.REJECTED, Status.UNDELIVERABLE, Status.EXPIRED, Status.FAILED})
+def _open(connection: Connection) -> dict[Status, int]:
+    """How many messages are open, by status."""
+    found = {Status(status): count for status, count in connection.execute(_OPEN)}
+    return {status: found.get(status, 0) for status in (Status.QUEUED, *_IN_PACKAGES)}
 
 
-def _endings(connection: Connection) -> tuple[Ending, ...]:
+def _endings(moved: Iterable[Total]) -> tuple[Ending, ...]:
     """Why messages did not arrive, the commonest first. An end is entered once."""
-    rows = connection.execute(
-        text(f"""
-            SELECT e.to_status, {PROVIDER}, e.code, sum(e.message_count)::bigint
-            FROM journal e LEFT JOIN packages p ON p.id = e.package_id
-            WHERE e.to_status = ANY(CAST(:ends AS text[])) AND e.code IS NOT NULL
-            GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 3
-        """),  # noqa: S608 - our own constants
-        {"ends": [str(status) for status in _FAILED]},
-    )
-    return tuple(Ending(*row) for row in rows)
+    failed: Counter[tuple[str, str | None, str]] = Counter()
+    for one in moved:
+        if one.code is not None:
+            failed[one.to_status, one.provider, one.code] += one.count
+    ends = [Ending(*why, count) for why, count in failed.items()]
+    return tuple(sorted(ends, key=lambda end: (end.status, -end.count, end.code)))
 
 
 def _one(connection: Connection, statement: str) -> int:

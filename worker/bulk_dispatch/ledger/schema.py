@@ -245,6 +245,29 @@ Index(
     postgresql_where=text("package_id IS NULL"),
 )
 
+journal_totals = Table(
+    "journal_totals",
+    metadata,
+    Column("from_status", Text),
+    Column("to_status", Text, nullable=False),
+    Column("provider", Text),  # of those that failed: whose word the code is
+    Column("code", Text),
+    Column("message_count", BigInteger, nullable=False),
+    UniqueConstraint("from_status", "to_status", "provider", "code", postgresql_nulls_not_distinct=True),
+)
+"""The sums of that part of the journal which is closed, so that the books need not read it again."""
+
+journal_closing = Table(
+    "journal_closing",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, server_default=text("1")),
+    Column("up_to", BigInteger, nullable=False),  # the last row of the journal that is closed
+    Column("next_up_to", BigInteger, nullable=False),  # the last row of what is closed next,
+    Column("next_xid", BigInteger, nullable=False),  # once every transaction up to this one has ended
+    CheckConstraint("id = 1", name="one_row"),
+    CheckConstraint("up_to <= next_up_to", name="forward"),
+)
+
 EVENTS = """
     SELECT j.id, u.message_id, j.package_id, j.at, u.happened_at, j.type, j.from_status, j.to_status, j.code,
            j.note

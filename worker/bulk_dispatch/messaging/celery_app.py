@@ -53,7 +53,7 @@ class _Exchange(AMQP):  # the place where Celery lets the kind of its connection
 
 def queue_of(stage: str, name: str) -> str:
     """The queue of a stage: urgent work has its own, so that it never waits behind a campaign."""
-    if stage in ("poll", "rescue", "match", "watch"):
+    if stage in ("poll", "rescue", "match", "watch", "close"):
         return "poll"
     return Lane.URGENT.value if name.endswith(Lane.URGENT.value) else Lane.BULK.value
 
