@@ -14,6 +14,9 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
+SECONDS_PER_MILLION = 30
+ROOM_OF = "events"  # as much as this table has, until it ends
+
 INSTANT = sa.DateTime(timezone=True)
 ALLOWED = "(type = 'enqueue' AND from_status IS NULL AND to_status IN ('queued', 'suppressed')) OR (from_status IS NOT NULL AND ((type = 'claim' AND (from_status, to_status) IN (('queued', 'suppressed'), ('queued', 'sending'), ('queued', 'expired'))) OR (type = 'cancel' AND (from_status, to_status) IN (('queued', 'suppressed'), ('queued', 'cancelled'))) OR (type = 'settle' AND (from_status, to_status) IN (('sending', 'queued'), ('sending', 'in_doubt'), ('sending', 'sent'), ('sending', 'rejected'), ('sending', 'failed'), ('in_doubt', 'queued'), ('in_doubt', 'sent'), ('in_doubt', 'rejected'), ('in_doubt', 'failed'))) OR (type = 'report' AND (from_status, to_status) IN (('sent', 'delivered'), ('sent', 'undeliverable'), ('sent', 'expired'), ('sent', 'rejected'), ('sent', 'cancelled'), ('sent', 'unconfirmed'), ('unconfirmed', 'delivered'), ('unconfirmed', 'undeliverable'), ('unconfirmed', 'expired'), ('unconfirmed', 'rejected'))) OR (type = 'read' AND (from_status, to_status) IN (('delivered', 'delivered'))) OR (type = 'collide' AND (from_status, to_status) IN (('sending', 'in_doubt'), ('in_doubt', 'in_doubt'), ('sent', 'in_doubt')))))"
 SPAN = "int8range(message_ids[1], message_ids[message_count], '[]')"

@@ -13,6 +13,9 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
+SECONDS_PER_MILLION = 10
+ROOM_OF = "messages"  # as much as this table has, until it ends
+
 INSTANT = sa.DateTime(timezone=True)
 FLOW_ID = "(hashtextextended(coalesce(campaign, ''), hashtextextended(coalesce(producer, ''), hashtextextended(coalesce(route, ''), 0))) & 2305843009213693951) + CASE lane WHEN 'bulk' THEN 2305843009213693952 ELSE 0 END"
 

@@ -11,6 +11,8 @@ from bulk_dispatch.ledger import Ledger, LedgerError
 from bulk_dispatch.ledger.queries import revision
 
 if TYPE_CHECKING:  # alembic takes a fifth of a second to load, and most commands only compare numbers
+    from types import ModuleType
+
     from alembic.config import Config
 
 _HERE = Path(__file__).resolve().parent.parent
@@ -34,6 +36,55 @@ def _config() -> "Config":
 def head() -> str:
     """The newest migration: they are numbered, and stand in one line."""
     return max(path.name.split("_")[0] for path in (migrations() / "versions").glob("[0-9]*_*.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What an upgrade will take, from migration to migration: for about so many messages so many seconds, in
+    which nobody can use the ledger, and so many MB of the disk until it ends."""
+
+    before: str
+    after: str
+    messages: int
+    seconds: int
+    room_mb: int
+
+    def __str__(self) -> str:
+        return (
+            f"from {self.before} to {self.after}, with about {self.messages:,} messages: about "
+            f"{self.seconds:,} s, in which nobody can use the ledger, and {self.room_mb:,} MB of room until "
+            "it ends"
+        )
+
+
+def forecast(ledger: Ledger) -> Forecast | None:
+    """What an upgrade would take; None if the database is new, or needs none. Changes nothing."""
+    before, after = behind(ledger)
+    if not before or before >= after:
+        return None
+    scripts = _scripts(before)
+    with ledger.begin() as connection:
+        messages = connection.execute(_MESSAGES).scalar_one()
+        tables = [script.ROOM_OF for script in scripts if hasattr(script, "ROOM_OF")]
+        room = sum(connection.execute(_SIZE, {"name": name}).scalar_one() or 0 for name in tables)
+    each = sum(getattr(script, "SECONDS_PER_MILLION", 0) for script in scripts)
+    return Forecast(before, after, messages, round(messages / 1e6 * each) + 1, round(room / 1e6) + 1)
+
+
+# As the server reckons; a table that it has not looked at yet is counted.
+_MESSAGES = text("""
+    SELECT CASE WHEN reltuples >= 0 THEN reltuples::bigint ELSE (SELECT count(*) FROM messages) END
+    FROM pg_class WHERE oid = 'messages'::regclass
+""")
+_SIZE = text("SELECT pg_total_relation_size(to_regclass(:name))")
+
+
+def _scripts(after: str) -> "list[ModuleType]":
+    """The migrations that come after one, as modules. Each may tell SECONDS_PER_MILLION and ROOM_OF."""
+    from alembic.script import ScriptDirectory
+
+    found = ScriptDirectory.from_config(_config()).iterate_revisions("head", after)
+    return [script.module for script in found]
 
 
 @dataclass(frozen=True, slots=True)
