@@ -33,34 +33,33 @@ _LAST_START = """
 
 # The recursion goes from one flow to the next and passes over its messages: ten million that wait, paused,
 # cost what one does. What was claimed leaves entries in the index for as long as an old snapshot is held. So
-# flows that were served lately are known by their rows, and of the others only the gaps between are searched.
+# flows that were served lately are known by their rows, and only the gaps between them are searched.
 TURNS = f"""
-    WITH RECURSIVE waiting (lane, id, beyond) AS (
-        SELECT lane, CASE lane WHEN '{Lane.BULK}' THEN {BULK_FLOWS - 1} ELSE -1 END,
-               CASE lane WHEN '{Lane.BULK}' THEN {2 * BULK_FLOWS} ELSE {BULK_FLOWS} END
-        FROM unnest(CAST(:lanes AS text[])) AS l (lane)
+    WITH RECURSIVE lanes AS (
+        SELECT lane, CASE lane WHEN '{Lane.BULK}' THEN {BULK_FLOWS} ELSE 0 END - 1 AS before,
+               CASE lane WHEN '{Lane.BULK}' THEN {2 * BULK_FLOWS} ELSE {BULK_FLOWS} END AS beyond,
+               ({_LAST_START.format(lane="n.lane")}) AS last_start
+        FROM unnest(CAST(:lanes AS text[])) AS n (lane)
+    ), waiting (lane, id, beyond) AS (
+        SELECT lane, id, lead(id, 1, beyond) OVER (PARTITION BY lane ORDER BY id)
+        FROM (
+            SELECT lane, before AS id, beyond FROM lanes
+            UNION ALL
+            SELECT n.lane, f.id, n.beyond FROM lanes n JOIN flows f
+                ON f.route = :route AND f.lane = n.lane AND f.claimed_at > now() - {_LATELY}
+        ) known
         UNION ALL
-        SELECT w.lane, n.id, w.beyond FROM waiting w
-        CROSS JOIN LATERAL (
-            SELECT min(f.id) AS id FROM flows f
-            WHERE f.route = :route AND f.lane = w.lane AND f.claimed_at > now() - {_LATELY} AND f.id > w.id
-        ) k
-        CROSS JOIN LATERAL (
-            SELECT least(k.id, (
-                SELECT m.flow_id FROM messages m
-                WHERE m.route = :route AND m.due_at IS NOT NULL
-                  AND m.flow_id > w.id AND m.flow_id < coalesce(k.id, w.beyond)
-                ORDER BY m.flow_id LIMIT 1
-            )) AS id OFFSET 0
+        SELECT w.lane, n.id, w.beyond FROM waiting w CROSS JOIN LATERAL (
+            SELECT m.flow_id AS id FROM messages m
+            WHERE m.route = :route AND m.due_at IS NOT NULL AND m.flow_id > w.id AND m.flow_id < w.beyond
+            ORDER BY m.flow_id LIMIT 1
         ) n
-        WHERE n.id IS NOT NULL
     ), turns AS (
         SELECT w.id, CASE WHEN f.rewound_at > now() - {_REWIND} THEN f.mark_due_at END AS mark_due_at,
                f.mark_id
-        FROM waiting w LEFT JOIN flows f ON f.id = w.id
-        LEFT JOIN LATERAL ({_LAST_START.format(lane="w.lane")}) v ON true
-        WHERE w.id NOT IN (-1, {BULK_FLOWS - 1}) AND f.paused_at IS NULL
-        ORDER BY w.lane DESC, greatest(f.finish_tag, v.start_tag) NULLS FIRST, f.claimed_at NULLS FIRST, w.id
+        FROM waiting w JOIN lanes n ON n.lane = w.lane AND n.before <> w.id LEFT JOIN flows f ON f.id = w.id
+        WHERE f.paused_at IS NULL
+        ORDER BY w.lane DESC, greatest(f.finish_tag, n.last_start) NULLS FIRST, f.claimed_at NULLS FIRST, w.id
     )
 """  # noqa: S608 - our own constants
 """The CTE `turns`: the flows of :route and :lanes that may have messages queued, the one that was served
