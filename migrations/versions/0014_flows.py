@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_flows")),
     )
     op.create_index("ix_flows_claimed_at", "flows", ["route", "lane", "claimed_at"])
+    op.create_index("ix_flows_start_tag", "flows", ["route", "lane", "start_tag"])
     op.drop_index("ix_messages_queue", table_name="messages")  # before the table is written anew
     op.add_column(
         "messages",

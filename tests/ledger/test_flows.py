@@ -265,6 +265,30 @@ def test_what_others_held_leaves_soon(book: Book) -> None:
     assert taken(book) == [first]
 
 
+def test_a_clock_that_is_set_back_hides_nothing(book: Book) -> None:
+    """What is enqueued then is older than the mark, and the mark is from the future."""
+    book.enqueue([message(number) for number in range(3)])
+    made_older(book, "30 seconds")
+    assert len(taken(book, items=1)) == 1
+    age(book, -timedelta(hours=1))
+
+    assert len(taken(book)) == 2
+
+
+def test_one_that_is_new_after_a_clock_was_set_back_gets_its_share_and_no_more(book: Book) -> None:
+    book.enqueue([*campaign("a", 100), *campaign("b", 100)])
+    for _ in range(20):
+        book.claim(items=5)
+    age(book, -timedelta(hours=1))
+    for _ in range(4):
+        book.claim(items=5)
+    book.enqueue(campaign("new", 100))
+
+    packages = [served(book.claim(items=5)) for _ in range(12)]
+
+    assert total(packages, "new") <= 60 / 3 + 5
+
+
 def test_what_is_queued_again_at_once_leaves_at_once(book: Book) -> None:
     package = book.package(campaign("spring", 3))
     book.settle(package, Status.QUEUED, emptied=PackageState.REFUSED)

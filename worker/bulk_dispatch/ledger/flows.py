@@ -26,10 +26,10 @@ OF_LANE = f"""
 # The tags are counts of messages, divided by weights: what a flow of weight 1 has been served since the route
 # began. A flow that has waited for nothing starts where the one that was served last started: it has neither
 # saved up turns nor lost any.
-_LAST_START = """
-    SELECT l.start_tag FROM flows l WHERE l.route = :route AND l.lane = {lane} AND l.claimed_at IS NOT NULL
-    ORDER BY l.claimed_at DESC LIMIT 1
-"""
+_LAST_START = "SELECT max(l.start_tag) FROM flows l WHERE l.route = :route AND l.lane = {lane}"
+
+# Nor may what was found by a clock that has been set back since be believed.
+_IS_FRESH = f"BETWEEN now() - {_REWIND} AND now()"
 
 # The recursion goes from one flow to the next and passes over its messages: ten million that wait, paused,
 # cost what one does. What was claimed leaves entries in the index for as long as an old snapshot is held. So
@@ -55,7 +55,7 @@ TURNS = f"""
             ORDER BY m.flow_id LIMIT 1
         ) n
     ), turns AS (
-        SELECT w.id, CASE WHEN f.rewound_at > now() - {_REWIND} THEN f.mark_due_at END AS mark_due_at,
+        SELECT w.id, CASE WHEN f.rewound_at {_IS_FRESH} THEN f.mark_due_at END AS mark_due_at,
                f.mark_id
         FROM waiting w JOIN lanes n ON n.lane = w.lane AND n.before <> w.id LEFT JOIN flows f ON f.id = w.id
         WHERE f.paused_at IS NULL
@@ -84,7 +84,7 @@ SERVED = f"""
         finish_tag = greatest(flows.finish_tag, EXCLUDED.start_tag)
                      + (EXCLUDED.finish_tag - EXCLUDED.start_tag) / flows.weight,
         claimed_at = EXCLUDED.claimed_at, mark_due_at = EXCLUDED.mark_due_at, mark_id = EXCLUDED.mark_id,
-        rewound_at = CASE WHEN flows.rewound_at > now() - {_REWIND} THEN flows.rewound_at
+        rewound_at = CASE WHEN flows.rewound_at {_IS_FRESH} THEN flows.rewound_at
                           ELSE EXCLUDED.rewound_at END
 """  # noqa: S608 - our own constants
 """Writes down what flows have been served, from the CTE `moved` of messages claimed, with their `due_at`.

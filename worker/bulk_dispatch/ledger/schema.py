@@ -330,6 +330,7 @@ flows = Table(
 )
 """What flows were served. One that nobody has claimed of or named has no row."""
 Index("ix_flows_claimed_at", flows.c.route, flows.c.lane, flows.c.claimed_at)
+Index("ix_flows_start_tag", flows.c.route, flows.c.lane, flows.c.start_tag)
 
 refused_questions = Table(
     "refused_questions",
