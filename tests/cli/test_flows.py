@@ -45,13 +45,20 @@ def test_a_campaign_is_paused_and_resumed(shell: Shell, campaigns: Book) -> None
     paused = shell.worker("flows", "pause", "--campaign", "spring", "--reason", "wrong price")
     assert (paused.code, paused.out) == (0, "campaign spring is paused, with 2 messages queued.\n")
     assert [item.campaign for item in campaigns.claim().package.items] == ["autumn"]  # type: ignore[union-attr]
-    assert "wrong price" in shell.worker("flows", "list", COLUMNS="200").out
+    assert shell.worker("flows", "list", COLUMNS="200").out.count("wrong price") == 1
 
     resumed = shell.worker("flows", "resume", "--campaign", "spring", "--json")
     assert resumed.json == {"campaign": "spring", "state": "active", "resumed": 2, "queued": 2}
     assert [item.campaign for item in campaigns.claim().package.items] == ["spring"] * 2  # type: ignore[union-attr]
     again = shell.worker("flows", "resume", "--campaign", "spring")
     assert (again.code, again.out) == (0, "campaign spring was not paused.\n")
+
+
+def test_a_campaign_that_has_nothing_queued_any_more_is_told_once(shell: Shell, campaigns: Book) -> None:
+    shell.worker("flows", "pause", "--campaign", "spring", "--reason", "wrong price")
+    campaigns.cancel(["client-1", "client-2"])
+
+    assert shell.worker("flows", "list", COLUMNS="200").out.count("wrong price") == 1
 
 
 def test_what_is_of_no_campaign_and_a_producer_s_can_be_paused(shell: Shell, campaigns: Book) -> None:

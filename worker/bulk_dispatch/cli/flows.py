@@ -1,5 +1,6 @@
 """`worker flows`: campaigns that wait, whose turn it is, and their brake."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -46,17 +47,26 @@ def list_flows(as_json: Json = False) -> None:
         emit({"flows": [asdict(flow) for flow in found]})
     elif found:
         heads = ("campaign", "producer", "route", "lane", "#queued", "#weight", "state")
-        table("Flows", heads, [_cells(flow) for flow in found])
+        table("Flows", heads, list(_rows(found)))
     else:
         out.print("Nothing is queued or paused.")
 
 
-def _cells(flow: Flow) -> tuple[object, ...]:
-    paused = (
-        f"paused since {flow.paused_at:%Y-%m-%d %H:%M} UTC: {flow.reason}" if flow.paused_at else "active"
-    )
-    names = (flow.campaign or "(none)", flow.producer, flow.route, flow.lane.value)
-    return (*names, f"{flow.queued:,}", flow.weight, paused)
+def _rows(found: Sequence[Flow]) -> Iterator[tuple[object, ...]]:
+    """A row for each flow that has messages queued; and one for a campaign that has none, but is paused or
+    has a weight for those that come."""
+    told = set[tuple[str, str]]()
+    for flow in sorted(found, key=lambda flow: not flow.queued):
+        if flow.queued:
+            yield _cells(flow, flow.route, flow.lane.value)
+        elif (flow.campaign, flow.producer) not in told:
+            yield _cells(flow, "", "")
+        told.add((flow.campaign, flow.producer))
+
+
+def _cells(flow: Flow, route: str, lane: str) -> tuple[object, ...]:
+    since = f"paused since {flow.paused_at:%Y-%m-%d %H:%M} UTC: {flow.reason}" if flow.paused_at else "active"
+    return (flow.campaign or "(none)", flow.producer, route, lane, f"{flow.queued:,}", flow.weight, since)
 
 
 @app.command()
