@@ -11,6 +11,8 @@ from tests.cli.conftest import Shell
 from tests.factories import messages
 from tests.ledger.book import Book
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def older(book: Book) -> Iterator[Ledger]:

@@ -193,6 +193,7 @@ def test_the_database_refuses_events_in_words_it_does_not_know(
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MESSAGE = {
+    "flow_id": 0,
     "client_id": "a",
     "status": "queued",
     "due_at": NOW,
