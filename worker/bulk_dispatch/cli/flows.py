@@ -88,7 +88,11 @@ def pause(
     if as_json:
         emit({"campaign": campaign, "state": "paused", "queued": waiting})
     else:
-        out.print(f"{_name(selection)} is paused, with {many(waiting, 'message')} queued.")
+        out.print(
+            f"{_name(selection)} is paused, with {many(waiting, 'message')} queued.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -103,9 +107,13 @@ def resume(campaign: Campaign, producer: OfProducer = "", route: OnRoute = "", a
     if as_json:
         emit({"campaign": campaign, "state": "active", "resumed": resumed, "queued": waiting})
     elif resumed:
-        out.print(f"{_name(selection)} goes on, with {many(waiting, 'message')} queued.")
+        out.print(
+            f"{_name(selection)} goes on, with {many(waiting, 'message')} queued.",
+            markup=False,
+            soft_wrap=True,
+        )
     else:
-        out.print(f"{_name(selection)} was not paused.")
+        out.print(f"{_name(selection)} was not paused.", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -125,7 +133,11 @@ def weight(
     if as_json:
         emit({"campaign": campaign, "weight": turns})
     else:
-        out.print(f"{_name(selection)} takes {many(turns, 'turn')} for each one of others.")
+        out.print(
+            f"{_name(selection)} takes {many(turns, 'turn')} for each one of others.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _name(selection: FlowSelection) -> str:
