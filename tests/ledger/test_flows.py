@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from bulk_dispatch.domain.content import Kind
 from bulk_dispatch.domain.message import Lane, Message
 from bulk_dispatch.domain.package import Limits, PackageState
 from bulk_dispatch.domain.status import Status
@@ -147,6 +148,21 @@ def test_within_a_flow_the_oldest_leave_first(book: Book) -> None:
     left = [number for _ in range(3) for number in taken(book, items=3)]
 
     assert left == sorted(book.messages())
+
+
+def test_what_is_of_another_kind_is_not_passed_over(book: Book) -> None:
+    """The first message of a package says which kinds leave with it, and another campaign is always first."""
+    request = ClaimRequest(ROUTE, Limits(19, 10**9), parallel=99, lease=LEASE, apart=lambda kind: kind.value)
+    book.enqueue([*campaign("a", 9), *campaign("b", 10)])
+    book.do(claim, request, Lane.BULK)
+    book.enqueue([message(1, campaign="b", kind=Kind.FLASH)])
+
+    for turn in range(6):
+        book.enqueue([message(client_id=f"a{turn}-{number}", campaign="a") for number in range(9)])
+        book.enqueue([message(client_id=f"b{turn}-{number}", campaign="b") for number in range(10)])
+        book.do(claim, request, Lane.BULK)
+
+    assert book.statuses()["client-1"] == "sending"
 
 
 # -- pauses

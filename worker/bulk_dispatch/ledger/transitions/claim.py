@@ -61,7 +61,8 @@ class Claim:
 _PICK = f"""
     {TURNS}
     SELECT m.* FROM turns t CROSS JOIN LATERAL (
-        SELECT {COLUMNS}, m.lane, coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
+        SELECT {COLUMNS}, m.lane, m.flow_id,
+               coalesce(m.valid_until <= greatest(now(), m.send_at), false) AS late
         FROM messages m
         WHERE m.route = :route AND m.flow_id = t.id
           AND m.due_at <= now() + CAST(:ahead AS interval)
@@ -200,10 +201,18 @@ def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
 def _together(
     rows: Sequence[Row[Any]], limits: Limits, skew: timedelta, apart: Callable[[Kind], str]
 ) -> Sequence[OutboundMessage]:
-    """Those of these rows that may leave with the first, as many as fit."""
+    """Those of these rows that may leave with the first, as many as fit. Of another flow only those before
+    one that may not: else what is of another kind there would be passed over while others are first."""
     items = [item(row, limits, skew) for row in rows]
-    kind, family = items[0].kind, apart(items[0].kind)
-    return fitting([one for one in items if one.kind is kind or apart(one.kind) == family], limits)
+    kind, family, first = items[0].kind, apart(items[0].kind), rows[0].flow_id
+    ended: set[int] = set()
+    together = []
+    for row, one in zip(rows, items, strict=True):
+        if one.kind is not kind and apart(one.kind) != family:
+            ended.add(row.flow_id)
+        elif row.flow_id == first or row.flow_id not in ended:
+            together.append(one)
+    return fitting(together, limits)
 
 
 def _open_package(
