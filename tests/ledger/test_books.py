@@ -18,7 +18,7 @@ from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.audit import audit
 from bulk_dispatch.ledger.leases import doubt_lapsed, lease_doubts, lease_polls, renew
 from bulk_dispatch.ledger.queries import books, by_status, history
-from bulk_dispatch.ledger.totals import close_books
+from bulk_dispatch.ledger.totals import Closed, close_books
 from bulk_dispatch.ledger.transitions import (
     Clock,
     Looks,
@@ -329,13 +329,26 @@ def test_what_is_not_committed_yet_is_never_closed_without(book: Book, other: Bo
         enqueue(connection, [message(1)])
         other.enqueue([message(2)])
         for number in (3, 4, 5):
-            assert other.do(close_books) == 0
+            assert other.do(close_books) == Closed()
             other.enqueue([message(number)])
         assert other.one("SELECT count(*) FROM journal_totals") == 0
 
     closed(book)
     assert closed(book) == 5
     assert book.books().balanced
+    assert book.do(audit) == ()
+
+
+def test_an_old_ledger_is_closed_step_by_step(book: Book) -> None:
+    for number in range(5):
+        book.enqueue([message(number)])
+    first = book.one("SELECT min(id) FROM journal")
+    book.do(close_books)
+    book.rows("UPDATE journal_closing SET up_to = :before RETURNING id", before=first - 1)
+    eventually(lambda: bool(book.one(OTHERS_ARE_DONE)))
+
+    assert [book.do(close_books, step=2) for _ in range(3)] == [Closed(2, True), Closed(2, True), Closed(1)]
+    assert book.one("SELECT sum(message_count) FROM journal_totals") == 5
     assert book.do(audit) == ()
 
 
@@ -356,7 +369,7 @@ def test_a_ledger_brought_to_another_server_goes_on(book: Book) -> None:
     closed(book)
     book.rows("UPDATE journal_closing SET next_xid = next_xid + 1000000")
 
-    assert book.do(close_books) == 0
+    assert book.do(close_books) == Closed()
     closed(book)
     assert closed(book) == 3
 

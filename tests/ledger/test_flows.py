@@ -17,7 +17,7 @@ from bulk_dispatch.ledger.flows import FlowSelection, flows, pause_flows, resume
 from bulk_dispatch.ledger.schema import BULK_FLOWS
 from bulk_dispatch.ledger.transitions import Claim, ClaimRequest, claim, enqueue
 from tests.factories import message
-from tests.ledger.book import LEASE, ROUTE, Book
+from tests.ledger.book import LEASE, ROUTE, Book, blocked
 
 FRONT = timedelta(seconds=10)  # so often a flow is looked through from its front
 
@@ -190,6 +190,34 @@ def test_what_is_enqueued_while_its_campaign_is_paused_waits_in_every_lane_and_r
     for lane in Lane:
         for route in (ROUTE, "beta"):
             assert "spring" not in served(book.claim(lane, route=route))
+
+
+def test_what_is_paused_while_a_claim_waits_for_its_route_does_not_leave(book: Book, other: Book) -> None:
+    book.enqueue(campaign("spring", 5))
+    with other.ledger.begin() as connection:
+        connection.execute(text("SELECT FROM routes FOR NO KEY UPDATE"))
+        waiting = blocked(
+            book,
+            lambda mine: claim(
+                mine, ClaimRequest(ROUTE, Limits(5, 10**9), parallel=9, lease=LEASE), Lane.BULK
+            ),
+        )
+        book.do(pause_flows, FlowSelection("spring"), "wrong price")
+
+    assert waiting.result().package is None
+    assert set(book.statuses().values()) == {"queued"}
+
+
+def test_what_a_claim_gives_back_in_the_urgent_lane_leaves_at_once(book: Book) -> None:
+    book.enqueue([message(number, lane=Lane.URGENT) for number in range(4)])
+    made_older(book, "30 seconds")
+    with book.ledger.begin() as connection:
+        connection.execute(text("SELECT FROM messages ORDER BY id LIMIT 2 FOR UPDATE"))
+        assert book.claim(Lane.URGENT, items=1).package is not None
+
+    package = book.claim(Lane.URGENT).package
+    assert package is not None
+    assert len(package.items) == 3
 
 
 def test_one_route_can_be_paused_alone(book: Book) -> None:

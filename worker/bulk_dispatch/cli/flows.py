@@ -10,7 +10,7 @@ from bulk_dispatch.cli.arguments import no_such, producer_name
 from bulk_dispatch.cli.context import migrated_ledger, servers
 from bulk_dispatch.cli.known_names import check_selection
 from bulk_dispatch.cli.output import Json, WholeHelp, complain, emit, many, out, table
-from bulk_dispatch.ledger import Connection, Ledger
+from bulk_dispatch.ledger import Ledger
 from bulk_dispatch.ledger.flows import (
     WEIGHTS,
     Flow,
@@ -84,7 +84,7 @@ def pause(
         _check(ledger, selection)
         with ledger.begin() as connection:
             pause_flows(connection, selection, reason)
-            waiting = _queued(connection, selection)
+        waiting = _queued(ledger, selection)
     if as_json:
         emit({"campaign": campaign, "state": "paused", "queued": waiting})
     else:
@@ -103,7 +103,7 @@ def resume(campaign: Campaign, producer: OfProducer = "", route: OnRoute = "", a
         _check(ledger, selection)
         with ledger.begin() as connection:
             resumed = resume_flows(connection, selection)
-            waiting = _queued(connection, selection)
+        waiting = _queued(ledger, selection)
     if as_json:
         emit({"campaign": campaign, "state": "active", "resumed": resumed, "queued": waiting})
     elif resumed:
@@ -153,8 +153,10 @@ def _name(selection: FlowSelection) -> str:
     )
 
 
-def _queued(connection: Connection, selection: FlowSelection) -> int:
-    return sum(flow.queued for flow in flows(connection) if selection.holds(flow))
+def _queued(ledger: Ledger, selection: FlowSelection) -> int:
+    """Counted when the change is committed: it may take seconds, and nobody may wait for that."""
+    with ledger.begin() as connection:
+        return sum(flow.queued for flow in flows(connection) if selection.holds(flow))
 
 
 def _check(ledger: Ledger, selection: FlowSelection) -> None:

@@ -55,8 +55,9 @@ TURNS = f"""
             ORDER BY m.flow_id LIMIT 1
         ) n
     ), turns AS (
-        SELECT w.id, CASE WHEN f.rewound_at {_IS_FRESH} THEN f.mark_due_at END AS mark_due_at,
-               f.mark_id
+        SELECT w.id, f.mark_id,
+               CASE WHEN w.lane = '{Lane.BULK}' AND f.rewound_at {_IS_FRESH}
+                    THEN f.mark_due_at END AS mark_due_at
         FROM waiting w JOIN lanes n ON n.lane = w.lane AND n.before <> w.id LEFT JOIN flows f ON f.id = w.id
         WHERE f.paused_at IS NULL
         ORDER BY w.lane DESC, greatest(f.finish_tag, n.last_start) NULLS FIRST, f.claimed_at NULLS FIRST, w.id
@@ -64,7 +65,8 @@ TURNS = f"""
 """  # noqa: S608 - our own constants
 """The CTE `turns`: the flows of :route and :lanes that may have messages queued, the one that was served
 least first; urgent ones before bulk ones. Paused ones are left out. No message of a flow that is due waits
-before (mark_due_at, mark_id), but what was committed late, or locked by others, and is found soon after."""
+before (mark_due_at, mark_id), but what was committed late, or locked by others, and is found soon after. The
+urgent lane has no marks: what one claim gives back there must not wait."""
 
 # The mark is the first message of this package. Nothing that is older was seen; what was not to be seen yet
 # will be when the flow is rewound.

@@ -36,8 +36,10 @@ _CLOSE = text("""
     INSERT INTO journal_closing AS c (up_to, next_up_to, next_xid)
     VALUES (:up_to, :last, CAST(CAST(pg_current_xact_id() AS text) AS bigint))
     ON CONFLICT (id) DO UPDATE SET
-        up_to = EXCLUDED.up_to, next_up_to = EXCLUDED.next_up_to, next_xid = EXCLUDED.next_xid
-    WHERE c.next_xid = :next_xid
+        up_to = EXCLUDED.up_to,
+        next_up_to = CASE WHEN :reached THEN EXCLUDED.next_up_to ELSE c.next_up_to END,
+        next_xid = CASE WHEN :reached THEN EXCLUDED.next_xid ELSE c.next_xid END
+    WHERE c.next_xid = :next_xid AND c.up_to = :after
 """)
 _ADD = text(f"""
     INSERT INTO journal_totals AS t (from_status, to_status, provider, code, message_count)
@@ -47,22 +49,44 @@ _ADD = text(f"""
 """)
 
 
-def close_books(connection: Connection) -> int:
-    """Sum up the part of the journal that nothing can be added to any more. Returns how many numbers of rows
-    that is. What is closed next is what is there now: it takes two calls. Two at once are harmless."""
+STEP = 1_000_000
+"""Rows of the journal that are summed up at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What one closing did: how many numbers of rows it summed up to, and whether there are more to be closed
+    at once."""
+
+    rows: int = 0
+    more: bool = False
+
+
+def close_books(connection: Connection, step: int = STEP) -> Closed:
+    """Sum up the part of the journal that nothing can be added to any more, at most `step` rows of it. What
+    is closed next is what is there now: it takes two calls. Two at once are harmless.
+
+    Wants a transaction that has written nothing yet, for its id must be taken after the look.
+    """
     look = connection.execute(_LOOK).one()
     if look.foreign_xid:  # of the server that this ledger was copied from by a dump: begin anew from here
-        up_to = look.up_to
+        end = look.up_to
     elif look.ended and look.last > look.up_to:
-        up_to = look.next_up_to
+        end = look.next_up_to
     else:
-        return 0
-    values = {"up_to": up_to, "last": look.last, "next_xid": look.next_xid}
+        return Closed()
+    up_to = min(end, look.up_to + step)
+    values = {
+        "after": look.up_to,
+        "up_to": up_to,
+        "last": look.last,
+        "next_xid": look.next_xid,
+        "reached": up_to == end,
+    }
     if not connection.execute(_CLOSE, values).rowcount:
-        return 0  # somebody else was quicker
+        return Closed()  # somebody else was quicker
     connection.execute(_ADD, {"after": look.up_to, "up_to": up_to})
-    closed: int = up_to - look.up_to
-    return closed
+    return Closed(up_to - look.up_to, more=up_to < end)
 
 
 @dataclass(frozen=True, slots=True)

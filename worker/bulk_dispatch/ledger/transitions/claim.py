@@ -102,13 +102,15 @@ _JOURNAL_CLAIMS = sql_journal(
 )
 
 # A statement of its own, after the route is locked: it must count what was committed while we waited, and see
-# who was put on the suppression list. If anybody was, it opens nothing and says who: as a rule nobody was,
-# and a statement for the list alone would cost as much again as the look-up.
+# which flow was paused, and who was put on the suppression list. If anybody was, it opens nothing and says
+# who: as a rule nobody was, and a statement for the list alone would cost as much again as the look-up.
 _CLAIM = text(f"""
     WITH listed AS ({LISTED}), opened AS (
         INSERT INTO packages (route, account, lane, state, message_count, rescue_at)
         SELECT :route, :account, :package_lane, '{PackageState.OPEN}', :items, now() + :lease
-        WHERE NOT EXISTS (SELECT FROM listed) AND {HAS_ROOM} RETURNING id
+        WHERE NOT EXISTS (SELECT FROM listed) AND {HAS_ROOM} AND NOT EXISTS (
+            SELECT FROM flows WHERE id = ANY(CAST(:flows AS bigint[])) AND paused_at IS NOT NULL
+        ) RETURNING id
     ), moved AS (
         UPDATE messages m SET status = '{Status.SENDING}', package_id = o.id, due_at = NULL FROM opened o
         WHERE m.id = ANY(CAST(:ids AS bigint[]))
@@ -163,6 +165,7 @@ class _Picked:
 
     items: Sequence[OutboundMessage]
     lanes: Mapping[int, str]
+    flows: Collection[int]  # of those and others that were locked
     expired: int
     more: bool
 
@@ -185,10 +188,11 @@ def _pick(connection: Connection, request: ClaimRequest, lane: Lane, untold: Spa
     good = [row for row in rows if not row.late]
     expired = _expire(connection, [row for row in rows if row.late])
     if not good:
-        return _Picked([], {}, expired, more=bool(rows))
+        return _Picked([], {}, (), expired, more=bool(rows))
     items = _together(good, limits, skew or timedelta(0), request.apart)
     more = len(rows) == limits.items or len(items) < len(good)
-    return _Picked(items, {row.id: row.lane for row in good}, expired, more)
+    flows = {row.flow_id for row in good}
+    return _Picked(items, {row.id: row.lane for row in good}, flows, expired, more)
 
 
 def _expire(connection: Connection, late: Sequence[Row[Any]]) -> int:
@@ -223,6 +227,7 @@ def _open_package(
     values = {
         "route": request.route,
         "account": request.account or None,
+        "flows": list(picked.flows),
         "lease": request.lease,
         **places(lane, request.parallel),
     }
